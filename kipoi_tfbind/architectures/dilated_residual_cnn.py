@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import keras
+
+from kipoi_tfbind.layers import RevCompBatchNormalization, RevCompConv1D, RevCompResidualBlock, StrandPool
+
+
+def dilated_residual_cnn(
+    *,
+    length: int = 1000,
+    n_targets: int = 1,
+    filters: int = 48,
+    kernel_size: int = 15,
+    pool_size: int = 8,
+    dilation_rates: tuple[int, ...] = (1, 2, 4, 8, 16),
+    block_kernel_size: int = 3,
+    bin_length: int = 200,
+    dropout: float = 0.1,
+    head_dropout: float = 0.3,
+    l2: float = 1e-6,
+) -> keras.Model:
+    """RC-tied dilated residual CNN: binding at the centre, read in the context of the whole window.
+
+    A motif layer and a max pool, then residual blocks whose dilation doubles; only the central bin is
+    pooled for the output, so that the flanks act as context and not as further places to be bound.
+    After dilated CNNs for regulatory sequence (Kelley et al. 2018, doi:10.1101/gr.227819.117) and
+    ResidualBind (Koo et al. 2021, doi:10.1371/journal.pcbi.1008925).
+
+    Parameters
+    ----------
+    length
+        Window length in bp; a multiple of `pool_size`, or pooling would see the two strands
+        differently.
+    n_targets
+        Number of outputs, each a probability.
+    filters, kernel_size
+        First layer: features per strand (all later layers have as many), and their width in bp.
+    pool_size
+        Width of the max pool after the first layer, in bp.
+    dilation_rates
+        One residual block for each, in units of pooled positions.
+    block_kernel_size
+        Width of the dilated convolutions.
+    bin_length
+        Central part of the window that is pooled for the output, in bp.
+    dropout, head_dropout
+        Share of units dropped in each block and before the output, in training.
+    l2
+        L2 penalty on the kernels of the first and the last layer.
+
+    Returns
+    -------
+    keras.Model
+        One-hot `sequence` (batch, length, 4) -> `probability` (batch, n_targets). The layer `logit`
+        holds the values before the sigmoid.
+
+    Raises
+    ------
+    ValueError
+        If `length` is not a multiple of `pool_size`, or the bin cannot be centred on pooled positions.
+
+    Examples
+    --------
+    >>> dilated_residual_cnn(length=400, n_targets=3, filters=8, dilation_rates=(1, 2)).output_shape
+    (None, 3)
+    """
+    if length % pool_size:
+        raise ValueError(f"length must be a multiple of pool_size={pool_size}. Received: length={length}")
+    outside = length // pool_size - bin_length // pool_size
+    if bin_length % pool_size or outside < 0 or outside % 2:
+        raise ValueError(
+            f"bin_length must be a multiple of pool_size={pool_size}, at most length={length}, and leave an even "
+            f"number of pooled positions outside. Received: bin_length={bin_length}"
+        )
+    penalty = keras.regularizers.L2(l2)
+    sequence = keras.Input((length, 4), name="sequence")
+    x = RevCompConv1D(filters, kernel_size, kernel_regularizer=penalty, name="motifs")(sequence)
+    x = keras.layers.MaxPooling1D(pool_size, name="motifs_pool")(x)
+    for rate in dilation_rates:
+        x = RevCompResidualBlock(block_kernel_size, dilation_rate=rate, dropout=dropout, name=f"block_{rate}")(x)
+    x = keras.layers.Cropping1D(outside // 2, name="central_bin")(x)
+    x = RevCompBatchNormalization(name="bin_norm")(x)
+    x = keras.layers.Activation("relu", name="bin_relu")(x)
+    x = keras.layers.Concatenate(name="bin_pool")(
+        [
+            StrandPool("max", name="strand_max")(keras.layers.GlobalMaxPooling1D(name="bin_max")(x)),
+            StrandPool("mean", name="strand_mean")(keras.layers.GlobalAveragePooling1D(name="bin_mean")(x)),
+        ]
+    )
+    x = keras.layers.Dropout(head_dropout, name="head_dropout")(x)
+    logit = keras.layers.Dense(n_targets, kernel_regularizer=penalty, name="logit")(x)
+    probability = keras.layers.Activation("sigmoid", name="probability")(logit)
+    return keras.Model(sequence, probability, name="dilated_residual_cnn")
