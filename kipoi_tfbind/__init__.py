@@ -1,8 +1,39 @@
 """Transcription-factor binding models for Kipoi, and the tools to train and interpret them.
 
 Importing the package loads no framework: every public name is imported when it is first used.
+Kipoi counts on both halves of this. Each of its commands imports every installed plugin; and for
+``defined_as: kipoi_tfbind.kipoi_model.X`` it imports only the package and walks the attributes.
 """
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+from typing import Any
+
 __version__ = "0.1.0"
+
+_MODULE_OF = {
+    "cli_main": "plugin",
+}
+
+__all__ = ["__version__", *_MODULE_OF]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name, or a submodule, at its first use."""
+    if name in _MODULE_OF:
+        value = getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+        globals()[name] = value
+        return value
+    if name in _submodules():
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULE_OF, *_submodules()})
+
+
+def _submodules() -> set[str]:
+    return {module.name for module in pkgutil.iter_modules(__path__)}

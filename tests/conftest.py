@@ -1,1 +1,70 @@
-"""What several test modules share."""
+"""What several test modules share: the real ``kipoi`` command, and the skip for a missing bedtools."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+
+class KipoiCommand(Protocol):
+    def __call__(
+        self, *args: str | Path, cwd: str | Path | None = None, check: bool = True
+    ) -> subprocess.CompletedProcess[str]: ...
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("needs_bedtools") and shutil.which("bedtools") is None:
+        pytest.skip("needs the program bedtools, which is not installed")
+
+
+@pytest.fixture(scope="session")
+def kipoi_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home directory whose Kipoi configuration names no remote model source."""
+    home = tmp_path_factory.mktemp("home")
+    config = home / ".kipoi" / "config.yaml"
+    config.parent.mkdir()
+    zoo = home / "zoo"
+    zoo.mkdir()
+    config.write_text(f"model_sources:\n  kipoi:\n    type: local\n    local_path: {zoo}\n")
+    return home
+
+
+@pytest.fixture(scope="session")
+def kipoi_cli(kipoi_home: Path) -> KipoiCommand:
+    """Run the real ``kipoi`` command as a user does: in a process of its own, offline.
+
+    ``kipoi_cli(*args, cwd=None, check=True)`` returns the completed process with its text output; with
+    ``check``, an exit code other than 0 fails the test and shows that output.
+    """
+    environment = os.environ | {
+        "HOME": str(kipoi_home),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    command = Path(sys.executable).with_name("kipoi")
+
+    def run(
+        *args: str | Path, cwd: str | Path | None = None, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        process = subprocess.run(
+            [command, *map(str, args)],
+            cwd=cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        if check and process.returncode != 0:
+            pytest.fail(
+                f"kipoi {' '.join(map(str, args))}: exit code {process.returncode}\n{process.stdout}{process.stderr}"
+            )
+        return process
+
+    return run

@@ -1,10 +1,51 @@
-"""The command line: one command per file."""
+"""The command line: one command per file.
+
+``cli/train.py`` defines ``command`` and so becomes ``kipoi tfbind train``; an underscore in the file
+name is a hyphen in the command's. Modules whose names begin with an underscore are helpers. Listing
+the commands imports all of them, so a command module imports frameworks inside its function only.
+"""
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+from typing import Any
+
 import click
 
+from kipoi_tfbind import __version__
+from kipoi_tfbind.errors import TFBindError
+from kipoi_tfbind.plugin import error_line, wants_traceback
 
-@click.group()
+
+class CommandFolder(click.Group):
+    """A group whose commands are the modules of this folder, each imported when it is needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands, sorted."""
+        modules = (module.name for module in pkgutil.iter_modules(__path__))
+        return sorted(name.replace("_", "-") for name in modules if not name.startswith("_"))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command by name; None, as click expects, where there is none."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module = importlib.import_module(f"{__name__}.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; an error that the user can mend is one line and exit code 1."""
+        try:
+            return super().invoke(ctx)
+        except TFBindError as error:
+            if wants_traceback():
+                raise
+            click.echo(error_line(error), err=True)
+            ctx.exit(1)
+
+
+@click.group(cls=CommandFolder, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="kipoi_tfbind", message="%(prog)s %(version)s")
 def main() -> None:
     """Train, package and interpret transcription-factor binding models."""
