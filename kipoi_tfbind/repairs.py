@@ -82,8 +82,8 @@ def accept_bed_schema(writers: ModuleType) -> None:
         def batch_write(self, batch: dict[str, Any]) -> None:
             if "metadata" not in batch:
                 raise InputError(
-                    f"{self.file_path}: expected metadata with the genomic intervals, got none; "
-                    "add -m (--keep_metadata) for BED output"
+                    "BED output: expected metadata with the genomic intervals, got none; "
+                    "add -m (--keep_metadata), or write .tsv, .h5 or .parquet"
                 )
             super().batch_write(batch)
 
@@ -100,7 +100,8 @@ def refuse_unwritable_formats(writers: ModuleType) -> None:
         writer = get_writer(output_file, *args, **kwargs)
         if writer is None:
             raise InputError(
-                f"{output_file}: Kipoi cannot write this format; give a name that ends in .tsv, .h5, .parquet or .bed"
+                f"{output_file}: Kipoi cannot write this format; "
+                "give a name that ends in .tsv, .h5, .parquet or .bed"
             )
         return writer
 

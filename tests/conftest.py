@@ -42,11 +42,7 @@ def kipoi_cli(kipoi_home: Path) -> KipoiCommand:
     ``kipoi_cli(*args, cwd=None, check=True)`` returns the completed process with its text output; with
     ``check``, an exit code other than 0 fails the test and shows that output.
     """
-    environment = os.environ | {
-        "HOME": str(kipoi_home),
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "CUDA_VISIBLE_DEVICES": "",
-    }
+    settings = {"HOME": str(kipoi_home), "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     command = Path(sys.executable).with_name("kipoi")
 
     def run(
@@ -55,16 +51,15 @@ def kipoi_cli(kipoi_home: Path) -> KipoiCommand:
         process = subprocess.run(
             [command, *map(str, args)],
             cwd=cwd,
-            env=environment,
+            env=os.environ | settings,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=600,
         )
         if check and process.returncode != 0:
-            pytest.fail(
-                f"kipoi {' '.join(map(str, args))}: exit code {process.returncode}\n{process.stdout}{process.stderr}"
-            )
+            line = f"kipoi {' '.join(map(str, args))}: exit code {process.returncode}"
+            pytest.fail(f"{line}\n{process.stdout}{process.stderr}")
         return process
 
     return run
