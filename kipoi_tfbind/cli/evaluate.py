@@ -1,0 +1,16 @@
+"""``kipoi tfbind evaluate``"""
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(file_okay=False))
+@click.option("--fasta", required=True, type=click.Path(), help="Genome, FASTA or bgzipped FASTA.")
+@click.option("--peaks", required=True, type=click.Path(), help="Folder of the peak files that the run names.")
+@click.option("--split", type=click.Choice(["test", "validation"]), default="test", show_default=True)
+def command(run: str, fasta: str, peaks: str, split: str) -> None:
+    """Held-out AUPRC and AUROC of the model in folder RUN, beside a motif and a k-mer baseline."""
+    from kipoi_tfbind.training.card import metrics_table
+    from kipoi_tfbind.training.evaluate import evaluate
+
+    click.echo(metrics_table(evaluate(run, fasta, peaks, split=split)))

@@ -1,0 +1,16 @@
+"""``kipoi tfbind train``"""
+
+import click
+
+
+@click.command()
+@click.argument("config", type=click.Path(dir_okay=False))
+@click.option("--fasta", required=True, type=click.Path(), help="Genome, FASTA or bgzipped FASTA.")
+@click.option("--peaks", required=True, type=click.Path(), help="Folder of the peak files that CONFIG names.")
+@click.option("-o", "--output", required=True, type=click.Path(), help="Folder of the run; an interrupted run goes on.")
+def command(config: str, fasta: str, peaks: str, output: str) -> None:
+    """Train a TF-binding model on peaks, as the YAML file CONFIG says."""
+    from kipoi_tfbind.training.config import TrainingConfig
+    from kipoi_tfbind.training.fit import train
+
+    train(TrainingConfig.from_yaml(config), fasta, peaks, output, verbose=2)

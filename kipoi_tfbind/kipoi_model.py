@@ -1,0 +1,146 @@
+"""The Kipoi model classes that the zoo's model.yaml files name in ``defined_as``."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from kipoi.model import BaseModel
+from numpy.typing import NDArray
+
+from kipoi_tfbind.errors import InputError, WeightsError
+
+
+class TFBindModel(BaseModel):
+    """A trained model of TF binding: one-hot windows to the probability of binding of each factor.
+
+    Parameters
+    ----------
+    weights
+        A Keras 3 model file (architecture and weights); its name need not end in ``.keras``, because
+        Kipoi keeps what it downloads under the checksum alone.
+    targets
+        Names of the model's outputs, in order.
+    length
+        Window length in bp.
+    md5
+        Checksum of the weights file. Kipoi does not verify what it downloads; this class does.
+
+    Attributes
+    ----------
+    model : keras.Model
+        (sequence, position, base) -> probability (sequence, target).
+    targets : list of str
+    length : int
+
+    Raises
+    ------
+    WeightsError
+        The file is missing, has another checksum, is no Keras model, or has another shape.
+
+    Examples
+    --------
+    >>> model = kipoi.get_model("model_zoo/TFBind/CTCF", source="dir")  # doctest: +SKIP
+    >>> model.predict_on_batch(one_hot)["CTCF"].shape  # doctest: +SKIP
+    (32,)
+    """
+
+    MODEL_PACKAGE = "keras"
+
+    def __init__(self, weights: str, targets: Sequence[str], length: int, md5: str | None = None) -> None:
+        if md5 is not None:
+            _check_md5(weights, md5)
+        self.targets = list(targets)
+        self.length = length
+        self.model = _load(weights)
+        _check_shapes(self.model, weights, length, self.targets)
+        import keras
+
+        self._logit_model = keras.Model(self.model.input, self.model.get_layer("logit").output)
+
+    def predict_on_batch(self, x: NDArray) -> Mapping[str, Any]:
+        """Return the probability of binding of each target, (sequence), for one-hot windows (sequence, position, base)."""
+        return self._by_target(_predict(self.model, self._checked(x)))
+
+    def predict_logits(self, one_hot: NDArray) -> NDArray[np.float32]:
+        """Return log-odds of binding (sequence, target) for one-hot windows (sequence, position, base)."""
+        return _predict(self._logit_model, self._checked(one_hot))
+
+    def _by_target(self, values: NDArray) -> dict[str, NDArray]:
+        return dict(zip(self.targets, values.T, strict=True))
+
+    def _checked(self, one_hot: NDArray) -> NDArray[np.float32]:
+        one_hot = np.asarray(one_hot, dtype=np.float32)
+        if one_hot.shape[1:] != (self.length, 4):
+            raise InputError(
+                f"input: expected one-hot windows of shape (sequence, {self.length}, 4), got {one_hot.shape}; "
+                f"set the dataloader's length to {self.length}"
+            )
+        return one_hot
+
+
+class TFBindVariantModel(TFBindModel):
+    """The same model, asked what a variant does: log-odds of binding for either allele, and their difference.
+
+    Takes ``{"ref": ..., "alt": ...}``, one-hot windows (variant, position, base), and returns
+    ``{"ref": ..., "alt": ..., "difference": ...}``, each target -> (variant): natural log-odds, the
+    difference being alternative minus reference, so negative where the variant weakens binding.
+    """
+
+    def predict_on_batch(self, x: Mapping[str, NDArray]) -> dict[str, dict[str, NDArray]]:
+        """Return log-odds by allele and target, and their difference; see the class."""
+        both = self.predict_logits(np.concatenate([np.asarray(x["ref"]), np.asarray(x["alt"])]))
+        ref, alt = np.split(both, 2)
+        return {name: self._by_target(v) for name, v in (("ref", ref), ("alt", alt), ("difference", alt - ref))}
+
+
+def _predict(model, one_hot: NDArray[np.float32]) -> NDArray[np.float32]:
+    from keras import ops
+
+    return ops.convert_to_numpy(model.predict_on_batch(one_hot))
+
+
+def _check_md5(path: str, expected: str) -> None:
+    try:
+        with open(path, "rb") as file:
+            found = hashlib.file_digest(file, "md5").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot read the weights file: {error.strerror}") from None
+    if found != expected:
+        raise WeightsError(
+            f"{path}: the weights file is corrupted or another one: expected md5 {expected}, got {found}; "
+            "delete it and fetch it again"
+        )
+
+
+def _load(path: str):
+    import keras
+
+    from kipoi_tfbind import layers  # noqa: F401 (registers the layers that the file names)
+
+    if not os.path.isfile(path):
+        raise WeightsError(f"{path}: no such weights file")
+    # Keras goes by the suffix, which a file that Kipoi has downloaded does not have.
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder, "model.keras")
+        link.symlink_to(os.path.abspath(path))
+        try:
+            return keras.models.load_model(link, compile=False)
+        except (ValueError, OSError, KeyError, TypeError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise WeightsError(f"{path}: not a Keras 3 model file that can be read ({reason}); fetch it again") from None
+
+
+def _check_shapes(model, path: str, length: int, targets: Sequence[str]) -> None:
+    found = model.input_shape[1:], model.output_shape[1:]
+    expected = (length, 4), (len(targets),)
+    if found != expected:
+        raise WeightsError(
+            f"{path}: expected a model of input {expected[0]} and output {expected[1]}, got {found[0]} and {found[1]}; "
+            "the weights belong to another entry"
+        )

@@ -1,0 +1,1 @@
+"""Training on peaks: windows and labels, fitting, evaluation, packaging into the zoo."""

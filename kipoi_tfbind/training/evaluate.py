@@ -1,0 +1,104 @@
+"""Held-out metrics of a trained model, beside those of the two baselines on the same bins."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.genome import Genome
+from kipoi_tfbind.training.baselines import best_motif_score, jaspar_log_odds, kmer_counts, kmer_model_scores
+from kipoi_tfbind.training.config import TrainingConfig
+from kipoi_tfbind.training.fit import predict_codes
+from kipoi_tfbind.training.metrics import BLOCK_LENGTH, block_weights, score_target
+from kipoi_tfbind.training.windows import LabelledBins, held_out_bins, training_bins
+
+log = logging.getLogger(__name__)
+
+
+def evaluate(
+    run_dir: str | Path, fasta: str | Path, peaks_dir: str | Path, *, split: str = "test", n_resamples: int = 500
+) -> dict[str, Any]:
+    """Evaluate the model of a finished run on held-out bins and write `metrics.json` beside it.
+
+    Parameters
+    ----------
+    run_dir
+        Folder that :func:`kipoi_tfbind.training.fit.train` wrote.
+    fasta, peaks_dir
+        As in training.
+    split
+        ``"test"`` or ``"validation"``.
+    n_resamples
+        Bootstrap samples of 100-kb blocks behind each interval.
+
+    Returns
+    -------
+    dict
+        `split`, `n_bins`, `confidence`, and for each target `n_positive`, `n_bins` (unambiguous) and
+        predictor -> metric -> value, low, high; see :func:`score_target`.
+
+    Raises
+    ------
+    InputError
+        The run has no model yet, or a file is missing.
+    """
+    run_dir = Path(run_dir)
+    model_path = run_dir / "model.keras"
+    if not model_path.exists():
+        raise InputError(f"{model_path}: no trained model here; run `kipoi tfbind train` first")
+    config = TrainingConfig.from_yaml(run_dir / "config.yaml")
+    genome = Genome(fasta)
+    bins = held_out_bins(config, genome, peaks_dir, split)
+    scores = predict_codes(keras.models.load_model(model_path), bins.codes(genome, config.length))
+    baselines = Baselines(config, genome, training_bins(config, genome, peaks_dir), bins)
+    blocks = np.char.add(np.char.add(bins.chrom, ":"), (bins.start // BLOCK_LENGTH).astype(str))
+    weights = block_weights(blocks, n_resamples, config.fit.seed)
+    targets = {}
+    for column, target in enumerate(tqdm(config.target_names, desc="targets", disable=None)):
+        labels = bins.labels[:, column]
+        predictors = {"model": scores[:, column], **baselines.scores(column)}
+        targets[target] = {
+            "n_positive": int((labels == 1).sum()),
+            "n_bins": int((labels >= 0).sum()),
+            **score_target(labels, predictors, weights),
+        }
+        log.info("%s: %s", target, {name: round(targets[target][name]["auprc"]["value"], 3) for name in predictors})
+    metrics = {"split": split, "n_bins": len(bins), "confidence": 0.95, "targets": targets}
+    _write_json(metrics, run_dir / "metrics.json")
+    return metrics
+
+
+class Baselines:
+    """Baseline scores of the held-out bins, for one target after the other."""
+
+    def __init__(self, config: TrainingConfig, genome: Genome, training: LabelledBins, held_out: LabelledBins):
+        self.config, self.training = config, training
+        # Both see the bin with a motif's width of flank: the whole window only adds chance matches.
+        length = config.windows.bin_length + 2 * _FLANK
+        self.codes = held_out.codes(genome, length)
+        self.training_kmers = kmer_counts(training.codes(genome, length))
+        self.kmers = kmer_counts(self.codes)
+
+    def scores(self, column: int) -> dict[str, np.ndarray]:
+        """Predictor name -> score (bin): `motif` where the target has a JASPAR matrix, and `kmer`."""
+        matrix_id = self.config.motifs.get(self.config.target_names[column])
+        motif = {"motif": best_motif_score(self.codes, jaspar_log_odds(matrix_id))} if matrix_id else {}
+        labels = self.training.labels[:, column]
+        return motif | {"kmer": kmer_model_scores(self.training_kmers, labels, self.kmers, self.config.fit.seed)}
+
+
+_FLANK = 20
+
+
+def _write_json(content: dict, path: Path) -> None:
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text(json.dumps(content, indent=1) + "\n")
+    os.replace(unfinished, path)

@@ -1,0 +1,173 @@
+"""Fit an architecture to labelled bins; checkpoints let an interrupted run go on."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+from keras import ops
+from numpy.typing import NDArray
+
+from kipoi_tfbind import architectures
+from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.genome import Genome
+from kipoi_tfbind.one_hot import one_hot_codes
+from kipoi_tfbind.training.config import TrainingConfig
+from kipoi_tfbind.training.metrics import mean_auprc
+from kipoi_tfbind.training.windows import NEGATIVE, LabelledBins, held_out_bins, training_bins
+
+log = logging.getLogger(__name__)
+
+
+def train(
+    config: TrainingConfig, fasta: str | Path, peaks_dir: str | Path, run_dir: str | Path, *, verbose: int | str = "auto"
+) -> keras.Model:
+    """Train a model and keep the weights of the epoch with the best mean AUPRC in validation.
+
+    Parameters
+    ----------
+    config
+        The run; see :class:`TrainingConfig`.
+    fasta, peaks_dir
+        The genome and the folder of the peak files that the configuration names.
+    run_dir
+        Folder for `model.keras` (best epoch), `history.csv`, `config.yaml` and the checkpoint. A run
+        that was interrupted goes on from its last epoch when it is started again with this folder.
+    verbose
+        Keras' progress: `"auto"`, 0 (silent), 1 (bar) or 2 (a line for each epoch).
+
+    Returns
+    -------
+    keras.Model
+        The best model, as in `model.keras`.
+
+    Raises
+    ------
+    InputError
+        A file is missing or unusable, or `run_dir` holds a run of another configuration.
+    """
+    run_dir = Path(run_dir)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    _keep_config(config, run_dir)
+    genome = Genome(fasta)
+    keras.utils.set_random_seed(config.fit.seed)
+    done = _validation_history(run_dir)
+    training = TrainingBatches(training_bins(config, genome, peaks_dir), genome, config, first_epoch=len(done))
+    validation = held_out_bins(config, genome, peaks_dir, "validation")
+    model = build_model(config)
+    on_logits = keras.Model(model.input, model.get_layer("logit").output)
+    on_logits.compile(_optimizer(config, steps=len(training) * config.fit.epochs), masked_cross_entropy)
+    on_logits.fit(
+        training,
+        epochs=config.fit.epochs,
+        verbose=verbose,
+        callbacks=[
+            KeepBest(model, validation.codes(genome, config.length), validation.labels, run_dir / "model.keras", done),
+            keras.callbacks.CSVLogger(run_dir / "history.csv", append=True),
+            keras.callbacks.BackupAndRestore(run_dir / "checkpoint", delete_checkpoint=False),
+        ],
+    )
+    return keras.models.load_model(run_dir / "model.keras")
+
+
+def build_model(config: TrainingConfig) -> keras.Model:
+    """Return the untrained model that a configuration describes."""
+    if config.architecture not in architectures.__all__:
+        raise InputError(f"architecture {config.architecture!r} is unknown; known: {architectures.__all__}")
+    try:
+        return getattr(architectures, config.architecture)(
+            **config.hyperparameters, n_targets=len(config.targets)
+        )
+    except (TypeError, ValueError) as error:
+        raise InputError(f"hyperparameters of {config.architecture}: {error}") from None
+
+
+def masked_cross_entropy(labels, logits):
+    """Mean binary cross-entropy of logits over the (bin, target) pairs that are not ambiguous (label -1)."""
+    labels = ops.cast(labels, logits.dtype)
+    known = ops.cast(labels >= 0, logits.dtype)
+    losses = ops.relu(logits) - logits * labels + ops.softplus(-ops.abs(logits))
+    return ops.sum(losses * known) / ops.maximum(ops.sum(known), 1)
+
+
+class TrainingBatches(keras.utils.PyDataset):
+    """Shuffled, jittered one-hot batches; each epoch draws anew, from the seed and the epoch alone."""
+
+    def __init__(self, bins: LabelledBins, genome: Genome, config: TrainingConfig, first_epoch: int = 0):
+        super().__init__(workers=1)
+        self.labels = bins.labels
+        self.length, self.fit = config.length, config.fit
+        self.codes = bins.codes(genome, config.length + 2 * config.fit.jitter)
+        self.epoch = first_epoch
+        self._draw()
+
+    def _draw(self) -> None:
+        rng = np.random.default_rng((self.fit.seed, self.epoch))
+        self.order = rng.permutation(len(self.labels))
+        self.shift = rng.integers(0, 2 * self.fit.jitter + 1, size=len(self.labels))
+
+    def __len__(self) -> int:
+        return len(self.labels) // self.fit.batch_size
+
+    def __getitem__(self, batch: int) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+        rows = self.order[batch * self.fit.batch_size : (batch + 1) * self.fit.batch_size]
+        positions = self.shift[rows, None] + np.arange(self.length)
+        return one_hot_codes(self.codes[rows[:, None], positions]), self.labels[rows]
+
+    def on_epoch_end(self) -> None:
+        self.epoch += 1
+        self._draw()
+
+
+class KeepBest(keras.callbacks.Callback):
+    """After each epoch, the mean AUPRC in validation; saves the model when it is the best so far."""
+
+    def __init__(
+        self, model: keras.Model, codes: NDArray[np.uint8], labels: NDArray[np.int8], path: Path, done: list[float]
+    ):
+        super().__init__()
+        self.whole, self.codes, self.labels, self.path = model, codes, labels, path
+        self.best = max(done, default=-np.inf)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        value = mean_auprc(self.labels, predict_codes(self.whole, self.codes))
+        if logs is not None:
+            logs["validation_auprc"] = value
+        log.info("epoch %d: mean AUPRC in validation %.4f", epoch + 1, value)
+        if value > self.best:
+            self.best = value
+            self.whole.save(self.path)
+
+
+def predict_codes(model: keras.Model, codes: NDArray[np.uint8], batch_size: int = 512) -> NDArray[np.float32]:
+    """Predictions (sequence, target) for base codes (sequence, position), one-hot only batch by batch."""
+    return np.concatenate(
+        [
+            ops.convert_to_numpy(model.predict_on_batch(one_hot_codes(codes[start : start + batch_size])))
+            for start in range(0, len(codes), batch_size)
+        ]
+    )
+
+
+def _optimizer(config: TrainingConfig, steps: int) -> keras.optimizers.Optimizer:
+    warm_up = max(1, steps // 20)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, steps - warm_up, warmup_target=config.fit.learning_rate, warmup_steps=warm_up
+    )
+    return keras.optimizers.AdamW(schedule, weight_decay=config.fit.weight_decay)
+
+
+def _validation_history(run_dir: Path) -> list[float]:
+    """Mean AUPRC in validation of the epochs that an interrupted run has behind it."""
+    path = run_dir / "history.csv"
+    return pd.read_csv(path)["validation_auprc"].tolist() if path.exists() else []
+
+
+def _keep_config(config: TrainingConfig, run_dir: Path) -> None:
+    path = run_dir / "config.yaml"
+    if path.exists() and path.read_text() != config.to_yaml():
+        raise InputError(f"{path}: this folder holds a run of another configuration; give another folder")
+    path.write_text(config.to_yaml())

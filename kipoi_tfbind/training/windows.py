@@ -1,0 +1,199 @@
+"""Windows and labels: a genome cut into bins, and each bin compared with the peaks of each factor."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from kipoi_tfbind.errors import InputError, MissingProgramError
+from kipoi_tfbind.genome import Genome
+from kipoi_tfbind.one_hot import N_CODE
+from kipoi_tfbind.training.config import Region, TrainingConfig, WindowsConfig
+
+log = logging.getLogger(__name__)
+
+POSITIVE, NEGATIVE, AMBIGUOUS = 1, 0, -1
+_CHUNK = 20_000
+
+
+@dataclass(frozen=True)
+class LabelledBins:
+    """Bins of a genome with a label for each target.
+
+    Attributes
+    ----------
+    chrom
+        Contig of each bin (bin), as the configuration names it.
+    start
+        0-based start of each bin (bin).
+    bin_length
+        Length of all bins in bp.
+    labels
+        int8 (bin, target): 1 bound, 0 not bound, -1 ambiguous.
+    targets
+        Names of the targets.
+    """
+
+    chrom: NDArray[np.str_]
+    start: NDArray[np.int64]
+    bin_length: int
+    labels: NDArray[np.int8]
+    targets: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def select(self, which: NDArray | slice) -> LabelledBins:
+        """Keep the bins that a mask, index array or slice names."""
+        return LabelledBins(self.chrom[which], self.start[which], self.bin_length, self.labels[which], self.targets)
+
+    def codes(self, genome: Genome, length: int) -> NDArray[np.uint8]:
+        """Base codes (bin, position) of windows of `length` bp centred on the bins."""
+        return genome.windows(self.chrom, self.start - (length - self.bin_length) // 2, length)
+
+
+def held_out_bins(config: TrainingConfig, genome: Genome, peaks_dir: str | Path, split: str) -> LabelledBins:
+    """All bins of the validation or the test regions, without overlap, at their real prevalence.
+
+    Parameters
+    ----------
+    split
+        ``"validation"`` or ``"test"``.
+
+    Raises
+    ------
+    InputError
+        A peak file or contig is missing.
+    MissingProgramError
+        bedtools is not installed.
+    """
+    regions = {"validation": config.validation, "test": config.test}[split]
+    bins = _labelled(config, genome, peaks_dir, regions, stride=config.windows.bin_length)
+    _, n = _composition(bins, genome, config.length)
+    return bins.select(n <= config.windows.max_n)
+
+
+def training_bins(config: TrainingConfig, genome: Genome, peaks_dir: str | Path) -> LabelledBins:
+    """Bins to train on: every bin bound by any factor, GC-matched negatives and random negatives.
+
+    No window reaches into a held-out region. Negatives touch no peak of any factor.
+
+    Raises
+    ------
+    InputError
+        A peak file or contig is missing, or no bin is bound.
+    MissingProgramError
+        bedtools is not installed.
+    """
+    lengths = {chrom: genome.lengths[genome.contig(chrom)] for chrom in _contigs(config, peaks_dir)}
+    flank = (config.length - config.windows.bin_length) // 2 + config.fit.jitter
+    everything = [Region(chrom, 0, length) for chrom, length in lengths.items()]
+    held_out = _bed(config.validation + config.test).slop(b=flank, g={c: (0, n) for c, n in lengths.items()})
+    free = [Region(i.chrom, i.start, i.end) for i in _bed(everything).subtract(held_out)]
+    bins = _labelled(config, genome, peaks_dir, free, stride=config.windows.stride)
+    gc, n = _composition(bins, genome, config.length)
+    usable = n <= config.windows.max_n
+    bins, gc = bins.select(usable), gc[usable]
+    bins = bins.select(_choose(bins.labels, gc, config.windows, np.random.default_rng(config.fit.seed)))
+    bound = (bins.labels == POSITIVE).any(axis=1).sum()
+    log.info("training set: %d bins, %d of them bound by a factor", len(bins), bound)
+    return bins
+
+
+def _choose(
+    labels: NDArray[np.int8], gc: NDArray[np.float64], config: WindowsConfig, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Indices of the positives, the GC-matched and the random negatives, sorted."""
+    positive = np.flatnonzero((labels == POSITIVE).any(axis=1))
+    negative = np.flatnonzero((labels == NEGATIVE).all(axis=1))
+    if not len(positive):
+        raise InputError("no training bin is bound by any factor; do the peak files and the FASTA fit together?")
+    percent = np.round(gc * 100).astype(int)
+    wanted = np.bincount(percent[positive], minlength=101) * config.gc_matched
+    matched = [
+        rng.choice(pool, size=min(len(pool), round(number)), replace=False)
+        for value, number in enumerate(wanted)
+        if len(pool := negative[percent[negative] == value])
+    ]
+    rest = np.setdiff1d(negative, np.concatenate(matched or [negative[:0]]))
+    random = rng.choice(rest, size=min(len(rest), round(len(positive) * config.random)), replace=False)
+    return np.sort(np.concatenate([positive, *matched, random]))
+
+
+def _labelled(
+    config: TrainingConfig, genome: Genome, peaks_dir: str | Path, regions: Sequence[Region], stride: int
+) -> LabelledBins:
+    """Cut regions into bins and label them."""
+    size = config.windows.bin_length
+    starts = [np.arange(r.start, max(r.start, r.end - size + 1), stride) for r in regions]
+    table = pd.DataFrame(
+        {"chrom": np.repeat([r.chrom for r in regions], [len(s) for s in starts]), "start": np.concatenate(starts)}
+    )
+    table = table.sort_values(["chrom", "start"], ignore_index=True)
+    table["end"], table["index"] = table["start"] + size, table.index
+    bins = _bedtools().BedTool.from_dataframe(table)
+    labels = np.full((len(table), len(config.targets)), NEGATIVE, dtype=np.int8)
+    for column, files in enumerate(config.targets.values()):
+        peaks = _peaks(peaks_dir, files)
+        share = config.windows.min_overlap
+        touched = bins.intersect(peaks, u=True, sorted=True)
+        bound = touched.intersect(peaks, u=True, f=share, F=share, e=True, sorted=True)
+        labels[_indices(touched), column] = AMBIGUOUS
+        labels[_indices(bound), column] = POSITIVE
+    return LabelledBins(
+        table["chrom"].to_numpy(str), table["start"].to_numpy(np.int64), size, labels, tuple(config.targets)
+    )
+
+
+def _indices(bins) -> NDArray[np.int64]:
+    return np.array([int(row[3]) for row in bins], dtype=np.int64)
+
+
+def _bedtools():
+    """pybedtools, once it is known that the bedtools program is there."""
+    if shutil.which("bedtools") is None:
+        raise MissingProgramError(
+            "bedtools: not found on the PATH; install it (Debian: apt-get install bedtools, conda: bioconda bedtools)"
+        )
+    import pybedtools
+
+    return pybedtools
+
+
+def _bed(regions: Sequence[Region]):
+    return _bedtools().BedTool([(r.chrom, r.start, r.end) for r in regions]).sort()
+
+
+def _peaks(peaks_dir: str | Path, files: Sequence[str]):
+    """The union of peak files, sorted."""
+    paths = [Path(peaks_dir) / name for name in files]
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"{path}: no such peak file; give the folder of the peak files with --peaks")
+    first, *others = [_bedtools().BedTool(str(path)) for path in paths]
+    return (first.cat(*others) if others else first).sort()
+
+
+def _contigs(config: TrainingConfig, peaks_dir: str | Path) -> list[str]:
+    if config.contigs:
+        return list(config.contigs)
+    return sorted({peak.chrom for files in config.targets.values() for peak in _peaks(peaks_dir, files)})
+
+
+def _composition(bins: LabelledBins, genome: Genome, length: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """GC content (of the bases that are known) and share of N of each bin's window, in bounded memory."""
+    gc, n = np.empty(len(bins)), np.empty(len(bins))
+    for start in range(0, len(bins), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        codes = bins.select(rows).codes(genome, length)
+        unknown = (codes == N_CODE).sum(axis=1)
+        gc[rows] = ((codes == 1) | (codes == 2)).sum(axis=1) / np.maximum(length - unknown, 1)
+        n[rows] = unknown / length
+    return gc, n
