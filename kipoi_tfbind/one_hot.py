@@ -14,15 +14,15 @@ from kipoi_tfbind.errors import InputError
 
 BASES = "ACGT"
 N_CODE = 4
+NOT_A_BASE = 255
 
 _IUPAC_AMBIGUOUS = "NRYSWKMBDHVU"
-_NOT_A_BASE = 255
 # Bases per chunk: input, codes and check stay in the processor's cache; only the output goes to memory.
 _CHUNK_BASES = 1 << 16
 
 
 def _code_table() -> NDArray[np.uint8]:
-    table = np.full(256, _NOT_A_BASE, dtype=np.uint8)
+    table = np.full(256, NOT_A_BASE, dtype=np.uint8)
     for letters, codes in ((BASES, range(len(BASES))), (_IUPAC_AMBIGUOUS, [N_CODE] * len(_IUPAC_AMBIGUOUS))):
         for letter, code in zip(letters, codes, strict=True):
             table[ord(letter)] = table[ord(letter.lower())] = code
@@ -30,6 +30,8 @@ def _code_table() -> NDArray[np.uint8]:
 
 
 _CODE_OF_BYTE = _code_table()
+# The same table for bytes.translate; a byte that is no nucleotide becomes NOT_A_BASE.
+CODE_OF_ASCII = _CODE_OF_BYTE.tobytes()
 _LETTER_OF_CODE = np.frombuffer(b"ACGTN", dtype=np.uint8)
 _COMPLEMENT_OF_CODE = np.array([3, 2, 1, 0, N_CODE], dtype=np.uint8)
 
@@ -235,8 +237,8 @@ def _ascii(sequence: str | bytes, index: int) -> bytes:
 def _encode_rows(text: NDArray[np.uint8], rows: slice, codes: NDArray[np.uint8]) -> None:
     """Write the codes of text[rows] into `codes`."""
     _CODE_OF_BYTE.take(text[rows], out=codes, mode="clip")
-    if codes.size and codes.max() == _NOT_A_BASE:
-        sequence, position = np.argwhere(codes == _NOT_A_BASE)[0]
+    if codes.size and codes.max() == NOT_A_BASE:
+        sequence, position = np.argwhere(codes == NOT_A_BASE)[0]
         sequence += rows.start
         raise _not_a_base(int(sequence), int(position), chr(text[sequence, position]))
 
