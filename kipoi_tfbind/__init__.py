@@ -15,6 +15,17 @@ __version__ = "0.1.0"
 
 _MODULE_OF = {
     "cli_main": "plugin",
+    "SequenceModel": "model",
+    "as_sequence_model": "model",
+    "encode_sequences": "sequences",
+    "in_silico_mutagenesis": "interpret",
+    "load_model": "model",
+    "open_result": "io",
+    "plot_logo": "plot",
+    "plot_mutation_map": "plot",
+    "read_sequences": "sequences",
+    "save_plot": "plot",
+    "save_result": "io",
 }
 
 __all__ = ["__version__", *_MODULE_OF]

@@ -1,0 +1,57 @@
+"""Pictures to files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+
+from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.io import whole_file
+
+_FORMATS = (".png", ".svg", ".pdf")
+# Text stays text: a journal, or the author, can still edit it.
+_EDITABLE_TEXT: Any = {"pdf.fonttype": 42, "svg.fonttype": "none"}
+
+
+def check_format(path: str | os.PathLike[str]) -> None:
+    """Check that a file name has the suffix of a picture format.
+
+    Raises
+    ------
+    InputError
+        It has another suffix, or none.
+    """
+    suffix = Path(path).suffix
+    if suffix.lower() not in _FORMATS:
+        raise InputError(
+            f"{path}: expected a name that ends in {', '.join(_FORMATS)}; got {suffix or 'no suffix'!r}"
+        )
+
+
+def save_plot(axes: Axes, path: str | os.PathLike[str], *, dpi: int = 200) -> None:
+    """Write the figure of a plot to a PNG, SVG or PDF file, whole or not at all.
+
+    Parameters
+    ----------
+    axes
+        What a plot function returned.
+    path
+        Name of the file; its suffix says the format.
+    dpi
+        Resolution of a PNG, in dots per inch.
+
+    Raises
+    ------
+    InputError
+        The suffix is of no format that can be written, or the file cannot be written there.
+    """
+    check_format(path)
+    figure = axes.get_figure(root=True)
+    if figure is None:
+        raise InputError("axes: belong to no figure any more; draw the plot again")
+    with whole_file(path) as partial, mpl.rc_context(_EDITABLE_TEXT):
+        figure.savefig(partial, dpi=dpi, bbox_inches="tight", facecolor="white")

@@ -1,0 +1,135 @@
+"""Sequence Datasets: what the methods are given, from text or from a genome and intervals."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from kipoi_tfbind import schema
+from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.genome import Genome
+from kipoi_tfbind.intervals import Intervals, read_intervals
+from kipoi_tfbind.one_hot import BASES, encode_bases, one_hot_codes, reverse_complement_codes
+
+
+def encode_sequences(sequences: Sequence[str], *, ids: Sequence[str] | None = None) -> xr.Dataset:
+    """Make a sequence Dataset from strings.
+
+    Parameters
+    ----------
+    sequences
+        DNA of one length. Lower case is read as upper case, every IUPAC code but A, C, G, T as N.
+    ids
+        Name of each sequence; "0", "1", ... by default.
+
+    Returns
+    -------
+    xr.Dataset
+        ``one_hot`` (sequence, position, base) with the coordinates ``id``, ``position`` and ``base``.
+
+    Raises
+    ------
+    InputError
+        No sequence, sequences of unequal length, a character that is no nucleotide, or another number
+        of ids than of sequences.
+
+    Examples
+    --------
+    >>> encode_sequences(["ACGN"], ids=["promoter"])["one_hot"].sel(base="C").values
+    array([[0., 1., 0., 0.]], dtype=float32)
+    """
+    codes = encode_bases(sequences)
+    if not codes.size:
+        raise InputError("sequences: expected at least one sequence with at least one base, got none")
+    ids = [str(number) for number in range(len(codes))] if ids is None else list(ids)
+    if len(ids) != len(codes):
+        raise InputError(f"ids: expected one for each of {len(codes)} sequences, got {len(ids)}")
+    return _dataset(codes, id=np.array(ids, dtype=np.str_))
+
+
+def read_sequences(
+    fasta: str | os.PathLike[str], intervals: str | os.PathLike[str], *, length: int | None = None
+) -> xr.Dataset:
+    r"""Make a sequence Dataset from a genome and the intervals of a BED or narrowPeak file.
+
+    Parameters
+    ----------
+    fasta
+        FASTA file, plain or compressed with bgzip; its index is made when it is missing.
+    intervals
+        BED (three columns or more) or narrowPeak file. An interval of strand "-" is read as its reverse
+        complement.
+    length
+        Length of the windows, centred on the summit of a narrowPeak's interval and else on its middle;
+        by default the intervals are taken as they are, and have to be of one length.
+
+    Returns
+    -------
+    xr.Dataset
+        ``one_hot`` (sequence, position, base) with the coordinates ``id``, ``chrom``, ``start`` and ``end``
+        of the window (0-based, half-open; what lies outside the contig is N), ``strand``, ``position``
+        and ``base``, in the order of the file.
+
+    Raises
+    ------
+    InputError
+        A file cannot be used; a contig is not in the FASTA; no `length`, and intervals of several lengths.
+
+    Examples
+    --------
+    >>> folder = getfixture("tmp_path")
+    >>> _ = (folder / "tiny.fa").write_text(">20\nACGTTGCA\n")
+    >>> _ = (folder / "tiny.bed").write_text("chr20\t1\t5\tpeak\n")
+    >>> sequences = read_sequences(folder / "tiny.fa", folder / "tiny.bed", length=2)
+    >>> sequences["id"].values.tolist(), sequences["start"].values.tolist(), sequences["end"].values.tolist()
+    (['peak'], [2], [4])
+    >>> sequences["one_hot"].values
+    array([[[0., 0., 1., 0.],
+            [0., 0., 0., 1.]]], dtype=float32)
+    """
+    table = read_intervals(intervals)
+    if length is None:
+        length, start = _common_length(table), table.start
+    else:
+        start = table.center - length // 2
+    chrom = np.array(table.contigs, dtype=np.str_)[table.contig]
+    codes = Genome(fasta).windows(chrom.tolist(), start, length)
+    reverse = table.strand == "-"
+    codes[reverse] = reverse_complement_codes(codes[reverse])
+    return _dataset(
+        codes,
+        id=np.array(table.name.tolist(), dtype=np.str_),
+        chrom=chrom,
+        start=start,
+        end=start + length,
+        strand=table.strand,
+    )
+
+
+def _common_length(table: Intervals) -> int:
+    lengths = table.end - table.start
+    other = np.flatnonzero(lengths != lengths[0])
+    if other.size:
+        raise InputError(
+            f"{table.path}: line {table.line[other[0]]}: an interval of {lengths[other[0]]} bases, where "
+            f"line {table.line[0]} has one of {lengths[0]}; set a length for windows around their centres"
+        )
+    return int(lengths[0])
+
+
+def _dataset(codes: NDArray[np.uint8], **coordinates: NDArray) -> xr.Dataset:
+    """A sequence Dataset from base codes (sequence, position) and coordinates (sequence)."""
+    return schema.annotate(
+        xr.Dataset(
+            {"one_hot": (("sequence", "position", "base"), one_hot_codes(codes))},
+            coords={
+                **{name: ("sequence", values) for name, values in coordinates.items()},
+                "position": np.arange(codes.shape[1]),
+                "base": list(BASES),
+            },
+        )
+    )
