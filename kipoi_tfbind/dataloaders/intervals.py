@@ -1,0 +1,193 @@
+"""The dataloader of intervals: BED or narrowPeak and FASTA to one-hot windows."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+from kipoi.specs import DataLoaderSchema
+from kipoi_utils.utils import default_kwargs
+from numpy.typing import NDArray
+
+from kipoi_tfbind.dataloaders.base import Batch, WindowDataset, as_positive, describe, genomic_ranges
+from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.genome import Genome
+from kipoi_tfbind.intervals import Center, Intervals, read_intervals
+from kipoi_tfbind.one_hot import one_hot_codes, reverse_complement_codes
+from kipoi_tfbind.window_reader import WindowReader
+
+
+class IntervalWindows(WindowDataset):
+    r"""One-hot windows of one length, centred on the intervals of a BED or narrowPeak file.
+
+    A window of length L around the centre c (0-based) spans [c - L // 2, c - L // 2 + L): the base c
+    has index L // 2. Beyond the ends of a contig there is N, a row of zeros. The whole of both files
+    is checked at construction.
+
+    Parameters
+    ----------
+    intervals_file
+        BED of three columns or more, or narrowPeak; plain, gzip or bgzip. chr20 and 20 are the same.
+    fasta_file
+        FASTA of the genome, plain or bgzip; indexed, or in a folder where the index can be written.
+    length
+        Length of the windows.
+    center
+        "summit": column 10 of a narrowPeak; "midpoint" of the interval; "auto": the summit where a
+        narrowPeak (exactly 10 columns) has one, else the midpoint.
+    use_strand
+        Give the reverse complement for intervals on the strand "-".
+    target_columns
+        1-based columns of the BED, beyond the third, to hand out as targets.
+
+    Raises
+    ------
+    InputError
+        One line that names the file, the line and what to do.
+
+    Examples
+    --------
+    >>> folder = getfixture("tmp_path")
+    >>> _ = (folder / "a.fa").write_text(">20\nAACCGGTTA\n")
+    >>> _ = (folder / "a.bed").write_text("chr20\t2\t6\tsite\t0\t-\n")
+    >>> windows = IntervalWindows(folder / "a.bed", folder / "a.fa", length=4)
+    >>> batch = next(windows.batch_iter(batch_size=1))
+    >>> from kipoi_tfbind.one_hot import decode_one_hot
+    >>> decode_one_hot(batch["inputs"])
+    ['CCGG']
+    >>> batch["metadata"]["ranges"]
+    GenomicRanges(chr=array(['chr20'], dtype='<U5'), start=array([2]), end=array([6]), id=array(['site'], dtype='<U4'), strand=array(['-'], dtype='<U1'))
+    """  # noqa: E501
+
+    def __init__(
+        self,
+        intervals_file: str,
+        fasta_file: str,
+        length: int = 1000,
+        center: Center = "auto",
+        use_strand: bool = True,
+        target_columns: Sequence[int] | None = None,
+    ) -> None:
+        self.length = as_positive("length", length)
+        self._intervals = read_intervals(intervals_file, center=center, target_columns=target_columns)
+        genome = Genome(fasta_file)
+        _check_places(self._intervals, genome, self.length)
+        self._contigs = np.array(self._intervals.contigs, dtype=np.str_)
+        self._starts = self._intervals.center - self.length // 2
+        self._reverse = (self._intervals.strand == "-") & use_strand
+        self._reader = WindowReader(
+            genome, self._intervals.contigs, self._intervals.contig, self._starts, self.length
+        )
+
+    def __len__(self) -> int:
+        return len(self._intervals)
+
+    def read_batch(self, rows: NDArray[np.intp]) -> Batch:
+        """See the base class."""
+        intervals = self._intervals
+        codes = self._reader.read(rows)
+        reverse = self._reverse[rows]
+        codes[reverse] = reverse_complement_codes(codes[reverse])
+        chrom = self._contigs[intervals.contig[rows]]
+        ranges = genomic_ranges(
+            chrom, self._starts[rows], self.length, intervals.name[rows], intervals.strand[rows]
+        )
+        batch: dict[str, Any] = {"inputs": one_hot_codes(codes), "metadata": {"ranges": ranges}}
+        if intervals.targets is not None:
+            batch["targets"] = intervals.targets[rows]
+        return batch
+
+    @classmethod
+    def get_output_schema(cls) -> DataLoaderSchema:
+        """Describe the output: there are no targets unless the defaults name columns for them."""
+        return _schema_without_unused_targets(super().get_output_schema(), default_kwargs(cls))
+
+
+def _check_places(intervals: Intervals, genome: Genome, length: int) -> None:
+    """Every interval lies on a contig of the FASTA that is no shorter than the window."""
+    lengths = np.empty(len(intervals.contigs), dtype=np.int64)
+    for i, name in enumerate(intervals.contigs):
+        try:
+            lengths[i] = genome.lengths[genome.contig(name)]
+        except InputError as error:
+            raise _line_error(intervals, intervals.contig == i, str(error)) from None
+    contig_length = lengths[intervals.contig]
+    if (outside := intervals.end > contig_length).any():
+        i = int(np.argmax(outside))
+        raise _line_error(
+            intervals,
+            outside,
+            f"the interval ends at {intervals.end[i]}, its contig has {contig_length[i]} bases in {genome.path};"
+            " give the FASTA of the assembly that the intervals refer to",
+        )
+    if (short := contig_length < length).any():
+        raise _line_error(
+            intervals,
+            short,
+            f"a window of {length} bases is longer than the contig ({contig_length[short][0]} bases in "
+            f"{genome.path}); use a shorter length, or leave this contig out",
+        )
+
+
+def _line_error(intervals: Intervals, where: NDArray[np.bool_], problem: str) -> InputError:
+    line = intervals.line[np.argmax(where)]
+    return InputError(f"{intervals.path}: line {line}: {problem}")
+
+
+def _schema_without_unused_targets(schema: DataLoaderSchema, defaults: dict[str, Any]) -> DataLoaderSchema:
+    if defaults["target_columns"] is not None:
+        return schema
+    schema = deepcopy(schema)
+    schema.targets = None
+    return schema
+
+
+describe(
+    IntervalWindows,
+    """
+    defined_as: kipoi_tfbind.dataloaders.IntervalWindows
+    type: Dataset
+    info:
+      authors:
+        - name: kipoi_tfbind developers
+      doc: One-hot windows of one length, centred on the summits or midpoints of BED or narrowPeak intervals
+      license: MIT
+    args:
+      intervals_file:
+        doc: BED (3 columns or more) or narrowPeak file, plain, gzip or bgzip
+        example: example_data/CTCF.HepG2.narrowPeak.gz
+      fasta_file:
+        doc: FASTA of the genome, plain or bgzip; chr20 and 20 are taken as the same contig
+        example: example_data/chr20.hg19.1-1Mb.fa.gz
+      length:
+        doc: Length of the windows in bases
+        type: int
+        optional: True
+      center:
+        doc: "summit (narrowPeak column 10), midpoint, or auto: the summit where there is one"
+        optional: True
+      use_strand:
+        doc: Give the reverse complement for intervals on the minus strand
+        type: bool
+        optional: True
+      target_columns:
+        doc: 1-based columns of the BED, beyond the third, to hand out as targets; none by default
+        type: list
+        optional: True
+    output_schema:
+      inputs:
+        name: seq
+        shape: (None, 4)
+        doc: One-hot windows, bases in the order A C G T, N as zeros
+        special_type: DNASeq
+        associated_metadata: ranges
+      targets:
+        name: targets
+        shape: (None,)
+        doc: Columns of the BED that target_columns names
+      metadata:
+        ranges:
+          type: GenomicRanges
+          doc: "The window, 0-based, half-open; begins below 0 where it reaches over the start of a contig"
+    """,
+)

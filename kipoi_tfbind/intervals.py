@@ -1,0 +1,209 @@
+"""Genomic intervals read from BED and narrowPeak files, as columns."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.text_files import numbered_lines
+
+Center = Literal["auto", "summit", "midpoint"]
+
+_DISPLAY_WORDS = ("track", "browser")
+_STRANDS = {"+": "+", "-": "-", ".": "*", "*": "*"}
+_NARROWPEAK_COLUMNS = 10
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Intervals of one file, in its order; every array has one entry for each interval.
+
+    Attributes
+    ----------
+    path
+        The file.
+    contigs
+        Distinct contigs, as the file spells them.
+    contig
+        Index of the interval's contig in `contigs`.
+    start, end
+        0-based, half-open.
+    center
+        0-based position on which a window is centred.
+    name
+        Name column, or "contig:start-end" (0-based start) where there is none or it is ".".
+    strand
+        "+", "-", or "*" where the file tells none.
+    line
+        1-based line number in the file.
+    targets
+        float32 (interval, target), NaN for "." and "NA"; None where no target columns were asked for.
+    """
+
+    path: str
+    contigs: tuple[str, ...]
+    contig: NDArray[np.int32]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    center: NDArray[np.int64]
+    name: NDArray
+    strand: NDArray
+    line: NDArray[np.int64]
+    targets: NDArray[np.float32] | None
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+
+def read_intervals(
+    path: str | os.PathLike[str], *, center: Center = "auto", target_columns: Sequence[int] | None = None
+) -> Intervals:
+    r"""Read a BED (three columns or more) or narrowPeak file, plain or compressed.
+
+    Columns are separated by tabs; in a line without a tab, by spaces. Empty lines, comments ("#") and
+    lines that begin with "track" or "browser" are passed over, CRLF line ends are taken.
+
+    Parameters
+    ----------
+    path
+        The file.
+    center
+        "summit": start + column 10, which every line must have; "midpoint": (start + end) // 2; "auto":
+        the summit in a narrowPeak (exactly 10 columns) where it is not -1, else the midpoint.
+    target_columns
+        1-based columns, beyond the third, to read as numbers: labels or signals.
+
+    Raises
+    ------
+    InputError
+        No interval in the file; or, with the line number, a line that is no interval; or a truncated file.
+
+    Examples
+    --------
+    >>> path = getfixture("tmp_path") / "a.bed"
+    >>> _ = path.write_text("track name=a\nchr20\t100\t201\tpeak\t0\t-\nchr20 300 400\n")
+    >>> intervals = read_intervals(path)
+    >>> intervals.center.tolist(), intervals.name.tolist(), intervals.strand.tolist()
+    ([150, 350], ['peak', 'chr20:300-400'], ['-', '*'])
+    """
+    if center not in ("auto", "summit", "midpoint"):
+        raise InputError(f"center: expected 'auto', 'summit' or 'midpoint', got {center!r}")
+    columns = _check_target_columns(target_columns)
+    reader = _BedReader(os.fspath(path), center, columns)
+    for number, line in numbered_lines(path):
+        if line.strip() and not line.startswith("#") and line.split(None, 1)[0] not in _DISPLAY_WORDS:
+            reader.add(number, line)
+    if not reader.line:
+        raise InputError(f"{reader.path}: no intervals in this file; expected lines of chrom, start, end")
+    return reader.intervals()
+
+
+def _check_target_columns(columns: Sequence[int] | None) -> tuple[int, ...]:
+    if columns is None:
+        return ()
+    if isinstance(columns, str) or not all(isinstance(c, int) and c > 3 for c in columns):
+        raise InputError(f"target_columns: expected a list of column numbers from 4 on, got {columns!r}")
+    return tuple(columns)
+
+
+class _BedReader:
+    """Columns that grow line by line."""
+
+    def __init__(self, path: str, center: Center, target_columns: tuple[int, ...]) -> None:
+        self.path = path
+        self.line: list[int] = []
+        self._center_kind = center
+        self._target_columns = target_columns
+        self._contigs: dict[str, int] = {}
+        self._contig: list[int] = []
+        self._start: list[int] = []
+        self._end: list[int] = []
+        self._center: list[int] = []
+        self._name: list[str] = []
+        self._strand: list[str] = []
+        self._targets: list[list[float]] = []
+
+    def add(self, number: int, line: str) -> None:
+        fields = line.split("\t") if "\t" in line else line.split()
+        if len(fields) < 3:
+            raise self._error(number, f"expected at least 3 columns (chrom, start, end), got {len(fields)}")
+        contig = fields[0]
+        start, end = self._integer(number, "start", fields[1]), self._integer(number, "end", fields[2])
+        if not 0 <= start <= end:
+            raise self._error(
+                number, f"expected 0 <= start <= end (0-based, half-open), got {start} and {end}"
+            )
+        strand = fields[5] if len(fields) > 5 else "."
+        if strand not in _STRANDS:
+            raise self._error(number, f"column 6 (strand): expected '+', '-' or '.', got {strand!r}")
+        name = fields[3] if len(fields) > 3 else "."
+        self._contig.append(self._contigs.setdefault(contig, len(self._contigs)))
+        self._start.append(start)
+        self._end.append(end)
+        self._center.append(self._center_of(number, start, end, fields))
+        self._name.append(f"{contig}:{start}-{end}" if name in ("", ".") else name)
+        self._strand.append(_STRANDS[strand])
+        self._targets.append([self._target(number, column, fields) for column in self._target_columns])
+        self.line.append(number)
+
+    def intervals(self) -> Intervals:
+        return Intervals(
+            path=self.path,
+            contigs=tuple(self._contigs),
+            contig=np.array(self._contig, dtype=np.int32),
+            start=np.array(self._start, dtype=np.int64),
+            end=np.array(self._end, dtype=np.int64),
+            center=np.array(self._center, dtype=np.int64),
+            name=np.array(self._name, dtype=np.dtypes.StringDType()),
+            strand=np.array(self._strand, dtype="U1"),
+            line=np.array(self.line, dtype=np.int64),
+            targets=np.array(self._targets, dtype=np.float32) if self._target_columns else None,
+        )
+
+    def _center_of(self, number: int, start: int, end: int, fields: list[str]) -> int:
+        midpoint = (start + end) // 2
+        if self._center_kind == "midpoint":
+            return midpoint
+        if self._center_kind == "auto" and len(fields) != _NARROWPEAK_COLUMNS:
+            return midpoint
+        if len(fields) < _NARROWPEAK_COLUMNS:
+            raise self._error(
+                number,
+                f"center='summit' needs a narrowPeak's column 10, got {len(fields)} columns; use 'midpoint'",
+            )
+        offset = self._integer(number, "summit", fields[9])
+        if offset == -1 and self._center_kind == "auto":
+            return midpoint
+        if not 0 <= offset < max(end - start, 1):
+            raise self._error(
+                number,
+                f"column 10 (summit): expected an offset from 0 to {end - start - 1} within the interval, "
+                f"got {offset}; if this is no narrowPeak, use center='midpoint'",
+            )
+        return start + offset
+
+    def _integer(self, number: int, what: str, text: str) -> int:
+        column = {"start": 2, "end": 3, "summit": 10}[what]
+        # int() alone would take "1_000" and " 7 ".
+        if not text.removeprefix("-").isdecimal():
+            raise self._error(number, f"column {column} ({what}): expected an integer, got {text!r}")
+        return int(text)
+
+    def _target(self, number: int, column: int, fields: list[str]) -> float:
+        if len(fields) < column:
+            raise self._error(number, f"target column {column}: got only {len(fields)} columns")
+        text = fields[column - 1]
+        if text in (".", "NA"):
+            return float("nan")
+        try:
+            return float(text)
+        except ValueError:
+            raise self._error(number, f"target column {column}: expected a number, got {text!r}") from None
+
+    def _error(self, number: int, problem: str) -> InputError:
+        hint = "" if self.line else "; if this is a header, begin it with '#'"
+        return InputError(f"{self.path}: line {number}: {problem}{hint}; mend this line")
