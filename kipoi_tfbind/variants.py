@@ -116,7 +116,7 @@ def read_alleles(path: str | os.PathLike[str]) -> Alleles:
             if reason is None:
                 raise InputError(
                     f"{path}: {unit} {line}: ALT: expected bases, a symbolic allele or a breakend, "
-                    f"got {alt!r}; write indels with the base before them, as VCF does, or run `bcftools norm`"
+                    f"got {alt!r}; write indels with the base before them, as VCF does (`bcftools norm`)"
                 )
             columns.add(line, chrom, pos, identifier, ref, alt, reason)
     return columns.alleles(path, unit)

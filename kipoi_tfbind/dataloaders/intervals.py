@@ -117,8 +117,8 @@ def _check_places(intervals: Intervals, genome: Genome, length: int) -> None:
         raise _line_error(
             intervals,
             outside,
-            f"the interval ends at {intervals.end[i]}, its contig has {contig_length[i]} bases in {genome.path};"
-            " give the FASTA of the assembly that the intervals refer to",
+            f"the interval ends at {intervals.end[i]}, the contig at {contig_length[i]} in {genome.path}; "
+            "give the FASTA of the assembly that the intervals refer to",
         )
     if (short := contig_length < length).any():
         raise _line_error(
