@@ -130,7 +130,7 @@ def test_the_hook_is_silent_when_its_source_is_gone(environment, source, tmp_pat
 
 
 def test_the_sdist_has_what_the_wheel_and_a_reader_need(distributions, tmp_path):
-    shutil.unpack_archive(distributions["sdist"], tmp_path)
+    shutil.unpack_archive(distributions["sdist"], tmp_path, filter="data")
     (folder,) = tmp_path.iterdir()
     names = {"LICENSE", "CHANGELOG.md", "kipoi_tfbind.pth", "_kipoi_tfbind_hook.py", "setup.py", "tests"}
     assert names <= {path.name for path in folder.iterdir()}

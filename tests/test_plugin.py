@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 import subprocess
 import sys
 from importlib.metadata import distribution
@@ -367,6 +368,10 @@ class TestImports:
     def test_public_names_exist(self, name):
         assert getattr(kipoi_tfbind, name) is not None
         assert name in dir(kipoi_tfbind)
+
+    def test_no_public_name_is_hidden_by_a_submodule(self):
+        submodules = {module.name for module in pkgutil.iter_modules(kipoi_tfbind.__path__)}
+        assert not submodules & set(kipoi_tfbind.__all__)
 
     def test_submodules_are_attributes(self):
         """Kipoi's ``defined_as`` imports the package only, and walks the attributes."""
