@@ -1,0 +1,179 @@
+"""Models as the methods see them: Kipoi entries as other groups write them, our own, and functions."""
+
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from kipoi_tfbind import as_sequence_model, load_model
+from kipoi_tfbind.errors import InputError, UnsupportedModelError
+from kipoi_tfbind.one_hot import one_hot
+
+Schema = dict[str, Any] | list[dict[str, Any]]
+
+
+def array(shape: str, **more: Any) -> dict[str, Any]:
+    """An array in a model.yaml."""
+    return {"shape": shape, "doc": "an array", **more}
+
+
+ARRAY_INPUT = array("(None, 4)", name="seq")
+
+MODEL_CODE = """
+    import numpy as np
+    from kipoi.model import BaseModel
+
+    class Counter(BaseModel):
+        '''Counts the bases; as an array, or as a dict of targets.'''
+
+        def __init__(self, form="array"):
+            self.form = form
+
+        def predict_on_batch(self, x):
+            x = x["seq"] if isinstance(x, dict) else x
+            assert x.dtype == np.float32
+            counts = x.sum(axis=1)
+            if self.form == "dict":
+                return {"T": counts[:, 3], "purine": counts[:, [0, 2]]}
+            if self.form == "one":
+                return counts[:, 0]
+            return counts
+"""
+
+
+def kipoi_entry(folder: Path, *, inputs: Schema, targets: Schema, form: str = "array") -> str:
+    """Write a Kipoi model and return the name by which ``source="dir"`` knows it."""
+    folder.mkdir(exist_ok=True)
+    (folder / "model.py").write_text(textwrap.dedent(MODEL_CODE))
+    description = {
+        "defined_as": "model.Counter",
+        "args": {"form": form},
+        "default_dataloader": ".",
+        "info": {"authors": [{"name": "somebody"}], "doc": "counts bases"},
+        "schema": {"inputs": inputs, "targets": targets},
+    }
+    (folder / "model.yaml").write_text(yaml.safe_dump(description, sort_keys=False))
+    return str(folder)
+
+
+def test_kipoi_model_with_column_labels(tmp_path: Path) -> None:
+    name = kipoi_entry(
+        tmp_path / "counter", inputs=ARRAY_INPUT, targets=array("(4, )", column_labels=list("acgt"))
+    )
+    model = load_model(name, source="dir")
+    assert (model.name, model.target_names, model.length, model.output) == (name, tuple("acgt"), None, "raw")
+    np.testing.assert_array_equal(model.predict(one_hot(["AACT"]).astype(np.float64)), [[2, 1, 0, 1]])
+
+
+def test_kipoi_model_without_labels_numbers_its_targets(tmp_path: Path) -> None:
+    inputs = array("(5, 4)", name="seq")
+    name = kipoi_entry(tmp_path / "counter", inputs=inputs, targets=array("(4, )"))
+    model = load_model(name, source="dir")
+    assert (model.target_names, model.length) == (("0", "1", "2", "3"), 5)
+    with pytest.raises(InputError, match=r"position: 5, base: 4\), got an array of shape \(1, 6, 4\)"):
+        model.predict(one_hot(["ACGTAC"]))
+
+
+def test_kipoi_model_with_dicts_of_inputs_and_targets(tmp_path: Path) -> None:
+    name = kipoi_entry(
+        tmp_path / "counter",
+        inputs={"seq": array("(None, 4)")},
+        targets={"purine": array("(2, )", column_labels=["A", "G"]), "T": array("()")},
+        form="dict",
+    )
+    model = load_model(name, source="dir")
+    assert model.target_names == ("purine/A", "purine/G", "T")
+    np.testing.assert_array_equal(model.predict(one_hot(["AACT", "GGGG"])), [[2, 0, 1], [0, 4, 0]])
+
+
+def test_kipoi_model_with_one_value_for_each_sequence(tmp_path: Path) -> None:
+    name = kipoi_entry(tmp_path / "counter", inputs=ARRAY_INPUT, targets=array("(1, )"), form="one")
+    prediction = load_model(name, source="dir").predict(one_hot(["AACT", "GGGG"]))
+    np.testing.assert_array_equal(prediction, [[2], [0]])
+
+
+@pytest.mark.parametrize(
+    ("inputs", "found"),
+    [
+        (array("(4, 100)"), r"an array \(4, 100\)"),
+        (array("(100, 4, 1)"), r"an array \(100, 4, 1\)"),
+        ({"a": array("(9, 4)"), "b": array("(3, )")}, r"a: an array \(9, 4\), b: an array \(3,\)"),
+        ([array("(9, 4)", name="a")], r"a list of 1: an array \(9, 4\)"),
+    ],
+)
+def test_other_inputs_are_refused(tmp_path: Path, inputs: Schema, found: str) -> None:
+    name = kipoi_entry(tmp_path / "counter", inputs=inputs, targets=array("(4, )"))
+    with pytest.raises(UnsupportedModelError, match=rf"one input of shape \(length, 4\); .* has {found}"):
+        load_model(name, source="dir")
+
+
+@pytest.mark.parametrize(
+    ("targets", "found"),
+    [
+        (array("(50, 4)"), r"an array \(50, 4\)"),
+        (array("(None, )"), r"an array \(None,\)"),
+        ([array("(1, )", name="a")], r"a list of 1"),
+        ({"ref": {"a": array("()")}}, r"ref: a: an array \(\)"),
+    ],
+)
+def test_other_targets_are_refused(tmp_path: Path, targets: Schema, found: str) -> None:
+    name = kipoi_entry(tmp_path / "counter", inputs=ARRAY_INPUT, targets=targets)
+    with pytest.raises(UnsupportedModelError, match=rf"or a flat dict of them; its schema has {found}"):
+        load_model(name, source="dir")
+
+
+def test_unknown_models_and_sources_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"source 'dir': model .*/none doesn't exist"):
+        load_model(str(tmp_path / "none"), source="dir")
+    with pytest.raises(InputError, match=r"source 'nowhere': .* available sources: "):
+        load_model("TFBind/CTCF", source="nowhere")
+
+
+def test_our_own_model_gives_its_logits(tmp_path: Path) -> None:
+    from kipoi_tfbind.architectures import motif_cnn
+    from kipoi_tfbind.kipoi_model import TFBindModel
+
+    motif_cnn(length=40, n_targets=2, filters=4, hidden_units=4).save(tmp_path / "model.keras")
+    kipoi_model = TFBindModel(str(tmp_path / "model.keras"), targets=["CTCF", "MAX"], length=40)
+    model = as_sequence_model(kipoi_model)
+    assert (model.target_names, model.length, model.output) == (("CTCF", "MAX"), 40, "logit")
+    sequences = one_hot(["ACGT" * 10, "N" * 40])
+    probability = np.stack(list(kipoi_model.predict_on_batch(sequences).values()), axis=1)
+    np.testing.assert_allclose(1 / (1 + np.exp(-model.predict(sequences))), probability, atol=1e-6)
+
+
+def test_choosing_targets() -> None:
+    model = as_sequence_model(lambda x: x.sum(axis=1), targets=list("ACGT"))
+    chosen = model.select_targets(["T", "A"])
+    assert chosen.target_names == ("T", "A")
+    np.testing.assert_array_equal(chosen.predict(one_hot(["AACT"])), [[1, 2]])
+    with pytest.raises(InputError, match="no target 'U'; its targets are A, C, G, T"):
+        model.select_targets(["A", "U"])
+
+
+def test_functions_are_taken_by_their_names() -> None:
+    model = as_sequence_model(lambda x: x.sum(axis=1), targets=list("ACGT"))
+    assert as_sequence_model(model) is model
+    with pytest.raises(InputError, match="targets: expected a list with the name of each output"):
+        as_sequence_model(np.sum)
+    with pytest.raises(InputError, match=r"expected a list .* got 'CTCF'"):
+        as_sequence_model(np.sum, targets="CTCF")
+    with pytest.raises(InputError, match="this model has names for its targets"):
+        as_sequence_model(model, targets=["x"])
+    with pytest.raises(UnsupportedModelError, match=r"expected a Kipoi model or a function .*, got int"):
+        as_sequence_model(3)
+
+
+def test_what_a_model_returns_is_checked() -> None:
+    sequences = one_hot(["ACGT", "AAAA"])
+    with pytest.raises(UnsupportedModelError, match=r"shape \(2, 1\) for 2 sequences .* G, got \(2, 4\)"):
+        as_sequence_model(lambda x: x.sum(axis=1), targets=["G"]).predict(sequences)
+    with pytest.raises(InputError, match="prediction of G for sequence 1 of a batch is nan"):
+        as_sequence_model(lambda x: np.array([1, np.nan]), targets=["G"]).predict(sequences)
+    with pytest.raises(InputError, match=r"got an array of shape \(2, 4, 4, 1\)"):
+        as_sequence_model(lambda x: x, targets=["G"]).predict(sequences[..., np.newaxis])
+    whole_numbers = as_sequence_model(lambda x: x.sum(axis=1).astype(int), targets=list("ACGT"))
+    assert whole_numbers.predict(sequences).dtype == np.float32
