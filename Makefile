@@ -7,7 +7,7 @@
 #   make format  rewrite the code as the linters want it
 #   make clean   remove what the other targets made
 #
-# PYTHON=/path/to/python chooses the interpreter; PYTEST_ARGS is handed to pytest.
+# PYTHON=/path/to/python chooses the interpreter; PYTEST_ARGS is handed to pytest ("-n 2": in two processes).
 
 VENV := .venv
 PYTEST_ARGS ?=
