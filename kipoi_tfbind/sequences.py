@@ -77,7 +77,8 @@ def read_sequences(
     Raises
     ------
     InputError
-        A file cannot be used; a contig is not in the FASTA; no `length`, and intervals of several lengths.
+        A file cannot be used; an interval is not on the FASTA's contigs; no `length`, and intervals of
+        several lengths.
 
     Examples
     --------
@@ -91,13 +92,14 @@ def read_sequences(
     array([[[0., 0., 1., 0.],
             [0., 0., 0., 1.]]], dtype=float32)
     """
-    table = read_intervals(intervals)
+    table, genome = read_intervals(intervals), Genome(fasta)
+    chrom = np.array(table.contigs, dtype=np.str_)[table.contig]
+    _check_ends(table, chrom, genome)
     if length is None:
         length, start = _common_length(table), table.start
     else:
         start = table.center - length // 2
-    chrom = np.array(table.contigs, dtype=np.str_)[table.contig]
-    codes = Genome(fasta).windows(chrom.tolist(), start, length)
+    codes = genome.windows(chrom.tolist(), start, length)
     reverse = table.strand == "-"
     codes[reverse] = reverse_complement_codes(codes[reverse])
     return _dataset(
@@ -108,6 +110,18 @@ def read_sequences(
         end=start + length,
         strand=table.strand,
     )
+
+
+def _check_ends(table: Intervals, chrom: NDArray, genome: Genome) -> None:
+    """Intervals beyond the end of a contig are of another assembly; as N, they would go unnoticed."""
+    contig_length = np.array([genome.lengths[genome.contig(name)] for name in table.contigs])[table.contig]
+    outside = np.flatnonzero(table.end > contig_length)
+    if outside.size:
+        i = outside[0]
+        raise InputError(
+            f"{table.path}: line {table.line[i]}: the interval ends at {table.end[i]}, {chrom[i]} in "
+            f"{genome.path} at {contig_length[i]}; give the FASTA of the assembly that the intervals refer to"
+        )
 
 
 def _common_length(table: Intervals) -> int:

@@ -12,7 +12,7 @@ import click
 @click.option("--intervals", required=True, type=click.Path(), help="Intervals to read, BED or narrowPeak.")
 @click.option(
     "--length",
-    type=int,
+    type=click.IntRange(min=1),
     help="Length of the windows, centred on the summit or middle.  [default: the model's]",
 )
 @click.option(
@@ -58,5 +58,5 @@ def command(
     sequences = read_sequences(fasta, intervals, length=length or sequence_model.length)
     result = in_silico_mutagenesis(sequence_model, sequences, start=start, end=end, batch_size=batch_size)
     save_result(result, output)
-    sizes = [f"{result.sizes[name]} {name}s" for name in ("sequence", "position", "target")]
-    click.echo(f"{output}: effects of all substitutions: {', '.join(sizes)}")
+    sizes = (f"{name}s: {result.sizes[name]}" for name in ("sequence", "position", "target"))
+    click.echo(f"{output}: effects of all substitutions; {', '.join(sizes)}")
