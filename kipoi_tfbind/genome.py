@@ -20,7 +20,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.one_hot import CODE_OF_ASCII, N_CODE, NOT_A_BASE
+from kipoi_tfbind.notices import notice
+from kipoi_tfbind.one_hot import CODE_OF_ASCII, NOT_A_BASE
 from kipoi_tfbind.text_files import Compression, compression
 
 logger = logging.getLogger(__name__)
@@ -135,19 +136,27 @@ class Genome:
         """
         starts = np.asarray(starts, dtype=np.int64)
         codes = np.empty((len(starts), length), dtype=np.uint8)
-        for rows, span_start, span in self._spans(contigs, starts, length):
-            codes[rows] = sliding_window_view(span, length)[starts[rows] - span_start]
+        for name, rows, span_start, span in self._spans(contigs, starts, length):
+            text = sliding_window_view(span, length)[starts[rows] - span_start]
+            codes[rows] = _encode(text)
+            if (codes[rows] == NOT_A_BASE).any():
+                row, position = np.argwhere(codes[rows] == NOT_A_BASE)[0]
+                raise self._not_a_base(name, int(starts[rows[row]] + position), text[row, position])
         return codes
 
     def check_windows(self, contigs: str | Sequence[str], starts: ArrayLike, length: int) -> None:
         """Read the windows once and keep nothing: raises where :meth:`windows` would raise later."""
-        for _ in self._spans(contigs, np.asarray(starts, dtype=np.int64), length):
-            pass
+        starts = np.asarray(starts, dtype=np.int64)
+        for name, rows, span_start, span in self._spans(contigs, starts, length):
+            for offset in np.flatnonzero(_encode(span) == NOT_A_BASE):
+                place = span_start + offset
+                if ((starts[rows] <= place) & (place < starts[rows] + length)).any():
+                    raise self._not_a_base(name, int(place), span[offset])
 
     def _spans(
         self, contigs: str | Sequence[str], starts: NDArray[np.int64], length: int
-    ) -> Iterator[tuple[NDArray[np.intp], int, NDArray[np.uint8]]]:
-        """Rows of the windows of one span, the span's 0-based start, and its base codes."""
+    ) -> Iterator[tuple[str, NDArray[np.intp], int, NDArray[np.uint8]]]:
+        """What is read together: contig, rows of the windows, 0-based start and ASCII text of the span."""
         if length < 1:
             raise InputError(f"length: expected a window of at least 1 base, got {length}")
         if not len(starts):
@@ -156,15 +165,16 @@ class Genome:
         own_names = [self.contig(name) for name in names]
         order = np.lexsort((starts, contig_of_row))
         for rows in np.split(order, _span_breaks(contig_of_row[order], starts[order], length)):
-            first, last = starts[rows[0]], starts[rows[-1]]
-            yield rows, first, self._read(own_names[contig_of_row[rows[0]]], first, last + length)
+            name = own_names[contig_of_row[rows[0]]]
+            first, last = int(starts[rows[0]]), int(starts[rows[-1]])
+            yield name, rows, first, self._read(name, first, last + length)
 
     def _read(self, name: str, start: int, end: int) -> NDArray[np.uint8]:
-        """Base codes of [start, end), 0-based, N outside the contig."""
+        """ASCII text of [start, end), 0-based, N outside the contig."""
+        span = np.full(end - start, ord("N"), dtype=np.uint8)
         inside = max(start, 0), min(end, self.lengths[name])
-        codes = np.full(end - start, N_CODE, dtype=np.uint8)
         if inside[0] >= inside[1]:
-            return codes
+            return span
         try:
             with _silent_htslib():
                 text = self._fasta().fetch(name, *inside).encode("latin-1")
@@ -176,15 +186,14 @@ class Genome:
             raise _unreadable(
                 self.path, f"{name}:{inside[0] + 1}-{inside[1]} has {len(text)} bases; the file ends early"
             )
-        part = codes[inside[0] - start : inside[1] - start]
-        part[:] = np.frombuffer(text.translate(CODE_OF_ASCII), dtype=np.uint8)
-        if part.max() == NOT_A_BASE:
-            offset = int(np.argmax(part == NOT_A_BASE))
-            raise InputError(
-                f"{self.path}: {name}:{inside[0] + offset + 1} is {chr(text[offset])!r}; expected A, C, G, "
-                "T, N or another IUPAC nucleotide code (read as N); is this a FASTA of DNA?"
-            )
-        return codes
+        span[inside[0] - start : inside[1] - start] = np.frombuffer(text, dtype=np.uint8)
+        return span
+
+    def _not_a_base(self, name: str, place: int, character: int) -> InputError:
+        return InputError(
+            f"{self.path}: {name}:{place + 1} is {chr(character)!r}; expected A, C, G, T, N or another IUPAC "
+            "nucleotide code (read as N); is this a FASTA of DNA?"
+        )
 
     def _fasta(self) -> pysam.FastaFile:
         """The open file of this process and thread: htslib's handle can be shared by neither."""
@@ -216,6 +225,11 @@ def _naming_key(name: str) -> str:
     return "MT" if key == "M" else key
 
 
+def _encode(text: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Base codes of ASCII text, NOT_A_BASE for what is none."""
+    return np.frombuffer(text.tobytes().translate(CODE_OF_ASCII), dtype=np.uint8).reshape(text.shape)
+
+
 def _factorise(contigs: str | Sequence[str], n: int) -> tuple[list[str], NDArray[np.intp]]:
     """Distinct contigs, and the index of each row's contig among them."""
     if isinstance(contigs, str):
@@ -240,7 +254,7 @@ def _ensure_index(path: str, suffixes: list[str]) -> None:
     """
     if all(os.path.exists(path + suffix) for suffix in suffixes):
         if os.path.getmtime(path + ".fai") < os.path.getmtime(path) - 1:
-            logger.warning("%s.fai is older than its FASTA; if that has changed, delete the index", path)
+            notice(f"{path}.fai is older than its FASTA; if the FASTA has changed, delete the index")
         return
     folder = Path(path).resolve().parent
     try:

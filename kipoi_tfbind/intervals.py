@@ -97,7 +97,7 @@ def read_intervals(
     for number, line in numbered_lines(path):
         if line.strip() and not line.startswith("#") and line.split(None, 1)[0] not in _DISPLAY_WORDS:
             reader.add(number, line)
-    if not reader.line:
+    if not reader.rows:
         raise InputError(f"{reader.path}: no intervals in this file; expected lines of chrom, start, end")
     return reader.intervals()
 
@@ -111,28 +111,22 @@ def _check_target_columns(columns: Sequence[int] | None) -> tuple[int, ...]:
 
 
 class _BedReader:
-    """Columns that grow line by line."""
+    """Intervals that are added line by line."""
 
     def __init__(self, path: str, center: Center, target_columns: tuple[int, ...]) -> None:
         self.path = path
-        self.line: list[int] = []
+        self.rows: list[tuple[int, int, int, int, str, str, int]] = []
         self._center_kind = center
         self._target_columns = target_columns
         self._contigs: dict[str, int] = {}
-        self._contig: list[int] = []
-        self._start: list[int] = []
-        self._end: list[int] = []
-        self._center: list[int] = []
-        self._name: list[str] = []
-        self._strand: list[str] = []
         self._targets: list[list[float]] = []
 
     def add(self, number: int, line: str) -> None:
         fields = line.split("\t") if "\t" in line else line.split()
         if len(fields) < 3:
             raise self._error(number, f"expected at least 3 columns (chrom, start, end), got {len(fields)}")
-        contig = fields[0]
-        start, end = self._integer(number, "start", fields[1]), self._integer(number, "end", fields[2])
+        contig, start_text, end_text = fields[:3]
+        start, end = self._integer(number, 2, "start", start_text), self._integer(number, 3, "end", end_text)
         if not 0 <= start <= end:
             raise self._error(
                 number, f"expected 0 <= start <= end (0-based, half-open), got {start} and {end}"
@@ -141,26 +135,26 @@ class _BedReader:
         if strand not in _STRANDS:
             raise self._error(number, f"column 6 (strand): expected '+', '-' or '.', got {strand!r}")
         name = fields[3] if len(fields) > 3 else "."
-        self._contig.append(self._contigs.setdefault(contig, len(self._contigs)))
-        self._start.append(start)
-        self._end.append(end)
-        self._center.append(self._center_of(number, start, end, fields))
-        self._name.append(f"{contig}:{start}-{end}" if name in ("", ".") else name)
-        self._strand.append(_STRANDS[strand])
-        self._targets.append([self._target(number, column, fields) for column in self._target_columns])
-        self.line.append(number)
+        if name in ("", "."):
+            name = f"{contig}:{start}-{end}"
+        center = self._center_of(number, start, end, fields)
+        contig_index = self._contigs.setdefault(contig, len(self._contigs))
+        self.rows.append((contig_index, start, end, center, name, _STRANDS[strand], number))
+        if self._target_columns:
+            self._targets.append([self._target(number, column, fields) for column in self._target_columns])
 
     def intervals(self) -> Intervals:
+        contig, start, end, center, name, strand, line = zip(*self.rows, strict=True)
         return Intervals(
             path=self.path,
             contigs=tuple(self._contigs),
-            contig=np.array(self._contig, dtype=np.int32),
-            start=np.array(self._start, dtype=np.int64),
-            end=np.array(self._end, dtype=np.int64),
-            center=np.array(self._center, dtype=np.int64),
-            name=np.array(self._name, dtype=np.dtypes.StringDType()),
-            strand=np.array(self._strand, dtype="U1"),
-            line=np.array(self.line, dtype=np.int64),
+            contig=np.array(contig, dtype=np.int32),
+            start=np.array(start, dtype=np.int64),
+            end=np.array(end, dtype=np.int64),
+            center=np.array(center, dtype=np.int64),
+            name=np.array(name, dtype=np.dtypes.StringDType()),
+            strand=np.array(strand, dtype="U1"),
+            line=np.array(line, dtype=np.int64),
             targets=np.array(self._targets, dtype=np.float32) if self._target_columns else None,
         )
 
@@ -175,7 +169,7 @@ class _BedReader:
                 number,
                 f"center='summit' needs a narrowPeak's column 10, got {len(fields)} columns; use 'midpoint'",
             )
-        offset = self._integer(number, "summit", fields[9])
+        offset = self._integer(number, 10, "summit", fields[9])
         if offset == -1 and self._center_kind == "auto":
             return midpoint
         if not 0 <= offset < max(end - start, 1):
@@ -186,12 +180,11 @@ class _BedReader:
             )
         return start + offset
 
-    def _integer(self, number: int, what: str, text: str) -> int:
-        column = {"start": 2, "end": 3, "summit": 10}[what]
+    def _integer(self, number: int, column: int, what: str, text: str) -> int:
         # int() alone would take "1_000" and " 7 ".
-        if not text.removeprefix("-").isdecimal():
-            raise self._error(number, f"column {column} ({what}): expected an integer, got {text!r}")
-        return int(text)
+        if text.isdecimal() or text.removeprefix("-").isdecimal():
+            return int(text)
+        raise self._error(number, f"column {column} ({what}): expected an integer, got {text!r}")
 
     def _target(self, number: int, column: int, fields: list[str]) -> float:
         if len(fields) < column:
@@ -205,5 +198,5 @@ class _BedReader:
             raise self._error(number, f"target column {column}: expected a number, got {text!r}") from None
 
     def _error(self, number: int, problem: str) -> InputError:
-        hint = "" if self.line else "; if this is a header, begin it with '#'"
+        hint = "" if self.rows else "; if this is a header, begin it with '#'"
         return InputError(f"{self.path}: line {number}: {problem}{hint}; mend this line")

@@ -259,13 +259,13 @@ def test_a_fasta_that_became_shorter_than_its_index(tmp_path: Path) -> None:
 
 
 def test_a_fasta_that_is_newer_than_its_index_is_mentioned(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write_fasta(tmp_path / "a.fa", {"chr1": "ACGT"})
     Genome(path)
     os.utime(f"{path}.fai", (0, 0))
     Genome(path)
-    assert "older than its FASTA" in caplog.text
+    assert "older than its FASTA" in capsys.readouterr().err
 
 
 def test_a_letter_that_is_no_nucleotide_is_named(tmp_path: Path) -> None:

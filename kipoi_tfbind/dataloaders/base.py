@@ -16,7 +16,7 @@ from related import from_yaml
 from kipoi_tfbind.errors import InputError
 
 # Bases read ahead at a time: enough to spread the cost of a read, little beside the model.
-_BLOCK_BASES = 1 << 21
+_BLOCK_BASES = 1 << 19
 
 Batch = dict[str, Any]
 

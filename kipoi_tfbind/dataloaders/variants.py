@@ -1,6 +1,5 @@
 """The dataloader of variants: VCF and FASTA to pairs of one-hot windows, one for each ALT allele."""
 
-import logging
 from typing import Any
 
 import numpy as np
@@ -15,11 +14,10 @@ from kipoi_tfbind.dataloaders.base import (
     genomic_ranges,
 )
 from kipoi_tfbind.genome import Genome
+from kipoi_tfbind.notices import notice
 from kipoi_tfbind.one_hot import one_hot_codes
 from kipoi_tfbind.variant_windows import OnRefMismatch, VariantWindowReader
 from kipoi_tfbind.variants import count_reasons, read_alleles, write_skipped
-
-logger = logging.getLogger(__name__)
 
 
 class VariantWindows(WindowDataset):
@@ -128,13 +126,9 @@ class VariantWindows(WindowDataset):
     def _report(self, skipped_file: str | None) -> None:
         reasons = ", ".join(f"{n} {reason}" for reason, n in self.skipped.items())
         where = f"listed in {skipped_file}" if skipped_file else "give skipped_file to have them listed"
-        logger.warning(
-            "%s: %d of %d alleles are scored; not scored: %s (%s)",
-            self._alleles.path,
-            len(self),
-            self.n_alleles,
-            reasons,
-            where,
+        notice(
+            f"{self._alleles.path}: {len(self)} of {self.n_alleles} alleles are scored; "
+            f"not scored: {reasons} ({where})"
         )
 
 
