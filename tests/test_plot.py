@@ -88,7 +88,9 @@ def test_letters_are_as_high_as_minus_the_mean_effect_of_substitution(result: xr
 def test_map_holds_the_effects_with_n_left_out(result: xr.Dataset) -> None:
     ax = plot_mutation_map(result, sequence="forward", target="CTCF")
     (mesh,) = [artist for artist in ax.collections if isinstance(artist, QuadMesh)]
-    shown = np.ma.filled(mesh.get_array(), np.nan).reshape(4, LENGTH)
+    array = mesh.get_array()
+    assert array is not None
+    shown = np.ma.filled(array, np.nan).reshape(4, LENGTH)
     np.testing.assert_array_equal(shown, result["mutation_effect"].values[0, :, :, 0].T)
     assert np.isnan(shown[:, 5:8]).all()
     low, high = mesh.get_clim()

@@ -3,7 +3,7 @@
 import click
 
 
-@click.command()
+@click.command(short_help="In-silico mutagenesis: the effect of every substitution.")
 @click.argument("model")
 @click.option(
     "--source", default="kipoi", show_default=True, help="Kipoi's model source; dir: MODEL is a folder."
@@ -38,14 +38,14 @@ def command(
     batch_size: int,
     output: str,
 ) -> None:
-    r"""In-silico mutagenesis: the effect of every substitution on MODEL's prediction.
+    """In-silico mutagenesis: the effect of every substitution on MODEL's prediction.
 
     \b
     Example:
-      kipoi tfbind ism model_zoo/TFBind/CTCF --source dir \
+      kipoi tfbind ism model_zoo/TFBind/CTCF --source dir \\
           --fasta genome.fa --intervals peaks.narrowPeak -o ism.nc
       kipoi tfbind plot ism.nc -o ism.png
-    """
+    """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
     from kipoi_tfbind.interpret import in_silico_mutagenesis
     from kipoi_tfbind.io import check_writable, save_result
     from kipoi_tfbind.model import load_model

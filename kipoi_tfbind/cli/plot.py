@@ -3,7 +3,7 @@
 import click
 
 
-@click.command()
+@click.command(short_help="Draw a result as a picture.")
 @click.argument("result", type=click.Path())
 @click.option(
     "-o", "--output", required=True, type=click.Path(), help="Picture to write: .png, .svg or .pdf."
@@ -13,12 +13,12 @@ import click
 @click.option("--start", type=int, help="First position to show, 0-based in the sequence.  [default: all]")
 @click.option("--end", type=int, help="Position to stop before.  [default: all]")
 def command(result: str, output: str, sequence: str, target: str, start: int | None, end: int | None) -> None:
-    r"""Draw RESULT, a file of `kipoi tfbind ism`, as a mutation map under a sequence logo.
+    """Draw RESULT, a file of `kipoi tfbind ism`, as a mutation map under a sequence logo.
 
     \b
     Example:
       kipoi tfbind plot ism.nc --target CTCF --start 170 --end 230 -o ism.png
-    """
+    """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
     from kipoi_tfbind.io import check_writable, open_result
     from kipoi_tfbind.plot import check_format, plot_mutation_map, save_plot
 

@@ -119,7 +119,8 @@ def _is_reverse(view: xr.Dataset) -> bool:
 def title(ax: Axes, view: xr.Dataset) -> None:
     """Write target and interval over a plot, and under them the model and its prediction."""
     output = view.attrs.get("output", "raw")
-    prediction = f"prediction for the whole sequence {float(view['reference_prediction']):.3g}"
+    value = f"{float(view['reference_prediction']):.3g}".replace("-", "\N{MINUS SIGN}")
+    prediction = f"prediction for the whole sequence {value}"
     detail = f"{view.attrs.get('model', 'model')}, {prediction}" + ("" if output == "raw" else f" ({output})")
     ax.set_title(
         f"{view['target'].item()}   {interval(view)}", loc="left", pad=19, fontsize=11, fontweight="bold"
