@@ -176,7 +176,7 @@ class Genome:
         if inside[0] >= inside[1]:
             return span
         try:
-            with _silent_htslib():
+            with silent_htslib():
                 text = self._fasta().fetch(name, *inside).encode("latin-1")
         except (OSError, ValueError) as error:
             raise _unreadable(
@@ -201,7 +201,7 @@ class Genome:
         opened = self._opened
         if opened is None or opened[0] != owner:
             try:
-                with _silent_htslib():
+                with silent_htslib():
                     opened = owner, pysam.FastaFile(self.path)
             except (OSError, ValueError) as error:
                 raise _unreadable(self.path, f"cannot be opened ({error})") from None
@@ -210,7 +210,7 @@ class Genome:
 
 
 @contextmanager
-def _silent_htslib() -> Iterator[None]:
+def silent_htslib() -> Iterator[None]:
     """Keep htslib from printing what the exception tells."""
     verbosity = pysam.set_verbosity(0)
     try:
@@ -261,7 +261,7 @@ def _ensure_index(path: str, suffixes: list[str]) -> None:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".faidx-") as scratch:
             names = {suffix: os.path.join(scratch, "index" + suffix) for suffix in suffixes}
             options = ["--fai-idx", names[".fai"]] + (["--gzi-idx", names[".gzi"]] if ".gzi" in names else [])
-            with _silent_htslib():
+            with silent_htslib():
                 pysam.faidx(*options, path)
             for suffix, name in names.items():
                 os.replace(name, path + suffix)

@@ -14,6 +14,7 @@ import pysam
 from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.genome import silent_htslib
 from kipoi_tfbind.text_files import Compression, compression, numbered_lines
 
 # Why an allele gets no score; the words appear in reports and in the file of skipped alleles.
@@ -262,7 +263,7 @@ def _is_bcf(path: str) -> bool:
 def _bcf_records(path: str) -> Iterator[_Record]:
     number = 0
     try:
-        with pysam.VariantFile(path) as file:
+        with silent_htslib(), pysam.VariantFile(path) as file:
             for number, record in enumerate(file, start=1):
                 alts = list(record.alts or ["."])
                 yield number, record.chrom, record.pos, record.id or ".", record.ref or ".", alts
