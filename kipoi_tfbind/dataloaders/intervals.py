@@ -1,5 +1,6 @@
 """The dataloader of intervals: BED or narrowPeak and FASTA to one-hot windows."""
 
+import os
 from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
@@ -61,8 +62,8 @@ class IntervalWindows(WindowDataset):
 
     def __init__(
         self,
-        intervals_file: str,
-        fasta_file: str,
+        intervals_file: str | os.PathLike[str],
+        fasta_file: str | os.PathLike[str],
         length: int = 1000,
         center: Center = "auto",
         use_strand: bool = True,

@@ -1,5 +1,6 @@
 """The dataloader of variants: VCF and FASTA to pairs of one-hot windows, one for each ALT allele."""
 
+import os
 from typing import Any
 
 import numpy as np
@@ -77,11 +78,11 @@ class VariantWindows(WindowDataset):
 
     def __init__(
         self,
-        vcf_file: str,
-        fasta_file: str,
+        vcf_file: str | os.PathLike[str],
+        fasta_file: str | os.PathLike[str],
         length: int = 1000,
         on_ref_mismatch: OnRefMismatch = "skip",
-        skipped_file: str | None = None,
+        skipped_file: str | os.PathLike[str] | None = None,
     ) -> None:
         self.length = as_positive("length", length)
         self._alleles = alleles = read_alleles(vcf_file)
@@ -123,7 +124,7 @@ class VariantWindows(WindowDataset):
             "metadata": {"ranges": ranges, "variant": variant},
         }
 
-    def _report(self, skipped_file: str | None) -> None:
+    def _report(self, skipped_file: str | os.PathLike[str] | None) -> None:
         reasons = ", ".join(f"{n} {reason}" for reason, n in self.skipped.items())
         where = f"listed in {skipped_file}" if skipped_file else "give skipped_file to have them listed"
         notice(
