@@ -218,8 +218,8 @@ class VariantWindowReader:
         )
         return InputError(
             f"{alleles.path}: {alleles.unit} {alleles.line[row]}: REF is {_shown(alleles.ref[row])} and "
-            f"{self._genome.path} has {_shown(there)} at {name}:{pos}; so it is for {len(wrong)} of "
-            f"{n_checked} alleles; {remedy}"
+            f"{self._genome.path} has {_shown(there)} at {name}:{pos}; REF does not match for {len(wrong)} "
+            f"of {n_checked} alleles; {remedy}"
         )
 
 
