@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +63,28 @@ class TFBindModel(BaseModel):
 
         self._logit_model = keras.Model(self.model.input, self.model.get_layer("logit").output)
 
-    def predict_on_batch(self, x: NDArray) -> Mapping[str, Any]:
-        """Return the probability of binding of each target, (sequence), for one-hot windows (sequence, position, base)."""
+    def predict_on_batch(self, x: Any) -> dict[str, Any]:
+        """Predict the probability of binding.
+
+        Parameters
+        ----------
+        x
+            One-hot windows (sequence, position, base).
+
+        Returns
+        -------
+        dict
+            Target -> probability (sequence).
+
+        Raises
+        ------
+        InputError
+            The windows have another length or layout.
+        """
         return self._by_target(_predict(self.model, self._checked(x)))
 
     def predict_logits(self, one_hot: NDArray) -> NDArray[np.float32]:
-        """Return log-odds of binding (sequence, target) for one-hot windows (sequence, position, base)."""
+        """Predict natural log-odds of binding (sequence, target) from one-hot windows."""
         return _predict(self._logit_model, self._checked(one_hot))
 
     def _by_target(self, values: NDArray) -> dict[str, NDArray]:
@@ -78,7 +94,7 @@ class TFBindModel(BaseModel):
         one_hot = np.asarray(one_hot, dtype=np.float32)
         if one_hot.shape[1:] != (self.length, 4):
             raise InputError(
-                f"input: expected one-hot windows of shape (sequence, {self.length}, 4), got {one_hot.shape}; "
+                f"input: expected one-hot windows (sequence, {self.length}, 4), got {one_hot.shape}; "
                 f"set the dataloader's length to {self.length}"
             )
         return one_hot
@@ -92,14 +108,16 @@ class TFBindVariantModel(TFBindModel):
     difference being alternative minus reference, so negative where the variant weakens binding.
     """
 
-    def predict_on_batch(self, x: Mapping[str, NDArray]) -> dict[str, dict[str, NDArray]]:
+    def predict_on_batch(self, x: Any) -> dict[str, Any]:
         """Return log-odds by allele and target, and their difference; see the class."""
         both = self.predict_logits(np.concatenate([np.asarray(x["ref"]), np.asarray(x["alt"])]))
         ref, alt = np.split(both, 2)
-        return {name: self._by_target(v) for name, v in (("ref", ref), ("alt", alt), ("difference", alt - ref))}
+        return {
+            name: self._by_target(v) for name, v in (("ref", ref), ("alt", alt), ("difference", alt - ref))
+        }
 
 
-def _predict(model, one_hot: NDArray[np.float32]) -> NDArray[np.float32]:
+def _predict(model: Any, one_hot: NDArray[np.float32]) -> NDArray[np.float32]:
     from keras import ops
 
     return ops.convert_to_numpy(model.predict_on_batch(one_hot))
@@ -118,7 +136,7 @@ def _check_md5(path: str, expected: str) -> None:
         )
 
 
-def _load(path: str):
+def _load(path: str) -> Any:
     import keras
 
     from kipoi_tfbind import layers  # noqa: F401 (registers the layers that the file names)
@@ -133,14 +151,16 @@ def _load(path: str):
             return keras.models.load_model(link, compile=False)
         except (ValueError, OSError, KeyError, TypeError) as error:
             reason = str(error).strip().splitlines()[0]
-            raise WeightsError(f"{path}: not a Keras 3 model file that can be read ({reason}); fetch it again") from None
+            raise WeightsError(
+                f"{path}: cannot be read as a Keras 3 model ({reason}); fetch it again"
+            ) from None
 
 
-def _check_shapes(model, path: str, length: int, targets: Sequence[str]) -> None:
+def _check_shapes(model: Any, path: str, length: int, targets: Sequence[str]) -> None:
     found = model.input_shape[1:], model.output_shape[1:]
     expected = (length, 4), (len(targets),)
     if found != expected:
         raise WeightsError(
-            f"{path}: expected a model of input {expected[0]} and output {expected[1]}, got {found[0]} and {found[1]}; "
-            "the weights belong to another entry"
+            f"{path}: expected a model of input {expected[0]} and output {expected[1]}, "
+            f"got {found[0]} and {found[1]}; the weights belong to another entry"
         )

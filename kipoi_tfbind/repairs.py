@@ -33,7 +33,7 @@ def repair(module: ModuleType) -> None:
     Parameters
     ----------
     module
-        ``kipoi.plugin`` or ``kipoi.writers``, after its code has run.
+        One of :data:`REPAIRS`, after its code has run.
     """
     for apply in REPAIRS[module.__name__]:
         apply(module)
@@ -178,7 +178,26 @@ def _replace_writer(writers: ModuleType, writer_class: type) -> None:
             writers.FILE_SUFFIX_MAP[ending] = writer_class
 
 
+def find_expected_predictions(model: ModuleType) -> None:
+    """Let ``test.expect`` of a model.yaml name a file beside it, as every other entry of the yaml may.
+
+    ``kipoi test`` opens the path as it stands, so it passes only in the model's own directory.
+    """
+    get_model = model.get_model
+
+    @functools.wraps(get_model)
+    def get_model_with_expected(*args: Any, **kwargs: Any) -> Any:
+        loaded = get_model(*args, **kwargs)
+        expect = loaded.test.expect
+        if isinstance(expect, str) and not os.path.exists(expect):
+            loaded.test.expect = os.path.join(loaded.source_dir, expect)
+        return loaded
+
+    model.get_model = get_model_with_expected  # type: ignore[attr-defined]
+
+
 REPAIRS: dict[str, tuple[Callable[[ModuleType], None], ...]] = {
+    "kipoi.model": (find_expected_predictions,),
     "kipoi.plugin": (register_plugin, silence_pkg_resources),
     "kipoi.writers": (restore_numpy_names, accept_bed_schema, refuse_unwritable_formats, write_whole_files),
 }

@@ -1,3 +1,5 @@
+"""A dilated residual CNN, the flagship of the zoo."""
+
 from __future__ import annotations
 
 import keras
@@ -7,24 +9,25 @@ from kipoi_tfbind.layers import RevCompBatchNormalization, RevCompConv1D, RevCom
 
 def dilated_residual_cnn(
     *,
-    length: int = 1000,
+    length: int = 600,
     n_targets: int = 1,
     filters: int = 48,
-    kernel_size: int = 15,
+    kernel_size: int = 19,
     pool_size: int = 8,
-    dilation_rates: tuple[int, ...] = (1, 2, 4, 8, 16),
+    dilation_rates: tuple[int, ...] = (1, 2, 4, 8),
     block_kernel_size: int = 3,
     bin_length: int = 200,
     dropout: float = 0.1,
     head_dropout: float = 0.3,
     l2: float = 1e-6,
 ) -> keras.Model:
-    """RC-tied dilated residual CNN: binding at the centre, read in the context of the whole window.
+    """RC-tied dilated residual CNN: binding at the centre, in the context of the whole window.
 
-    A motif layer and a max pool, then residual blocks whose dilation doubles; only the central bin is
-    pooled for the output, so that the flanks act as context and not as further places to be bound.
-    After dilated CNNs for regulatory sequence (Kelley et al. 2018, doi:10.1101/gr.227819.117) and
-    ResidualBind (Koo et al. 2021, doi:10.1371/journal.pcbi.1008925).
+    A motif layer with an exponential activation, which makes its filters read as motifs (Koo and
+    Ploenzke 2021, doi:10.1038/s42256-020-00291-x), and a max pool, then residual blocks whose
+    dilation doubles; only the central bin is pooled for the output, so that the flanks act as context
+    and not as further places to be bound. After dilated CNNs for regulatory sequence (Kelley et al.
+    2018, doi:10.1101/gr.227819.117) and ResidualBind (Koo et al. 2021, doi:10.1371/journal.pcbi.1008925).
 
     Parameters
     ----------
@@ -61,7 +64,7 @@ def dilated_residual_cnn(
 
     Examples
     --------
-    >>> dilated_residual_cnn(length=400, n_targets=3, filters=8, dilation_rates=(1, 2)).output_shape
+    >>> dilated_residual_cnn(length=600, n_targets=3, filters=8, dilation_rates=(1, 2)).output_shape
     (None, 3)
     """
     if length % pool_size:
@@ -69,15 +72,21 @@ def dilated_residual_cnn(
     outside = length // pool_size - bin_length // pool_size
     if bin_length % pool_size or outside < 0 or outside % 2:
         raise ValueError(
-            f"bin_length must be a multiple of pool_size={pool_size}, at most length={length}, and leave an even "
-            f"number of pooled positions outside. Received: bin_length={bin_length}"
+            f"bin_length must be a multiple of pool_size={pool_size}, at most length={length}, and leave an "
+            f"even number of pooled positions outside. Received: bin_length={bin_length}"
         )
     penalty = keras.regularizers.L2(l2)
     sequence = keras.Input((length, 4), name="sequence")
-    x = RevCompConv1D(filters, kernel_size, kernel_regularizer=penalty, name="motifs")(sequence)
+    x = RevCompConv1D(filters, kernel_size, use_bias=False, kernel_regularizer=penalty, name="motifs")(
+        sequence
+    )
+    x = RevCompBatchNormalization(name="motifs_norm")(x)
+    x = keras.layers.Activation("exponential", name="motifs_exp")(x)
     x = keras.layers.MaxPooling1D(pool_size, name="motifs_pool")(x)
     for rate in dilation_rates:
-        x = RevCompResidualBlock(block_kernel_size, dilation_rate=rate, dropout=dropout, name=f"block_{rate}")(x)
+        x = RevCompResidualBlock(
+            block_kernel_size, dilation_rate=rate, dropout=dropout, name=f"block_{rate}"
+        )(x)
     x = keras.layers.Cropping1D(outside // 2, name="central_bin")(x)
     x = RevCompBatchNormalization(name="bin_norm")(x)
     x = keras.layers.Activation("relu", name="bin_relu")(x)

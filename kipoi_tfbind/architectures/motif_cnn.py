@@ -1,3 +1,5 @@
+"""A shallow CNN whose filters are motifs."""
+
 from __future__ import annotations
 
 import keras
@@ -64,7 +66,9 @@ def motif_cnn(
         raise ValueError(f"length must be a multiple of pool_size={pool_size}. Received: length={length}")
     penalty = keras.regularizers.L2(l2)
     sequence = keras.Input((length, 4), name="sequence")
-    x = RevCompConv1D(filters, kernel_size, use_bias=False, kernel_regularizer=penalty, name="motifs")(sequence)
+    x = RevCompConv1D(filters, kernel_size, use_bias=False, kernel_regularizer=penalty, name="motifs")(
+        sequence
+    )
     x = RevCompBatchNormalization(name="motifs_norm")(x)
     x = keras.layers.Activation("exponential", name="motifs_exp")(x)
     x = keras.layers.MaxPooling1D(pool_size, name="motifs_pool")(x)
@@ -77,4 +81,6 @@ def motif_cnn(
     x = RevCompDense(hidden_units, activation="relu", kernel_regularizer=penalty, name="hidden")(x)
     x = keras.layers.Dropout(dropout, name="hidden_dropout")(x)
     logit = keras.layers.Dense(n_targets, kernel_regularizer=penalty, name="logit")(x)
-    return keras.Model(sequence, keras.layers.Activation("sigmoid", name="probability")(logit), name="motif_cnn")
+    return keras.Model(
+        sequence, keras.layers.Activation("sigmoid", name="probability")(logit), name="motif_cnn"
+    )

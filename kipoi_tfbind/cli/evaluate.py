@@ -1,4 +1,4 @@
-"""``kipoi tfbind evaluate``"""
+"""The command ``kipoi tfbind evaluate``."""
 
 import click
 
@@ -6,7 +6,9 @@ import click
 @click.command()
 @click.argument("run", type=click.Path(file_okay=False))
 @click.option("--fasta", required=True, type=click.Path(), help="Genome, FASTA or bgzipped FASTA.")
-@click.option("--peaks", required=True, type=click.Path(), help="Folder of the peak files that the run names.")
+@click.option(
+    "--peaks", required=True, type=click.Path(), help="Folder of the peak files that the run names."
+)
 @click.option("--split", type=click.Choice(["test", "validation"]), default="test", show_default=True)
 def command(run: str, fasta: str, peaks: str, split: str) -> None:
     """Held-out AUPRC and AUROC of the model in folder RUN, beside a motif and a k-mer baseline."""

@@ -1,4 +1,4 @@
-"""``kipoi tfbind train``"""
+"""The command ``kipoi tfbind train``."""
 
 import click
 
@@ -7,7 +7,9 @@ import click
 @click.argument("config", type=click.Path(dir_okay=False))
 @click.option("--fasta", required=True, type=click.Path(), help="Genome, FASTA or bgzipped FASTA.")
 @click.option("--peaks", required=True, type=click.Path(), help="Folder of the peak files that CONFIG names.")
-@click.option("-o", "--output", required=True, type=click.Path(), help="Folder of the run; an interrupted run goes on.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(), help="Folder of the run; an interrupted run goes on."
+)
 def command(config: str, fasta: str, peaks: str, output: str) -> None:
     """Train a TF-binding model on peaks, as the YAML file CONFIG says."""
     from kipoi_tfbind.training.config import TrainingConfig

@@ -67,8 +67,8 @@ class RevCompConv1D(keras.layers.Layer):
             raise ValueError(f'`padding` must be "same" or "valid". Received: padding={padding!r}')
         if padding == "same" and (kernel_size - 1) * dilation_rate % 2:
             raise ValueError(
-                'With padding="same", (kernel_size - 1) * dilation_rate must be even, or one side is padded more '
-                f"than the other. Received: kernel_size={kernel_size}, dilation_rate={dilation_rate}"
+                'With padding="same", (kernel_size - 1) * dilation_rate must be even, or one side is padded '
+                f"more than the other. Received: kernel_size={kernel_size}, dilation_rate={dilation_rate}"
             )
         self.filters = filters
         self.kernel_size = kernel_size
@@ -87,7 +87,11 @@ class RevCompConv1D(keras.layers.Layer):
             initializer=self.kernel_initializer,
             regularizer=self.kernel_regularizer,
         )
-        self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros") if self.use_bias else None
+        self.bias = (
+            self.add_weight(name="bias", shape=(self.filters,), initializer="zeros")
+            if self.use_bias
+            else None
+        )
         self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: input_shape[-1]})
 
     @property

@@ -69,14 +69,18 @@ class RevCompDense(keras.layers.Layer):
             initializer=self.kernel_initializer,
             regularizer=self.kernel_regularizer,
         )
-        self.bias = self.add_weight(name="bias", shape=(self.units,), initializer="zeros") if self.use_bias else None
+        self.bias = (
+            self.add_weight(name="bias", shape=(self.units,), initializer="zeros") if self.use_bias else None
+        )
 
     def call(self, inputs):
         n = inputs.shape[-1] // 2
         axes = tuple(range(1, len(inputs.shape)))
         # Twins share a weight, so they may be added first: half the multiplications.
         twins = inputs[..., :n] + ops.flip(inputs, axis=axes)[..., :n]
-        outputs = ops.matmul(ops.reshape(twins, (-1, self.kernel.shape[0])), ops.cast(self.kernel, inputs.dtype))
+        outputs = ops.matmul(
+            ops.reshape(twins, (-1, self.kernel.shape[0])), ops.cast(self.kernel, inputs.dtype)
+        )
         if self.bias is not None:
             outputs = outputs + ops.cast(self.bias, outputs.dtype)
         return self.activation(outputs)

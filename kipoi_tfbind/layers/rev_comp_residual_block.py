@@ -42,7 +42,13 @@ class RevCompResidualBlock(keras.layers.Layer):
     """
 
     def __init__(
-        self, kernel_size: int = 3, *, dilation_rate: int = 1, dropout: float = 0.0, activation="relu", **kwargs
+        self,
+        kernel_size: int = 3,
+        *,
+        dilation_rate: int = 1,
+        dropout: float = 0.0,
+        activation="relu",
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.kernel_size = kernel_size

@@ -99,7 +99,9 @@ def kmer_counts(codes: NDArray[np.uint8], k: int = 6) -> csr_matrix:
     chunks = [_kmer_rows(codes[start : start + _CHUNK], k) for start in range(0, len(codes), _CHUNK)]
     lengths = np.concatenate([[0], np.cumsum(np.concatenate([np.diff(chunk.indptr) for chunk in chunks]))])
     data = np.concatenate([chunk.data for chunk in chunks])
-    counts = csr_matrix((data, np.concatenate([chunk.indices for chunk in chunks]), lengths), (len(codes), 4**k))
+    counts = csr_matrix(
+        (data, np.concatenate([chunk.indices for chunk in chunks]), lengths), (len(codes), 4**k)
+    )
     counts.sum_duplicates()
     return counts
 
@@ -117,7 +119,7 @@ def _kmer_rows(codes: NDArray[np.uint8], k: int) -> csr_matrix:
 def kmer_model_scores(
     training: csr_matrix, labels: NDArray[np.int8], held_out: csr_matrix, seed: int
 ) -> NDArray[np.float64]:
-    """Scores (sequence) of a logistic model on k-mer counts, fitted to unambiguous training bins of one target."""
+    """Scores (sequence) of a logistic model on k-mer counts, fitted to the training bins of one target."""
     known = labels >= 0
     model = make_pipeline(
         MaxAbsScaler(), SGDClassifier(loss="log_loss", alpha=1e-5, class_weight="balanced", random_state=seed)

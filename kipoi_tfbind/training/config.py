@@ -102,6 +102,10 @@ class TrainingConfig:
 
     Attributes
     ----------
+    title
+        One line for the model card: what is predicted, in which cells.
+    trained_on
+        One line for the model card: data, assembly, accession.
     architecture
         Name of a function of :mod:`kipoi_tfbind.architectures`.
     hyperparameters
@@ -125,6 +129,8 @@ class TrainingConfig:
     windows: WindowsConfig = field(default_factory=WindowsConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     motifs: Mapping[str, str] = field(default_factory=dict)
+    title: str = ""
+    trained_on: str = ""
 
     @property
     def length(self) -> int:
@@ -133,6 +139,7 @@ class TrainingConfig:
 
     @property
     def target_names(self) -> list[str]:
+        """Names of the targets, in the order of the model's outputs."""
         return list(self.targets)
 
     @classmethod
@@ -167,7 +174,8 @@ class TrainingConfig:
         if "length" not in entries["hyperparameters"]:
             raise InputError("hyperparameters: the entry 'length' (bp) is missing")
         entries["targets"] = {
-            name: tuple([files] if isinstance(files, str) else files) for name, files in entries["targets"].items()
+            name: tuple([files] if isinstance(files, str) else files)
+            for name, files in entries["targets"].items()
         }
         for key in ("validation", "test"):
             entries[key] = tuple(Region.parse(region) for region in entries[key])
@@ -188,8 +196,10 @@ class TrainingConfig:
         return yaml.safe_dump(entries, sort_keys=False)
 
 
-def _section(kind: type, entries: dict[str, Any] | None):
+def _section(kind: type, entries: dict[str, Any] | None) -> Any:
     unknown = set(entries or {}) - {entry.name for entry in fields(kind)}
     if unknown:
-        raise InputError(f"unknown settings {sorted(unknown)}; known: {[entry.name for entry in fields(kind)]}")
+        raise InputError(
+            f"unknown settings {sorted(unknown)}; known: {[entry.name for entry in fields(kind)]}"
+        )
     return kind(**(entries or {}))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from tqdm import tqdm
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome import Genome
+from kipoi_tfbind.io import whole_file
 from kipoi_tfbind.training.baselines import best_motif_score, jaspar_log_odds, kmer_counts, kmer_model_scores
 from kipoi_tfbind.training.config import TrainingConfig
 from kipoi_tfbind.training.fit import predict_codes
@@ -22,9 +22,17 @@ from kipoi_tfbind.training.windows import LabelledBins, held_out_bins, training_
 
 log = logging.getLogger(__name__)
 
+# The baselines see the bin with a motif's width on either side: a whole window only adds chance matches.
+_FLANK = 20
+
 
 def evaluate(
-    run_dir: str | Path, fasta: str | Path, peaks_dir: str | Path, *, split: str = "test", n_resamples: int = 500
+    run_dir: str | Path,
+    fasta: str | Path,
+    peaks_dir: str | Path,
+    *,
+    split: str = "test",
+    n_resamples: int = 500,
 ) -> dict[str, Any]:
     """Evaluate the model of a finished run on held-out bins and write `metrics.json` beside it.
 
@@ -61,7 +69,7 @@ def evaluate(
     baselines = Baselines(config, genome, training_bins(config, genome, peaks_dir), bins)
     blocks = np.char.add(np.char.add(bins.chrom, ":"), (bins.start // BLOCK_LENGTH).astype(str))
     weights = block_weights(blocks, n_resamples, config.fit.seed)
-    targets = {}
+    targets: dict[str, Any] = {}
     for column, target in enumerate(tqdm(config.target_names, desc="targets", disable=None)):
         labels = bins.labels[:, column]
         predictors = {"model": scores[:, column], **baselines.scores(column)}
@@ -70,18 +78,22 @@ def evaluate(
             "n_bins": int((labels >= 0).sum()),
             **score_target(labels, predictors, weights),
         }
-        log.info("%s: %s", target, {name: round(targets[target][name]["auprc"]["value"], 3) for name in predictors})
+        log.info(
+            "%s: %s", target, {name: round(targets[target][name]["auprc"]["value"], 3) for name in predictors}
+        )
     metrics = {"split": split, "n_bins": len(bins), "confidence": 0.95, "targets": targets}
-    _write_json(metrics, run_dir / "metrics.json")
+    with whole_file(run_dir / "metrics.json") as path:
+        path.write_text(json.dumps(metrics, indent=1) + "\n")
     return metrics
 
 
 class Baselines:
     """Baseline scores of the held-out bins, for one target after the other."""
 
-    def __init__(self, config: TrainingConfig, genome: Genome, training: LabelledBins, held_out: LabelledBins):
+    def __init__(
+        self, config: TrainingConfig, genome: Genome, training: LabelledBins, held_out: LabelledBins
+    ):
         self.config, self.training = config, training
-        # Both see the bin with a motif's width of flank: the whole window only adds chance matches.
         length = config.windows.bin_length + 2 * _FLANK
         self.codes = held_out.codes(genome, length)
         self.training_kmers = kmer_counts(training.codes(genome, length))
@@ -92,13 +104,6 @@ class Baselines:
         matrix_id = self.config.motifs.get(self.config.target_names[column])
         motif = {"motif": best_motif_score(self.codes, jaspar_log_odds(matrix_id))} if matrix_id else {}
         labels = self.training.labels[:, column]
-        return motif | {"kmer": kmer_model_scores(self.training_kmers, labels, self.kmers, self.config.fit.seed)}
-
-
-_FLANK = 20
-
-
-def _write_json(content: dict, path: Path) -> None:
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(unfinished, path)
+        return motif | {
+            "kmer": kmer_model_scores(self.training_kmers, labels, self.kmers, self.config.fit.seed)
+        }

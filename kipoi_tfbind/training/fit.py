@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,13 +18,18 @@ from kipoi_tfbind.genome import Genome
 from kipoi_tfbind.one_hot import one_hot_codes
 from kipoi_tfbind.training.config import TrainingConfig
 from kipoi_tfbind.training.metrics import mean_auprc
-from kipoi_tfbind.training.windows import NEGATIVE, LabelledBins, held_out_bins, training_bins
+from kipoi_tfbind.training.windows import LabelledBins, held_out_bins, training_bins
 
 log = logging.getLogger(__name__)
 
 
 def train(
-    config: TrainingConfig, fasta: str | Path, peaks_dir: str | Path, run_dir: str | Path, *, verbose: int | str = "auto"
+    config: TrainingConfig,
+    fasta: str | Path,
+    peaks_dir: str | Path,
+    run_dir: str | Path,
+    *,
+    verbose: int | str = "auto",
 ) -> keras.Model:
     """Train a model and keep the weights of the epoch with the best mean AUPRC in validation.
 
@@ -55,7 +61,9 @@ def train(
     genome = Genome(fasta)
     keras.utils.set_random_seed(config.fit.seed)
     done = _validation_history(run_dir)
-    training = TrainingBatches(training_bins(config, genome, peaks_dir), genome, config, first_epoch=len(done))
+    training = TrainingBatches(
+        training_bins(config, genome, peaks_dir), genome, config, first_epoch=len(done)
+    )
     validation = held_out_bins(config, genome, peaks_dir, "validation")
     model = build_model(config)
     on_logits = keras.Model(model.input, model.get_layer("logit").output)
@@ -65,7 +73,13 @@ def train(
         epochs=config.fit.epochs,
         verbose=verbose,
         callbacks=[
-            KeepBest(model, validation.codes(genome, config.length), validation.labels, run_dir / "model.keras", done),
+            KeepBest(
+                model,
+                validation.codes(genome, config.length),
+                validation.labels,
+                run_dir / "model.keras",
+                done,
+            ),
             keras.callbacks.CSVLogger(run_dir / "history.csv", append=True),
             keras.callbacks.BackupAndRestore(run_dir / "checkpoint", delete_checkpoint=False),
         ],
@@ -85,7 +99,7 @@ def build_model(config: TrainingConfig) -> keras.Model:
         raise InputError(f"hyperparameters of {config.architecture}: {error}") from None
 
 
-def masked_cross_entropy(labels, logits):
+def masked_cross_entropy(labels: Any, logits: Any) -> Any:
     """Mean binary cross-entropy of logits over the (bin, target) pairs that are not ambiguous (label -1)."""
     labels = ops.cast(labels, logits.dtype)
     known = ops.cast(labels >= 0, logits.dtype)
@@ -118,6 +132,7 @@ class TrainingBatches(keras.utils.PyDataset):
         return one_hot_codes(self.codes[rows[:, None], positions]), self.labels[rows]
 
     def on_epoch_end(self) -> None:
+        """Draw the order and the shifts of the next epoch."""
         self.epoch += 1
         self._draw()
 
@@ -126,13 +141,19 @@ class KeepBest(keras.callbacks.Callback):
     """After each epoch, the mean AUPRC in validation; saves the model when it is the best so far."""
 
     def __init__(
-        self, model: keras.Model, codes: NDArray[np.uint8], labels: NDArray[np.int8], path: Path, done: list[float]
+        self,
+        model: keras.Model,
+        codes: NDArray[np.uint8],
+        labels: NDArray[np.int8],
+        path: Path,
+        done: list[float],
     ):
         super().__init__()
         self.whole, self.codes, self.labels, self.path = model, codes, labels, path
         self.best = max(done, default=-np.inf)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Measure, and save where it is the best."""
         value = mean_auprc(self.labels, predict_codes(self.whole, self.codes))
         if logs is not None:
             logs["validation_auprc"] = value

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,11 +53,13 @@ class LabelledBins:
 
     def select(self, which: NDArray | slice) -> LabelledBins:
         """Keep the bins that a mask, index array or slice names."""
-        return LabelledBins(self.chrom[which], self.start[which], self.bin_length, self.labels[which], self.targets)
+        return LabelledBins(
+            self.chrom[which], self.start[which], self.bin_length, self.labels[which], self.targets
+        )
 
     def codes(self, genome: Genome, length: int) -> NDArray[np.uint8]:
         """Base codes (bin, position) of windows of `length` bp centred on the bins."""
-        return genome.windows(self.chrom, self.start - (length - self.bin_length) // 2, length)
+        return genome.windows(self.chrom.tolist(), self.start - (length - self.bin_length) // 2, length)
 
 
 def held_out_bins(config: TrainingConfig, genome: Genome, peaks_dir: str | Path, split: str) -> LabelledBins:
@@ -114,7 +117,9 @@ def _choose(
     positive = np.flatnonzero((labels == POSITIVE).any(axis=1))
     negative = np.flatnonzero((labels == NEGATIVE).all(axis=1))
     if not len(positive):
-        raise InputError("no training bin is bound by any factor; do the peak files and the FASTA fit together?")
+        raise InputError(
+            "no training bin is bound by any factor; do the peak files and the FASTA fit together?"
+        )
     percent = np.round(gc * 100).astype(int)
     wanted = np.bincount(percent[positive], minlength=101) * config.gc_matched
     matched = [
@@ -134,7 +139,10 @@ def _labelled(
     size = config.windows.bin_length
     starts = [np.arange(r.start, max(r.start, r.end - size + 1), stride) for r in regions]
     table = pd.DataFrame(
-        {"chrom": np.repeat([r.chrom for r in regions], [len(s) for s in starts]), "start": np.concatenate(starts)}
+        {
+            "chrom": np.repeat([r.chrom for r in regions], [len(s) for s in starts]),
+            "start": np.concatenate(starts),
+        }
     )
     table = table.sort_values(["chrom", "start"], ignore_index=True)
     table["end"], table["index"] = table["start"] + size, table.index
@@ -152,26 +160,26 @@ def _labelled(
     )
 
 
-def _indices(bins) -> NDArray[np.int64]:
+def _indices(bins: Any) -> NDArray[np.int64]:
     return np.array([int(row[3]) for row in bins], dtype=np.int64)
 
 
-def _bedtools():
+def _bedtools() -> Any:
     """pybedtools, once it is known that the bedtools program is there."""
     if shutil.which("bedtools") is None:
         raise MissingProgramError(
-            "bedtools: not found on the PATH; install it (Debian: apt-get install bedtools, conda: bioconda bedtools)"
+            "bedtools: not found on the PATH; install it (apt-get install bedtools, or from bioconda)"
         )
     import pybedtools
 
     return pybedtools
 
 
-def _bed(regions: Sequence[Region]):
+def _bed(regions: Sequence[Region]) -> Any:
     return _bedtools().BedTool([(r.chrom, r.start, r.end) for r in regions]).sort()
 
 
-def _peaks(peaks_dir: str | Path, files: Sequence[str]):
+def _peaks(peaks_dir: str | Path, files: Sequence[str]) -> Any:
     """The union of peak files, sorted."""
     paths = [Path(peaks_dir) / name for name in files]
     for path in paths:
@@ -187,7 +195,9 @@ def _contigs(config: TrainingConfig, peaks_dir: str | Path) -> list[str]:
     return sorted({peak.chrom for files in config.targets.values() for peak in _peaks(peaks_dir, files)})
 
 
-def _composition(bins: LabelledBins, genome: Genome, length: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _composition(
+    bins: LabelledBins, genome: Genome, length: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """GC content (of the bases that are known) and share of N of each bin's window, in bounded memory."""
     gc, n = np.empty(len(bins)), np.empty(len(bins))
     for start in range(0, len(bins), _CHUNK):

@@ -1,0 +1,20 @@
+"""The command ``kipoi tfbind package``."""
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(file_okay=False))
+@click.option("--name", required=True, help="Name of the entry within the group.")
+@click.option(
+    "--group", required=True, type=click.Path(file_okay=False), help="Folder of the Kipoi model group."
+)
+@click.option(
+    "--weights-url", help="Where the weights can be downloaded; without it they are read from the group."
+)
+def command(run: str, name: str, group: str, weights_url: str | None) -> None:
+    """Put the trained and evaluated model in folder RUN into a Kipoi model group."""
+    from kipoi_tfbind.training.package import package
+
+    for entry in package(run, name, group, weights_url=weights_url):
+        click.echo(f"wrote {group}/{entry}")

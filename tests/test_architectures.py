@@ -1,0 +1,73 @@
+"""Whole networks: strand symmetry, shapes, reload, and what they refuse."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from kipoi_tfbind.architectures import dilated_residual_cnn, motif_cnn
+
+SMALL = {
+    "motif_cnn": lambda: motif_cnn(length=200, n_targets=3),
+    "dilated_residual_cnn": lambda: dilated_residual_cnn(length=600, n_targets=3, dilation_rates=(1, 2, 4)),
+}
+
+
+@pytest.fixture
+def sequences():
+    return np.eye(4)[np.random.default_rng(1).integers(4, size=(4, 600))]
+
+
+def unsettled(model, x):
+    """Move every weight and every moving average off its initial value."""
+    rng = np.random.default_rng(0)
+    for weight in model.trainable_variables:
+        weight.assign(weight + rng.normal(0, 0.05, size=weight.shape))
+    for _ in range(20):
+        model(x, training=True)
+    return model
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-12)])
+@pytest.mark.parametrize("name", SMALL)
+def test_prediction_is_the_same_for_both_strands(name, dtype, tolerance, sequences):
+    before = keras.config.floatx()
+    keras.config.set_floatx(dtype)
+    try:
+        model = SMALL[name]()
+        x = sequences[:, : model.input_shape[1]].astype(dtype)
+        model = unsettled(model, x)
+        for network in (model, keras.Model(model.input, model.get_layer("logit").output)):
+            y, flipped = (ops.convert_to_numpy(network(s)) for s in (x, x[:, ::-1, ::-1].copy()))
+            assert y.dtype == dtype
+            assert np.ptp(y) > 1e-3
+            # Relative to the largest logit: float32 resolves 1.2e-7 of a value, and sums add up.
+            np.testing.assert_allclose(flipped, y, rtol=0, atol=tolerance * max(1, np.abs(y).max()))
+    finally:
+        keras.config.set_floatx(before)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_saved_and_reloaded_predicts_the_same(name, sequences, tmp_path):
+    model = SMALL[name]()
+    x = sequences[:, : model.input_shape[1]].astype("float32")
+    model = unsettled(model, x)
+    model.save(tmp_path / "model.keras")
+    reloaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(ops.convert_to_numpy(reloaded(x)), ops.convert_to_numpy(model(x)))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: motif_cnn(length=210), "multiple of pool_size=20.*length=210"),
+        (lambda: dilated_residual_cnn(length=1001), "multiple of pool_size=8.*length=1001"),
+        (
+            lambda: dilated_residual_cnn(length=1000, bin_length=208),
+            "even number of pooled positions outside",
+        ),
+    ],
+)
+def test_lengths_that_break_the_symmetry_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -1,0 +1,188 @@
+"""RC layers against their defining laws, against explicit convolutions, and through save and reload."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from kipoi_tfbind.layers import (
+    RevCompBatchNormalization,
+    RevCompConv1D,
+    RevCompDense,
+    RevCompResidualBlock,
+    StrandPool,
+)
+
+# Rounding of the two orders of summation: some hundred terms of order 1.
+TOLERANCE = {"float32": 1e-6, "float64": 1e-13}
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def array(tensor) -> np.ndarray:
+    return np.asarray(ops.convert_to_numpy(tensor))
+
+
+def flip(x) -> np.ndarray:
+    """Reverse complement of a one-hot sequence or of an RC feature map."""
+    return np.ascontiguousarray(array(x)[:, ::-1, ::-1])
+
+
+def one_hot(rng, n, length, dtype="float32") -> np.ndarray:
+    return np.eye(4, dtype=dtype)[rng.integers(4, size=(n, length))]
+
+
+def randomise(layer, rng) -> None:
+    """Give every weight a value of its own, so that no zero or one hides a mistake."""
+    for weight in layer.weights:
+        weight.assign(
+            rng.uniform(0.3, 0.9, size=weight.shape) * np.sign(rng.uniform(-0.2, 1, size=weight.shape))
+        )
+        if "variance" in weight.path:
+            weight.assign(ops.abs(weight))
+
+
+MAPS: dict[str, Any] = {
+    "conv": lambda dtype: RevCompConv1D(6, 5, activation="relu", dtype=dtype),
+    "dilated": lambda dtype: RevCompConv1D(6, 3, dilation_rate=4, dtype=dtype),
+    "valid": lambda dtype: RevCompConv1D(6, 4, dilation_rate=3, padding="valid", use_bias=False, dtype=dtype),
+    "norm": lambda dtype: RevCompBatchNormalization(dtype=dtype),
+    "block": lambda dtype: RevCompResidualBlock(3, dilation_rate=2, dropout=0.5, dtype=dtype),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", MAPS)
+def test_feature_maps_flip_with_the_sequence(name, dtype, rng):
+    layer = MAPS[name](dtype)
+    x = one_hot(rng, 3, 40, dtype)
+    layer(x)
+    randomise(layer, rng)
+    y = array(layer(x))
+    assert y.dtype == dtype
+    assert np.abs(y).max() > 0.1
+    assert y.shape == layer.compute_output_shape(x.shape)
+    np.testing.assert_allclose(flip(layer(flip(x))), y, rtol=0, atol=TOLERANCE[dtype] * np.abs(y).max())
+
+
+@pytest.mark.parametrize(("padding", "dilation"), [("same", 1), ("same", 3), ("valid", 2)])
+def test_tied_convolution_equals_an_explicit_scan_of_both_strands(padding, dilation, rng):
+    width, filters = 5, 3
+    layer = RevCompConv1D(filters, width, dilation_rate=dilation, padding=padding, dtype="float64")
+    x = one_hot(rng, 2, 30, "float64")
+    y = array(layer(x))
+    layer.bias.assign(rng.normal(size=filters))  # type: ignore[union-attr]
+    y = array(layer(x))
+    kernel, bias = array(layer.kernel), array(layer.bias)
+
+    span = (width - 1) * dilation
+    pad = span // 2 if padding == "same" else 0
+    expected = np.zeros_like(y)
+    for sequence, strand in ((x, slice(None)), (x[:, ::-1, ::-1], slice(None, None, -1))):
+        padded = np.pad(sequence, ((0, 0), (pad, pad), (0, 0)))
+        scan = np.stack(
+            [
+                np.einsum("nwc,wcf->nf", padded[:, start : start + span + 1 : dilation], kernel) + bias
+                for start in range(padded.shape[1] - span)
+            ],
+            axis=1,
+        )
+        # The reverse strand's scan is read backwards; its features come last, in reversed order.
+        if strand.step is None:
+            expected[:, :, :filters] = scan
+        else:
+            expected[:, :, filters:] = scan[:, ::-1, ::-1]
+    np.testing.assert_allclose(y, expected, rtol=0, atol=1e-13)
+
+
+def test_tied_convolution_equals_keras_convolution_with_the_tied_kernel(rng):
+    x = one_hot(rng, 2, 30)
+    layer = RevCompConv1D(4, 7, dilation_rate=2, activation="relu")
+    y = array(layer(x))
+    untied = keras.layers.Conv1D(8, 7, dilation_rate=2, padding="same", activation="relu")
+    untied.build(x.shape)
+    bias = array(layer.bias)
+    untied.set_weights([array(layer.tied_kernel), np.concatenate([bias, bias[::-1]])])
+    np.testing.assert_array_equal(y, array(untied(x)))
+
+
+def test_batch_normalisation_equals_keras_on_both_strands_as_one_batch(rng):
+    x = rng.normal(2.0, 3.0, size=(8, 10, 6)).astype("float64")
+    layer = RevCompBatchNormalization(momentum=0.9, dtype="float64")
+    plain = keras.layers.BatchNormalization(momentum=0.9, dtype="float64")
+    strands = np.concatenate([x[:, :, :3], x[:, :, :2:-1]])
+    for training in (True, True, False):
+        y, expected = array(layer(x, training=training)), array(plain(strands, training=training))
+        np.testing.assert_allclose(
+            y, np.concatenate([expected[:8], expected[8:, :, ::-1]], axis=-1), atol=1e-12
+        )
+    np.testing.assert_allclose(array(layer.moving_variance), array(plain.moving_variance), rtol=1e-12)
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+def test_strand_pool_forgets_the_strand(mode, rng):
+    x = rng.normal(size=(2, 5, 6)).astype("float32")
+    pooled = array(StrandPool(mode)(x))
+    forward, reverse = x[:, :, :3], x[:, :, :2:-1]
+    expected = {
+        "sum": forward + reverse,
+        "mean": (forward + reverse) / 2,
+        "max": np.maximum(forward, reverse),
+    }[mode]
+    np.testing.assert_array_equal(pooled, expected)
+    np.testing.assert_array_equal(array(StrandPool(mode)(flip(x))), pooled[:, ::-1])
+
+
+def test_strand_concat_swaps_halves(rng):
+    x = rng.normal(size=(2, 5, 6)).astype("float32")
+    y, flipped = array(StrandPool("concat")(x)), array(StrandPool("concat")(flip(x)))
+    np.testing.assert_array_equal(flipped[:, ::-1], np.roll(y, 3, axis=-1))
+
+
+@pytest.mark.parametrize("shape", [(2, 7, 6), (2, 6)])
+def test_dense_head_equals_a_symmetric_kernel(shape, rng):
+    x = rng.normal(size=shape).astype("float64")
+    layer = RevCompDense(4, dtype="float64")
+    y = array(layer(x))
+    half = array(layer.kernel).reshape(*shape[1:-1], 3, 4)
+    positions = tuple(range(half.ndim - 1))
+    kernel = np.concatenate([half, np.flip(half, axis=positions)], axis=-2)
+    np.testing.assert_allclose(y, np.tensordot(x, kernel, axes=len(shape) - 1), atol=1e-13)
+    np.testing.assert_allclose(array(layer(np.flip(x, axis=tuple(range(1, x.ndim))))), y, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_layers_survive_save_and_reload(name, rng, tmp_path):
+    inputs = keras.Input((40, 4))
+    x = MAPS[name](None)(inputs)
+    outputs = RevCompDense(2, activation="tanh")(keras.layers.Concatenate()([x, StrandPool("concat")(x)]))
+    model = keras.Model(inputs, outputs)
+    for layer in model.layers:
+        randomise(layer, rng)
+    model.save(tmp_path / "model.keras")
+    reloaded = keras.models.load_model(tmp_path / "model.keras")
+    x = one_hot(rng, 3, 40)
+    np.testing.assert_array_equal(array(reloaded(x)), array(model(x)))
+    for layer, again in zip(model.layers, reloaded.layers, strict=True):
+        assert again.get_config() == layer.get_config()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: RevCompConv1D(2, 4), "must be even.*kernel_size=4"),
+        (lambda: RevCompConv1D(2, 3, padding="causal"), "padding='causal'"),
+        (lambda: StrandPool("median"), "mode='median'"),
+        (lambda: StrandPool()(np.zeros((1, 5), "float32")), "even number of channels.*channels=5"),
+        (lambda: RevCompBatchNormalization()(np.zeros((1, 4, 5), "float32")), "channels=5"),
+        (lambda: RevCompDense(1)(keras.Input((None, 4))), "fixed length"),
+    ],
+)
+def test_unusable_arguments_are_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
