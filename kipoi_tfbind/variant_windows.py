@@ -136,7 +136,7 @@ class VariantWindowReader:
             ("unknown_contig", self._contig_length < 0),
             ("contig_shorter_than_window", self._contig_length < self.length),
             ("outside_contig", (begin < 0) | (begin + self._ref_size > self._contig_length)),
-            ("allele_longer_than_window", self._left + longer > self.length),
+            ("allele_longer_than_window", (self._left < 0) | (self._left + longer > self.length)),
         ):
             self.reason[applies & (self.reason == "")] = reason
 

@@ -47,14 +47,15 @@ class WindowReader:
     ) -> None:
         self.length = length
         self._genome = genome
-        self._names = np.array(contigs, dtype=np.str_)
+        self._contigs = contigs
         self._contig = contig
         self._starts = starts
         self._codes: NDArray[np.uint8] | None = None
         if len(starts) * length <= _KEEP_BASES:
             self._codes = self._read(np.arange(len(starts)))
         else:
-            genome.check_windows(self._names[contig], starts, length)
+            for i, name in enumerate(contigs):
+                genome.check_windows(name, starts[contig == i], length)
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -68,4 +69,9 @@ class WindowReader:
         return self._read(rows) if self._codes is None else self._codes[rows]
 
     def _read(self, rows: NDArray[np.integer]) -> NDArray[np.uint8]:
-        return self._genome.windows(self._names[self._contig[rows]], self._starts[rows], self.length)
+        codes = np.empty((len(rows), self.length), dtype=np.uint8)
+        contig = self._contig[rows]
+        for i in np.unique(contig):
+            here = np.flatnonzero(contig == i)
+            codes[here] = self._genome.windows(self._contigs[i], self._starts[rows[here]], self.length)
+        return codes

@@ -240,6 +240,22 @@ def test_an_allele_that_just_fits(tmp_path: Path) -> None:
         VariantWindows(vcf(tmp_path, f"20 100 . {base} {base}CCCCCCCCCC"), path, length=20)
 
 
+@pytest.mark.parametrize("length", range(8, 14))
+def test_the_longest_alleles(tmp_path: Path, length: int) -> None:
+    """Every REF that has a row is whole in its window, whether the length is odd or even."""
+    records = [f"20 100 r{n} {CONTIG[99 : 99 + n]} {CONTIG[99]}" for n in range(2, 20)]
+    loader = VariantWindows(vcf(tmp_path, *records), fasta(tmp_path), length=length)
+    ref, alt, table = everything(loader)
+    assert len(ref) == length - 1
+    for i in range(len(ref)):
+        first = int(table.start[i])
+        assert first <= 99
+        assert first + length >= 99 + len(table.ref[i])
+        assert ref[i] == CONTIG[first : first + length].upper()
+        rewritten = CONTIG[:100] + CONTIG[99 + len(table.ref[i]) :]
+        assert alt[i] == rewritten[first : first + length].upper()
+
+
 @pytest.mark.parametrize("num_workers", [0, 1, 3])
 @pytest.mark.parametrize("batch_size", [1, 7, 44, 100])
 @pytest.mark.parametrize("keep", [1 << 27, 0])
