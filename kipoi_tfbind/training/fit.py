@@ -66,6 +66,7 @@ def train(
     )
     validation = held_out_bins(config, genome, peaks_dir, "validation")
     model = build_model(config)
+    start_at_prevalence(model, training.labels)
     on_logits = keras.Model(model.input, model.get_layer("logit").output)
     on_logits.compile(_optimizer(config, steps=len(training) * config.fit.epochs), masked_cross_entropy)
     on_logits.fit(
@@ -97,6 +98,17 @@ def build_model(config: TrainingConfig) -> keras.Model:
         )
     except (TypeError, ValueError) as error:
         raise InputError(f"hyperparameters of {config.architecture}: {error}") from None
+
+
+def start_at_prevalence(model: keras.Model, labels: NDArray[np.int8]) -> None:
+    """Set the biases of the logits to the log-odds of each target among the training labels.
+
+    Bound bins are rare: from a bias of zero, an optimiser spends its first thousand steps on learning
+    that, and spoils the features of all targets on the way.
+    """
+    n_bound = (labels == 1).sum(axis=0) + 1
+    n_free = (labels == 0).sum(axis=0) + 1
+    model.get_layer("logit").bias.assign(np.log(n_bound / n_free))
 
 
 def masked_cross_entropy(labels: Any, logits: Any) -> Any:
