@@ -13,6 +13,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,7 @@ def time_one_hot(repeats: int) -> None:
     for n in (32, 256, 10_000):
         text = letters[rng.integers(0, len(letters), (n, 1000))]
         for kind, sequences in (("bytes", text), ("str", [row.tobytes().decode() for row in text])):
-            seconds = statistics.median(timed(lambda s=sequences: one_hot(s)) for _ in range(max(5, repeats)))
+            seconds = statistics.median(timed(partial(one_hot, sequences)) for _ in range(max(5, repeats)))
             print(f"one_hot, {n} x 1000 {kind}: {text.size / seconds / 1e6:.0f} million bases/s")
 
 
@@ -76,7 +77,7 @@ def time_loaders(title: str, bed: str, fasta: str, arguments: argparse.Namespace
     seconds: dict[str, list[float]] = {"IntervalWindows": [], "SeqIntervalDl": []}
     for _ in range(arguments.repeats):
         for name, loader in (("IntervalWindows", ours), ("SeqIntervalDl", kipoiseq)):
-            seconds[name].append(timed(lambda loader=loader: exhaust(loader())))
+            seconds[name].append(timed(partial(exhaust, loader)))
     rates = {name: arguments.windows / statistics.median(times) for name, times in seconds.items()}
     ratio = rates["IntervalWindows"] / rates["SeqIntervalDl"]
     shown = ", ".join(f"{name} {rate:,.0f} windows/s" for name, rate in rates.items())
@@ -84,11 +85,12 @@ def time_loaders(title: str, bed: str, fasta: str, arguments: argparse.Namespace
 
 
 def time_variants(arguments: argparse.Namespace) -> None:
-    def run() -> None:
-        exhaust(VariantWindows(arguments.vcf, arguments.fasta, length=arguments.length).batch_iter(32))
+    def batches() -> Iterator[dict]:
+        loader = VariantWindows(arguments.vcf, arguments.fasta, length=arguments.length)
+        return loader.batch_iter(arguments.batch_size)
 
-    n = len(VariantWindows(arguments.vcf, arguments.fasta, length=arguments.length))
-    seconds = statistics.median(timed(run) for _ in range(arguments.repeats))
+    n = sum(len(batch["inputs"]["ref"]) for batch in batches())
+    seconds = statistics.median(timed(partial(exhaust, batches)) for _ in range(arguments.repeats))
     print(f"VariantWindows, {n} alleles: {n / seconds:,.0f} pairs of windows/s")
 
 
@@ -105,15 +107,15 @@ def write_bed(genome: Genome, folder: Path, order: str, n: int, length: int) -> 
 
 def decompressed(fasta: str, folder: Path) -> Path:
     path = folder / "plain.fa"
-    with pysam.BGZFile(fasta, "rb") as source, path.open("wb") as target:
+    with pysam.BGZFile(fasta, "rb", None) as source, path.open("wb") as target:
         while block := source.read(1 << 24):
             target.write(block)
     Genome(path)
     return path
 
 
-def exhaust(batches: Iterator[dict]) -> None:
-    for _ in batches:
+def exhaust(loader: Callable[[], Iterator[dict]]) -> None:
+    for _ in loader():
         pass
 
 

@@ -28,7 +28,13 @@ SITES = [
     (796840, "+", (796844, "C", "G"), (796850, "G", "A"), (796851, "A", "G")),
 ]
 # Away from every peak.
-CONTROLS = [(150000, "C", "A"), (230000, "A", "G"), (430000, "G", "T"), (700000, "C", "T"), (900000, "T", "C")]
+CONTROLS = [
+    (150000, "C", "A"),
+    (230000, "A", "G"),
+    (430000, "G", "T"),
+    (700000, "C", "T"),
+    (900000, "T", "C"),
+]
 # Other kinds of records; the last three are not scored.
 OTHERS = [
     (459789, "ctcf_core_deletion", "CACCTGCTG", "C"),
@@ -42,6 +48,7 @@ OTHERS = [
 
 
 def main(fasta_path: str, peaks_path: str) -> None:
+    """Write all files into the folder of this script."""
     chromosome = pysam.FastaFile(fasta_path).fetch("20", 0, END)
     write_fasta(chromosome)
     write_peaks(peaks_path)
@@ -50,19 +57,21 @@ def main(fasta_path: str, peaks_path: str) -> None:
 
 
 def write_fasta(chromosome: str) -> None:
+    """Write the slice and its index."""
     lines = (chromosome[i : i + 60] for i in range(0, len(chromosome), 60))
     bgzip(">chr20\n" + "\n".join(lines) + "\n", "chr20.hg19.1-1Mb.fa.gz")
     pysam.faidx(str(HERE / "chr20.hg19.1-1Mb.fa.gz"))
 
 
 def write_peaks(peaks_path: str) -> None:
+    """Write the peaks that lie on the slice."""
     with gzip.open(peaks_path, "rt") as file:
         rows = [line for line in file if int(line.split("\t")[2]) < END]
     bgzip("".join(rows), "CTCF.HepG2.narrowPeak.gz")
 
 
 def write_sites() -> None:
-    """BED of the CTCF sites with their strands, and of a place 3 kb downstream of each; column 7 is a label."""
+    """Write a BED of the sites with their strands and of the places 3 kb downstream; column 7 is a label."""
     rows = []
     for number, (first, strand, *_) in enumerate(SITES, start=1):
         for name, shift, label in ((f"ctcf_site_{number}", 0, 1), (f"downstream_{number}", 3000, 0)):
@@ -72,6 +81,7 @@ def write_sites() -> None:
 
 
 def write_variants(chromosome: str) -> None:
+    """Write the variants, sorted, each REF compared with the chromosome."""
     records = [(pos, f"control_{i}", ref, alt) for i, (pos, ref, alt) in enumerate(CONTROLS, start=1)]
     for i, (_, _, *variants) in enumerate(SITES, start=1):
         for kind, (pos, ref, alt) in zip(("break", "mild", "gain"), variants, strict=True):
@@ -95,7 +105,8 @@ def write_variants(chromosome: str) -> None:
 
 
 def bgzip(text: str, name: str) -> None:
-    with pysam.BGZFile(str(HERE / name), "wb") as file:
+    """Write text into a bgzipped file of this folder."""
+    with pysam.BGZFile(str(HERE / name), "wb", None) as file:
         file.write(text.encode())
 
 

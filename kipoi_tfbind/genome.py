@@ -171,23 +171,26 @@ class Genome:
 
     def _read(self, name: str, start: int, end: int) -> NDArray[np.uint8]:
         """ASCII text of [start, end), 0-based, N outside the contig."""
+        first, last = max(start, 0), min(end, self.lengths[name])
+        inside = self._read_inside(name, first, last) if first < last else np.empty(0, dtype=np.uint8)
+        if len(inside) == end - start:
+            return inside
         span = np.full(end - start, ord("N"), dtype=np.uint8)
-        inside = max(start, 0), min(end, self.lengths[name])
-        if inside[0] >= inside[1]:
-            return span
+        span[first - start : first - start + len(inside)] = inside
+        return span
+
+    def _read_inside(self, name: str, start: int, end: int) -> NDArray[np.uint8]:
+        """ASCII text of [start, end), 0-based, all of it within the contig."""
         try:
             with silent_htslib():
-                text = self._fasta().fetch(name, *inside).encode("latin-1")
+                text = self._fasta().fetch(name, start, end).encode("latin-1")
         except (OSError, ValueError) as error:
+            raise _unreadable(self.path, f"{name}:{start + 1}-{end} cannot be read ({error})") from None
+        if len(text) != end - start:
             raise _unreadable(
-                self.path, f"{name}:{inside[0] + 1}-{inside[1]} cannot be read ({error})"
-            ) from None
-        if len(text) != inside[1] - inside[0]:
-            raise _unreadable(
-                self.path, f"{name}:{inside[0] + 1}-{inside[1]} has {len(text)} bases; the file ends early"
+                self.path, f"{name}:{start + 1}-{end} has {len(text)} bases; the file ends early"
             )
-        span[inside[0] - start : inside[1] - start] = np.frombuffer(text, dtype=np.uint8)
-        return span
+        return np.frombuffer(text, dtype=np.uint8)
 
     def _not_a_base(self, name: str, place: int, character: int) -> InputError:
         return InputError(

@@ -16,6 +16,7 @@ Center = Literal["auto", "summit", "midpoint"]
 _DISPLAY_WORDS = ("track", "browser")
 _STRANDS = {"+": "+", "-": "-", ".": "*", "*": "*"}
 _NARROWPEAK_COLUMNS = 10
+_NO_SUMMIT = -1
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,7 @@ def read_intervals(
     columns = _check_target_columns(target_columns)
     reader = _BedReader(os.fspath(path), center, columns)
     for number, line in numbered_lines(path):
-        if line.strip() and not line.startswith("#") and line.split(None, 1)[0] not in _DISPLAY_WORDS:
-            reader.add(number, line)
+        reader.add(number, line)
     if not reader.rows:
         raise InputError(f"{reader.path}: no intervals in this file; expected lines of chrom, start, end")
     return reader.intervals()
@@ -110,81 +110,90 @@ def _check_target_columns(columns: Sequence[int] | None) -> tuple[int, ...]:
     return tuple(columns)
 
 
+def _is_no_interval(first: str, line: str) -> bool:
+    """Tell a comment, a line for a genome browser, and an empty line by its first column."""
+    if first == "":
+        return not line.strip()
+    return first[0] == "#" or first.partition(" ")[0] in _DISPLAY_WORDS
+
+
 class _BedReader:
     """Intervals that are added line by line."""
 
     def __init__(self, path: str, center: Center, target_columns: tuple[int, ...]) -> None:
         self.path = path
         self.rows: list[tuple[int, int, int, int, str, str, int]] = []
-        self._center_kind = center
+        self._center = center
         self._target_columns = target_columns
         self._contigs: dict[str, int] = {}
         self._targets: list[list[float]] = []
 
     def add(self, number: int, line: str) -> None:
         fields = line.split("\t") if "\t" in line else line.split()
+        if not fields or _is_no_interval(fields[0], line):
+            return
         if len(fields) < 3:
             raise self._error(number, f"expected at least 3 columns (chrom, start, end), got {len(fields)}")
         contig, start_text, end_text = fields[:3]
-        start, end = self._integer(number, 2, "start", start_text), self._integer(number, 3, "end", end_text)
-        if not 0 <= start <= end:
-            raise self._error(
-                number, f"expected 0 <= start <= end (0-based, half-open), got {start} and {end}"
-            )
+        if not (start_text.isdecimal() and end_text.isdecimal()):
+            raise self._no_place(number, start_text, end_text)
+        start, end = int(start_text), int(end_text)
+        if start > end:
+            raise self._no_place(number, start_text, end_text)
         strand = fields[5] if len(fields) > 5 else "."
         if strand not in _STRANDS:
             raise self._error(number, f"column 6 (strand): expected '+', '-' or '.', got {strand!r}")
         name = fields[3] if len(fields) > 3 else "."
         if name in ("", "."):
             name = f"{contig}:{start}-{end}"
-        center = self._center_of(number, start, end, fields)
         contig_index = self._contigs.setdefault(contig, len(self._contigs))
-        self.rows.append((contig_index, start, end, center, name, _STRANDS[strand], number))
+        summit = self._summit(number, end - start, fields) if self._center != "midpoint" else _NO_SUMMIT
+        self.rows.append((contig_index, start, end, summit, name, _STRANDS[strand], number))
         if self._target_columns:
             self._targets.append([self._target(number, column, fields) for column in self._target_columns])
 
     def intervals(self) -> Intervals:
-        contig, start, end, center, name, strand, line = zip(*self.rows, strict=True)
+        contig, *numbers, name, strand, line = zip(*self.rows, strict=True)
+        start, end, summit = np.array(numbers, dtype=np.int64)
         return Intervals(
             path=self.path,
             contigs=tuple(self._contigs),
             contig=np.array(contig, dtype=np.int32),
-            start=np.array(start, dtype=np.int64),
-            end=np.array(end, dtype=np.int64),
-            center=np.array(center, dtype=np.int64),
+            start=start,
+            end=end,
+            center=np.where(summit == _NO_SUMMIT, (start + end) // 2, start + summit),
             name=np.array(name, dtype=np.dtypes.StringDType()),
             strand=np.array(strand, dtype="U1"),
             line=np.array(line, dtype=np.int64),
             targets=np.array(self._targets, dtype=np.float32) if self._target_columns else None,
         )
 
-    def _center_of(self, number: int, start: int, end: int, fields: list[str]) -> int:
-        midpoint = (start + end) // 2
-        if self._center_kind == "midpoint":
-            return midpoint
-        if self._center_kind == "auto" and len(fields) != _NARROWPEAK_COLUMNS:
-            return midpoint
+    def _summit(self, number: int, size: int, fields: list[str]) -> int:
+        """Offset of the summit, or _NO_SUMMIT where the midpoint is meant."""
+        if self._center == "auto" and len(fields) != _NARROWPEAK_COLUMNS:
+            return _NO_SUMMIT
         if len(fields) < _NARROWPEAK_COLUMNS:
             raise self._error(
                 number,
                 f"center='summit' needs a narrowPeak's column 10, got {len(fields)} columns; use 'midpoint'",
             )
-        offset = self._integer(number, 10, "summit", fields[9])
-        if offset == -1 and self._center_kind == "auto":
-            return midpoint
-        if not 0 <= offset < max(end - start, 1):
+        text = fields[_NARROWPEAK_COLUMNS - 1]
+        if text == "-1" and self._center == "auto":
+            return _NO_SUMMIT
+        if not text.isdecimal() or int(text) >= max(size, 1):
             raise self._error(
                 number,
-                f"column 10 (summit): expected an offset from 0 to {end - start - 1} within the interval, "
-                f"got {offset}; if this is no narrowPeak, use center='midpoint'",
+                f"column 10 (summit): expected an offset from 0 to {size - 1} within the interval, "
+                f"got {text!r}; if this is no narrowPeak, use center='midpoint'",
             )
-        return start + offset
+        return int(text)
 
-    def _integer(self, number: int, column: int, what: str, text: str) -> int:
-        # int() alone would take "1_000" and " 7 ".
-        if text.isdecimal() or text.removeprefix("-").isdecimal():
-            return int(text)
-        raise self._error(number, f"column {column} ({what}): expected an integer, got {text!r}")
+    def _no_place(self, number: int, start: str, end: str) -> InputError:
+        for column, what, text in ((2, "start", start), (3, "end", end)):
+            # int() alone would take "1_000" and " 7 ".
+            if not text.removeprefix("-").isdecimal():
+                return self._error(number, f"column {column} ({what}): expected an integer, got {text!r}")
+        return self._error(number, f"expected 0 <= start <= end (0-based, half-open), got {start} and {end}")
 
     def _target(self, number: int, column: int, fields: list[str]) -> float:
         if len(fields) < column:

@@ -170,7 +170,8 @@ def test_the_other_ways_in_that_kipoi_has() -> None:
     endless = loader.batch_train_iter(batch_size=22)
     for _ in range(3):
         np.testing.assert_array_equal(next(endless)[0], data["inputs"])
-    assert isinstance(next(loader.batch_iter())["metadata"]["ranges"], GenomicRanges)
+    ranges = GenomicRanges.from_dict(next(loader.batch_iter())["metadata"]["ranges"])
+    assert (ranges.chr[0], ranges.start[0], ranges.strand[0]) == ("chr20", 118553 + 9 - 25, "-")
     assert len(list(loader)) == len(loader) == 22
     np.testing.assert_array_equal(loader[-1]["inputs"], loader[21]["inputs"])
     with pytest.raises(IndexError):

@@ -53,9 +53,7 @@ def everything(loader: VariantWindows, **options: Any) -> tuple[list[str], list[
     sequences = [
         [s for batch in batches for s in decode_one_hot(batch["inputs"][allele])] for allele in ("ref", "alt")
     ]
-    tables = [
-        pd.DataFrame(batch["metadata"]["variant"] | dict(batch["metadata"]["ranges"])) for batch in batches
-    ]
+    tables = [pd.DataFrame(batch["metadata"]["variant"] | batch["metadata"]["ranges"]) for batch in batches]
     return sequences[0], sequences[1], pd.concat(tables, ignore_index=True)
 
 

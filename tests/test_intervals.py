@@ -63,7 +63,7 @@ def test_a_bed12_has_no_summit_in_column_10(tmp_path: Path) -> None:
 @pytest.mark.parametrize("summit", [-1, 100, 500])
 def test_a_summit_that_has_to_be_there(tmp_path: Path, summit: int) -> None:
     path = bed(tmp_path, NARROWPEAK.format(summit=99) + NARROWPEAK.format(summit=summit))
-    with pytest.raises(InputError, match=rf"a\.bed: line 2: column 10 \(summit\).*0 to 99.*got {summit}"):
+    with pytest.raises(InputError, match=rf"a\.bed: line 2: column 10 \(summit\).*0 to 99.*got '{summit}'"):
         read_intervals(path, center="summit")
 
 

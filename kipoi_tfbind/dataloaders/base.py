@@ -1,12 +1,11 @@
 """What the two dataloaders share: a Kipoi Dataset whose unit of work is a block of batches."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any, TypeVar
 
 import numpy as np
 from kipoi.data import Dataset
-from kipoi.metadata import GenomicRanges
 from kipoi.specs import DataLoaderDescription
 from kipoi_utils.data_utils import get_dataset_item
 from kipoi_utils.external.torch.data import DataLoader
@@ -135,9 +134,12 @@ def describe(cls: T, description: str) -> T:
 
 def genomic_ranges(
     chrom: NDArray, start: NDArray, length: int, name: NDArray, strand: NDArray
-) -> GenomicRanges:
-    """Kipoi's metadata of windows: 0-based, half-open."""
-    return GenomicRanges(chrom, start, start + length, as_text(name), strand)
+) -> dict[str, NDArray]:
+    """Return the fields of Kipoi's GenomicRanges for windows, 0-based, half-open.
+
+    A plain dictionary, as Kipoi's own batches have; `GenomicRanges.from_dict` takes it.
+    """
+    return {"chr": chrom, "start": start, "end": start + length, "id": as_text(name), "strand": strand}
 
 
 def as_text(column: NDArray) -> NDArray[np.str_]:
@@ -168,8 +170,6 @@ def _only_item(items: list[list[Batch]]) -> list[Batch]:
 
 
 def _slice(data: Any, rows: slice) -> Any:
-    if isinstance(data, GenomicRanges):
-        return GenomicRanges(**_slice(data.to_dict(), rows))
-    if isinstance(data, Mapping):
+    if isinstance(data, dict):
         return {key: _slice(value, rows) for key, value in data.items()}
     return data[rows]

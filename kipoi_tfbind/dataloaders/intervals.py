@@ -56,9 +56,9 @@ class IntervalWindows(WindowDataset):
     >>> from kipoi_tfbind.one_hot import decode_one_hot
     >>> decode_one_hot(batch["inputs"])
     ['CCGG']
-    >>> batch["metadata"]["ranges"]
-    GenomicRanges(chr=array(['chr20'], dtype='<U5'), start=array([2]), end=array([6]), id=array(['site'], dtype='<U4'), strand=array(['-'], dtype='<U1'))
-    """  # noqa: E501
+    >>> {key: values.item() for key, values in batch["metadata"]["ranges"].items()}
+    {'chr': 'chr20', 'start': 2, 'end': 6, 'id': 'site', 'strand': '-'}
+    """
 
     def __init__(
         self,
