@@ -97,6 +97,8 @@ def dilated_residual_cnn(
         ]
     )
     x = keras.layers.Dropout(head_dropout, name="head_dropout")(x)
-    logit = keras.layers.Dense(n_targets, kernel_regularizer=penalty, name="logit")(x)
+    logit = keras.layers.Dense(
+        n_targets, kernel_initializer="zeros", kernel_regularizer=penalty, name="logit"
+    )(x)
     probability = keras.layers.Activation("sigmoid", name="probability")(logit)
     return keras.Model(sequence, probability, name="dilated_residual_cnn")
