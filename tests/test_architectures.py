@@ -31,8 +31,8 @@ def unsettled(model, x):
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-12)])
 @pytest.mark.parametrize("name", SMALL)
 def test_prediction_is_the_same_for_both_strands(name, dtype, tolerance, sequences):
-    before = keras.config.floatx()
-    keras.config.set_floatx(dtype)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(dtype)
     try:
         model = SMALL[name]()
         x = sequences[:, : model.input_shape[1]].astype(dtype)
@@ -44,7 +44,7 @@ def test_prediction_is_the_same_for_both_strands(name, dtype, tolerance, sequenc
             # Relative to the largest logit: float32 resolves 1.2e-7 of a value, and sums add up.
             np.testing.assert_allclose(flipped, y, rtol=0, atol=tolerance * max(1, np.abs(y).max()))
     finally:
-        keras.config.set_floatx(before)
+        keras.config.set_dtype_policy(before)
 
 
 @pytest.mark.parametrize("name", SMALL)
