@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pkgutil
+import shutil
 import subprocess
 import sys
 from importlib.metadata import distribution
@@ -128,7 +129,7 @@ def unrepaired_kipoi(home: Path, *args: str | Path, cwd: Path) -> subprocess.Com
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=600,
     )
 
 
@@ -138,7 +139,7 @@ def python(program: str, **environment: str) -> str:
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=600,
     )
     assert process.returncode == 0, process.stderr
     return process.stdout + process.stderr
@@ -250,6 +251,21 @@ class TestOutputs:
         kipoi_cli(*args, "--dataloader_args", "n=9", cwd=tmp_path)
         with h5py.File(tmp_path / "x.h5") as file:
             np.testing.assert_array_equal(file["inputs"][:, 0], np.arange(9))
+
+
+    def test_expected_predictions_are_found_beside_the_model(
+        self, kipoi_cli, kipoi_home, toy_model, tmp_path
+    ):
+        model = tmp_path / "model"
+        shutil.copytree(toy_model, model)
+        kipoi_cli("test", model, "--source=dir", "-o", model / "expected.h5")
+        with open(model / "model.yaml", "a") as file:
+            file.write("test: {expect: expected.h5}\n")
+        args = ("test", model, "--source=dir")
+        assert unrepaired_kipoi(kipoi_home, *args, cwd=model).returncode == 0
+        assert unrepaired_kipoi(kipoi_home, *args, cwd=tmp_path).returncode != 0
+        process = kipoi_cli(*args, cwd=tmp_path)
+        assert "All predictions match" in process.stdout + process.stderr
 
 
 class TestRepairsLeaveAlone:
