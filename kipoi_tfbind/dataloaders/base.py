@@ -14,8 +14,8 @@ from related import from_yaml
 
 from kipoi_tfbind.errors import InputError
 
-# Bases read ahead at a time: enough to spread the cost of a read, little beside the model.
-_BLOCK_BASES = 1 << 19
+# Bases encoded at a time: enough to spread the cost of a call, and the one-hot rows stay in the cache.
+_BLOCK_BASES = 1 << 17
 
 Batch = dict[str, Any]
 
