@@ -28,8 +28,9 @@ _TEMPLATE = """\
 All {n_bins:,} bins of {bin_length} bp of the test regions, at their real prevalence; a bin is bound where
 at least {overlap:.0%} of it, or of a peak, overlaps, and bins that touch a peak with less than that are left
 out for that factor. Intervals: {confidence:.0%}, bootstrap over blocks of 100 kb. *motif*: best score of the
-JASPAR matrix on either strand of the bin; *k-mer*: logistic regression on k-mer counts, fitted to the same
-training bins. *gain*: interval of the model's AUPRC minus the best baseline's, paired.
+JASPAR matrix on either strand of the bin; *k-mer*: logistic regression on 10-mers, similar ones sharing
+their weights as in a gapped k-mer SVM, fitted to the same training bins. *gain*: interval of the model's
+AUPRC minus the best baseline's, paired.
 
 {table}
 

@@ -104,6 +104,4 @@ class Baselines:
         matrix_id = self.config.motifs.get(self.config.target_names[column])
         motif = {"motif": best_motif_score(self.codes, jaspar_log_odds(matrix_id))} if matrix_id else {}
         labels = self.training.labels[:, column]
-        return motif | {
-            "kmer": kmer_model_scores(self.training_kmers, labels, self.kmers, self.config.fit.seed)
-        }
+        return motif | {"kmer": kmer_model_scores(self.training_kmers, labels, self.kmers)}
