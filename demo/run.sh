@@ -5,7 +5,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 output=demo/output
-genome=example_data/chr20.hg19.1-1Mb.fa.gz
+zoo=model_zoo/TFBind
+examples=$zoo/example_data
+genome=$examples/chr20.hg19.1-1Mb.fa.gz
 export TF_CPP_MIN_LOG_LEVEL=3
 
 # What TensorFlow says about this machine whatever it is told, and progress bars; all else is shown.
@@ -34,19 +36,19 @@ rm -rf "$output"
 mkdir -p "$output"
 
 headline "Which variants change the binding of CTCF?"
-run kipoi predict model_zoo/TFBind/HepG2/variants --source=dir \
-    --dataloader_args="{\"vcf_file\": \"example_data/variants.vcf.gz\", \"fasta_file\": \"$genome\"}" \
+run kipoi predict $zoo/HepG2/variants --source=dir \
+    --dataloader_args="{\"vcf_file\": \"$examples/variants.vcf.gz\", \"fasta_file\": \"$genome\"}" \
     -o "$output/variants.tsv" -m
 python demo/show.py variants "$output/variants.tsv"
 
 headline "Which intervals are bound?"
-run kipoi predict model_zoo/TFBind/HepG2 --source=dir \
-    --dataloader_args="{\"intervals_file\": \"example_data/ctcf_sites.bed\", \"fasta_file\": \"$genome\"}" \
+run kipoi predict $zoo/HepG2 --source=dir \
+    --dataloader_args="{\"intervals_file\": \"$examples/ctcf_sites.bed\", \"fasta_file\": \"$genome\"}" \
     -o "$output/intervals.tsv" -m
 python demo/show.py intervals "$output/intervals.tsv"
 
 headline "Which bases does the model rest on?"
-grep ctcf_site_2 example_data/ctcf_sites.bed >"$output/ctcf_site_2.bed"
-run kipoi tfbind ism model_zoo/TFBind/CTCF --source dir --fasta "$genome" \
+grep ctcf_site_2 "$examples"/ctcf_sites.bed >"$output/ctcf_site_2.bed"
+run kipoi tfbind ism $zoo/CTCF --source dir --fasta "$genome" \
     --intervals "$output/ctcf_site_2.bed" -o "$output/ctcf_site_2.nc"
 run kipoi tfbind plot "$output/ctcf_site_2.nc" --start 170 --end 230 -o "$output/ctcf_site_2.png"

@@ -18,7 +18,7 @@ from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.one_hot import decode_one_hot
 
 ROOT = Path(__file__).parents[1]
-EXAMPLES = ROOT / "example_data"
+EXAMPLES = ROOT / "model_zoo" / "TFBind" / "example_data"
 FOLDER = ROOT / "dataloaders" / "intervals"
 FASTA = EXAMPLES / "chr20.hg19.1-1Mb.fa.gz"
 PEAKS = EXAMPLES / "CTCF.HepG2.narrowPeak.gz"

@@ -22,7 +22,7 @@ from kipoi_tfbind.one_hot import decode_one_hot
 from kipoi_tfbind.variants import SKIP_REASONS
 
 ROOT = Path(__file__).parents[1]
-EXAMPLES = ROOT / "example_data"
+EXAMPLES = ROOT / "model_zoo" / "TFBind" / "example_data"
 FOLDER = ROOT / "dataloaders" / "variants"
 FASTA = EXAMPLES / "chr20.hg19.1-1Mb.fa.gz"
 VCF = EXAMPLES / "variants.vcf.gz"
