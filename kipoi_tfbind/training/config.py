@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,17 @@ import yaml
 
 from kipoi_tfbind.errors import InputError
 
-SPLITS = ("train", "validation", "test")
+# Target names become column labels of Kipoi and keys of YAML files, separated by commas in between.
+_TARGET_NAME = re.compile(r"[A-Za-z0-9][\w.+-]*", re.ASCII)
+
+
+_AT_LEAST_ONE = (1, math.inf)
+# Of settings that may not be just any number from 0 on.
+_BOUNDS = {
+    **dict.fromkeys(("bin_length", "stride", "epochs", "batch_size"), _AT_LEAST_ONE),
+    "min_overlap": (0.01, 1),
+    "max_n": (0, 1),
+}
 
 
 @dataclass(frozen=True)
@@ -32,7 +44,7 @@ class Region:
         >>> Region.parse("chr20:0-6,000,000")
         Region(chrom='chr20', start=0, end=6000000)
         """
-        match = re.fullmatch(r"(\S+):([\d,]+)-([\d,]+)", str(text))
+        match = re.fullmatch(r"(\S+):(\d[\d,]*)-(\d[\d,]*)", str(text))
         if match is None:
             raise InputError(f"region {text!r}: expected CONTIG:START-END, 0-based and half-open")
         start, end = (int(number.replace(",", "")) for number in match.groups()[1:])
@@ -42,6 +54,10 @@ class Region:
 
     def __str__(self) -> str:
         return f"{self.chrom}:{self.start}-{self.end}"
+
+    def overlaps(self, other: Region) -> bool:
+        """Tell whether the two share a base."""
+        return self.chrom == other.chrom and self.start < other.end and other.start < self.end
 
 
 @dataclass(frozen=True)
@@ -154,35 +170,58 @@ class TrainingConfig:
         path = Path(path)
         try:
             entries = yaml.safe_load(path.read_text())
-        except FileNotFoundError:
-            raise InputError(f"{path}: no such configuration file") from None
-        except yaml.YAMLError as error:
+        except OSError as error:
+            raise InputError(f"{path}: cannot read this file ({error.strerror}); check the path") from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-        if not isinstance(entries, dict):
-            raise InputError(f"{path}: expected a mapping of settings, got {type(entries).__name__}")
         try:
-            return cls._from_entries(entries)
-        except (InputError, TypeError) as error:
+            return cls._from_entries(_mapping("the file", entries))
+        except InputError as error:
             raise InputError(f"{path}: {error}") from None
 
     @classmethod
-    def _from_entries(cls, entries: dict[str, Any]) -> TrainingConfig:
-        entries = dict(entries)
+    def _from_entries(cls, entries: Mapping[str, Any]) -> TrainingConfig:
+        _check_known(cls, entries)
         for key in ("architecture", "hyperparameters", "targets", "validation", "test"):
             if not entries.get(key):
                 raise InputError(f"the entry {key!r} is missing")
-        if "length" not in entries["hyperparameters"]:
-            raise InputError("hyperparameters: the entry 'length' (bp) is missing")
-        entries["targets"] = {
-            name: tuple([files] if isinstance(files, str) else files)
-            for name, files in entries["targets"].items()
-        }
-        for key in ("validation", "test"):
-            entries[key] = tuple(Region.parse(region) for region in entries[key])
-        entries["contigs"] = tuple(entries.get("contigs", ()))
-        entries["windows"] = _section(WindowsConfig, entries.get("windows"))
-        entries["fit"] = _section(FitConfig, entries.get("fit"))
-        return cls(**entries)
+        config = cls(
+            architecture=str(entries["architecture"]),
+            hyperparameters=_mapping("hyperparameters", entries["hyperparameters"]),
+            targets={
+                name: _texts(f"targets: {name}", files)
+                for name, files in _mapping("targets", entries["targets"]).items()
+            },
+            validation=tuple(map(Region.parse, _texts("validation", entries["validation"]))),
+            test=tuple(map(Region.parse, _texts("test", entries["test"]))),
+            contigs=_texts("contigs", entries.get("contigs")),
+            windows=_section("windows", WindowsConfig, entries.get("windows")),
+            fit=_section("fit", FitConfig, entries.get("fit")),
+            motifs=_mapping("motifs", entries.get("motifs") or {}),
+            title=str(entries.get("title") or ""),
+            trained_on=str(entries.get("trained_on") or ""),
+        )
+        config._check()
+        return config
+
+    def _check(self) -> None:
+        """Refuse entries that are well formed and do not fit together."""
+        for name in self.targets:
+            if not isinstance(name, str) or not _TARGET_NAME.fullmatch(name):
+                raise InputError(
+                    f"targets: a name must be a text of letters, digits and _ . + -, got {name!r}"
+                )
+        if unknown := sorted(set(self.motifs) - set(self.targets)):
+            raise InputError(f"motifs: {unknown} are no targets; targets: {self.target_names}")
+        length = self.hyperparameters.get("length")
+        if not isinstance(length, int) or length < self.windows.bin_length:
+            raise InputError(
+                f"hyperparameters: length: expected a window of at least bin_length "
+                f"({self.windows.bin_length}) bp, got {length!r}"
+            )
+        for one, other in combinations(self.validation + self.test, 2):
+            if one.overlaps(other):
+                raise InputError(f"validation, test: the regions {one} and {other} overlap")
 
     def to_yaml(self) -> str:
         """Return the configuration, defaults included, as YAML that `from_yaml` reads."""
@@ -196,10 +235,45 @@ class TrainingConfig:
         return yaml.safe_dump(entries, sort_keys=False)
 
 
-def _section(kind: type, entries: dict[str, Any] | None) -> Any:
-    unknown = set(entries or {}) - {entry.name for entry in fields(kind)}
-    if unknown:
-        raise InputError(
-            f"unknown settings {sorted(unknown)}; known: {[entry.name for entry in fields(kind)]}"
-        )
-    return kind(**(entries or {}))
+def _check_known(kind: type, entries: Mapping[str, Any]) -> None:
+    known = [entry.name for entry in fields(kind)]
+    if unknown := sorted(map(str, set(entries) - set(known))):
+        raise InputError(f"unknown settings {unknown}; known: {known}")
+
+
+def _mapping(name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InputError(f"{name}: expected a mapping of settings, got {value!r}")
+    return value
+
+
+def _texts(name: str, value: Any) -> tuple[str, ...]:
+    """One text or a list of them."""
+    texts = [value] if isinstance(value, str) else value or []
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise InputError(f"{name}: expected a text or a list of texts, got {value!r}")
+    return tuple(texts)
+
+
+def _section(name: str, kind: type, value: Any) -> Any:
+    """Settings that are numbers, each of the type of its default and within its bounds."""
+    entries = _mapping(name, value or {})
+    try:
+        _check_known(kind, entries)
+        for entry in fields(kind):
+            _check_number(entry.name, entries.get(entry.name, entry.default), type(entry.default))
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+    return kind(**entries)
+
+
+def _check_number(name: str, value: Any, kind: type) -> None:
+    expected = "a whole number" if kind is int else "a number"
+    if isinstance(value, bool) or not isinstance(value, int if kind is int else (int, float)):
+        # To YAML, 1e-3 is a text.
+        hint = "; write it with a point, as in 1.0e-3" if kind is float and isinstance(value, str) else ""
+        raise InputError(f"{name}: expected {expected}, got {value!r}{hint}")
+    low, high = _BOUNDS.get(name, (0, math.inf))
+    if not low <= value <= high:
+        bounds = f"of at least {low}" if high == math.inf else f"from {low} to {high}"
+        raise InputError(f"{name}: expected {expected} {bounds}, got {value!r}")
