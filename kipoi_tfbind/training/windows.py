@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError, MissingProgramError
 from kipoi_tfbind.genome import Genome
+from kipoi_tfbind.intervals import read_intervals
 from kipoi_tfbind.one_hot import N_CODE
 from kipoi_tfbind.training.config import Region, TrainingConfig, WindowsConfig
 
@@ -31,7 +32,7 @@ class LabelledBins:
     Attributes
     ----------
     chrom
-        Contig of each bin (bin), as the configuration names it.
+        Contig of each bin (bin), as the FASTA names it.
     start
         0-based start of each bin (bin).
     bin_length
@@ -73,33 +74,42 @@ def held_out_bins(config: TrainingConfig, genome: Genome, peaks_dir: str | Path,
     Raises
     ------
     InputError
-        A peak file or contig is missing.
+        A peak file is missing or unusable, a region lies outside the FASTA, or no bin is bound.
     MissingProgramError
         bedtools is not installed.
     """
-    regions = {"validation": config.validation, "test": config.test}[split]
+    regions = _in_fasta({"validation": config.validation, "test": config.test}[split], genome)
     bins = _labelled(config, genome, peaks_dir, regions, stride=config.windows.bin_length)
     _, n = _composition(bins, genome, config.length)
-    return bins.select(n <= config.windows.max_n)
+    bins = bins.select(n <= config.windows.max_n)
+    if not (bins.labels == POSITIVE).any():
+        raise InputError(
+            f"no bin of the {split} regions is bound by any factor; choose regions that carry peaks"
+        )
+    return bins
 
 
 def training_bins(config: TrainingConfig, genome: Genome, peaks_dir: str | Path) -> LabelledBins:
     """Bins to train on: every bin bound by any factor, GC-matched negatives and random negatives.
 
-    No window reaches into a held-out region. Negatives touch no peak of any factor.
+    No window, jitter included, reaches into a held-out region. Negatives touch no peak of any factor.
 
     Raises
     ------
     InputError
-        A peak file or contig is missing, or no bin is bound.
+        A peak file is missing or unusable, a contig is not in the FASTA, or no bin is bound.
     MissingProgramError
         bedtools is not installed.
     """
-    lengths = {chrom: genome.lengths[genome.contig(chrom)] for chrom in _contigs(config, peaks_dir)}
-    flank = (config.length - config.windows.bin_length) // 2 + config.fit.jitter
-    everything = [Region(chrom, 0, length) for chrom, length in lengths.items()]
-    held_out = _bed(config.validation + config.test).slop(b=flank, g={c: (0, n) for c, n in lengths.items()})
-    free = [Region(i.chrom, i.start, i.end) for i in _bed(everything).subtract(held_out)]
+    contigs = _contigs(config, genome, peaks_dir)
+    # The larger side, where the bin cannot lie exactly in the middle of its window.
+    flank = -(-(config.length - config.windows.bin_length) // 2) + config.fit.jitter
+    everything = _bed([Region(chrom, 0, genome.lengths[chrom]) for chrom in contigs])
+    held_out = _bed(_in_fasta(config.validation + config.test, genome))
+    held_out = held_out.slop(b=flank, g={chrom: (0, length) for chrom, length in genome.lengths.items()})
+    free = [Region(i.chrom, i.start, i.end) for i in everything.subtract(held_out)]
+    if not free:
+        raise InputError("nothing is left to train on: the held-out regions cover all contigs")
     bins = _labelled(config, genome, peaks_dir, free, stride=config.windows.stride)
     gc, n = _composition(bins, genome, config.length)
     usable = n <= config.windows.max_n
@@ -148,9 +158,9 @@ def _labelled(
     table["end"], table["index"] = table["start"] + size, table.index
     bins = _bedtools().BedTool.from_dataframe(table)
     labels = np.full((len(table), len(config.targets)), NEGATIVE, dtype=np.int8)
+    share = config.windows.min_overlap
     for column, files in enumerate(config.targets.values()):
-        peaks = _peaks(peaks_dir, files)
-        share = config.windows.min_overlap
+        peaks = _peaks(peaks_dir, files, genome)
         touched = bins.intersect(peaks, u=True, sorted=True)
         bound = touched.intersect(peaks, u=True, f=share, F=share, e=True, sorted=True)
         labels[_indices(touched), column] = AMBIGUOUS
@@ -179,20 +189,42 @@ def _bed(regions: Sequence[Region]) -> Any:
     return _bedtools().BedTool([(r.chrom, r.start, r.end) for r in regions]).sort()
 
 
-def _peaks(peaks_dir: str | Path, files: Sequence[str]) -> Any:
-    """The union of peak files, sorted."""
-    paths = [Path(peaks_dir) / name for name in files]
-    for path in paths:
+def _peaks(peaks_dir: str | Path, files: Sequence[str], genome: Genome) -> Any:
+    """Peaks, sorted, under the FASTA's names of the contigs; those of several files merged."""
+    tables = []
+    for path in (Path(peaks_dir) / name for name in files):
         if not path.exists():
             raise InputError(f"{path}: no such peak file; give the folder of the peak files with --peaks")
-    first, *others = [_bedtools().BedTool(str(path)) for path in paths]
-    return (first.cat(*others) if others else first).sort()
+        peaks = read_intervals(path, center="midpoint")
+        contigs = np.array([_fasta_name(name, genome) for name in peaks.contigs])
+        tables.append(pd.DataFrame({"chrom": contigs[peaks.contig], "start": peaks.start, "end": peaks.end}))
+    union = _bedtools().BedTool.from_dataframe(pd.concat(tables)).sort()
+    return union.merge() if len(files) > 1 else union
 
 
-def _contigs(config: TrainingConfig, peaks_dir: str | Path) -> list[str]:
-    if config.contigs:
-        return list(config.contigs)
-    return sorted({peak.chrom for files in config.targets.values() for peak in _peaks(peaks_dir, files)})
+def _fasta_name(contig: str, genome: Genome) -> str:
+    """The FASTA's name of a contig, or the name itself: peaks may lie on contigs that nobody asks for."""
+    try:
+        return genome.contig(contig)
+    except InputError:
+        return contig
+
+
+def _in_fasta(regions: Sequence[Region], genome: Genome) -> list[Region]:
+    """Regions under the FASTA's names of their contigs, cut off at the contigs' ends."""
+    cut = [Region(name := genome.contig(r.chrom), r.start, min(r.end, genome.lengths[name])) for r in regions]
+    for region, asked in zip(cut, regions, strict=True):
+        if region.start >= region.end:
+            raise InputError(f"region {asked}: beyond the end of the contig, at {region.end}")
+    return cut
+
+
+def _contigs(config: TrainingConfig, genome: Genome, peaks_dir: str | Path) -> list[str]:
+    """Contigs to train on, as the FASTA names them."""
+    names = set(config.contigs)
+    if not names:
+        names = {peak.chrom for files in config.targets.values() for peak in _peaks(peaks_dir, files, genome)}
+    return sorted({genome.contig(name) for name in names})
 
 
 def _composition(
