@@ -252,7 +252,6 @@ class TestOutputs:
         with h5py.File(tmp_path / "x.h5") as file:
             np.testing.assert_array_equal(file["inputs"][:, 0], np.arange(9))
 
-
     def test_expected_predictions_are_found_beside_the_model(
         self, kipoi_cli, kipoi_home, toy_model, tmp_path
     ):
@@ -266,6 +265,21 @@ class TestOutputs:
         assert unrepaired_kipoi(kipoi_home, *args, cwd=tmp_path).returncode != 0
         process = kipoi_cli(*args, cwd=tmp_path)
         assert "All predictions match" in process.stdout + process.stderr
+
+    def test_every_output_is_compared(self, kipoi_cli, kipoi_home, toy_model, tmp_path):
+        model = tmp_path / "model"
+        shutil.copytree(toy_model, model)
+        outputs = "{'a': x.sum(axis=1), 'b': {'c': x.sum(axis=1)}}"
+        (model / "toy_model.py").write_text(MODEL.replace("x.sum(axis=1)", outputs))
+        kipoi_cli("test", model, "--source=dir", "-o", "expected.h5", cwd=tmp_path)
+        args = ("test", model, "--source=dir", "-e", "expected.h5")
+        kipoi_cli(*args, cwd=tmp_path)
+        with h5py.File(tmp_path / "expected.h5", "r+") as file:
+            file["preds/b/c"][...] += 1
+        assert unrepaired_kipoi(kipoi_home, *args, cwd=tmp_path).returncode == 0
+        process = kipoi_cli(*args, cwd=tmp_path, check=False)
+        assert process.returncode == 1
+        assert "don't match" in process.stdout + process.stderr
 
 
 class TestRepairsLeaveAlone:
