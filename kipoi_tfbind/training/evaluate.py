@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from pathlib import Path
@@ -50,13 +51,13 @@ def evaluate(
     Returns
     -------
     dict
-        `split`, `n_bins`, `confidence`, and for each target `n_positive`, `n_bins` (unambiguous) and
-        predictor -> metric -> value, low, high; see :func:`score_target`.
+        `split`, `n_bins`, `confidence`, `model_md5`, and for each target `n_positive`, `n_bins`
+        (unambiguous) and predictor -> metric -> value, low, high; see :func:`score_target`.
 
     Raises
     ------
     InputError
-        The run has no model yet, or a file is missing.
+        The run has no model yet, a file is missing, or a target has no bound bin in the regions.
     """
     run_dir = Path(run_dir)
     model_path = run_dir / "model.keras"
@@ -65,6 +66,7 @@ def evaluate(
     config = TrainingConfig.from_yaml(run_dir / "config.yaml")
     genome = Genome(fasta)
     bins = held_out_bins(config, genome, peaks_dir, split)
+    _check_both_classes(bins, split)
     scores = predict_codes(keras.models.load_model(model_path), bins.codes(genome, config.length))
     baselines = Baselines(config, genome, training_bins(config, genome, peaks_dir), bins)
     blocks = np.char.add(np.char.add(bins.chrom, ":"), (bins.start // BLOCK_LENGTH).astype(str))
@@ -81,10 +83,25 @@ def evaluate(
         log.info(
             "%s: %s", target, {name: round(targets[target][name]["auprc"]["value"], 3) for name in predictors}
         )
-    metrics = {"split": split, "n_bins": len(bins), "confidence": 0.95, "targets": targets}
+    metrics = {
+        "split": split,
+        "n_bins": len(bins),
+        "confidence": 0.95,
+        "model_md5": hashlib.md5(model_path.read_bytes()).hexdigest(),
+        "targets": targets,
+    }
     with whole_file(run_dir / "metrics.json") as path:
         path.write_text(json.dumps(metrics, indent=1) + "\n")
     return metrics
+
+
+def _check_both_classes(bins: LabelledBins, split: str) -> None:
+    for column, target in enumerate(bins.targets):
+        if not {0, 1} <= set(bins.labels[:, column].tolist()):
+            raise InputError(
+                f"{target}: the {split} regions lack bins that are bound, or bins that are not; "
+                "choose larger regions, or train without this target"
+            )
 
 
 class Baselines:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score
 
-METRICS: dict[str, Callable] = {"auprc": average_precision_score, "auroc": roc_auc_score}
 BLOCK_LENGTH = 100_000
 
 
@@ -35,7 +32,49 @@ def mean_auprc(labels: NDArray[np.int8], scores: NDArray) -> float:
     return float(np.mean(values))
 
 
-def block_weights(blocks: NDArray, n_resamples: int, seed: int) -> NDArray[np.int64]:
+def ranking_metrics(
+    bound: NDArray[np.bool_], scores: NDArray, weights: NDArray[np.uint16]
+) -> dict[str, NDArray[np.float64]]:
+    """AUPRC (average precision) and AUROC under many weightings of the same bins.
+
+    Equal to scikit-learn's, and some twenty times faster for many weightings, because the scores are
+    sorted only once.
+
+    Parameters
+    ----------
+    bound
+        (bin).
+    scores
+        (bin).
+    weights
+        (weighting, bin); both classes need some weight in each.
+
+    Returns
+    -------
+    dict
+        `"auprc"` and `"auroc"` -> (weighting).
+
+    Examples
+    --------
+    >>> ranking_metrics(np.array([True, False, True]), np.array([3, 2, 1]), np.array([[1, 1, 1], [1, 1, 0]]))
+    {'auprc': array([0.83333333, 1.        ]), 'auroc': array([0.5, 1. ])}
+    """
+    order = np.argsort(-scores, kind="stable")
+    # Bins of one score are taken in together.
+    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    ordered = bound[order]
+    auprc, auroc = np.empty(len(weights)), np.empty(len(weights))
+    for row, weight in enumerate(weights):
+        taken = weight[order].astype(np.float64)
+        total, true = np.cumsum(taken)[ends], np.cumsum(taken * ordered)[ends]
+        new_true, new_false = np.diff(true, prepend=0), np.diff(total - true, prepend=0)
+        precision = true / np.maximum(total, 1)
+        auprc[row] = new_true @ precision / true[-1]
+        auroc[row] = new_false @ (true - new_true / 2) / (true[-1] * (total - true)[-1])
+    return {"auprc": auprc, "auroc": auroc}
+
+
+def block_weights(blocks: NDArray, n_resamples: int, seed: int) -> NDArray[np.uint16]:
     """How often each bin enters each bootstrap sample, (resample, bin).
 
     Whole blocks are drawn, because bins next to each other share peaks and sequence, and intervals
@@ -50,18 +89,21 @@ def block_weights(blocks: NDArray, n_resamples: int, seed: int) -> NDArray[np.in
     n_blocks = block_of_bin.max() + 1
     draws = np.random.default_rng(seed).integers(n_blocks, size=(n_resamples, n_blocks))
     counts = np.stack([np.bincount(draw, minlength=n_blocks) for draw in draws])
-    return counts[:, block_of_bin]
+    return counts.astype(np.uint16)[:, block_of_bin]
 
 
 def score_target(
-    labels: NDArray[np.int8], scores: dict[str, NDArray], weights: NDArray[np.int64], confidence: float = 0.95
+    labels: NDArray[np.int8],
+    scores: dict[str, NDArray],
+    weights: NDArray[np.uint16],
+    confidence: float = 0.95,
 ) -> dict[str, dict[str, dict[str, float]]]:
     """AUPRC and AUROC of several predictors of one target, with block-bootstrap intervals.
 
     Parameters
     ----------
     labels
-        (bin); bins labelled -1 are left out.
+        (bin); bins labelled -1 are left out; at least one must be bound, and one not.
     scores
         Predictor name -> score (bin), higher where binding is likelier. The first is compared with
         each of the others.
@@ -77,23 +119,24 @@ def score_target(
         `gain_high`, the interval of the first predictor's value minus this one's.
     """
     known = labels >= 0
-    labels, weights = labels[known] == 1, weights[:, known]
-    # Metrics need both classes; a resample without a bound bin says nothing about them.
-    weights = weights[(weights[:, labels] > 0).any(axis=1)]
+    bound, weights = labels[known] == 1, weights[:, known]
+    # A resample that lacks a class says nothing about either metric.
+    both_classes = (weights[:, bound] > 0).any(axis=1) & (weights[:, ~bound] > 0).any(axis=1)
+    weights = weights[both_classes]
+    once = np.ones((1, len(bound)), dtype=np.uint16)
     tails = np.array([(1 - confidence) / 2, (1 + confidence) / 2])
     result: dict[str, dict[str, dict[str, float]]] = {}
     reference: dict[str, NDArray] = {}
     for name, score in scores.items():
-        score = score[known]
+        values = ranking_metrics(bound, score[known], once)
+        resampled = ranking_metrics(bound, score[known], weights)
+        reference = reference or resampled
         result[name] = {}
-        for metric, function in METRICS.items():
-            resampled = np.array([function(labels, score, sample_weight=weight) for weight in weights])
-            low, high = np.quantile(resampled, tails)
-            entry = {"value": float(function(labels, score)), "low": float(low), "high": float(high)}
-            if metric in reference:
-                gain_low, gain_high = np.quantile(reference[metric] - resampled, tails)
+        for metric, samples in resampled.items():
+            low, high = np.quantile(samples, tails)
+            entry = {"value": float(values[metric][0]), "low": float(low), "high": float(high)}
+            if samples is not reference[metric]:
+                gain_low, gain_high = np.quantile(reference[metric] - samples, tails)
                 entry |= {"gain_low": float(gain_low), "gain_high": float(gain_high)}
-            else:
-                reference[metric] = resampled
             result[name][metric] = entry
     return result
