@@ -1,4 +1,4 @@
-"""Make the pictures of the README from the zoo and its example data: ``python docs/make_figures.py``."""
+"""Make the pictures of the README; run in the repository's root: ``python docs/make_figures.py``."""
 
 from pathlib import Path
 
@@ -9,46 +9,45 @@ import kipoi_tfbind as tfb
 from kipoi_tfbind.dataloaders import VariantWindows
 from kipoi_tfbind.one_hot import decode_one_hot
 
-ROOT = Path(__file__).parents[1]
-GROUP = ROOT / "model_zoo" / "TFBind"
+GROUP = Path("model_zoo/TFBind")
 EXAMPLES = GROUP / "example_data"
 GENOME = EXAMPLES / "chr20.hg19.1-1Mb.fa.gz"
-FLANK = 25  # bases shown on either side of a variant
+# Of the variants of NA12878 on these bases, the one that weakens a bound site of CTCF most: POS, REF, ALT.
+VARIANT = (773519, "A", "G")
+FLANK = 25  # bases shown on either side of it
 
 
 def broken_site(path: Path) -> None:
-    """Draw the site of the example VCF that a single-base change weakens most, with either allele."""
+    """Draw the site that a variant of NA12878 weakens, with either allele."""
     model = tfb.load_model(str(GROUP / "CTCF"), source="dir")
-    loader = VariantWindows(EXAMPLES / "variants.vcf.gz", GENOME, length=model.length)
-    rows = next(loader.batch_iter(batch_size=len(loader)))
-    windows, variant = rows["inputs"], rows["metadata"]["variant"]
-    is_snv = np.char.str_len(variant["ref"].astype(str)) + np.char.str_len(variant["alt"].astype(str)) == 2
-    log_odds = {allele: model.predict(windows[allele])[:, 0] for allele in ("ref", "alt")}
-    worst = np.where(is_snv, log_odds["alt"] - log_odds["ref"], np.inf).argmin()
-
-    sequences = decode_one_hot(np.stack([windows["ref"][worst], windows["alt"][worst]]))
-    effects = tfb.in_silico_mutagenesis(model, tfb.encode_sequences(sequences, ids=["ref", "alt"]))
-    centre = model.length // 2
-    figure, axes = plt.subplots(2, 1, figsize=(9, 4.2), sharex=True, sharey=True, layout="constrained")
-    for ax, allele in zip(axes, ("ref", "alt"), strict=True):
-        tfb.plot_logo(effects, sequence=allele, start=centre - FLANK, end=centre + FLANK + 1, ax=ax)
-        ax.axvspan(centre - 0.5, centre + 0.5, color="0.88", zorder=0)
-        name = {"ref": "reference", "alt": "alternative"}[allele]
-        base = variant[allele][worst]
-        ax.set_title(
-            f"{name} allele {base}: log-odds of CTCF binding {log_odds[allele][worst]:+.2f}", loc="left"
-        )
-        ax.set_xlabel("")
-    first = int(variant["pos"][worst]) - centre
-    ticks = np.arange(centre - FLANK + (-(first + centre - FLANK)) % 10, centre + FLANK + 1, 10)
-    axes[-1].set_xticks(ticks, [f"{first + tick:,}" for tick in ticks])
-    axes[-1].set_xlabel(f"{variant['chrom'][worst]} position (hg19, 1-based); the variant is shaded")
-    figure.savefig(path, dpi=150)
-    print(
-        f"{variant['id'][worst]} {variant['chrom'][worst]}:{variant['pos'][worst]} "
-        f"{variant['ref'][worst]}>{variant['alt'][worst]}",
-        {k: round(float(v[worst]), 2) for k, v in log_odds.items()},
+    vcf = path.with_suffix(".vcf")
+    vcf.write_text(
+        "##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+        f"chr20\t{VARIANT[0]}\t.\t{VARIANT[1]}\t{VARIANT[2]}\t.\t.\t.\n"
     )
+    windows = next(VariantWindows(vcf, GENOME, length=model.length).batch_iter())["inputs"]
+    vcf.unlink()
+    both = np.concatenate([windows["ref"], windows["alt"]])
+    log_odds = model.predict(both)[:, 0]
+    sequences = tfb.encode_sequences(decode_one_hot(both), ids=["reference", "alternative"])
+    effects = tfb.in_silico_mutagenesis(model, sequences)
+
+    centre = model.length // 2
+    heights = -effects["mutation_effect"].sum("base").isel(target=0) / 3
+    figure, axes = plt.subplots(2, 1, figsize=(9, 4.4), sharex=True, sharey=True, layout="constrained")
+    for ax, allele, base, value in zip(axes, effects["id"].values, VARIANT[1:], log_odds, strict=True):
+        tfb.plot_logo(effects, sequence=allele, start=centre - FLANK, end=centre + FLANK + 1, ax=ax)
+        for text in ax.texts:
+            text.remove()
+        ax.axvspan(centre - 0.5, centre + 0.5, color="0.88", zorder=0)
+        ax.set_title(f"{allele} allele {base}: log-odds of CTCF binding {value:+.2f}", loc="left")
+        ax.set_xlabel("")
+    axes[0].set_ylim(1.05 * float(heights.min()), 1.05 * float(heights.max()))
+    first = VARIANT[0] - centre
+    ticks = [tick for tick in range(centre - FLANK, centre + FLANK + 1) if (first + tick) % 10 == 0]
+    axes[-1].set_xticks(ticks, [f"{first + tick:,}" for tick in ticks])
+    axes[-1].set_xlabel("chr20 (hg19, 1-based); the variant is shaded")
+    figure.savefig(path, dpi=150)
 
 
 def ctcf_site(path: Path) -> None:
@@ -64,5 +63,5 @@ def ctcf_site(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    broken_site(ROOT / "docs" / "broken_site.png")
-    ctcf_site(ROOT / "docs" / "ctcf_site.png")
+    broken_site(Path("docs/broken_site.png"))
+    ctcf_site(Path("docs/ctcf_site.png"))
