@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from kipoi_tfbind import architectures
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome import Genome
+from kipoi_tfbind.io import whole_file
 from kipoi_tfbind.one_hot import one_hot_codes
 from kipoi_tfbind.training.config import TrainingConfig
 from kipoi_tfbind.training.metrics import mean_auprc
@@ -56,22 +58,25 @@ def train(
         A file is missing or unusable, or `run_dir` holds a run of another configuration.
     """
     run_dir = Path(run_dir)
-    run_dir.mkdir(parents=True, exist_ok=True)
-    _keep_config(config, run_dir)
-    genome = Genome(fasta)
+    _check_same_config(config, run_dir)
     keras.utils.set_random_seed(config.fit.seed)
-    done = _validation_history(run_dir)
-    training = TrainingBatches(
-        training_bins(config, genome, peaks_dir), genome, config, first_epoch=len(done)
-    )
-    validation = held_out_bins(config, genome, peaks_dir, "validation")
     model = build_model(config)
+    genome = Genome(fasta)
+    validation = held_out_bins(config, genome, peaks_dir, "validation")
+    bins = training_bins(config, genome, peaks_dir)
+    done = _history_of_checkpoint(run_dir)
+    training = TrainingBatches(bins, genome, config, first_epoch=len(done))
+    # Only now: a run that could not begin, its peak files misspelt say, does not claim the folder.
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with whole_file(run_dir / "config.yaml") as path:
+        path.write_text(config.to_yaml())
     start_at_prevalence(model, training.labels)
     on_logits = keras.Model(model.input, model.get_layer("logit").output)
     on_logits.compile(_optimizer(config, steps=len(training) * config.fit.epochs), masked_cross_entropy)
     on_logits.fit(
         training,
         epochs=config.fit.epochs,
+        shuffle=False,  # the batches are: Keras' own order would not go on after an interruption
         verbose=verbose,
         callbacks=[
             KeepBest(
@@ -82,7 +87,9 @@ def train(
                 done,
             ),
             keras.callbacks.CSVLogger(run_dir / "history.csv", append=True),
-            keras.callbacks.BackupAndRestore(run_dir / "checkpoint", delete_checkpoint=False),
+            keras.callbacks.BackupAndRestore(
+                run_dir / "checkpoint", double_checkpoint=True, delete_checkpoint=False
+            ),
         ],
     )
     return keras.models.load_model(run_dir / "model.keras")
@@ -120,10 +127,18 @@ def masked_cross_entropy(labels: Any, logits: Any) -> Any:
 
 
 class TrainingBatches(keras.utils.PyDataset):
-    """Shuffled, jittered one-hot batches; each epoch draws anew, from the seed and the epoch alone."""
+    """Shuffled, jittered one-hot batches; each epoch draws anew, from the seed and the epoch alone.
+
+    Full batches only: what is left over after the last one waits for an epoch in which it comes earlier.
+    """
 
     def __init__(self, bins: LabelledBins, genome: Genome, config: TrainingConfig, first_epoch: int = 0):
         super().__init__(workers=1)
+        if len(bins) < config.fit.batch_size:
+            raise InputError(
+                f"{len(bins)} training bins do not make a batch of {config.fit.batch_size}; "
+                "reduce batch_size, or train on more peaks"
+            )
         self.labels = bins.labels
         self.length, self.fit = config.length, config.fit
         self.codes = bins.codes(genome, config.length + 2 * config.fit.jitter)
@@ -172,7 +187,8 @@ class KeepBest(keras.callbacks.Callback):
         log.info("epoch %d: mean AUPRC in validation %.4f", epoch + 1, value)
         if value > self.best:
             self.best = value
-            self.whole.save(self.path)
+            with whole_file(self.path) as path:
+                self.whole.save(path)
 
 
 def predict_codes(model: keras.Model, codes: NDArray[np.uint8], batch_size: int = 512) -> NDArray[np.float32]:
@@ -193,14 +209,23 @@ def _optimizer(config: TrainingConfig, steps: int) -> keras.optimizers.Optimizer
     return keras.optimizers.AdamW(schedule, weight_decay=config.fit.weight_decay)
 
 
-def _validation_history(run_dir: Path) -> list[float]:
-    """Mean AUPRC in validation of the epochs that an interrupted run has behind it."""
-    path = run_dir / "history.csv"
-    return pd.read_csv(path)["validation_auprc"].tolist() if path.exists() else []
+def _history_of_checkpoint(run_dir: Path) -> list[float]:
+    """Mean AUPRC in validation of the epochs before the checkpoint, from which an interrupted run goes on.
+
+    The history is written before the checkpoint, so a run that was killed in between is an epoch ahead
+    in it; that epoch will be run again, and its line goes.
+    """
+    history, checkpoint = run_dir / "history.csv", run_dir / "checkpoint" / "training_metadata.json"
+    if not history.exists():
+        return []
+    epochs = json.loads(checkpoint.read_text())["epoch"] if checkpoint.exists() else 0
+    header_and_epochs = history.read_text().splitlines(keepends=True)[: 1 + epochs]
+    with whole_file(history) as path:
+        path.write_text("".join(header_and_epochs))
+    return pd.read_csv(history)["validation_auprc"].tolist()
 
 
-def _keep_config(config: TrainingConfig, run_dir: Path) -> None:
+def _check_same_config(config: TrainingConfig, run_dir: Path) -> None:
     path = run_dir / "config.yaml"
     if path.exists() and path.read_text() != config.to_yaml():
         raise InputError(f"{path}: this folder holds a run of another configuration; give another folder")
-    path.write_text(config.to_yaml())
