@@ -59,9 +59,7 @@ class TFBindModel(BaseModel):
         self.length = length
         self.model = _load(weights)
         _check_shapes(self.model, weights, length, self.targets)
-        import keras
-
-        self._logit_model = keras.Model(self.model.input, self.model.get_layer("logit").output)
+        self._logit_model = _logit_model(self.model, weights)
 
     def predict_on_batch(self, x: Any) -> dict[str, Any]:
         """Predict the probability of binding.
@@ -110,7 +108,7 @@ class TFBindVariantModel(TFBindModel):
 
     def predict_on_batch(self, x: Any) -> dict[str, Any]:
         """Return log-odds by allele and target, and their difference; see the class."""
-        both = self.predict_logits(np.concatenate([np.asarray(x["ref"]), np.asarray(x["alt"])]))
+        both = self.predict_logits(np.concatenate([self._checked(x["ref"]), self._checked(x["alt"])]))
         ref, alt = np.split(both, 2)
         return {
             name: self._by_target(v) for name, v in (("ref", ref), ("alt", alt), ("difference", alt - ref))
@@ -149,11 +147,23 @@ def _load(path: str) -> Any:
         link.symlink_to(os.path.abspath(path))
         try:
             return keras.models.load_model(link, compile=False)
-        except (ValueError, OSError, KeyError, TypeError) as error:
-            reason = str(error).strip().splitlines()[0]
+        except Exception as error:  # of Keras, zipfile, h5py and json, according to where the file is broken
+            reason = " ".join(str(error).replace(str(link), path).split())[:200]
             raise WeightsError(
                 f"{path}: cannot be read as a Keras 3 model ({reason}); fetch it again"
-            ) from None
+            ) from error
+
+
+def _logit_model(model: Any, path: str) -> Any:
+    """The same model up to its layer of log-odds."""
+    import keras
+
+    if "logit" not in (layer.name for layer in model.layers):
+        raise WeightsError(
+            f"{path}: the model has no layer 'logit', the values before the sigmoid; it was not trained with "
+            "`kipoi tfbind train`"
+        )
+    return keras.Model(model.input, model.get_layer("logit").output)
 
 
 def _check_shapes(model: Any, path: str, length: int, targets: Sequence[str]) -> None:

@@ -7,6 +7,10 @@ from typing import Any
 
 from kipoi_tfbind.training.config import TrainingConfig
 
+_ONE_CONTIG = """\
+- Trained on one chromosome, so less accurate than a model of the whole genome, which the same
+  configuration trains.
+"""
 _TEMPLATE = """\
 # TFBind/{name}
 
@@ -36,12 +40,10 @@ AUPRC minus the best baseline's, paired.
 
 ## Use and limits
 
-- Trained on one chromosome, so less accurate than a model of the whole genome, which the same
-  configuration trains.
-- Peaks are calls from one laboratory protocol: absence of a peak is not proof of absence of binding.
+{limits}- Peaks are calls from one laboratory protocol: absence of a peak is not proof of absence of binding.
 - Probabilities are calibrated to the training mix ({negatives}),
   not to the genome: use them to rank and to compare alleles.
-- GRCh37/hg19 was the training assembly; the model itself reads sequence only, from any assembly.
+- The model reads sequence only, from any assembly.
 
 ## How it was made
 
@@ -76,6 +78,7 @@ def model_card(
         overlap=windows.min_overlap,
         confidence=metrics["confidence"],
         table=metrics_table(metrics),
+        limits=_ONE_CONTIG if len(config.contigs) == 1 else "",
         negatives=f"{windows.gc_matched:g} GC-matched and {windows.random:g} random bins for each bound one",
     )
 

@@ -14,8 +14,9 @@ import yaml
 
 from kipoi_tfbind.errors import InputError
 
-# Target names become column labels of Kipoi and keys of YAML files, separated by commas in between.
-_TARGET_NAME = re.compile(r"[A-Za-z0-9][\w.+-]*", re.ASCII)
+# Names of targets and of entries become column labels, file names and cells of Kipoi's tables.
+NAME = re.compile(r"[A-Za-z][\w.+-]*", re.ASCII)
+NAME_RULE = "a letter, then letters, digits and _ . + - only"
 
 
 _AT_LEAST_ONE = (1, math.inf)
@@ -207,10 +208,8 @@ class TrainingConfig:
     def _check(self) -> None:
         """Refuse entries that are well formed and do not fit together."""
         for name in self.targets:
-            if not isinstance(name, str) or not _TARGET_NAME.fullmatch(name):
-                raise InputError(
-                    f"targets: a name must be a text of letters, digits and _ . + -, got {name!r}"
-                )
+            if not isinstance(name, str) or not NAME.fullmatch(name):
+                raise InputError(f"targets: a name must be {NAME_RULE}, got {name!r}")
         if unknown := sorted(set(self.motifs) - set(self.targets)):
             raise InputError(f"motifs: {unknown} are no targets; targets: {self.target_names}")
         length = self.hyperparameters.get("length")

@@ -63,6 +63,7 @@ def evaluate(
     model_path = run_dir / "model.keras"
     if not model_path.exists():
         raise InputError(f"{model_path}: no trained model here; run `kipoi tfbind train` first")
+    model_md5 = hashlib.md5(model_path.read_bytes()).hexdigest()
     config = TrainingConfig.from_yaml(run_dir / "config.yaml")
     genome = Genome(fasta)
     bins = held_out_bins(config, genome, peaks_dir, split)
@@ -87,7 +88,7 @@ def evaluate(
         "split": split,
         "n_bins": len(bins),
         "confidence": 0.95,
-        "model_md5": hashlib.md5(model_path.read_bytes()).hexdigest(),
+        "model_md5": model_md5,
         "targets": targets,
     }
     with whole_file(run_dir / "metrics.json") as path:

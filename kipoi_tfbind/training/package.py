@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,7 @@ from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.io import whole_file
 from kipoi_tfbind.kipoi_model import TFBindModel
 from kipoi_tfbind.training.card import model_card
-from kipoi_tfbind.training.config import TrainingConfig
-
-_COLUMNS = ["model", "entry", "kind", "length", "targets", "md5", "weights_url", "title", "trained_on"]
+from kipoi_tfbind.training.config import NAME, NAME_RULE, TrainingConfig
 
 
 def package(
@@ -35,7 +34,7 @@ def package(
     name
         Name of the entry within the group.
     group
-        Folder of the group: `model-template.yaml`, and `example_files/` for the expected predictions.
+        Folder of the group: `model-template.yaml`, and `example_data/` for the expected predictions.
     weights_url
         Where the weights can be downloaded, when they are not to be read from the group's folder.
         The md5 of the file goes into the entry either way.
@@ -48,29 +47,30 @@ def package(
     Raises
     ------
     InputError
-        The run is not finished or not evaluated on the test regions, or the group has no template.
+        The run is not trained, or this model of it is not evaluated on the test regions; the group has
+        no template or example data; or a name or text cannot stand in the group's table.
     """
     run_dir, group = Path(run_dir), Path(group)
+    if not NAME.fullmatch(name):
+        raise InputError(f"name {name!r}: the name of an entry must be {NAME_RULE}")
     for path, remedy in (
         (run_dir / "model.keras", "train the model first: kipoi tfbind train"),
         (run_dir / "metrics.json", "evaluate the model first: kipoi tfbind evaluate"),
         (group / "model-template.yaml", "give the folder of a model group with --group"),
+        (group / "example_data", "the group needs the files that its dataloaders give as examples"),
     ):
         if not path.exists():
             raise InputError(f"{path}: no such file; {remedy}")
-    metrics = json.loads((run_dir / "metrics.json").read_text())
-    if metrics["split"] != "test":
-        raise InputError(
-            f"{run_dir / 'metrics.json'}: from split {metrics['split']!r}; evaluate with --split test"
-        )
     config = TrainingConfig.from_yaml(run_dir / "config.yaml")
+    _check_cells(title=config.title, trained_on=config.trained_on, weights_url=weights_url or "")
+    md5 = hashlib.md5((run_dir / "model.keras").read_bytes()).hexdigest()
+    metrics = _metrics(run_dir / "metrics.json", md5)
 
     weights = group / "weights" / f"{name}.keras"
     for folder in ("weights", "cards", "training", "expected"):
         (group / folder).mkdir(exist_ok=True)
     with whole_file(weights) as path:
         shutil.copyfile(run_dir / "model.keras", path)
-    md5 = hashlib.md5(weights.read_bytes()).hexdigest()
     parameters = TFBindModel(str(weights), list(config.targets), config.length, md5).model.count_params()
     card = model_card(name, config, metrics, parameters=parameters, md5=md5)
     with whole_file(group / "cards" / f"{name}.md") as path:
@@ -78,10 +78,27 @@ def package(
     for kept, source in (("yaml", "config.yaml"), ("metrics.json", "metrics.json")):
         with whole_file(group / "training" / f"{name}.{kept}") as path:
             shutil.copyfile(run_dir / source, path)
-    entries = _list_entries(group, name, config, md5, weights_url)
-    for entry in entries:
+    # The expected predictions come from the file in the group: nothing need be at the URL yet.
+    for entry in _list_entries(group, name, config, md5, None):
         _write_expected(group, entry)
-    return entries
+    return _list_entries(group, name, config, md5, weights_url)
+
+
+def _metrics(path: Path, md5: str) -> dict[str, Any]:
+    """The metrics of a run, if they are those of its present model on the test regions."""
+    metrics: dict[str, Any] = json.loads(path.read_text())
+    if metrics["split"] != "test":
+        raise InputError(f"{path}: from split {metrics['split']!r}; evaluate with --split test")
+    if metrics.get("model_md5") != md5:
+        raise InputError(f"{path}: not of this model.keras, which is newer; evaluate it again")
+    return metrics
+
+
+def _check_cells(**texts: str) -> None:
+    """Refuse what would break a line of models.tsv, in which Kipoi takes # for a comment."""
+    for name, text in texts.items():
+        if re.search(r"[#\t\r\n\"]", text):
+            raise InputError(f"{name} {text!r}: must be one line without a tab, # or double quote")
 
 
 def _list_entries(
@@ -91,21 +108,22 @@ def _list_entries(
     shared: dict[str, Any] = {
         "entry": name,
         "length": config.length,
+        "bin_length": config.windows.bin_length,
         "targets": ",".join(config.targets),
         "md5": md5,
         "weights_url": weights_url or ".",
         "title": config.title or name,
-        "trained_on": config.trained_on,
+        "trained_on": config.trained_on or "not stated",
     }
     rows = pd.DataFrame(
         [
             {"model": name, "kind": "intervals", **shared},
             {"model": f"{name}/variants", "kind": "variants", **shared},
         ]
-    )[_COLUMNS]
+    )
     table = group / "models.tsv"
     if table.exists():
-        others = pd.read_csv(table, sep="\t")
+        others = pd.read_csv(table, sep="\t", dtype=str, keep_default_na=False)
         rows = pd.concat([others[others["entry"] != name], rows])
     with whole_file(table) as path:
         rows.sort_values("model").to_csv(path, sep="\t", index=False)
