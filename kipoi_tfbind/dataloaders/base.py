@@ -50,7 +50,12 @@ class WindowDataset(Dataset):
         return get_dataset_item(self.read_batch(np.array([index % len(self)])), 0)
 
     def batch_iter(
-        self, batch_size: int = 32, shuffle: bool = False, num_workers: int = 0, drop_last: bool = False
+        self,
+        batch_size: int = 32,
+        shuffle: bool = False,
+        num_workers: int = 0,
+        drop_last: bool = False,
+        **kwargs: Any,
     ) -> Iterator[Batch]:
         """Iterate over the batches once.
 
@@ -64,11 +69,18 @@ class WindowDataset(Dataset):
             Processes that read; 0 reads in this one.
         drop_last
             Leave out a last batch that is not full.
+        **kwargs
+            Ignored, as in Kipoi's own Dataset: `pipeline.predict(keep_metadata=True)` hands its option down.
         """
         return iter(self._batch_iterable(batch_size, shuffle, num_workers, drop_last))
 
     def _batch_iterable(
-        self, batch_size: int = 32, shuffle: bool = False, num_workers: int = 0, drop_last: bool = False
+        self,
+        batch_size: int = 32,
+        shuffle: bool = False,
+        num_workers: int = 0,
+        drop_last: bool = False,
+        **kwargs: Any,
     ) -> "_Batches":
         return _Batches(self, as_positive("batch_size", batch_size), shuffle, num_workers, drop_last)
 
