@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -141,13 +142,15 @@ def _load(path: str) -> Any:
 
     if not os.path.isfile(path):
         raise WeightsError(f"{path}: no such weights file")
+    if not zipfile.is_zipfile(path):
+        raise WeightsError(f"{path}: truncated, or no Keras 3 model file; fetch it again")
     # Keras goes by the suffix, which a file that Kipoi has downloaded does not have.
     with tempfile.TemporaryDirectory() as folder:
         link = Path(folder, "model.keras")
         link.symlink_to(os.path.abspath(path))
         try:
             return keras.models.load_model(link, compile=False)
-        except Exception as error:  # of Keras, zipfile, h5py and json, according to where the file is broken
+        except Exception as error:  # of Keras, zipfile, h5py or json, wherever the archive is broken
             reason = " ".join(str(error).replace(str(link), path).split())[:200]
             raise WeightsError(
                 f"{path}: cannot be read as a Keras 3 model ({reason}); fetch it again"

@@ -148,12 +148,19 @@ def make_hdf5(path: Path) -> None:
     shutil.move(path.with_suffix(".weights.h5"), path)
 
 
-@pytest.mark.parametrize("spoil", [cut_off, scribble, make_text, make_hdf5, make_empty])
+@pytest.mark.parametrize("spoil", [cut_off, make_text, make_hdf5, make_empty])
 def test_file_that_is_no_keras_model_is_refused(
     weights: Path, tmp_path: Path, spoil: Callable[[Path], None]
 ) -> None:
     path = Path(shutil.copy(weights, tmp_path))
     spoil(path)
+    error = refusal(path, TARGETS, LENGTH)
+    assert error == f"{path}: truncated, or no Keras 3 model file; fetch it again"
+
+
+def test_file_with_broken_weights_is_refused(weights: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(weights, tmp_path))
+    scribble(path)
     error = refusal(path, TARGETS, LENGTH)
     assert error.startswith(f"{path}: cannot be read as a Keras 3 model (")
     assert error.endswith("; fetch it again")

@@ -110,7 +110,7 @@ def test_kipoi_predict_writes_the_same_to_every_format(entry, kipoi_cli, tmp_pat
         *("-o", *map(str, outputs)),
     )
     table = pd.read_table(outputs[0])
-    assert {name for name in table if name.startswith("preds/")} == prediction_columns(entry)
+    assert {name for name in map(str, table) if name.startswith("preds/")} == prediction_columns(entry)
     parquet = pd.read_parquet(outputs[2])
     with h5py.File(outputs[1]) as file:
         for name in sorted(prediction_columns(entry)):
@@ -185,7 +185,7 @@ def _tree(group):
 
 def _tree_of_columns(table: pd.DataFrame):
     tree: dict = {}
-    for name in table:
+    for name in map(str, table):
         if name.startswith("preds/"):
             *folders, last = name.removeprefix("preds/").split("/")
             place = tree
