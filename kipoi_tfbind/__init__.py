@@ -15,7 +15,9 @@ __version__ = "0.1.0"
 
 _MODULE_OF = {
     "cli_main": "plugin",
+    "IntervalWindows": "dataloaders",
     "SequenceModel": "model",
+    "VariantWindows": "dataloaders",
     "as_sequence_model": "model",
     "encode_sequences": "sequences",
     "in_silico_mutagenesis": "interpret",
