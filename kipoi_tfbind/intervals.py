@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.genome import Genome
 from kipoi_tfbind.text_files import numbered_lines
 
 Center = Literal["auto", "summit", "midpoint"]
@@ -100,6 +101,50 @@ def read_intervals(
     if not reader.rows:
         raise InputError(f"{reader.path}: no intervals in this file; expected lines of chrom, start, end")
     return reader.intervals()
+
+
+def check_places(intervals: Intervals, genome: Genome, length: int) -> None:
+    """Check that every interval lies on a contig of the FASTA that is no shorter than the window.
+
+    An interval beyond the end of a contig is of another assembly; read as N, it would go unnoticed.
+
+    Parameters
+    ----------
+    length
+        Length of the windows in bp.
+
+    Raises
+    ------
+    InputError
+        Unknown contig, an interval beyond the end of its contig, or a contig shorter than a window.
+    """
+    lengths = np.empty(len(intervals.contigs), dtype=np.int64)
+    for i, name in enumerate(intervals.contigs):
+        try:
+            lengths[i] = genome.lengths[genome.contig(name)]
+        except InputError as error:
+            raise _line_error(intervals, intervals.contig == i, str(error)) from None
+    contig_length = lengths[intervals.contig]
+    if (outside := intervals.end > contig_length).any():
+        i = int(np.argmax(outside))
+        raise _line_error(
+            intervals,
+            outside,
+            f"the interval ends at {intervals.end[i]}, the contig at {contig_length[i]} in {genome.path}; "
+            "give the FASTA of the assembly that the intervals refer to",
+        )
+    if (short := contig_length < length).any():
+        raise _line_error(
+            intervals,
+            short,
+            f"a window of {length} bases is longer than the contig ({contig_length[short][0]} bases in "
+            f"{genome.path}); use a shorter length, or leave this contig out",
+        )
+
+
+def _line_error(intervals: Intervals, where: NDArray[np.bool_], problem: str) -> InputError:
+    line = intervals.line[np.argmax(where)]
+    return InputError(f"{intervals.path}: line {line}: {problem}")
 
 
 def _check_target_columns(columns: Sequence[int] | None) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kipoi_tfbind import schema
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome import Genome
-from kipoi_tfbind.intervals import Intervals, read_intervals
+from kipoi_tfbind.intervals import Intervals, check_places, read_intervals
 from kipoi_tfbind.one_hot import BASES, encode_bases, one_hot_codes, reverse_complement_codes
 
 
@@ -94,11 +94,11 @@ def read_sequences(
     """
     table, genome = read_intervals(intervals), Genome(fasta)
     chrom = np.array(table.contigs, dtype=np.str_)[table.contig]
-    _check_ends(table, chrom, genome)
     if length is None:
         length, start = _common_length(table), table.start
     else:
         start = table.center - length // 2
+    check_places(table, genome, length)
     codes = genome.windows(chrom.tolist(), start, length)
     reverse = table.strand == "-"
     codes[reverse] = reverse_complement_codes(codes[reverse])
@@ -110,18 +110,6 @@ def read_sequences(
         end=start + length,
         strand=table.strand,
     )
-
-
-def _check_ends(table: Intervals, chrom: NDArray, genome: Genome) -> None:
-    """Intervals beyond the end of a contig are of another assembly; as N, they would go unnoticed."""
-    contig_length = np.array([genome.lengths[genome.contig(name)] for name in table.contigs])[table.contig]
-    outside = np.flatnonzero(table.end > contig_length)
-    if outside.size:
-        i = outside[0]
-        raise InputError(
-            f"{table.path}: line {table.line[i]}: the interval ends at {table.end[i]}, {chrom[i]} in "
-            f"{genome.path} at {contig_length[i]}; give the FASTA of the assembly that the intervals refer to"
-        )
 
 
 def _common_length(table: Intervals) -> int:

@@ -11,9 +11,8 @@ from kipoi_utils.utils import default_kwargs
 from numpy.typing import NDArray
 
 from kipoi_tfbind.dataloaders.base import Batch, WindowDataset, as_positive, describe, genomic_ranges
-from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome import Genome
-from kipoi_tfbind.intervals import Center, Intervals, read_intervals
+from kipoi_tfbind.intervals import Center, check_places, read_intervals
 from kipoi_tfbind.one_hot import one_hot_codes, reverse_complement_codes
 from kipoi_tfbind.window_reader import WindowReader
 
@@ -72,7 +71,7 @@ class IntervalWindows(WindowDataset):
         self.length = as_positive("length", length)
         self._intervals = read_intervals(intervals_file, center=center, target_columns=target_columns)
         genome = Genome(fasta_file)
-        _check_places(self._intervals, genome, self.length)
+        check_places(self._intervals, genome, self.length)
         self._contigs = np.array(self._intervals.contigs, dtype=np.str_)
         self._starts = self._intervals.center - self.length // 2
         self._reverse = (self._intervals.strand == "-") & use_strand
@@ -102,37 +101,6 @@ class IntervalWindows(WindowDataset):
     def get_output_schema(cls) -> DataLoaderSchema:
         """Describe the output: there are no targets unless the defaults name columns for them."""
         return _schema_without_unused_targets(super().get_output_schema(), default_kwargs(cls))
-
-
-def _check_places(intervals: Intervals, genome: Genome, length: int) -> None:
-    """Every interval lies on a contig of the FASTA that is no shorter than the window."""
-    lengths = np.empty(len(intervals.contigs), dtype=np.int64)
-    for i, name in enumerate(intervals.contigs):
-        try:
-            lengths[i] = genome.lengths[genome.contig(name)]
-        except InputError as error:
-            raise _line_error(intervals, intervals.contig == i, str(error)) from None
-    contig_length = lengths[intervals.contig]
-    if (outside := intervals.end > contig_length).any():
-        i = int(np.argmax(outside))
-        raise _line_error(
-            intervals,
-            outside,
-            f"the interval ends at {intervals.end[i]}, the contig at {contig_length[i]} in {genome.path}; "
-            "give the FASTA of the assembly that the intervals refer to",
-        )
-    if (short := contig_length < length).any():
-        raise _line_error(
-            intervals,
-            short,
-            f"a window of {length} bases is longer than the contig ({contig_length[short][0]} bases in "
-            f"{genome.path}); use a shorter length, or leave this contig out",
-        )
-
-
-def _line_error(intervals: Intervals, where: NDArray[np.bool_], problem: str) -> InputError:
-    line = intervals.line[np.argmax(where)]
-    return InputError(f"{intervals.path}: line {line}: {problem}")
 
 
 def _schema_without_unused_targets(schema: DataLoaderSchema, defaults: dict[str, Any]) -> DataLoaderSchema:
