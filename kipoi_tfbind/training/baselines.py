@@ -162,10 +162,11 @@ def kmer_model_scores(
 
 def _shared(effects: NDArray) -> NDArray:
     """Weights (k-mer): the sum of all effects, each times `_SIMILARITY` per base that differs."""
+    alike = np.full((4, 4), _SIMILARITY, dtype=effects.dtype)
+    np.fill_diagonal(alike, 1)
     for _ in range(_n_bases(effects)):
-        last_base = effects.reshape(-1, 4)
-        mixed = (1 - _SIMILARITY) * last_base + _SIMILARITY * last_base.sum(axis=1, keepdims=True)
-        effects = mixed.T.reshape(-1)  # the last base becomes the first, so each has its turn
+        # The last base is mixed and becomes the first, so that each has its turn.
+        effects = (alike @ effects.reshape(-1, 4).T).reshape(-1)
     return effects
 
 
