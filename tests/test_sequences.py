@@ -71,7 +71,9 @@ def test_intervals_of_several_lengths_need_a_length(fasta: Path) -> None:
 
 def test_intervals_beyond_the_contig_are_refused(fasta: Path) -> None:
     path = bed(fasta.parent, "20 0 10", "20 495 505")
-    with pytest.raises(InputError, match=r"line 2: the interval ends at 505, the contig at 500 in .*genome.fa; give"):
+    with pytest.raises(
+        InputError, match=r"line 2: the interval ends at 505, the contig at 500 in .*genome.fa; give"
+    ):
         read_sequences(fasta, path, length=6)
     with pytest.raises(InputError, match="no contig 'chrX'"):
         read_sequences(fasta, bed(fasta.parent, "chrX 0 10"))

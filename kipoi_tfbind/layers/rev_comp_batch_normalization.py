@@ -72,7 +72,9 @@ class RevCompBatchNormalization(keras.layers.Layer):
         if training and self.trainable:
             mean, variance = self._strand_moments(inputs)
             for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
-                moving.assign(moving * self.momentum + ops.cast(batch, moving.dtype) * (1 - self.momentum))
+                # A Python number would be rounded to float32 on PyTorch.
+                momentum = ops.convert_to_tensor(self.momentum, dtype=moving.dtype)
+                moving.assign(moving * momentum + ops.cast(batch, moving.dtype) * (1 - momentum))
         scale = self.gamma / ops.sqrt(variance + self.epsilon)
         shift = self.beta - mean * scale
         return inputs * ops.cast(mirror(scale), inputs.dtype) + ops.cast(mirror(shift), inputs.dtype)
