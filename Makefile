@@ -5,6 +5,7 @@
 #   make test    linters, type checker, all tests
 #   make lint    linters and type checker only
 #   make format  rewrite the code as the linters want it
+#   make docs    the reference of the Python interface, as HTML in docs/_build
 #   make clean   remove what the other targets made
 #
 # PYTHON=/path/to/python chooses the interpreter; PYTEST_ARGS is handed to pytest ("-n 2": in two processes).
@@ -18,7 +19,7 @@ export PYTHON
 # TensorFlow's notes on this machine's CPU and GPU are not ours to print.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test lint format clean
+.PHONY: demo test lint format docs clean
 
 demo: $(VENV)/.package-installed
 	@bash demo/run.sh
@@ -35,6 +36,10 @@ format: $(VENV)/.test-installed
 	@ruff check --fix .
 	@ruff format .
 
+docs: $(VENV)/.package-installed
+	@pip install -qq -e '.[docs]'
+	@sphinx-build -q -b html docs docs/_build
+
 $(VENV)/.package-installed: $(INSTALLED_FROM)
 	@scripts/set_up.sh $(VENV)
 	@touch $@
@@ -44,4 +49,4 @@ $(VENV)/.test-installed: $(INSTALLED_FROM)
 	@touch $(VENV)/.package-installed $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info demo/output .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) docs/_build build dist *.egg-info demo/output .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,8 @@
+"""Configuration of Sphinx: the reference of the Python interface, from its docstrings."""
+
+project = "kipoi_tfbind"
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+html_theme = "alabaster"
+exclude_patterns = ["_build"]
