@@ -41,10 +41,11 @@ def test_prediction_is_the_same_for_both_strands(name, dtype, tolerance, sequenc
         model = SMALL[name]()
         x = sequences[:, : model.input_shape[1]].astype(dtype)
         model = unsettled(model, x)
-        # float32 resolves 1.2e-7 of a value, and a logit is a sum of terms up to a hundred: it is compared in
-        # float64, in float32 the probability.
+        # A logit is a sum of terms up to a hundred, and float32 resolves 1.2e-7 of each: PyTorch and JAX,
+        # which add in another order on the two strands, keep 1e-6 of the probability only.
         logits = keras.Model(model.input, model.get_layer("logit").output)
-        for network in (model,) if dtype == "float32" else (model, logits):
+        in_order = dtype == "float64" or keras.backend.backend() == "tensorflow"
+        for network in (model, logits) if in_order else (model,):
             y, flipped = (ops.convert_to_numpy(network(s)) for s in (x, x[:, ::-1, ::-1].copy()))
             assert y.dtype == dtype
             assert np.ptp(y) > 1e-3
