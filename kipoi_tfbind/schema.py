@@ -37,13 +37,54 @@ VARIABLES = {
     "reference_prediction": Variable(
         ("sequence", "target"), "prediction for the sequence as it is", "output"
     ),
+    "reverse_complement_difference": Variable(
+        ("sequence", "target"),
+        "prediction for the reverse complement minus the reference prediction; 0 where the model treats "
+        "both strands alike",
+        "output",
+    ),
     "mutation_effect": Variable(
         ("sequence", "position", "base", "target"),
         "prediction with this base at this position minus the reference prediction; "
         "0 for the base that is there, missing where the sequence has N",
         "output",
     ),
+    "epistasis": Variable(
+        ("sequence", "pair", "base_a", "base_b", "target"),
+        "effect of both substitutions of a pair minus the sum of their single effects; "
+        "0 where one of them is the base that is there, missing where the sequence has N",
+        "output",
+    ),
+    "occlusion_effect": Variable(
+        ("sequence", "window", "target"),
+        "prediction with this window hidden minus the reference prediction",
+        "output",
+    ),
+    "hypothetical_contribution": Variable(
+        ("sequence", "position", "base", "target"),
+        "contribution that this base would have at this position",
+        "output",
+    ),
+    "contribution": Variable(
+        ("sequence", "position", "base", "target"),
+        "contribution of the base that is there to the prediction; 0 for the other bases",
+        "output",
+    ),
+    "background_prediction": Variable(
+        ("sequence", "target"), "mean prediction for what the sequence is compared with", "output"
+    ),
+    "completeness_error": Variable(
+        ("sequence", "target"),
+        "sum of the contributions minus the difference of the reference and the background prediction",
+        "output",
+    ),
     "position": Variable(("position",), "position in the sequence, 0-based"),
+    "position_a": Variable(("pair",), "first position of the pair in the sequence, 0-based"),
+    "position_b": Variable(("pair",), "second position of the pair in the sequence, 0-based"),
+    "base_a": Variable(("base_a",), "base at the first position of the pair"),
+    "base_b": Variable(("base_b",), "base at the second position of the pair"),
+    "window_start": Variable(("window",), "start of the window in the sequence, 0-based"),
+    "window_end": Variable(("window",), "end of the window in the sequence, 0-based, not included"),
     "base": Variable(("base",), "base"),
     "target": Variable(("target",), "output of the model"),
     "id": Variable(("sequence",), "name of the sequence"),
@@ -54,6 +95,9 @@ VARIABLES = {
         ("sequence",), "strand that the sequence reads: + or -; on - it is the reverse complement"
     ),
 }
+
+# What an ensemble of models adds to a variable: the standard deviation over its members.
+SPREAD = "_sd"
 
 
 def annotate(dataset: xr.Dataset) -> xr.Dataset:
@@ -67,11 +111,13 @@ def annotate(dataset: xr.Dataset) -> xr.Dataset:
     """
     dataset = dataset.copy()
     output = dataset.attrs.get("output")
-    for name, variable in VARIABLES.items():
-        if name not in dataset.variables:
+    for name in map(str, dataset.variables):
+        variable = VARIABLES.get(name.removesuffix(SPREAD))
+        if variable is None:
             continue
+        spread = "standard deviation over the models of the ensemble: " if name not in VARIABLES else ""
         unit = output if variable.unit == "output" else variable.unit
-        attributes = {"long_name": variable.meaning} | ({"units": unit} if unit else {})
+        attributes = {"long_name": spread + variable.meaning} | ({"units": unit} if unit else {})
         dataset[name] = dataset[name].assign_attrs(attributes)
     return dataset
 
