@@ -60,7 +60,7 @@ def dinucleotide_shuffle(one_hot: NDArray, n: int, *, seed: int = 0) -> NDArray:
     --------
     >>> from kipoi_tfbind.one_hot import one_hot
     >>> decode_one_hot(dinucleotide_shuffle(one_hot(["ACGATCGACTGANNAAC"])[0], 3, seed=1))
-    ['ACTCGATGACGANNAAC', 'ATGACGACTCGANNAAC', 'ACTGATCGACGANNAAC']
+    ['ACGACTCGATGANNAAC', 'ACGACTGATCGANNAAC', 'ATGACGACTCGANNAAC']
     """
     return klet_shuffle(one_hot, n, k=2, seed=seed)
 
@@ -93,7 +93,7 @@ def mononucleotide_shuffle(one_hot: NDArray, n: int, *, seed: int = 0) -> NDArra
     --------
     >>> from kipoi_tfbind.one_hot import one_hot
     >>> decode_one_hot(mononucleotide_shuffle(one_hot(["AACCGNT"])[0], 3))
-    ['GCCAANT', 'GACACNT', 'ACACGNT']
+    ['ACGACNT', 'CCAAGNT', 'ACACGNT']
     """
     return klet_shuffle(one_hot, n, k=1, seed=seed)
 
@@ -131,7 +131,7 @@ def klet_shuffle(one_hot: NDArray, n: int, *, k: int, seed: int = 0) -> NDArray:
     --------
     >>> from kipoi_tfbind.one_hot import one_hot
     >>> decode_one_hot(klet_shuffle(one_hot(["ACATACGACATGACA"])[0], 3, k=3))
-    ['ACATACGACATGACA', 'ACGACATGACATACA', 'ACATGACGACATACA']
+    ['ACATGACATACGACA', 'ACATGACGACATACA', 'ACATACGACATGACA']
     """
     array = np.asarray(one_hot)
     if array.ndim != 2 or array.shape[1] != len(BASES):
@@ -208,8 +208,8 @@ def shuffle_codes(codes: NDArray[np.uint8], n: int, *, k: int = 2, seed: int = 0
     Examples
     --------
     >>> shuffle_codes(encode_bases(["ACGATCGACTGA"]), 2)
-    array([[[0, 1, 3, 2, 0, 3, 1, 2, 0, 1, 2, 0],
-            [0, 3, 1, 2, 0, 1, 3, 2, 0, 1, 2, 0]]], dtype=uint8)
+    array([[[0, 1, 3, 1, 2, 0, 3, 2, 0, 1, 2, 0],
+            [0, 1, 3, 1, 2, 0, 1, 2, 0, 3, 2, 0]]], dtype=uint8)
     """
     codes = np.ascontiguousarray(codes)
     if codes.dtype != np.uint8 or codes.ndim != 2 or (codes.size and codes.max() > N_CODE):
@@ -223,7 +223,7 @@ def shuffle_codes(codes: NDArray[np.uint8], n: int, *, k: int = 2, seed: int = 0
         raise InputError(f"k: expected a word length from 1 to {MAX_K}, got {k}")
     from kipoi_tfbind import _shuffle_kernels
 
-    return _shuffle_kernels.shuffle_codes(codes, n, k, _random_states(codes, k, seed))
+    return _shuffle_kernels.shuffle_codes(codes, n, k, content_seeds(codes, seed, f"shuffle {k}"))
 
 
 def random_sequences(
@@ -273,6 +273,44 @@ def random_sequences(
     return one_hot_codes(codes)
 
 
+def content_seeds(codes: NDArray[np.uint8], seed: int, purpose: str) -> NDArray[np.uint64]:
+    """Seeds of random draws that depend on nothing but the sequence itself, a seed and a purpose.
+
+    Parameters
+    ----------
+    codes
+        uint8 base codes (sequence, position).
+    seed
+        A whole number from 0 on.
+    purpose
+        What the draws are for: those for different purposes are independent.
+
+    Returns
+    -------
+    seeds
+        uint64 (sequence, word): a hash (BLAKE2) of 256 bits for each sequence.
+
+    Raises
+    ------
+    InputError
+        A negative seed.
+
+    Examples
+    --------
+    >>> seeds = content_seeds(encode_bases(["ACGT", "AAAA", "ACGT"]), 0, "shuffle 2")
+    >>> seeds.shape, (seeds[0] == seeds[2]).all(), (seeds[0] == seeds[1]).any()
+    ((3, 4), np.True_, np.False_)
+    """
+    prefix = hashlib.blake2b(f"{purpose} {_checked_seed(seed)} ".encode(), digest_size=32)
+    digests = []
+    for row in np.ascontiguousarray(codes):
+        digest = prefix.copy()
+        digest.update(row.data)
+        digests.append(digest.digest())
+    # Little-endian on every machine.
+    return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64).reshape(-1, 4)
+
+
 def klet_length(method: str) -> int:
     """Length of the words that a shuffle preserves: k of a method's name.
 
@@ -311,18 +349,6 @@ def codes_of(one_hot: NDArray) -> NDArray[np.uint8]:
     array([[1, 4]], dtype=uint8)
     """
     return encode_bases(decode_one_hot(one_hot)).reshape(np.shape(one_hot)[:2])
-
-
-def _random_states(codes: NDArray[np.uint8], k: int, seed: int) -> NDArray[np.uint64]:
-    """Start of each sequence's random numbers (sequence, 4): a hash of the seed, k and the sequence."""
-    prefix = hashlib.blake2b(f"{k} {_checked_seed(seed)} ".encode(), digest_size=32)
-    digests = []
-    for row in codes:
-        digest = prefix.copy()
-        digest.update(row.data)
-        digests.append(digest.digest())
-    # Little-endian on every machine.
-    return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64).reshape(-1, 4)
 
 
 def _checked_seed(seed: int) -> int:
