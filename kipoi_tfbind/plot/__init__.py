@@ -1,7 +1,19 @@
 """Pictures of results: each a function from a result Dataset to matplotlib Axes; none touches a model."""
 
+from kipoi_tfbind.plot.epistasis import plot_epistasis
 from kipoi_tfbind.plot.logo import plot_logo
 from kipoi_tfbind.plot.mutation_map import plot_mutation_map
+from kipoi_tfbind.plot.occlusion import plot_occlusion
+from kipoi_tfbind.plot.result import KINDS, plot_result
 from kipoi_tfbind.plot.save import check_format, save_plot
 
-__all__ = ["check_format", "plot_logo", "plot_mutation_map", "save_plot"]
+__all__ = [
+    "KINDS",
+    "check_format",
+    "plot_epistasis",
+    "plot_logo",
+    "plot_mutation_map",
+    "plot_occlusion",
+    "plot_result",
+    "save_plot",
+]

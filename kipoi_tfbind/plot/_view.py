@@ -1,27 +1,41 @@
-"""What the plots of mutations share: one sequence and target of a result, and its axis of coordinates."""
+"""What the plots share: one sequence and target of a result, and its axis of coordinates."""
 
 from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from kipoi_tfbind import schema
 from kipoi_tfbind.errors import InputError
 
 _TICK_WIDTH = 1.1  # inches; a label such as 62,345,678 with room around it
+# Names come from files: a dollar sign in one is no formula.
+PLAIN: dict[str, Any] = {"parse_math": False}
 
 
 def select(
-    result: xr.Dataset, sequence: int | str, target: int | str, start: int | None, end: int | None
+    result: xr.Dataset,
+    *variables: str,
+    sequence: int | str = 0,
+    target: int | str = 0,
+    start: int | None = None,
+    end: int | None = None,
 ) -> xr.Dataset:
-    """One sequence, one target and a range of positions of a mutagenesis result.
+    """One sequence, one target and a range of positions of a result.
 
     Parameters
     ----------
     result
-        With ``mutation_effect``, ``reference_prediction`` and ``one_hot``.
+        With ``reference_prediction`` and ``one_hot``.
+    variables
+        What else it has to have.
     sequence
         Index, or value of the coordinate ``id``.
     target
@@ -29,14 +43,20 @@ def select(
     start, end
         Positions in the sequence, 0-based, `end` not included; None is where the result begins or ends.
 
+    Returns
+    -------
+    xr.Dataset
+        Without the dimensions sequence and target. Of pairs, those inside the range; of windows, those
+        that reach into it. The attribute ``n_positions`` says how many positions the result has.
+
     Raises
     ------
     InputError
         The result has no such sequence, target or positions, or is one of another method.
     """
-    schema.require(result, "mutation_effect", "reference_prediction", "one_hot")
+    schema.require(result, *variables, "reference_prediction", "one_hot")
     one = result.isel(
-        sequence=_index(result, "sequence", "id", sequence), target=_index(result, "target", "target", target)
+        sequence=find(result, "sequence", "id", sequence), target=find(result, "target", "target", target)
     )
     first, last = int(one["position"][0]), int(one["position"][-1])
     start = first if start is None else start
@@ -46,11 +66,24 @@ def select(
             f"start, end: expected {first} <= start < end <= {last + 1}, the positions in this result, "
             f"got {start} and {end}"
         )
-    return one.sel(position=slice(start, end - 1))
+    view = one.sel(position=slice(start, end - 1)).assign_attrs(n_positions=one.sizes["position"])
+    if not view.sizes["position"]:
+        raise InputError(f"start, end: this result has no position from {start} to {end}")
+    if "pair" in view.dims:
+        view = view.isel(pair=((view["position_a"] >= start) & (view["position_b"] < end)).values)
+    if "window" in view.dims:
+        view = view.isel(window=((view["window_start"] < end) & (view["window_end"] > start)).values)
+    return view
 
 
-def _index(result: xr.Dataset, dimension: str, coordinate: str, wanted: int | str) -> int:
-    """Index along a dimension, from an index or from a value of a coordinate."""
+def find(result: xr.Dataset, dimension: str, coordinate: str, wanted: int | str) -> int:
+    """Index along a dimension, from an index or from a value of a coordinate.
+
+    Raises
+    ------
+    InputError
+        There is no such index or value.
+    """
     size = result.sizes[dimension]
     if not isinstance(wanted, str):
         if not 0 <= wanted < size:
@@ -65,6 +98,11 @@ def _index(result: xr.Dataset, dimension: str, coordinate: str, wanted: int | st
     return values.index(wanted)
 
 
+def name_of(view: xr.Dataset) -> str:
+    """Name of a sequence, where it has one."""
+    return str(view["id"].item()) if "id" in view.coords else "sequence"
+
+
 def interval(view: xr.Dataset) -> str:
     """Where a view lies: contig and 1-based coordinates, or the sequence's name where it has none.
 
@@ -75,10 +113,9 @@ def interval(view: xr.Dataset) -> str:
     'chr20:1,395-1,396 (-)'
     """
     positions = view["position"].values
-    if not _has_coordinates(view):
-        name = str(view["id"].values) if "id" in view.coords else "sequence"
-        return f"{name}, positions {positions[0]}-{positions[-1]} (0-based)"
-    low, high = sorted(_genomic(view, positions[[0, -1]]))
+    if not has_coordinates(view):
+        return f"{name_of(view)}, positions {positions[0]}-{positions[-1]} (0-based)"
+    low, high = sorted(labels_of(view, positions[[0, -1]]))
     strand = " (-)" if _is_reverse(view) else ""
     return f"{view['chrom'].item()}:{low:,}-{high:,}{strand}"
 
@@ -87,28 +124,40 @@ def label_positions(ax: Axes, view: xr.Dataset) -> None:
     """Label the x axis of sequence positions, with genomic coordinates where they are known."""
     positions = view["position"].values
     ax.set_xlim(positions[0] - 0.5, positions[-1] + 0.5)
-    figure = ax.get_figure(root=True)
-    width = ax.get_position().width * (figure.get_figwidth() if figure else 8)
+    ticks, labels = position_ticks(view, np.arange(positions[0], positions[-1] + 1), width_of(ax))
+    ax.set_xticks(ticks, labels)
+    ax.set_xlabel(position_label(view), fontsize=9, **PLAIN)
+
+
+def position_ticks(
+    view: xr.Dataset, positions: NDArray[np.integer], width: float
+) -> tuple[NDArray[np.integer], list[str]]:
+    """Positions whose coordinate is round, as many as have room in `width` inches, and their labels."""
     locator = MaxNLocator(nbins=max(2, int(width / _TICK_WIDTH)), integer=True, steps=[1, 2, 5, 10])
-    labels = _genomic(view, positions) if _has_coordinates(view) else positions
-    ticks = locator.tick_values(labels.min(), labels.max())
-    shown = np.isin(labels, ticks)
-    ax.set_xticks(positions[shown], [f"{label:,}" for label in labels[shown]])
-    if _has_coordinates(view):
-        strand = ", reverse strand" if _is_reverse(view) else ""
-        ax.set_xlabel(f"Position on {view['chrom'].item()} (bp, 1-based{strand})", fontsize=9)
-    else:
-        ax.set_xlabel("Position in the sequence (0-based)", fontsize=9)
+    labels = labels_of(view, positions)
+    shown = np.isin(labels, locator.tick_values(labels.min(), labels.max()))
+    return positions[shown], [f"{label:,}" for label in labels[shown]]
 
 
-def _genomic(view: xr.Dataset, positions: np.ndarray) -> np.ndarray:
-    """1-based genomic coordinates of positions in the sequence."""
+def position_label(view: xr.Dataset) -> str:
+    """What the numbers of `labels_of` are, in the words of an axis label."""
+    if not has_coordinates(view):
+        return "Position in the sequence (0-based)"
+    strand = ", reverse strand" if _is_reverse(view) else ""
+    return f"Position on {view['chrom'].item()} (bp, 1-based{strand})"
+
+
+def labels_of(view: xr.Dataset, positions: NDArray[np.integer]) -> NDArray[np.integer]:
+    """1-based genomic coordinates of positions in the sequence, or these where it has no coordinates."""
+    if not has_coordinates(view):
+        return positions
     if _is_reverse(view):
         return int(view["end"]) - positions
     return int(view["start"]) + 1 + positions
 
 
-def _has_coordinates(view: xr.Dataset) -> bool:
+def has_coordinates(view: xr.Dataset) -> bool:
+    """Whether it is known where on the genome a sequence lies."""
     return all(name in view.coords for name in ("chrom", "start", "end"))
 
 
@@ -117,23 +166,54 @@ def _is_reverse(view: xr.Dataset) -> bool:
 
 
 def title(ax: Axes, view: xr.Dataset) -> None:
-    """Write target and interval over a plot, and under them the model and its prediction."""
-    output = view.attrs.get("output", "raw")
-    value = f"{float(view['reference_prediction']):.3g}".replace("-", "\N{MINUS SIGN}")
-    prediction = f"prediction for the whole sequence {value}"
-    detail = f"{view.attrs.get('model', 'model')}, {prediction}" + ("" if output == "raw" else f" ({output})")
+    """Write target and interval over a plot, and under them the model, its prediction and what is shown."""
     ax.set_title(
-        f"{view['target'].item()}   {interval(view)}", loc="left", pad=19, fontsize=11, fontweight="bold"
+        f"{view['target'].item()}   {interval(view)}",
+        loc="left",
+        pad=19,
+        fontsize=11,
+        fontweight="bold",
+        **PLAIN,
     )
     ax.annotate(
-        detail,
+        _detail(view),
         (0, 1),
         (0, 7),
         xycoords="axes fraction",
         textcoords="offset points",
         fontsize=8.5,
         color="0.35",
+        **PLAIN,
     )
+
+
+def _detail(view: xr.Dataset) -> str:
+    output = view.attrs.get("output", "raw")
+    name = str(view.attrs.get("model", "model"))
+    name = PurePath(name).name if name.startswith("/") else name
+    words = f"{name}, prediction for the whole sequence {_with_spread(view, 'reference_prediction')}"
+    words += "" if output == "raw" else f" ({output})"
+    if "background_prediction" in view and np.isfinite(view["background_prediction"]):
+        words += f", for the background {_with_spread(view, 'background_prediction')}"
+    shown, there = view.sizes["position"], view.attrs.get("n_positions", 0)
+    return words + (f"; {shown} of {there} positions" if shown < there else "")
+
+
+def _with_spread(view: xr.Dataset, name: str) -> str:
+    """A number of a view and its standard deviation over the models of an ensemble, if it is of one."""
+    spread = name + schema.SPREAD
+    return number(float(view[name])) + (f" ± {number(float(view[spread]))}" if spread in view else "")
+
+
+def number(value: float, form: str = ".3g") -> str:
+    """Write a number with a real minus sign.
+
+    Examples
+    --------
+    >>> number(-1.25, "+.1f")
+    '−1.2'
+    """
+    return format(value, form).replace("-", "\N{MINUS SIGN}")
 
 
 def unit(view: xr.Dataset) -> str:
@@ -145,3 +225,22 @@ def unit(view: xr.Dataset) -> str:
 def figure_width(n_positions: int) -> float:
     """Width of a figure in inches: a readable letter for each position, as far as a page allows."""
     return float(np.clip(1.8 + 0.125 * n_positions, 6, 18))
+
+
+def width_of(ax: Axes) -> float:
+    """Width of axes in inches."""
+    return float(ax.get_position().width * figure_of(ax).get_figwidth())
+
+
+def figure_of(ax: Axes) -> Figure:
+    """Figure that axes are in.
+
+    Raises
+    ------
+    InputError
+        They are in none any more.
+    """
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        raise InputError("axes: belong to no figure any more; draw the plot again")
+    return figure

@@ -7,12 +7,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
 from kipoi_tfbind.one_hot import BASES
-from kipoi_tfbind.plot._view import figure_width, label_positions, select, title, unit
-
-# Okabe and Ito's palette, which colour-blind people can tell apart, in the usual roles of the four bases.
-BASE_COLOURS = {"A": "#009E73", "C": "#0072B2", "G": "#E69F00", "T": "#D55E00"}
+from kipoi_tfbind.plot._colours import BASE_COLOURS
+from kipoi_tfbind.plot._importance import importance_of, source_of
+from kipoi_tfbind.plot._view import figure_width, label_positions, select, title
 
 
 def plot_logo(
@@ -24,15 +24,17 @@ def plot_logo(
     end: int | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the sequence, each base as high as its importance by in-silico mutagenesis.
+    """Draw the sequence, each base as high as the prediction rests on it.
 
-    The height of a base is minus the mean effect of its three substitutions: positive where mutating
-    the base lowers the prediction. N has no height.
+    The height of a base is, by the result's method: for `deep_shap` and `gradients` its contribution; for
+    mutagenesis minus the mean effect of its three substitutions, so positive where mutating the base
+    lowers the prediction; for `occlusion` minus the mean effect of the windows that hide it. N has no
+    height. Contributions of an ensemble have a thin line of one standard deviation to either side.
 
     Parameters
     ----------
     result
-        From `in_silico_mutagenesis`.
+        From `in_silico_mutagenesis`, `second_order_mutagenesis`, `deep_shap`, `gradients` or `occlusion`.
     sequence
         Index of the sequence, or its id.
     target
@@ -50,8 +52,16 @@ def plot_logo(
     ------
     InputError
         The result has no such sequence, target or positions, or is one of another method.
+
+    Examples
+    --------
+    >>> from kipoi_tfbind import as_sequence_model, encode_sequences, in_silico_mutagenesis
+    >>> model = as_sequence_model(lambda one_hot: one_hot[:, :, 2].sum(axis=1), targets=["number of G"])
+    >>> ax = plot_logo(in_silico_mutagenesis(model, encode_sequences(["AGGA"], ids=["tiny"])))
+    >>> ax.get_title(loc="left")
+    'number of G   tiny, positions 0-3 (0-based)'
     """
-    view = select(result, sequence, target, start, end)
+    view = select(result, source_of(result), sequence=sequence, target=target, start=start, end=end)
     if ax is None:
         _, ax = plt.subplots(figsize=(figure_width(view.sizes["position"]), 2))
     draw_logo(ax, view)
@@ -60,33 +70,42 @@ def plot_logo(
     return ax
 
 
-def draw_logo(ax: Axes, view: xr.Dataset) -> None:
-    """Draw the letters and the y axis of the logo of one sequence and target."""
-    effect = view["mutation_effect"].transpose("position", "base").values
+def draw_logo(ax: Axes, view: xr.Dataset, at: NDArray | None = None) -> None:
+    """Draw the letters and the y axis of the logo of one sequence and target.
+
+    The letters stand at their positions in the sequence, or at `at`, an x for each of them.
+    """
+    importance = importance_of(view)
     bases = view["one_hot"].transpose("position", "base").values.argmax(axis=-1)
-    heights = -effect.sum(axis=-1) / (len(BASES) - 1)
-    known = heights[np.isfinite(heights)]
-    visible = (
-        np.abs(known).max(initial=0) / 500
-    )  # lower letters are less than a line; each takes milliseconds
-    for position, base, height in zip(view["position"].values, bases, heights, strict=True):
+    at = view["position"].values if at is None else at
+    known = importance.values[np.isfinite(importance.values)]
+    # Lower letters are less than a line; each takes milliseconds.
+    visible = np.abs(known).max(initial=0) / 500
+    for x, base, height in zip(at, bases, importance.values, strict=True):
         if np.abs(height) > visible:  # not so for N, whose height is NaN
-            letter = BASES[base]
-            floor, ceiling = sorted((0.0, float(height)))
-            logomaker.Glyph(
-                int(position),
-                letter,
-                floor=floor,
-                ceiling=ceiling,
-                flip=bool(height < 0),
-                color=BASE_COLOURS[letter],
-                vpad=0,
-                ax=ax,
-            )
+            draw_letter(ax, BASES[base], float(x), sorted((0.0, float(height))), flip=bool(height < 0))
     low, high = known.min(initial=0), known.max(initial=0)
+    if importance.spread is not None:
+        top, bottom = importance.values + importance.spread, importance.values - importance.spread
+        ax.vlines(at, bottom, top, color="0.25", linewidth=0.7, zorder=3)
+        low, high = np.nanmin(bottom, initial=low), np.nanmax(top, initial=high)
     margin = 0.04 * (high - low) or 1.0
     ax.set_ylim(low - margin, high + margin)
     ax.axhline(0, color="black", linewidth=0.6)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.set_ylabel(f"$-$ mean effect\nof substitution\n({unit(view)})", fontsize=8)
+    ax.set_ylabel(importance.label, fontsize=8)
     ax.tick_params(labelsize=8)
+
+
+def draw_letter(ax: Axes, letter: str, x: float, extent: list[float], *, flip: bool = False) -> None:
+    """Draw one letter over one position, from the lower to the upper end of its extent."""
+    logomaker.Glyph(
+        x,
+        letter,
+        floor=extent[0],
+        ceiling=extent[1],
+        flip=flip,
+        color=BASE_COLOURS[letter],
+        vpad=0,
+        ax=ax,
+    )

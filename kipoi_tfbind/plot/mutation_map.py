@@ -1,8 +1,7 @@
-"""Mutation map: the effect of every substitution as a heat map, under the logo."""
+"""Mutation map: the effect or contribution of every base as a heat map, under the logo."""
 
 from __future__ import annotations
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
@@ -10,12 +9,25 @@ from matplotlib.axes import Axes
 from matplotlib.colors import CenteredNorm
 from mpl_toolkits.axes_grid1 import make_axes_locatable  # type: ignore[import-untyped]
 
+from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.one_hot import BASES
-from kipoi_tfbind.plot._view import figure_width, label_positions, select, title, unit
+from kipoi_tfbind.plot._colours import DIVERGING
+from kipoi_tfbind.plot._view import (
+    figure_of,
+    figure_width,
+    label_positions,
+    select,
+    title,
+    unit,
+    width_of,
+)
 from kipoi_tfbind.plot.logo import draw_logo
 
-# Blue to red over white, which colour-blind people can tell apart; grey is "no value".
-_COLOURS = mpl.colormaps["RdBu_r"].with_extremes(bad="0.88")
+# Variable of the map -> label of its rows, and what the colours mean.
+_MAPS = {
+    "hypothetical_contribution": ("Base", "Hypothetical\ncontribution"),
+    "mutation_effect": ("Substituted\nbase", "Effect"),
+}
 
 
 def plot_mutation_map(
@@ -27,15 +39,17 @@ def plot_mutation_map(
     end: int | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the effect of every substitution, base by position, with the logo above it.
+    """Draw a value for every base at every position as a heat map, with the logo above it.
 
-    Red raises the prediction and blue lowers it; white is no effect, and a dot marks the base that is
-    there. Grey is N, which is not mutated. The logo is that of `plot_logo`.
+    For mutagenesis the value is the effect of substituting the base; for `deep_shap` and `gradients` the
+    contribution that the base would have. Red raises the prediction and blue lowers it; white is
+    nothing, and a dot marks the base that is there. Grey is no value: N, or a position that was left
+    out. The logo is that of `plot_logo`.
 
     Parameters
     ----------
     result
-        From `in_silico_mutagenesis`.
+        From `in_silico_mutagenesis`, `second_order_mutagenesis`, `deep_shap` or `gradients`.
     sequence
         Index of the sequence, or its id.
     target
@@ -54,10 +68,18 @@ def plot_mutation_map(
     ------
     InputError
         The result has no such sequence, target or positions, or is one of another method.
+
+    Examples
+    --------
+    >>> from kipoi_tfbind import as_sequence_model, encode_sequences, in_silico_mutagenesis
+    >>> model = as_sequence_model(lambda one_hot: one_hot[:, :, 2].sum(axis=1), targets=["number of G"])
+    >>> ax = plot_mutation_map(in_silico_mutagenesis(model, encode_sequences(["AGGA"])))
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['A', 'C', 'G', 'T']
     """
-    view = select(result, sequence, target, start, end)
+    view = select(result, _variable(result), sequence=sequence, target=target, start=start, end=end)
     if ax is None:
-        _, ax = plt.subplots(figsize=(figure_width(view.sizes["position"]), 3.2))
+        _, ax = plt.subplots(figsize=(figure_width(int(np.ptp(view["position"].values)) + 1), 3.2))
     divider = make_axes_locatable(ax)
     logo = divider.append_axes("top", size="125%", pad=0.12, sharex=ax)
     colour_bar = divider.append_axes("right", size=0.12, pad=0.12)
@@ -71,29 +93,53 @@ def plot_mutation_map(
     return ax
 
 
+def _variable(result: xr.Dataset) -> str:
+    for name in _MAPS:
+        if name in result:
+            return name
+    found = ", ".join(map(str, result.data_vars)) or "no variable"
+    raise InputError(
+        f"dataset: a mutation map needs the variable {' or '.join(_MAPS)}, found {found}; "
+        "draw another kind of plot, or the result of another method"
+    )
+
+
 def _draw_map(ax: Axes, view: xr.Dataset, colour_bar: Axes) -> None:
-    effect = view["mutation_effect"].transpose("base", "position").values
-    positions = view["position"].values
-    largest = np.nanmax(np.abs(effect), initial=0)
-    edges = np.append(positions, positions[-1] + 1) - 0.5
+    name = _variable(view)
+    rows, meaning = _MAPS[name]
+    # Positions that were left out are a gap, not a wider neighbour.
+    first, last = view["position"].values[[0, -1]]
+    whole = view[[name, "one_hot"]].reindex(position=np.arange(first, last + 1), fill_value=np.nan)
+    values = whole[name].transpose("base", "position").values
+    known = (whole["one_hot"].sum("base") > 0).values
+    values = np.where(known, values, np.nan)
+
     mesh = ax.pcolormesh(
-        edges,
+        np.arange(first, last + 2) - 0.5,
         np.arange(len(BASES) + 1) - 0.5,
-        np.ma.masked_invalid(effect),
-        cmap=_COLOURS,
-        norm=CenteredNorm(halfrange=float(largest) or 1.0),
+        np.ma.masked_invalid(values),
+        cmap=DIVERGING,
+        norm=CenteredNorm(halfrange=float(np.nanmax(np.abs(values), initial=0)) or 1.0),
         rasterized=True,
     )
-    is_base = view["one_hot"].transpose("position", "base").values == 1
-    where, base = np.nonzero(is_base)
-    figure = ax.get_figure(root=True)
-    cell = 72 * ax.get_position().width * (figure.get_figwidth() if figure else 8) / len(positions)
-    ax.plot(positions[where], base, "o", color="0.35", markersize=min(3.0, 0.45 * cell), markeredgewidth=0)
+    _mark_the_sequence(ax, view)
     ax.set_yticks(range(len(BASES)), list(BASES))
     ax.set_ylim(len(BASES) - 0.5, -0.5)
-    ax.set_ylabel("Substituted\nbase", fontsize=8)
+    ax.set_ylabel(rows, fontsize=8)
     ax.tick_params(labelsize=8)
-    bar = plt.colorbar(mesh, cax=colour_bar)
-    bar.set_label(f"Effect ($\\Delta$ {unit(view)})", fontsize=8)
+    bar = figure_of(ax).colorbar(mesh, cax=colour_bar)
+    bar.set_label(f"{meaning} ({_colour_unit(view, name)})", fontsize=8)
     bar.ax.tick_params(labelsize=8)
     bar.outline.set_visible(False)
+
+
+def _colour_unit(view: xr.Dataset, name: str) -> str:
+    return f"$\\Delta$ {unit(view)}" if name == "mutation_effect" else unit(view)
+
+
+def _mark_the_sequence(ax: Axes, view: xr.Dataset) -> None:
+    """Put a dot on the base that is there at each position."""
+    where, base = np.nonzero(view["one_hot"].transpose("position", "base").values == 1)
+    positions = view["position"].values
+    cell = 72 * width_of(ax) / (positions[-1] - positions[0] + 1)
+    ax.plot(positions[where], base, "o", color="0.35", markersize=min(3.0, 0.45 * cell), markeredgewidth=0)

@@ -1,0 +1,158 @@
+"""The picture of a result: which one, and of which part of a long sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+
+from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.plot._importance import importance_of, source_of
+from kipoi_tfbind.plot._view import select
+from kipoi_tfbind.plot.epistasis import plot_epistasis
+from kipoi_tfbind.plot.logo import plot_logo
+from kipoi_tfbind.plot.mutation_map import plot_mutation_map
+from kipoi_tfbind.plot.occlusion import plot_occlusion
+
+_PLOTS: dict[str, Callable[..., Axes]] = {
+    "logo": plot_logo,
+    "map": plot_mutation_map,
+    "epistasis": plot_epistasis,
+    "occlusion": plot_occlusion,
+}
+KINDS = tuple(_PLOTS)
+# Method of a result -> the picture that shows most of it.
+_KIND_OF = {
+    "in_silico_mutagenesis": "map",
+    "second_order_mutagenesis": "epistasis",
+    "deep_shap": "logo",
+    "gradients": "logo",
+    "occlusion": "occlusion",
+}
+# Letters of a wider plot are too small to read on a page; a profile has no letters.
+_WIDEST = 150
+_WIDTH = 100
+_ANY_WIDTH = {"occlusion"}
+
+
+def plot_result(
+    result: xr.Dataset,
+    *,
+    kind: str | None = None,
+    sequence: int | str = 0,
+    target: int | str = 0,
+    start: int | None = None,
+    end: int | None = None,
+    whole: bool = False,
+    ax: Axes | None = None,
+) -> Axes:
+    r"""Draw a result, as suits the method that it is from.
+
+    Mutagenesis becomes a mutation map, second-order mutagenesis an epistasis map, contributions a logo,
+    and occlusion a profile. Of more than 150 positions, a picture with letters shows the 100 around the
+    strongest effects, unless a range or `whole` is given; its title says where they lie.
+
+    Parameters
+    ----------
+    result
+        What a method returned.
+    kind
+        Another picture: "logo", "map", "epistasis" or "occlusion".
+    sequence
+        Index of the sequence, or its id.
+    target
+        Index of the target, or its name.
+    start, end
+        Positions in the sequence to show, 0-based, `end` not included.
+    whole
+        Show all positions, however many.
+    ax
+        Axes to draw on; new ones by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    InputError
+        The result has no such sequence, target or positions; no such picture can be made of it.
+
+    Examples
+    --------
+    >>> from kipoi_tfbind import as_sequence_model, encode_sequences, in_silico_mutagenesis
+    >>> model = as_sequence_model(lambda one_hot: one_hot[:, :, 2].sum(axis=1), targets=["number of G"])
+    >>> result = in_silico_mutagenesis(model, encode_sequences(["AGGA"]))
+    >>> plot_result(result).get_ylabel()
+    'Substituted\nbase'
+    >>> plot_result(result, kind="logo").get_ylabel()
+    '$-$ mean effect\nof substitution\n(output)'
+    """
+    kind = kind_of(result) if kind is None else kind
+    if kind not in _PLOTS:
+        raise InputError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}")
+    if start is None and end is None and not whole and kind not in _ANY_WIDTH:
+        start, end = strongest_window(result, sequence=sequence, target=target)
+    return _PLOTS[kind](result, sequence=sequence, target=target, start=start, end=end, ax=ax)
+
+
+def kind_of(result: xr.Dataset) -> str:
+    """Return the kind of picture that suits a result's method.
+
+    Raises
+    ------
+    InputError
+        The result does not say its method, or is of one without a picture.
+    """
+    method = result.attrs.get("method")
+    if method not in _KIND_OF:
+        raise InputError(
+            f"dataset: expected the result of one of {', '.join(_KIND_OF)}, got "
+            f"{f'one of {method}' if method else 'one without the attribute method'}; name a kind of plot"
+        )
+    return _KIND_OF[method]
+
+
+def strongest_window(
+    result: xr.Dataset,
+    *,
+    sequence: int | str = 0,
+    target: int | str = 0,
+    widest: int = _WIDEST,
+    width: int = _WIDTH,
+) -> tuple[int, int]:
+    """Return the range of positions around the strongest effects of a long sequence.
+
+    Parameters
+    ----------
+    result
+        What a method returned.
+    sequence
+        Index of the sequence, or its id.
+    target
+        Index of the target, or its name.
+    widest
+        Most positions that are shown as they are.
+    width
+        Number of positions to show of more than that.
+
+    Returns
+    -------
+    start, end
+        Positions in the sequence, 0-based, `end` not included: all of the result's where they are at
+        most `widest`, else `width` of them, the strongest near their middle.
+    """
+    view = select(result, source_of(result), sequence=sequence, target=target)
+    positions = view["position"].values
+    first, last = int(positions[0]), int(positions[-1])
+    if last + 1 - first <= widest:
+        return first, last + 1
+    strength = np.zeros(last + 1 - first)
+    strength[positions - first] = np.nan_to_num(np.abs(importance_of(view).values))
+    # A rectangle would be content with the strongest at its edge; a bump has them in the middle.
+    near = np.convolve(strength, np.hanning(width + 2)[1:-1], mode="same")
+    centre = first + int(near.argmax())
+    start = int(np.clip(centre - width // 2, first, last + 1 - width))
+    return start, start + width

@@ -1,0 +1,130 @@
+"""What is known of a model: its card, or what its model.yaml says."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+
+from kipoi_tfbind.errors import InputError
+
+_ENTRIES = (
+    ("doc", "description"),
+    ("authors", "authors"),
+    ("contributors", "contributors"),
+    ("version", "version"),
+    ("license", "license"),
+    ("cite_as", "cite as"),
+    ("trained_on", "trained on"),
+    ("training_procedure", "training procedure"),
+    ("tags", "tags"),
+)
+_DEEPEST_HEADING = 6
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a report says of a model.
+
+    Attributes
+    ----------
+    name
+        What the results call the model.
+    html
+        Its card, safe to put into a page; None where it has none.
+    info
+        (entry, text) of its model.yaml, where there is no card.
+    """
+
+    name: str
+    html: str | None = None
+    info: Sequence[tuple[str, str]] = ()
+
+
+def read_card(name: str, folder: str | os.PathLike[str]) -> Card:
+    """Read what is known of a Kipoi model in a local folder; none of the model's code is run.
+
+    Parameters
+    ----------
+    name
+        What to call the model.
+    folder
+        The model's folder, as `load_model` takes it with ``source="dir"``: that of a group's model need
+        not exist. The card is ``cards/NAME.md`` of the group, else ``README.md`` of the model, else
+        there is none, and model.yaml says what it can.
+
+    Raises
+    ------
+    InputError
+        There is no such model.
+    """
+    folder = Path(os.path.abspath(folder))
+    for path in _places(folder):
+        if path.is_file():
+            return Card(name, to_html(path.read_text(encoding="utf-8", errors="replace")))
+    return Card(name, info=_info(folder))
+
+
+def _places(folder: Path) -> list[Path]:
+    """Where a card may lie: that of GROUP/NAME/variants is GROUP/cards/NAME.md."""
+    cards = [folder.parents[i] / "cards" / f"{p.name}.md" for i, p in enumerate((folder, folder.parent))]
+    return [*cards, folder / "README.md"]
+
+
+def _info(folder: Path) -> list[tuple[str, str]]:
+    import kipoi
+
+    try:
+        info = kipoi.get_model_descr(str(folder), source="dir").info
+    except Exception as error:  # Kipoi's parser raises whatever its parts raise
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(
+            f"{folder}: no Kipoi model can be read there ({reason}); give the folder with its model.yaml"
+        ) from None
+    entries = ((title, _text(getattr(info, entry, None))) for entry, title in _ENTRIES)
+    return [(title, text) for title, text in entries if text]
+
+
+def _text(value: Any) -> str:
+    """Write an entry of model.yaml as text: a list with commas, a person by name."""
+    if value is None:
+        return ""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(_text, value))
+    return " ".join(str(getattr(value, "name", value)).split())
+
+
+def to_html(markdown: str) -> str:
+    r"""Turn a card's Markdown into HTML that is safe to put into a page.
+
+    HTML in it is shown as text, a picture as its description (the page loads nothing), and its headings
+    go two levels down, under those of the report.
+
+    Examples
+    --------
+    >>> print(to_html("# CTCF <b>\n![a plot](https://example.org/x.png)"))
+    <h3>CTCF &lt;b&gt;</h3>
+    <p>a plot</p>
+    <BLANKLINE>
+    """
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    parser.add_render_rule("image", _picture_as_text)
+    tokens = parser.parse(markdown)
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(int(token.tag[1:]) + 2, _DEEPEST_HEADING)}"
+    return str(parser.renderer.render(tokens, parser.options, {}))
+
+
+def _picture_as_text(
+    renderer: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: Mapping[str, Any]
+) -> str:
+    from markupsafe import escape
+
+    return str(escape(tokens[index].content))

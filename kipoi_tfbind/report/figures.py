@@ -1,0 +1,119 @@
+"""The pictures of a report, as data inside the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from kipoi_tfbind.plot._importance import importance_of, source_of
+from kipoi_tfbind.plot._view import interval, label_positions, name_of, number, select
+from kipoi_tfbind.plot.result import kind_of, plot_result
+from kipoi_tfbind.report.tables import top_table
+
+_DPI = 180  # of the picture's own size; on paper it is smaller and so finer
+_INCH = 96  # a browser's pixels
+_COLOURS = 256
+# What a report shows of each kind of result: kind of plot, width and height in inches.
+_SHAPES = {"map": (11.0, 3.2), "epistasis": (6.6, 7.7), "occlusion": (11.0, 2.4)}
+_KINDS = {"logo": "map"}  # a map has the logo over it
+_NAMES = {"map": "Logo and map", "epistasis": "Epistasis map", "occlusion": "Occlusion profile"}
+_STRIP = 0.55  # inches; the whole sequence under what is shown of it
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture in a page.
+
+    Attributes
+    ----------
+    source
+        Data URL of a PNG.
+    alternative
+        What it shows, in words.
+    width, height
+        In a browser's pixels, at its own size.
+    """
+
+    source: str
+    alternative: str
+    width: int
+    height: int
+
+
+def draw(result: xr.Dataset, sequence: int, target: int, window: tuple[int, int]) -> Picture:
+    """Draw one sequence and target of a result.
+
+    Parameters
+    ----------
+    result
+        Result of any method that has a plot.
+    sequence, target
+        Indices in the result.
+    window
+        Range of positions to show; the whole sequence is shown small under it where it is longer.
+        An occlusion profile is drawn whole.
+    """
+    kind = kind_of(result)
+    kind = _KINDS.get(kind, kind)
+    width, height = _SHAPES[kind]
+    here = {"sequence": sequence, "target": target}
+    view = select(result, source_of(result), **here)
+    first, last = view["position"].values[[0, -1]]
+    is_part = kind == "map" and (window[0] > first or window[1] < last + 1)
+
+    # Not through pyplot, which keeps its figures and may open windows.
+    figure = Figure(figsize=(width, height + (_STRIP + 0.7 if is_part else 0)))
+    if is_part:
+        grid = figure.add_gridspec(2, 1, height_ratios=(height, _STRIP), hspace=0.28)
+        ax = figure.add_subplot(grid[0])
+        _draw_strip(figure.add_subplot(grid[1]), view, window)
+    else:
+        ax = figure.add_subplot()
+    start, end = (None, None) if kind == "occlusion" else window
+    plot_result(result, kind=kind, start=start, end=end, whole=True, ax=ax, **here)
+    source, size = _encode(figure)
+    return Picture(source, f"{_NAMES[kind]} of {_described(view)}", *size)
+
+
+def _draw_strip(ax: Axes, view: xr.Dataset, window: tuple[int, int]) -> None:
+    """Draw the importance of all positions, with those that are shown in full shaded."""
+    label_positions(ax, view)
+    positions, values = view["position"].values, importance_of(view).values
+    ax.axvspan(window[0] - 0.5, window[1] - 0.5, color="0.9", zorder=0)
+    ax.vlines(positions, 0, np.nan_to_num(values), color="0.25", linewidth=0.9)
+    ax.axhline(0, color="black", linewidth=0.5)
+    ax.set_ylabel("whole\nsequence", fontsize=8)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(labelsize=8)
+
+
+def _described(view: xr.Dataset) -> str:
+    """What can be seen, in words: where the sequence lies, and what is strongest."""
+    table = top_table(view, 1)
+    strongest = (
+        ", ".join(f"{c} {cell}" for c, cell in zip(table.columns, table.rows[0], strict=True))
+        if table.rows
+        else ""
+    )
+    prediction = number(float(view["reference_prediction"]))
+    words = f"{name_of(view)}, {interval(view)}, target {view['target'].item()}, prediction {prediction}"
+    return f"{words}; strongest: {strongest}" if strongest else f"{words}; nothing has an effect"
+
+
+def _encode(figure: Figure) -> tuple[str, tuple[int, int]]:
+    """PNG of a figure as a data URL, and its size in a browser's pixels."""
+    full = io.BytesIO()
+    figure.savefig(full, format="png", dpi=_DPI, bbox_inches="tight", facecolor="white")
+    # A quarter of the bytes, and no difference that can be seen.
+    image = Image.open(full).convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
+    small = io.BytesIO()
+    image.save(small, "PNG", optimize=True)
+    width, height = (round(pixels / _DPI * _INCH) for pixels in image.size)
+    return f"data:image/png;base64,{base64.b64encode(small.getvalue()).decode()}", (width, height)

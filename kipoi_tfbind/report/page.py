@@ -1,0 +1,251 @@
+"""The report itself: what goes into the page, and the page."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+from tqdm import tqdm
+
+from kipoi_tfbind import __version__, schema
+from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.io import check_writable, whole_file
+from kipoi_tfbind.plot._importance import source_of
+from kipoi_tfbind.plot._view import has_coordinates, interval, name_of, number, select, unit
+from kipoi_tfbind.plot.result import kind_of, strongest_window
+from kipoi_tfbind.report.card import Card, read_card
+from kipoi_tfbind.report.checks import completeness, equivariance
+from kipoi_tfbind.report.figures import Picture, draw
+from kipoi_tfbind.report.subjects import Subject, find_subjects
+from kipoi_tfbind.report.tables import Table, top_table
+
+_TITLES = {
+    "in_silico_mutagenesis": "In-silico mutagenesis",
+    "second_order_mutagenesis": "Second-order mutagenesis",
+    "deep_shap": "DeepSHAP",
+    "gradients": "Gradients",
+    "occlusion": "Occlusion",
+}
+_ROWS = 10  # of a table of top positions
+_ELSEWHERE = ("method", "versions")  # attributes that are no settings
+_COORDINATES = ("chrom", "start", "end", "strand")
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A result and what the page calls it.
+
+    Attributes
+    ----------
+    title
+        Method, and file where the result is from one.
+    result
+        The result.
+    """
+
+    title: str
+    result: xr.Dataset
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What the page shows of one sequence and target of one result.
+
+    Attributes
+    ----------
+    title
+        Method and target.
+    picture
+        The result's picture.
+    table
+        The strongest positions, pairs or windows.
+    """
+
+    title: str
+    picture: Picture
+    table: Table
+
+
+def write_report(
+    results: xr.Dataset | Sequence[xr.Dataset],
+    path: str | os.PathLike[str],
+    *,
+    model: str | os.PathLike[str] | None = None,
+    targets: Sequence[str] | None = None,
+    max_sequences: int = 10,
+    title: str | None = None,
+) -> None:
+    """Write an HTML page about results: model card, settings, checks, pictures and tables.
+
+    Everything is inside the one file; the page loads nothing from anywhere and prints well. The same
+    results make the same page, byte for byte.
+
+    Parameters
+    ----------
+    results
+        One result or several, of any methods; what they say of one sequence is shown together.
+    path
+        Name of the page; a file of that name is replaced.
+    model
+        Folder of the Kipoi model, for its card; by default what the results call the model, if that is
+        a local folder.
+    targets
+        Names of the targets to show; by default each sequence's own one of the largest prediction.
+    max_sequences
+        How many sequences to show: those with the largest prediction (for a raw output, the largest
+        magnitude). The page says how many were left out.
+    title
+        Title of the page.
+
+    Raises
+    ------
+    InputError
+        No result, or one without a picture; a target that none of them has; no Kipoi model in the
+        folder; the page cannot be written there.
+
+    Examples
+    --------
+    >>> from kipoi_tfbind import as_sequence_model, encode_sequences, in_silico_mutagenesis
+    >>> model = as_sequence_model(lambda one_hot: one_hot[:, :, 2].sum(axis=1), targets=["number of G"])
+    >>> result = in_silico_mutagenesis(model, encode_sequences(["AGGA"], ids=["tiny"]))
+    >>> path = getfixture("tmp_path") / "report.html"
+    >>> write_report(result, path)
+    >>> "number of G" in path.read_text()
+    True
+    """
+    check_writable(path)
+    results = [results] if isinstance(results, xr.Dataset) else list(results)
+    labelled = _label(results)
+    if max_sequences < 1:
+        raise InputError(f"max_sequences: expected at least 1, got {max_sequences}")
+    cards = _cards(results, model)
+    subjects = find_subjects(results, targets)
+    shown = subjects[:max_sequences]
+    progress = tqdm(shown, "report", unit="sequence", disable=None, leave=False)
+    sections = [_section(subject, labelled) for subject in progress]
+    page = _render(
+        title=title or "Interpretation of " + ", ".join(dict.fromkeys(card.name for card in cards)),
+        labelled=labelled,
+        cards=cards,
+        settings=_settings(labelled),
+        completeness=[(each, completeness(each.result)) for each in labelled],
+        equivariance=[(each, equivariance(each.result)) for each in labelled],
+        sections=sections,
+        n_left_out=len(subjects) - len(shown),
+        targets=targets,
+        n_targets=max(result.sizes["target"] for result in results),
+        versions=[(each.title, str(each.result.attrs.get("versions", "not recorded"))) for each in labelled],
+    )
+    with whole_file(path) as partial:
+        partial.write_text(page, encoding="utf-8")
+
+
+def _label(results: Sequence[xr.Dataset]) -> list[Labelled]:
+    """Check that each result has a picture, and give it a title; alike ones are numbered."""
+    if not results:
+        raise InputError("results: expected at least one, got none")
+    titles = []
+    for result in results:
+        schema.require(result, source_of(result), "reference_prediction", "one_hot")
+        kind_of(result)
+        if not result.sizes["sequence"]:
+            raise InputError("results: expected results with a sequence, got one without")
+        method = str(result.attrs["method"])
+        kind = str(result.attrs.get("kind", "")).replace("_", " ")
+        file = Path(str(result.encoding.get("source", ""))).name
+        titles.append(_TITLES[method] + (f" ({kind})" if kind else "") + (f", {file}" if file else ""))
+    numbered = [
+        title if titles.count(title) == 1 else f"{title} [{titles[: i + 1].count(title)}]"
+        for i, title in enumerate(titles)
+    ]
+    return [Labelled(title, result) for title, result in zip(numbered, results, strict=True)]
+
+
+def _cards(results: Sequence[xr.Dataset], folder: str | os.PathLike[str] | None) -> list[Card]:
+    """What is known of each model of the results; nothing where it is not in a local folder."""
+    sources = {str(r.attrs.get("model", "a model")): str(r.attrs.get("model_source", "dir")) for r in results}
+    if folder is not None:
+        return [read_card(", ".join(sources), folder)]
+    return [_card_if_there(name) if source == "dir" else Card(name) for name, source in sources.items()]
+
+
+def _card_if_there(name: str) -> Card:
+    """The card of a model that may or may not be a folder; that of a group has no folder of its own."""
+    path = Path(name)
+    if path.is_dir() or (len(path.parts) > 1 and path.parent.is_dir()):
+        with contextlib.suppress(InputError):
+            return read_card(name, path)
+    return Card(name)
+
+
+def _settings(labelled: Sequence[Labelled]) -> list[tuple[str, list[str]]]:
+    """Rows of the table of settings: name, and its value in each result."""
+    results = [each.result for each in labelled]
+    names = dict.fromkeys(str(name) for result in results for name in result.attrs if name not in _ELSEWHERE)
+    rows = [(name, [str(result.attrs.get(name, "")) for result in results]) for name in names]
+    for dimension in ("sequence", "position", "pair", "window", "target"):
+        sizes = [f"{r.sizes[dimension]:,}" if dimension in r.sizes else "" for r in results]
+        rows.append((f"{dimension}s", sizes))
+    return [(name, values) for name, values in rows if any(values)]
+
+
+def _section(subject: Subject, labelled: Sequence[Labelled]) -> dict[str, Any]:
+    """Everything about one sequence."""
+    panels, predictions = [], {}
+    window: tuple[int, int] | None = None
+    for appearance in subject.appearances:
+        each = labelled[appearance.result]
+        here = {"sequence": appearance.sequence, "target": appearance.target}
+        view = select(each.result, **here)
+        target = str(view["target"].item())
+        window, shown = _window(each.result, here, window)
+        picture = draw(each.result, window=shown, **here)
+        panels.append(Panel(f"{each.title}: {target}", picture, top_table(view, _ROWS)))
+        value = number(float(view["reference_prediction"]))
+        predictions[target] = value if unit(view) == "output" else f"{value} ({unit(view)})"
+    return {"name": name_of(view), "place": _place(view), "predictions": predictions, "panels": panels}
+
+
+def _window(
+    result: xr.Dataset, here: Mapping[str, int], common: tuple[int, int] | None
+) -> tuple[tuple[int, int] | None, tuple[int, int]]:
+    """The range of positions that the long results of a sequence have in common, and this result's.
+
+    The first long result of a sequence chooses; the next ones show the same, as far as they have it.
+    """
+    own = strongest_window(result, **here)
+    first, last = (int(position) for position in result["position"].values[[0, -1]])
+    if own == (first, last + 1):
+        return common, own
+    if common is None:
+        return own, own
+    has_all = first <= common[0] and common[1] <= last + 1
+    return common, common if has_all else own
+
+
+def _place(view: xr.Dataset) -> str:
+    """Where all of a sequence lies; empty where that is not known."""
+    if not has_coordinates(view):
+        return ""
+    ends = np.array([0, int(view["end"]) - int(view["start"]) - 1])
+    coordinates = {name: view[name].item() for name in _COORDINATES if name in view.coords}
+    return interval(xr.Dataset(coords={**coordinates, "position": ends}))
+
+
+def _render(**content: Any) -> str:
+    folder = files(__package__)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string((folder / "report.html.j2").read_text(encoding="utf-8"))
+    style = (folder / "style.css").read_text(encoding="utf-8")
+    return template.render(style=Markup(style), version=__version__, **content)
