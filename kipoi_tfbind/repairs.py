@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from kipoi_tfbind import repairs_keras, repairs_models, repairs_torch
 from kipoi_tfbind.errors import InputError
 
 PLUGIN = {
@@ -216,7 +217,15 @@ def compare_every_output(main: ModuleType) -> None:
 
 REPAIRS: dict[str, tuple[Callable[[ModuleType], None], ...]] = {
     "kipoi.cli.main": (compare_every_output,),
-    "kipoi.model": (find_expected_predictions,),
+    "kipoi.model": (
+        find_expected_predictions,
+        repairs_models.keep_models_apart,
+        repairs_keras.load_every_keras_file,
+        repairs_torch.load_every_torch_file,
+        repairs_models.call_every_saved_model,
+        repairs_models.keep_eager_mode,
+        repairs_models.explain_unreadable_pickles,
+    ),
     "kipoi.plugin": (register_plugin, silence_pkg_resources),
     "kipoi.writers": (restore_numpy_names, accept_bed_schema, refuse_unwritable_formats, write_whole_files),
 }
