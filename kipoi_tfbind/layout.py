@@ -1,4 +1,4 @@
-"""Layouts of DNA in a model's input: from one-hot (sequence, position, base) to what the model takes, and back.
+"""Layouts of DNA in an input: from one-hot (sequence, position, base) to what a model takes, and back.
 
 Arrays only. A layout is settled once, when a model is wrapped; nothing else in the package transposes.
 """
