@@ -55,16 +55,17 @@ def require_pickle_allowed(path: str | os.PathLike[str]) -> None:
 
 
 def require_weights(path: str | os.PathLike[str]) -> Path:
-    """Return the path of a weights file that exists and is not a placeholder of Git LFS.
+    """Return the whole path of a file of weights that exists and is not a placeholder of Git LFS.
 
     Raises
     ------
     WeightsError
         It does not exist, or is only a placeholder.
     """
-    found = Path(path)
+    # Kipoi names it by its place in the model's folder, which is the current one only now.
+    found = Path(path).absolute()
     if not found.exists():
-        raise WeightsError(f"{path}: no such file; is the model's folder complete?")
+        raise WeightsError(f"{found}: no such file; is the model's folder complete?")
     if found.is_file():
         with open(found, "rb") as file:
             if file.read(23) == b"version https://git-lfs":

@@ -130,7 +130,7 @@ def explain_unreadable_pickles(model: ModuleType) -> None:
 
     @functools.wraps(load)
     def __init__(self: Any, pkl_file: str, predict_method: str = "predict") -> None:
-        require_weights(pkl_file)
+        pkl_file = str(require_weights(pkl_file))
         try:
             load(self, pkl_file, predict_method)
         except (AttributeError, ImportError, KeyError, ValueError) as error:

@@ -28,7 +28,7 @@ def load_every_torch_file(model: ModuleType) -> None:
 
     @functools.wraps(load)
     def __init__(self: Any, weights: str, *args: Any, **kwargs: Any) -> None:
-        require_weights(weights)
+        weights = str(require_weights(weights))
         try:
             load(self, weights, *args, **kwargs)
         except (pickle.UnpicklingError, RuntimeError, TypeError) as error:
@@ -39,7 +39,7 @@ def load_every_torch_file(model: ModuleType) -> None:
         self: Any, file: Any = None, build_fn: Any = None, weights: Any = None, auto_use_cuda: bool = True
     ) -> None:
         if weights is not None:
-            require_weights(weights)
+            weights = str(require_weights(weights))
         if build_fn is None and weights is not None:
             module = _whole_module(weights)
             load_old(self, build_fn=lambda: module, auto_use_cuda=auto_use_cuda)
