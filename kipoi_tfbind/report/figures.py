@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from mpl_toolkits.axes_grid1 import make_axes_locatable  # type: ignore[import-untyped]
 from PIL import Image
 
 from kipoi_tfbind.plot._importance import importance_of, source_of
@@ -24,6 +25,7 @@ _COLOURS = 256
 _SHAPES = {"map": (11.0, 3.2), "epistasis": (6.6, 7.7), "occlusion": (11.0, 2.4)}
 _KINDS = {"logo": "map"}  # a map has the logo over it
 _NAMES = {"map": "Logo and map", "epistasis": "Epistasis map", "occlusion": "Occlusion profile"}
+_MARGINS = {"left": 0.08, "right": 0.94}
 _STRIP = 0.55  # inches; the whole sequence under what is shown of it
 
 
@@ -71,11 +73,11 @@ def draw(result: xr.Dataset, sequence: int, target: int, window: tuple[int, int]
     # Not through pyplot, which keeps its figures and may open windows.
     figure = Figure(figsize=(width, height + (_STRIP + 0.7 if is_part else 0)))
     if is_part:
-        grid = figure.add_gridspec(2, 1, height_ratios=(height, _STRIP), hspace=0.28)
+        grid = figure.add_gridspec(2, 1, height_ratios=(height, _STRIP), hspace=0.34, **_MARGINS)
         ax = figure.add_subplot(grid[0])
         _draw_strip(figure.add_subplot(grid[1]), view, window)
     else:
-        ax = figure.add_subplot()
+        ax = figure.add_subplot(figure.add_gridspec(1, 1, **_MARGINS)[0])
     start, end = (None, None) if kind == "occlusion" else window
     plot_result(result, kind=kind, start=start, end=end, whole=True, ax=ax, **here)
     source, size = _encode(figure)
@@ -84,7 +86,10 @@ def draw(result: xr.Dataset, sequence: int, target: int, window: tuple[int, int]
 
 def _draw_strip(ax: Axes, view: xr.Dataset, window: tuple[int, int]) -> None:
     """Draw the importance of all positions, with those that are shown in full shaded."""
+    # Room for the map's colour bar, so that both are of one width.
+    make_axes_locatable(ax).append_axes("right", size=0.12, pad=0.12).set_axis_off()
     label_positions(ax, view)
+    ax.set_xlabel("")
     positions, values = view["position"].values, importance_of(view).values
     ax.axvspan(window[0] - 0.5, window[1] - 0.5, color="0.9", zorder=0)
     ax.vlines(positions, 0, np.nan_to_num(values), color="0.25", linewidth=0.9)

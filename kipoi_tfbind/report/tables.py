@@ -34,6 +34,10 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
 
+    def is_number(self, column: int) -> bool:
+        """Whether a column is one of numbers, to be aligned as such."""
+        return bool(self.rows) and self.rows[0][column][:1] in tuple("+−0123456789")
+
 
 def top_table(view: xr.Dataset, n: int) -> Table:
     """Return the table of the `n` strongest of whatever a result is about.
@@ -112,15 +116,23 @@ def _contributions(view: xr.Dataset, n: int) -> Table:
 
 def _windows(view: xr.Dataset, n: int) -> Table:
     effect = view["occlusion_effect"].values
+    starts, ends = view["window_start"].values, view["window_end"].values
     name = "occlusion_effect" + SPREAD
+    chosen: list[int] = []
+    for i in _strongest(effect, len(effect)):
+        if all(ends[i] <= starts[j] or starts[i] >= ends[j] for j in chosen):
+            chosen.append(i)
+        if len(chosen) == n:
+            break
     rows = []
-    for i in _strongest(effect, n):
-        ends = np.array([int(view["window_start"][i]), int(view["window_end"][i]) - 1])
-        low, high = sorted(labels_of(view, ends).tolist())
+    for i in chosen:
+        low, high = sorted(labels_of(view, np.array([starts[i], ends[i] - 1])).tolist())
         spread = f" ± {number(float(view[name][i]), '.2g')}" if name in view else ""
         rows.append([f"{low:,}–{high:,}", number(float(effect[i]), "+.3f") + spread])
     return Table(
-        f"Windows with the strongest effect of occlusion (Δ {unit(view)})", [_place(view), "effect"], rows
+        f"Windows with the strongest effect of occlusion, none overlapping a stronger one (Δ {unit(view)})",
+        [_place(view), "effect"],
+        rows,
     )
 
 
