@@ -24,3 +24,7 @@ class MissingProgramError(TFBindError, RuntimeError):
 
 class UnsupportedModelError(TFBindError, TypeError):
     """A model lacks a capability that the method needs."""
+
+
+class UnsupportedOperationError(UnsupportedModelError):
+    """A model has an operation for which the method has no exact rule."""
