@@ -10,16 +10,7 @@ import keras
 from kipoi_tfbind.errors import UnsupportedModelError
 from kipoi_tfbind.legacy_keras.keras1 import Config
 
-_CONVOLUTION = (
-    "filters",
-    "kernel_size",
-    "strides",
-    "padding",
-    "dilation_rate",
-    "groups",
-    "activation",
-    "use_bias",
-)
+_CONVOLUTION = ("filters", "kernel_size", "strides", "padding", "dilation_rate", "activation", "use_bias")
 _DEPTHWISE = (
     "kernel_size",
     "strides",
@@ -45,11 +36,11 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "BatchNormalization": ("axis", "epsilon", "center", "scale"),
     "Bidirectional": ("merge_mode", "layer", "backward_layer"),
     "Concatenate": ("axis",),
-    "Conv1D": (*_CONVOLUTION, "data_format"),
+    "Conv1D": (*_CONVOLUTION, "data_format", "groups"),
     "Conv1DTranspose": (*_CONVOLUTION, "data_format", "output_padding"),
-    "Conv2D": (*_CONVOLUTION, "data_format"),
+    "Conv2D": (*_CONVOLUTION, "data_format", "groups"),
     "Conv2DTranspose": (*_CONVOLUTION, "data_format", "output_padding"),
-    "Conv3D": (*_CONVOLUTION, "data_format"),
+    "Conv3D": (*_CONVOLUTION, "data_format", "groups"),
     "Cropping1D": ("cropping",),
     "Cropping2D": ("cropping", "data_format"),
     "Cropping3D": ("cropping", "data_format"),
@@ -186,11 +177,13 @@ class LayerMaker:
             key: tuple(value) if isinstance(value, list) else value for key, value in arguments.items()
         }
         name = entry["name"].replace("/", "_") if entry["name"] else None
-        trainable = bool(config.get("trainable", True))
         try:
-            return getattr(keras.layers, class_name)(**arguments, name=name, trainable=trainable)
+            layer = getattr(keras.layers, class_name)(**arguments, name=name)
         except (TypeError, ValueError) as error:
             raise UnsupportedModelError(" ".join(str(error).split())) from error
+        # It decides on the order in which the weights of nested models are stored.
+        layer.trainable = bool(config.get("trainable", True))
+        return layer
 
     def _custom(self, class_name: str) -> Any:
         # A class registered under a package is written as package>name.
@@ -261,11 +254,9 @@ def _adapt(class_name: str, arguments: Config, config: Config) -> tuple[str, Con
         # Keras 2 came to know the other order, and Keras 3 made it the default.
         arguments["reset_after"] = bool(config.get("reset_after", False))
     elif class_name == "LeakyReLU":
-        arguments["negative_slope"] = _number(arguments.pop("alpha", 0.3))
-    elif class_name == "ELU":
-        arguments["alpha"] = _number(arguments.get("alpha", 1.0))
+        arguments["negative_slope"] = arguments.pop("alpha", 0.3)
     elif class_name == "ThresholdedReLU":
-        return "ReLU", {"threshold": _number(arguments.get("theta", 1.0))}
+        return "ReLU", {"threshold": arguments.get("theta", 1.0)}
     elif class_name == "BatchNormalization" and isinstance(arguments.get("axis"), list):
         if len(arguments["axis"]) != 1:
             raise UnsupportedModelError(f"expected one axis to normalise, got {arguments['axis']}")
@@ -273,15 +264,6 @@ def _adapt(class_name: str, arguments: Config, config: Config) -> tuple[str, Con
     if class_name in ("GRU", "LSTM"):
         arguments.setdefault("recurrent_activation", keras_2_hard_sigmoid)
     return class_name, arguments
-
-
-def _number(value: Any) -> float:
-    """A number that some versions wrote as an array of one."""
-    if isinstance(value, dict):
-        value = value.get("value", value.get("config", {}).get("value"))
-    while isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    return float(value)
 
 
 def _refuse_windows_of_theano(class_name: str, arguments: Config) -> None:
