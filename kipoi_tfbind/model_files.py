@@ -70,7 +70,7 @@ def require_weights(path: str | os.PathLike[str]) -> Path:
         with open(found, "rb") as file:
             if file.read(23) == b"version https://git-lfs":
                 raise WeightsError(
-                    f"{path}: a placeholder of Git LFS, not the file; run `git lfs pull` there"
+                    f"{found}: a placeholder of Git LFS, not the file; run `git lfs pull` there"
                 )
     return found
 

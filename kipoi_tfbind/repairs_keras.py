@@ -52,11 +52,18 @@ def load_every_keras_file(model: ModuleType) -> None:
     @functools.wraps(predict)
     def predict_on_batch(self: Any, x: Any) -> Any:
         if isinstance(x, dict):
-            # Today's Keras allows no slash in the name of an input.
-            x = {key.replace("/", "_"): value for key, value in x.items()}
+            x = _with_todays_names(self.model, x)
         return predict(self, x)
 
     keras_model.__init__, keras_model.predict_on_batch = __init__, predict_on_batch
+
+
+def _with_todays_names(model: Any, x: dict[str, Any]) -> dict[str, Any]:
+    """Inputs by the names that they have in the model: today's Keras does not take every character."""
+    from kipoi_tfbind.legacy_keras.architecture import valid_name
+
+    names = {tensor.name for tensor in getattr(model, "inputs", None) or ()}
+    return {valid_name(key) if valid_name(key) in names - {key} else key: value for key, value in x.items()}
 
 
 def _named_as_module(custom_objects: str | None, stack: ExitStack) -> str | None:

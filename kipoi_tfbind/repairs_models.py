@@ -21,11 +21,10 @@ from kipoi_tfbind.model_files import require_weights
 
 
 def call_every_saved_model(model: ModuleType) -> None:
-    """Let ``TensorFlow2Model`` predict with what ``export()`` wrote, with float64 and with several outputs.
+    """Let ``TensorFlow2Model`` predict with what ``export()`` wrote, and with several outputs.
 
-    Keras 3 exports a function ``serve``, and the object itself cannot be called; a traced function
-    takes the type of number that it was traced with, and no other; outputs in a list or a dict
-    came back as tensors, which Kipoi cannot write.
+    Keras 3 exports a function ``serve``, and the object itself cannot be called; outputs in a list or a
+    dict came back as tensors, which Kipoi cannot write.
     """
     saved_model = model.TensorFlow2Model
     load = saved_model.__init__
@@ -39,19 +38,10 @@ def call_every_saved_model(model: ModuleType) -> None:
     def predict_on_batch(self: Any, x: Any) -> Any:
         import tensorflow as tf
 
-        function = _saved_function(self.reconstructed_model)
-        try:
-            outputs = function(x)
-        except (TypeError, ValueError):
-            narrowed = tf.nest.map_structure(_narrowed, x)
-            outputs = function(narrowed)
+        outputs = _saved_function(self.reconstructed_model)(x)
         return tf.nest.map_structure(lambda part: part.numpy() if tf.is_tensor(part) else part, outputs)
 
     saved_model.__init__, saved_model.predict_on_batch = __init__, predict_on_batch
-
-
-def _narrowed(array: Any) -> Any:
-    return array.astype("float32") if str(getattr(array, "dtype", "")) == "float64" else array
 
 
 def _saved_function(loaded: Any) -> Callable[[Any], Any]:
@@ -72,12 +62,13 @@ def _saved_function(loaded: Any) -> Callable[[Any], Any]:
 
 def _call_signature(signature: Any, x: Any) -> Any:
     """Call a signature, which takes its inputs by name, and hand out a single output without its name."""
-    names = list(signature.structured_input_signature[1])
-    if not isinstance(x, dict):
-        x = dict(zip(names, x if isinstance(x, list) else [x], strict=True))
     import tensorflow as tf
 
-    outputs = signature(**{name: tf.convert_to_tensor(x[name]) for name in names})
+    inputs = signature.structured_input_signature[1]
+    if not isinstance(x, dict):
+        x = dict(zip(inputs, x if isinstance(x, list) else [x], strict=True))
+    # It takes the type of number that it was traced with, and no other.
+    outputs = signature(**{name: tf.convert_to_tensor(x[name], spec.dtype) for name, spec in inputs.items()})
     return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
 
@@ -113,7 +104,11 @@ def keep_eager_mode(model: ModuleType) -> None:
             self.graph.get_operation_by_name(name).outputs[0]: value for name, value in constants.items()
         }
 
-    gradient = graph_model.input_grad
+    gradient, output_gradient = graph_model.input_grad, graph_model.get_grad_tens
+
+    @functools.wraps(output_gradient)
+    def get_grad_tens(forward_values: Any, *args: Any, **kwargs: Any) -> Any:
+        return output_gradient(forward_values, *args, **kwargs).astype(forward_values.dtype)
 
     @functools.wraps(gradient)
     def input_grad(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -121,6 +116,7 @@ def keep_eager_mode(model: ModuleType) -> None:
             return gradient(self, *args, **kwargs)
 
     graph_model.__init__, graph_model.input_grad = __init__, input_grad
+    graph_model.get_grad_tens = staticmethod(get_grad_tens)
 
 
 def explain_unreadable_pickles(model: ModuleType) -> None:

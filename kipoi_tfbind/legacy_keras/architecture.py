@@ -7,6 +7,7 @@ Keras 1), and any other model by layers with `inbound_nodes`. Here everything be
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,6 +124,18 @@ def _looks_like_keras_1(saved: Any) -> bool:
     if saved.get("class_name") in _KERAS_1_MARKS or _KERAS_1_ARGUMENTS & saved.keys():
         return True
     return any(_looks_like_keras_1(value) for value in saved.values())
+
+
+def valid_name(name: str) -> str:
+    """Return the name that a layer or model gets in today's Keras, which does not take every character.
+
+    Examples
+    --------
+    >>> valid_name("data/genome_data_dir"), valid_name("LSTM layer 1"), valid_name("dense_1")
+    ('data_genome_data_dir', 'LSTM_layer_1', 'dense_1')
+    """
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+    return name if name[:1].isalnum() else f"layer{name}"
 
 
 def describe_layer(entry: Config) -> str:

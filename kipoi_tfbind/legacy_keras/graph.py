@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from kipoi_tfbind.errors import UnsupportedModelError
-from kipoi_tfbind.legacy_keras.architecture import describe_layer, inbound_tensors
+from kipoi_tfbind.legacy_keras.architecture import describe_layer, inbound_tensors, valid_name
 from kipoi_tfbind.legacy_keras.keras1 import Config
 from kipoi_tfbind.legacy_keras.layers import LayerMaker
 
@@ -61,17 +61,6 @@ def build_model(config: Config, make_layer: LayerMaker) -> tuple[Any, list[Built
     inputs = builder.tensors(config["input_layers"])
     outputs = builder.tensors(config["output_layers"])
     return keras.Model(inputs, outputs, name=valid_name(config["name"])), builder.built
-
-
-def valid_name(name: str) -> str:
-    """Return a name that today's Keras takes: it does not allow a slash.
-
-    Examples
-    --------
-    >>> valid_name("data/genome_data_dir")
-    'data_genome_data_dir'
-    """
-    return name.replace("/", "_")
 
 
 class _Builder:

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from kipoi_tfbind.errors import UnsupportedModelError
+from kipoi_tfbind.legacy_keras.architecture import valid_name
 from kipoi_tfbind.legacy_keras.keras1 import Config
 
 _CONVOLUTION = ("filters", "kernel_size", "strides", "padding", "dilation_rate", "activation", "use_bias")
@@ -176,7 +177,7 @@ class LayerMaker:
         arguments = {
             key: tuple(value) if isinstance(value, list) else value for key, value in arguments.items()
         }
-        name = entry["name"].replace("/", "_") if entry["name"] else None
+        name = valid_name(entry["name"]) if entry["name"] else None
         try:
             layer = getattr(keras.layers, class_name)(**arguments, name=name)
         except (TypeError, ValueError) as error:

@@ -172,7 +172,8 @@ def convert_arrays(
     --------
     A kernel of Keras 1 over one axis has a second one, of length 1.
 
-    >>> convert_arrays("Conv1D", {}, [np.zeros((5, 1, 4, 8)), np.zeros(8)], keras_1=True)[0].shape
+    >>> config = {"filters": 8, "kernel_size": [5]}
+    >>> convert_arrays("Conv1D", config, [np.zeros((5, 1, 4, 8)), np.zeros(8)], keras_1=True)[0].shape
     (5, 4, 8)
     """
     if class_name == "TimeDistributed":
