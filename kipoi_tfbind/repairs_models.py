@@ -21,10 +21,11 @@ from kipoi_tfbind.model_files import require_weights
 
 
 def call_every_saved_model(model: ModuleType) -> None:
-    """Let ``TensorFlow2Model`` predict with what ``export()`` wrote, and with several outputs.
+    """Let ``TensorFlow2Model`` predict with what ``export()`` wrote, with float64 and with several outputs.
 
-    Keras 3 exports a function ``serve``, and the object itself cannot be called; outputs in a list or a
-    dict came back as tensors, which Kipoi cannot write.
+    Keras 3 exports a function ``serve``, and the object itself cannot be called; the functions that Keras 2
+    saved take the type of number that they were traced with, and no other; outputs in a list or a dict
+    came back as tensors, which Kipoi cannot write.
     """
     saved_model = model.TensorFlow2Model
     load = saved_model.__init__
@@ -38,10 +39,22 @@ def call_every_saved_model(model: ModuleType) -> None:
     def predict_on_batch(self: Any, x: Any) -> Any:
         import tensorflow as tf
 
-        outputs = _saved_function(self.reconstructed_model)(x)
+        function = _saved_function(self.reconstructed_model)
+        try:
+            outputs = function(x)
+        except (TypeError, ValueError) as error:
+            narrowed = tf.nest.map_structure(_narrowed, x)
+            try:
+                outputs = function(narrowed)
+            except (TypeError, ValueError):
+                raise error from None
         return tf.nest.map_structure(lambda part: part.numpy() if tf.is_tensor(part) else part, outputs)
 
     saved_model.__init__, saved_model.predict_on_batch = __init__, predict_on_batch
+
+
+def _narrowed(array: Any) -> Any:
+    return array.astype("float32") if str(getattr(array, "dtype", "")) == "float64" else array
 
 
 def _saved_function(loaded: Any) -> Callable[[Any], Any]:

@@ -14,7 +14,7 @@ import importlib.util
 import pickle
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,9 @@ class ForeignModel:
     neutral_value
         What its dataloader writes four times for an N. `batch` and `expected` take sequences without N.
     output
-        "probability" where it ends in a sigmoid or softmax that a graph shows, else "raw".
+        "probability" where it ends in a sigmoid or softmax that its framework can show, else "raw".
+    options
+        What `load_model` has to be told, because the entry does not say it.
     pickled
         Whether it is refused unless pickles are allowed.
     frameworks
@@ -136,6 +138,7 @@ class ForeignModel:
     length: int | None = LENGTH
     neutral_value: float = 0.25
     output: str = "probability"
+    options: Mapping[str, Any] = field(default_factory=dict)
     pickled: bool = False
     frameworks: tuple[str, ...] = ("keras",)
 
@@ -833,10 +836,11 @@ FOREIGN_MODELS: dict[str, ForeignModel] = {
         auxiliary_probabilities,
         lambda x: {"seq": x, "chromatin": with_state(x)},
         neutral_value=0.0,
+        options={"auxiliary": {"chromatin": AUXILIARY}},
     ),
     "saved_model": ForeignModel(build_saved_model, probabilities, frameworks=("tensorflow",)),
     "exported": ForeignModel(build_exported, probabilities, frameworks=("keras", "tensorflow")),
-    "checkpoint": ForeignModel(build_checkpoint, probabilities, frameworks=("tensorflow",)),
+    "checkpoint": ForeignModel(build_checkpoint, probabilities, output="raw", frameworks=("tensorflow",)),
     "torch": ForeignModel(build_torch, probabilities, channels_first, frameworks=("torch",)),
     "torch_basset": ForeignModel(
         build_torch_basset, probabilities, lambda x: channels_first(x)[..., np.newaxis], frameworks=("torch",)
@@ -853,6 +857,7 @@ FOREIGN_MODELS: dict[str, ForeignModel] = {
         auxiliary_probabilities,
         lambda x: [channels_first(x), with_state(x)],
         neutral_value=0.0,
+        options={"auxiliary": {"chromatin": AUXILIARY}},
         frameworks=("torch",),
     ),
     "list_outputs": ForeignModel(build_list_outputs, probabilities, channels_first, frameworks=("torch",)),
@@ -862,6 +867,7 @@ FOREIGN_MODELS: dict[str, ForeignModel] = {
         linear_probabilities,
         lambda x: x.reshape(len(x), -1),
         neutral_value=0.0,
+        options={"layout": "L*4"},
         output="raw",
         frameworks=("sklearn",),
     ),

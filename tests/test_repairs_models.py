@@ -394,6 +394,21 @@ class TestTensorFlow:
     def test_float64(self, name, entries):
         assert_computes_network(get_model(entries(name)), lambda x: x.astype(np.float64))
 
+    def test_saved_by_keras_2(self, tmp_path, unrepaired):
+        tf_keras = pytest.importorskip("tf_keras")
+        a, b = tf_keras.Input((4,), name="a"), tf_keras.Input((3,), name="b")
+        outputs = [tf_keras.layers.Dense(1)(a), tf_keras.layers.Dense(2)(b)]
+        network = tf_keras.Model([a, b], outputs)
+        network.save(tmp_path, save_format="tf")
+        batch = [np.ones((2, 4)), np.ones((2, 3))]
+        with pytest.raises(ValueError, match="Could not find matching concrete function"):
+            unrepaired.TensorFlow2Model(str(tmp_path)).predict_on_batch(batch)
+        found = kipoi.model.TensorFlow2Model(str(tmp_path)).predict_on_batch(batch)
+        for array, expected in zip(found, network.predict_on_batch(batch), strict=True):
+            np.testing.assert_allclose(array, expected, rtol=1e-6)
+        with pytest.raises(ValueError, match="Could not find matching concrete function"):
+            kipoi.model.TensorFlow2Model(str(tmp_path)).predict_on_batch(batch[:1])
+
     def test_signatures_and_several_outputs(self, tmp_path, unrepaired):
         import tensorflow as tf
 
