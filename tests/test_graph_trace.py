@@ -263,7 +263,7 @@ def test_what_cannot_be_traced_is_refused() -> None:
     example = [torch.ones(2, 3)]
     with pytest.raises(UnsupportedModelError, match="depends on the values of its input"):
         trace_torch(lambda x: x[0] if x[0].sum() > 0 else -x[0], example)
-    with pytest.raises(UnsupportedModelError, match="other operations for another number of sequences"):
+    with pytest.raises(UnsupportedModelError, match="other operations with another number of sequences"):
         trace_torch(lambda x: x[0] if len(x[0]) == 2 else -x[0], example)
     with pytest.raises(UnsupportedModelError, match="depends on the number of sequences"):
         trace_torch(lambda x: x[0].repeat(len(x[0]) ** 2, 1), example)

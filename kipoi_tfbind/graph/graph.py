@@ -46,7 +46,7 @@ class Node:
     n_outputs: int = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Graph(ABC):
     """A model's operations in execution order.
 
@@ -65,7 +65,7 @@ class Graph(ABC):
     outputs: tuple[Ref, ...]
 
     @abstractmethod
-    def run_node(self, node: Node, values: Sequence[Any], batch_size: Any) -> list[Any]:
+    def run_node(self, node: Node, values: Sequence[Any], batch_size: Any = None) -> list[Any]:
         """Outputs of one node for the given inputs, as tensors of the graph's framework."""
 
     @abstractmethod
@@ -78,6 +78,12 @@ class Graph(ABC):
     @abstractmethod
     def in_precision(self, dtype: Literal["float32", "float64"]) -> Graph:
         """The same graph with its constants and all it computes in `dtype`."""
+
+    @abstractmethod
+    def compile_deep_lift(
+        self, wrt: int, shapes: Sequence[tuple[int, ...]], jit_compile: bool
+    ) -> Callable[..., tuple[Any, Any, Any]]:
+        """What `deep_lift` runs, for inputs of these shapes (without the batch)."""
 
     def live_nodes(self) -> list[int]:
         """The nodes that some output depends on, and all inputs, in execution order."""

@@ -12,7 +12,7 @@ from kipoi_tfbind.graph.graph import Graph, Node, Ref
 from kipoi_tfbind.graph.tensorflow_kinds import converted
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TensorFlowGraph(Graph):
     """A graph of TensorFlow's operations.
 
@@ -70,6 +70,14 @@ class TensorFlowGraph(Graph):
         source = tf.float32 if target == tf.float64 else tf.float64
         nodes = tuple(_node_in_precision(node, source, target) for node in self.nodes)
         return replace(self, nodes=nodes, frozen=None, sources={})
+
+    def compile_deep_lift(
+        self, wrt: int, shapes: Sequence[tuple[int, ...]], jit_compile: bool
+    ) -> Callable[..., tuple[Any, Any, Any]]:
+        """What `deep_lift` runs, for inputs of these shapes (without the batch)."""
+        from kipoi_tfbind.graph.arrays_tensorflow import compiled_deep_lift
+
+        return compiled_deep_lift(self, wrt, shapes, jit_compile)
 
     def _known_and_added(self) -> tuple[list[Ref], list[int]]:
         """The values to take from `frozen`, and the nodes to run on them, in order."""

@@ -29,7 +29,7 @@ _OPERATIONS_OF = {
     "reduce_sum": "Sum Mean SegmentSum UnsortedSegmentSum",
     "average_pool": "AvgPool AvgPool3D",
     "cumulative_sum": "Cumsum",
-    "broadcast": "BroadcastTo Tile",
+    "broadcast": "BroadcastTo Tile Fill",
     "resize": "ResizeBilinear ResizeNearestNeighbor ResizeBicubic SpaceToDepth DepthToSpace",
     "linear": "MatrixDiag MatrixDiagV2 MatrixDiagV3 MatrixDiagPart MatrixDiagPartV2 MatrixDiagPartV3 "
     "MatrixBandPart ExtractImagePatches Real",
@@ -40,23 +40,25 @@ _OPERATIONS_OF = {
     "DepthwiseConv2dNativeBackpropInput Conv",
     "product": "Mul MulNoNan",
     "ratio": "RealDiv Div DivNoNan Xdivy",
-    "elementwise_pair": "Pow SquaredDifference Maximum Minimum Xlogy Xlog1py Atan2",
+    "elementwise_pair": "Pow SquaredDifference Maximum Minimum Xlogy Xlog1py Atan2 FloorMod",
     "max_pool": "MaxPool MaxPoolV2 MaxPool3D",
     "reduce_max": "Max Min",
     "softmax": "Softmax",
     "log_softmax": "LogSoftmax",
-    "select": "Select SelectV2 Where3",
-    "clip": "ClipByValue",
-    "no_gradient": "Shape ShapeN Size Rank Fill Range ZerosLike OnesLike BroadcastArgs BroadcastGradientArgs "
-    "InvertPermutation Equal NotEqual Less LessEqual Greater GreaterEqual LogicalAnd LogicalOr LogicalNot "
-    "IsNan IsInf IsFinite ArgMax ArgMin OneHot Sign Round Floor Ceil Rint Where Prod All Any",
+    "select": "Select SelectV2",
+    # What depends on the shapes only, as long as all values are finite.
+    "shape": "Shape ShapeN Size Rank ZerosLike OnesLike IsFinite IsInf IsNan",
+    "steps": "Range Equal NotEqual Less LessEqual Greater GreaterEqual LogicalAnd LogicalOr LogicalNot "
+    "ArgMax ArgMin OneHot Where All Any",
 }
 
 # The elementwise functions, by the name that the rules know them by.
 _FUNCTION_OF = {
     "Abs": "abs",
+    "ClipByValue": "clamp",
     "Asinh": "asinh",
     "Atan": "atan",
+    "Ceil": "ceil",
     "Cos": "cos",
     "Cosh": "cosh",
     "Elu": "elu",
@@ -64,6 +66,7 @@ _FUNCTION_OF = {
     "Erfc": "erfc",
     "Exp": "exp",
     "Expm1": "expm1",
+    "Floor": "floor",
     "Inv": "reciprocal",
     "LeakyRelu": "leaky_relu",
     "Log": "log",
@@ -71,9 +74,12 @@ _FUNCTION_OF = {
     "Reciprocal": "reciprocal",
     "Relu": "relu",
     "Relu6": "relu6",
+    "Rint": "round",
+    "Round": "round",
     "Rsqrt": "rsqrt",
     "Selu": "selu",
     "Sigmoid": "sigmoid",
+    "Sign": "sign",
     "Sin": "sin",
     "Sinh": "sinh",
     "Softplus": "softplus",
@@ -86,8 +92,9 @@ _FUNCTION_OF = {
 
 _KIND_OF = {operation: kind for kind, names in _OPERATIONS_OF.items() for operation in names.split()}
 
-# Attributes that describe the trace and not the operation.
-_NOT_OF_THE_OPERATION = ("_output_shapes", "_class")
+# Attributes that describe the trace and not the operation; a gradient of the user's own does not count, since
+# the rules go by what is computed (TensorFlow's own swish has one).
+_NOT_OF_THE_OPERATION = ("_output_shapes", "_class", "_gradient_op_type")
 
 
 def describe(operation: tf.Operation, inputs: tuple[Ref, ...]) -> Node:

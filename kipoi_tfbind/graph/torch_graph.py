@@ -27,11 +27,11 @@ class BatchInteger:
     offset: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TorchGraph(Graph):
     """A graph of ATen operations."""
 
-    def run_node(self, node: Node, values: Sequence[Any], batch_size: Any) -> list[Any]:
+    def run_node(self, node: Node, values: Sequence[Any], batch_size: Any = None) -> list[Any]:
         """Outputs of one node, for a batch of `batch_size` sequences."""
         if node.kind == "constant":
             return [node.attributes["value"]]
@@ -63,6 +63,14 @@ class TorchGraph(Graph):
             return [values[ref] for ref in self.outputs]
 
         return run
+
+    def compile_deep_lift(
+        self, wrt: int, shapes: Sequence[tuple[int, ...]], jit_compile: bool
+    ) -> Callable[..., tuple[Any, Any, Any]]:
+        """What `deep_lift` runs, for inputs of these shapes (without the batch)."""
+        from kipoi_tfbind.graph.arrays_torch import deep_lift_function
+
+        return deep_lift_function(self, wrt)
 
     def in_precision(self, dtype: Literal["float32", "float64"]) -> TorchGraph:
         """The same graph with every float32 (or float64) constant and operation in `dtype`."""

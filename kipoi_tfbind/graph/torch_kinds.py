@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_leaves
 
 from kipoi_tfbind.graph.graph import Node, Ref
+from kipoi_tfbind.graph.torch_graph import BatchInteger
 
 # Kind by the operation's name without its overload.
 _OPERATIONS_OF = {
@@ -47,25 +49,24 @@ _OPERATIONS_OF = {
     "log_sum_exp": "logsumexp",
     "softmax": "_softmax softmax _safe_softmax",
     "log_softmax": "_log_softmax log_softmax",
-    "variance": "var var_mean std",
+    "variance": "var var_mean",
     "layer_norm": "native_layer_norm",
     "group_norm": "native_group_norm",
     "glu": "glu",
-    "norm": "linalg_vector_norm norm",
     "select": "where",
-    "cosine": "cosine_similarity",
-    "no_gradient": "eq ne lt le gt ge logical_and logical_or logical_not logical_xor bitwise_and bitwise_or "
-    "bitwise_not isnan isinf isfinite argmax argmin sign round floor ceil trunc zeros ones full arange empty "
-    "zeros_like ones_like full_like empty_like new_zeros new_ones new_full new_empty scalar_tensor any all "
-    "one_hot eye linspace empty_strided new_empty_strided rand randn rand_like randn_like",
+    "steps": "eq ne lt le gt ge logical_and logical_or logical_not logical_xor bitwise_and bitwise_or "
+    "bitwise_not argmax argmin any all one_hot",
+    # What depends on the shapes only, as long as all values are finite.
+    "shape": "isnan isinf isfinite zeros ones full arange empty zeros_like ones_like full_like empty_like new_zeros new_ones new_full "
+    "new_empty scalar_tensor eye linspace empty_strided new_empty_strided",
 }
 
 # The elementwise functions of one tensor, by the name that the rules know them by.
 _FUNCTIONS = """
-    abs acos acosh asin asinh atan atanh celu clamp clamp_max clamp_min cos cosh elu erf erfc exp exp2 expm1 gelu
-    hardshrink hardsigmoid hardswish hardtanh leaky_relu log log10 log1p log2 log_sigmoid_forward mish
-    reciprocal relu relu6 rsqrt selu sigmoid silu sin sinc sinh softplus softshrink softsign sqrt square tan
-    tanh threshold
+    abs acos acosh asin asinh atan atanh ceil celu clamp clamp_max clamp_min cos cosh elu erf erfc exp exp2
+    expm1 floor gelu hardshrink hardsigmoid hardswish hardtanh leaky_relu log log10 log1p log2 log_sigmoid_forward mish
+    reciprocal relu relu6 round rsqrt selu sigmoid sign silu sin sinc sinh softplus softshrink softsign sqrt square tan
+    tanh threshold trunc
 """.split()  # noqa: SIM905
 
 _KIND_OF = {operation: kind for kind, names in _OPERATIONS_OF.items() for operation in names.split()}
@@ -73,10 +74,13 @@ _KIND_OF = {operation: kind for kind, names in _OPERATIONS_OF.items() for operat
 _ROUNDING_MODE = "rounding_mode"
 
 
-def describe(function: Any, arguments: Any, inputs: tuple[Ref, ...], layer: str, n_outputs: int) -> Node:
-    """The node for an ATen operation with the arguments that it was called with."""
+def describe(
+    function: Any, arguments: Any, inputs: tuple[Ref, ...], layer: str, shapes: tuple[Any, ...]
+) -> Node:
+    """The node for an ATen operation, with its arguments and the shapes of its outputs."""
     name = function._schema.name.removeprefix("aten::")
-    attributes: dict[str, Any] = {"callable": function, "arguments": arguments}
+    attributes: dict[str, Any] = {"callable": function, "arguments": arguments, "shapes": shapes}
+    attributes["uses_batch_size"] = any(isinstance(leaf, BatchInteger) for leaf in tree_leaves(arguments))
     kind = _KIND_OF.get(name, "")
     if name in _FUNCTIONS:
         kind = "elementwise"
@@ -88,7 +92,7 @@ def describe(function: Any, arguments: Any, inputs: tuple[Ref, ...], layer: str,
         kind = ""  # Its result depends on the other sequences of the batch.
     if kind == "ratio" and _ROUNDING_MODE in arguments[1] and arguments[1][_ROUNDING_MODE] is not None:
         kind = ""
-    return Node(str(function), kind, inputs, attributes, layer, n_outputs)
+    return Node(str(function), kind, inputs, attributes, layer, len(shapes))
 
 
 def _is_training(name: str, arguments: Any) -> bool:

@@ -145,7 +145,7 @@ class _Recorder(TorchDispatchMode):
             self._record(_Call("input", None, [], [tuple(tensor.shape)], None, ""), [tensor])
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        args, kwargs = _with_tensors(function, args), kwargs or {}
+        kwargs = kwargs or {}
         slots: list[Ref] = []
 
         def take(leaf: Any) -> Any:
@@ -158,7 +158,7 @@ class _Recorder(TorchDispatchMode):
         if operation is torch.ops.aten._local_scalar_dense.default:
             self._refuse_value(args[0])
         arguments = tree_map(take, (args, kwargs))
-        result = function(*args, **kwargs)
+        result = _called(function, args, kwargs)
         outputs = [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
         if not outputs:
             return result
@@ -210,13 +210,18 @@ class _Recorder(TorchDispatchMode):
             seen.update(pending)
 
 
-def _with_tensors(function: Any, args: Any) -> tuple[Any, ...]:
-    """The arguments, with a tensor where TorchScript has put the number that the tensor held."""
-    expected = function._schema.arguments
-    return tuple(
-        torch.scalar_tensor(arg) if isinstance(arg, int | float) and str(spec.type) == "Tensor" else arg
-        for arg, spec in zip(args, expected, strict=False)
-    )
+def _called(function: Any, args: Any, kwargs: Any) -> Any:
+    try:
+        return function(*args, **kwargs)
+    except RuntimeError:
+        # TorchScript puts a number where it had a tensor that holds one; not every operation takes that.
+        tensors = [
+            torch.scalar_tensor(arg) if isinstance(arg, int | float) and str(spec.type) == "Tensor" else arg
+            for arg, spec in zip(args, function._schema.arguments, strict=False)
+        ]
+        if all(tensor is arg for tensor, arg in zip(tensors, args, strict=True)):
+            raise
+        return function(*tensors, **kwargs)
 
 
 def _overlap(one: torch.Tensor, other: torch.Tensor) -> bool:
@@ -304,14 +309,15 @@ def _merged(recorders: list[_Recorder], n_inputs: int) -> TorchGraph:
             nodes.append(_constant(calls))
         else:
             arguments = _with_batch_integers([c.arguments for c in calls], call)
-            nodes.append(describe(call.operation, arguments, inputs, call.layer, len(call.shapes)))
+            shapes = _with_batch_integers([tuple(c.shapes) for c in calls], call)
+            nodes.append(describe(call.operation, arguments, inputs, call.layer, shapes))
     return TorchGraph(tuple(nodes), tuple(range(n_inputs)), renumbered(outputs))
 
 
 def _refuse_other_operations() -> Any:
     raise UnsupportedModelError(
-        "model: it runs other operations for another number of sequences in the batch, which cannot be traced; use "
-        "a method that only predicts, such as in-silico mutagenesis"
+        "model: it runs other operations with another number of sequences in the batch, which cannot be traced; "
+        "use a method that only predicts, such as in-silico mutagenesis"
     )
 
 

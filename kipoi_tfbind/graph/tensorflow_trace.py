@@ -95,7 +95,13 @@ def trace_tensorflow(
             f"model: TensorFlow cannot trace it ({type(error).__name__}: {problem[:300]}); use a method that "
             f"only predicts, such as in-silico mutagenesis"
         ) from error
-    frozen = _frozen(concrete)
+    try:
+        frozen = _frozen(concrete)
+    except ValueError as error:
+        raise UnsupportedModelError(
+            f"model: its variables cannot be frozen; does it change them, as a layer in training mode does? "
+            f"({' '.join(str(error).split())[:200]})"
+        ) from error
     walker = _Walker(frozen.graph)
     inputs = walker.add_inputs(signature)
     walker.walk(frozen.graph, {tensor.name: ref for tensor, ref in zip(frozen.inputs, inputs, strict=True)})

@@ -1,0 +1,174 @@
+"""What the rules need of a framework: some array functions, and each operation's own gradient."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from kipoi_tfbind.graph.graph import Graph, Node
+
+# From a cotangent of each output (None for an output that nothing depends on) to one of each wanted input.
+Pull = Callable[[Sequence[Any]], list[Any]]
+
+
+class Windows(NamedTuple):
+    """Windows of `size` that lie side by side along one axis of each sequence's (before, length, after)."""
+
+    before: int
+    length: int
+    after: int
+    size: int
+
+    @property
+    def n(self) -> int:
+        """Number of windows; what is left at the end belongs to none."""
+        return self.length // self.size
+
+
+class Arrays(ABC):
+    """Array functions of a framework, for one graph.
+
+    Arithmetic, comparison and slices are the arrays' own.
+    """
+
+    graph: Graph
+
+    @abstractmethod
+    def run(self, node: Node, inputs: Sequence[Any], batch_size: Any) -> list[Any]:
+        """Outputs of one node."""
+
+    @abstractmethod
+    def linearise(
+        self, node: Node, inputs: Sequence[Any], wanted: Sequence[int], batch_size: Any
+    ) -> tuple[list[Any], Pull]:
+        """Outputs of one node, and the operation's own gradient there with respect to some of its inputs."""
+
+    @abstractmethod
+    def batch_leads(self, node: Node, output: int, value: Any) -> bool:
+        """Whether the first axis of an output, and no other, depends on the batch size."""
+
+    @abstractmethod
+    def keeps_rows(self, node: Node, inputs: Sequence[Any]) -> bool:
+        """Whether an operation does not join or split along the first axis."""
+
+    @abstractmethod
+    def block_size(self, node: Node, inputs: Sequence[Any]) -> int | None:
+        """Number of blocks that a space-to-batch makes of each sequence; None if that is not known."""
+
+    @abstractmethod
+    def windows(self, node: Node, x: Any) -> Windows | None:
+        """Where the windows of a maximum lie; None where they overlap, are padded or span several axes."""
+
+    @abstractmethod
+    def axis(self, node: Node) -> int:
+        """The axis of a softmax and the like."""
+
+    @abstractmethod
+    def is_floating(self, x: Any) -> bool:
+        """Whether an array holds real numbers."""
+
+    @abstractmethod
+    def epsilon(self, x: Any) -> float:
+        """Distance from 1 to the next number of the array's type."""
+
+    @abstractmethod
+    def shape(self, x: Any) -> Any:
+        """The shape, fit for `reshape`."""
+
+    @abstractmethod
+    def sizes(self, x: Any) -> list[Any]:
+        """The length of each axis."""
+
+    @abstractmethod
+    def same_shape(self, x: Any, y: Any) -> bool:
+        """Whether two arrays are known to have the same shape."""
+
+    @abstractmethod
+    def reshape(self, x: Any, shape: Any) -> Any:
+        """As `numpy.reshape`."""
+
+    @abstractmethod
+    def repeat(self, x: Any, n: Any, axis: int) -> Any:
+        """As `numpy.repeat`."""
+
+    @abstractmethod
+    def where(self, condition: Any, x: Any, y: Any) -> Any:
+        """As `numpy.where`."""
+
+    @abstractmethod
+    def unary(self, name: str, x: Any) -> Any:
+        """One of exp, expm1, log, log1p, tanh, sqrt, abs, sigmoid."""
+
+    @abstractmethod
+    def maximum(self, x: Any, y: Any) -> Any:
+        """As `numpy.maximum`."""
+
+    @abstractmethod
+    def minimum(self, x: Any, y: Any) -> Any:
+        """As `numpy.minimum`."""
+
+    @abstractmethod
+    def sum(self, x: Any, axis: Any) -> Any:
+        """Sum over an axis or axes, which stay with length 1."""
+
+    @abstractmethod
+    def max(self, x: Any, axis: int) -> Any:
+        """Maximum over an axis, which stays with length 1."""
+
+    @abstractmethod
+    def pad(self, x: Any, n: int, axis: int) -> Any:
+        """With `n` zeros at the end of an axis."""
+
+    @abstractmethod
+    def concat(self, arrays: Sequence[Any], axis: int) -> Any:
+        """As `numpy.concatenate`."""
+
+    @abstractmethod
+    def split(self, x: Any, axis: int) -> tuple[Any, Any]:
+        """The two halves along an axis."""
+
+    @abstractmethod
+    def ones_like(self, x: Any) -> Any:
+        """As `numpy.ones_like`."""
+
+    @abstractmethod
+    def zeros_like(self, x: Any) -> Any:
+        """As `numpy.zeros_like`."""
+
+    @abstractmethod
+    def cast_like(self, x: Any, like: Any) -> Any:
+        """In the type of `like`."""
+
+    @abstractmethod
+    def sum_to_shape(self, x: Any, like: Any) -> Any:
+        """The sum over the axes along which `like` was broadcast to the shape of `x`."""
+
+
+def windows_of_axes(shape: Sequence[int], sizes: Sequence[int]) -> Windows | None:
+    """Windows of the given sizes along each axis of a sequence's array, if they are so along one stretch of axes.
+
+    Examples
+    --------
+    >>> windows_of_axes((1, 100, 8), (1, 4, 1))
+    Windows(before=1, length=100, after=8, size=4)
+    >>> windows_of_axes((5, 6, 8), (5, 6, 1))
+    Windows(before=1, length=30, after=8, size=30)
+    >>> windows_of_axes((6, 6), (2, 3)) is None
+    True
+    """
+    pooled = [axis for axis, size in enumerate(sizes) if size > 1]
+    if not pooled:
+        pooled = [0]
+    first, last = pooled[0], pooled[-1]
+    # A window over several axes is one stretch only if it takes all of each axis after the first.
+    if any(sizes[axis] != shape[axis] for axis in range(first + 1, last + 1)):
+        return None
+    inner = math.prod(shape[first + 1 : last + 1])
+    return Windows(
+        before=math.prod(shape[:first]),
+        length=shape[first] * inner,
+        after=math.prod(shape[last + 1 :]),
+        size=sizes[first] * inner,
+    )

@@ -1,0 +1,380 @@
+"""DeepLIFT multipliers on a graph: one walk forward for sequences and references, one back for each target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.graph.arrays import Arrays, Pull
+from kipoi_tfbind.graph.graph import Graph, Node, Ref
+from kipoi_tfbind.graph.rules import Site, is_linear, rule_for, unsupported
+
+# Whose outputs are the rows of its inputs in their order, whatever it does along the other axes.
+_KEEPS_BLOCKS = frozenset({"convolution", "add", "identity", "cast"})
+# What may lie between a value and a choice that is a function of it alone.
+_ELEMENT_BY_ELEMENT = frozenset(
+    {"add", "cast", "steps", "elementwise", "elementwise_pair", "identity", "product", "ratio", "select"}
+)
+
+
+class DeepLiftResult(NamedTuple):
+    """Multipliers, and the outputs that they explain.
+
+    Attributes
+    ----------
+    multipliers
+        (sequence, reference, *shape of the input, target).
+    output
+        (sequence, target).
+    reference_output
+        (sequence, reference, target).
+    """
+
+    multipliers: NDArray
+    output: NDArray
+    reference_output: NDArray
+
+
+# For each graph, by the input that is explained and the shapes, what runs it.
+_COMPILED: WeakKeyDictionary[Graph, dict[Any, Callable[..., Any]]] = WeakKeyDictionary()
+
+
+def deep_lift(
+    graph: Graph,
+    inputs: Sequence[NDArray],
+    references: NDArray,
+    *,
+    wrt: int = 0,
+    targets: Iterable[int] | None = None,
+    jit_compile: bool = False,
+) -> DeepLiftResult:
+    """DeepLIFT multipliers (rescale rule) of one input, for each sequence against each of its references.
+
+    For every sequence x, reference r and target t, the sum of ``multipliers * (x - r)`` is f_t(x) - f_t(r) to
+    the precision of the arithmetic, whatever operations the model consists of; one without an exact rule
+    is refused. Each sequence and each reference is run once, and all targets share that.
+
+    Parameters
+    ----------
+    graph
+        The model; its first output, (sequence, target), is explained.
+    inputs
+        One array (sequence, ...) for each input of the graph.
+    references
+        (sequence, reference, ...) for input number `wrt`. The other inputs stay as they are.
+    wrt
+        Number of the input that is explained.
+    targets
+        Columns of the output; all of them by default.
+    jit_compile
+        Compile with XLA, in TensorFlow: every new batch size is then compiled anew, which takes seconds.
+
+    Returns
+    -------
+    DeepLiftResult
+        In the precision of the graph (see `Graph.in_precision`).
+
+    Raises
+    ------
+    UnsupportedOperationError
+        The model has an operation without an exact rule.
+    InputError
+        Arrays that do not fit each other, or a column that is not there.
+
+    References
+    ----------
+    Shrikumar et al. 2017, arXiv:1704.02685; Lundberg and Lee 2017, arXiv:1705.07874.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from kipoi_tfbind.graph import trace_torch
+    >>> graph = trace_torch(lambda x: [torch.relu(x[0] - 1)], [torch.ones(1, 1)])
+    >>> result = deep_lift(graph, [np.array([[3.0]], np.float32)], np.array([[[0.0], [2.0]]], np.float32))
+    >>> result.multipliers.squeeze().round(3)  # (2 - 0) / (3 - 0) and (2 - 1) / (3 - 2)
+    array([0.667, 1.   ], dtype=float32)
+    """
+    inputs = [np.asarray(array) for array in inputs]
+    references = np.asarray(references)
+    _check(graph, inputs, references, wrt)
+    key = (wrt, jit_compile, *(array.shape[1:] for array in inputs))
+    compiled = _COMPILED.setdefault(graph, {})
+    if key not in compiled:
+        compiled[key] = graph.compile_deep_lift(wrt, [a.shape[1:] for a in inputs], jit_compile)
+    columns = None if targets is None else np.asarray(list(targets), dtype=np.int64)
+    return DeepLiftResult(*compiled[key](inputs, references, columns))
+
+
+def _check(graph: Graph, inputs: Sequence[NDArray], references: NDArray, wrt: int) -> None:
+    if len(inputs) != len(graph.inputs) or not 0 <= wrt < len(inputs):
+        raise InputError(
+            f"inputs: expected {len(graph.inputs)} arrays, one for each input of the model, and wrt below that, "
+            f"got {len(inputs)} and wrt={wrt}"
+        )
+    shape = inputs[wrt].shape
+    if references.ndim != len(shape) + 1 or (references.shape[0], *references.shape[2:]) != shape:
+        raise InputError(
+            f"references: expected (sequence, reference, ...) for an input of shape {shape}, got an array of "
+            f"shape {references.shape}"
+        )
+    if any(len(array) != len(inputs[wrt]) for array in inputs):
+        raise InputError(
+            f"inputs: expected as many sequences in each, got {[len(array) for array in inputs]}"
+        )
+
+
+class Walk:
+    """The forward walk over a graph, at the sequences and at their references, and the walk back.
+
+    The sequences are run as they are as long as a node's output has its rows in their order: only where a
+    rule needs a row for each pair of sequence and reference are they repeated.
+
+    Parameters
+    ----------
+    xp
+        The framework's arrays.
+    inputs
+        (sequence, ...) for each input of the graph.
+    references
+        (sequence * reference, ...), the references of the first sequence first.
+    n, n_references
+        Number of sequences, and of references for each.
+    """
+
+    def __init__(
+        self, xp: Arrays, inputs: Sequence[Any], references: Any, wrt: int, n: Any, n_references: Any
+    ):
+        self.xp, self.graph = xp, xp.graph
+        self.n, self.n_references = n, n_references
+        self._r: dict[Ref, Any] = {}
+        self._x: dict[Ref, Any] = {}
+        # Of the values that vary: how many times the rows stand one after the other along the first axis, as
+        # after a space-to-batch; 0 where they have been repeated for the references.
+        self._blocks: dict[Ref, int] = {}
+        self._repeated: dict[Ref, Any] = {}
+        # Those of the values that vary which do so in steps only, such as x > 0: no cotangent comes to them.
+        self._steps: set[Ref] = set()
+        self._constant: set[Ref] = set()
+        # Values that do not vary but are made from the size of a batch of pairs.
+        self._of_pairs: set[Ref] = set()
+        # Of each node that a cotangent goes through: its number, where the parts go, and how it is pulled back.
+        self._pulls: list[tuple[int, list[Ref], Pull]] = []
+        for i, (node, value) in enumerate(zip(self.graph.inputs, inputs, strict=True)):
+            ref = (node, 0)
+            self._x[ref] = value
+            self._r[ref] = references if i == wrt else xp.repeat(value, n_references, 0)
+            if i == wrt:
+                self._blocks[ref] = 1
+        self._explained = (self.graph.inputs[wrt], 0)
+        self._output = self.graph.outputs[0]
+        for i in self.graph.live_nodes():
+            if i not in self.graph.inputs:
+                self._forward(i)
+
+    def outputs(self) -> tuple[Any, Any]:
+        """The output at the sequences and at the references."""
+        if self._blocks.get(self._output) == 0:
+            # One row of the equal ones for each sequence.
+            x = self.xp.reshape(self._x[self._output], (self.n, self.n_references, -1))[:, 0]
+        else:
+            x = self._x[self._output]
+        return x, self._r[self._output]
+
+    def back(self, cotangent: Any) -> Any:
+        """Multipliers of the explained input for a cotangent of the output at the references."""
+        cotangents: dict[Ref, Any] = {self._output: cotangent}
+        for i, sources, pull in reversed(self._pulls):
+            of_outputs = [cotangents.pop((i, j), None) for j in range(self.graph.nodes[i].n_outputs)]
+            if all(c is None for c in of_outputs):
+                continue
+            for ref, c in zip(sources, pull(of_outputs), strict=True):
+                if c is not None:
+                    cotangents[ref] = cotangents[ref] + c if ref in cotangents else c
+        result = cotangents.get(self._explained)
+        return self.xp.zeros_like(self._r[self._explained]) if result is None else result
+
+    def _forward(self, i: int) -> None:
+        node = self.graph.nodes[i]
+        refs = [(i, j) for j in range(node.n_outputs)]
+        if node.kind in ("loop", "branch"):
+            raise unsupported(
+                node, "its steps depend on values that only come at run time (trace it with a fixed length)"
+            )
+        varying = tuple(k for k, ref in enumerate(node.inputs) if ref in self._blocks)
+        if not varying or node.kind == "shape":
+            self._fixed(node, refs)
+        elif node.kind == "steps" or any(ref in self._steps for ref in node.inputs):
+            self._step(i, node, varying, refs)
+        else:
+            self._varying(i, node, varying, refs)
+
+    def _fixed(self, node: Node, refs: list[Ref]) -> None:
+        """A node that does not depend on the explained input, though maybe on the size of the batch."""
+        constant = node.kind == "constant" or (
+            bool(node.inputs)
+            and all(ref in self._constant for ref in node.inputs)
+            and not node.attributes.get("uses_batch_size", False)
+        )
+        of_pairs = any(self._blocks.get(ref) == 0 or ref in self._of_pairs for ref in node.inputs)
+        r = self.xp.run(node, [self._r[ref] for ref in node.inputs], self.n * self.n_references)
+        if constant or of_pairs:
+            x = r
+        else:
+            x = self.xp.run(node, [self._x[ref] for ref in node.inputs], self.n)
+        if constant:
+            self._constant.update(refs)
+        if of_pairs:
+            self._of_pairs.update(refs)
+        self._r |= dict(zip(refs, r, strict=True))
+        self._x |= dict(zip(refs, x, strict=True))
+
+    def _step(self, i: int, node: Node, varying: tuple[int, ...], refs: list[Ref]) -> None:
+        """A comparison, what is made of comparisons only, or the choice that one makes."""
+        self._run_at_references(node, refs)
+        self._run_at_sequences(node, varying, refs)
+        slopes = tuple(k for k in varying if node.inputs[k] not in self._steps)
+        if node.kind == "steps" or not slopes:
+            # Nothing can be passed back through it.
+            self._steps.update(refs)
+            return
+        base = self._common_source(node)
+        if base is None or node.kind not in ("select", "product") or len(refs) > 1:
+            raise unsupported(
+                node, "it takes a condition on the sequence (such as x > 0), which has no exact DeepLIFT rule"
+            )
+        self._pulls.append(
+            (i, [base, *(node.inputs[k] for k in slopes)], self._choice(node, base, slopes, refs[0]))
+        )
+
+    def _choice(self, node: Node, base: Ref, slopes: tuple[int, ...], ref: Ref) -> Pull:
+        """The secant to the one value that a chosen value is a function of; its derivative at equal values."""
+        xp = self.xp
+        difference = self._at_pairs(base) - self._r[base]
+        near = xp.unary("abs", difference) < 8 * xp.epsilon(difference)
+        slope = (self._at_pairs(ref) - self._r[ref]) / xp.where(near, xp.ones_like(difference), difference)
+        slope = xp.where(near, xp.zeros_like(slope), slope)
+        inputs = [self._r[source] for source in node.inputs]
+        _, local = xp.linearise(node, inputs, slopes, self.n * self.n_references)
+
+        def pull(cotangents: Sequence[Any]) -> list[Any]:
+            (cotangent,) = cotangents
+            there = xp.where(near, cotangent, xp.zeros_like(cotangent))
+            return [cotangent * slope, *local([there])]
+
+        return pull
+
+    def _common_source(self, node: Node) -> Ref | None:
+        """The one value of which a node's output is a function, element by element; None if there is none."""
+        pending = {ref for ref in node.inputs if ref in self._blocks}
+        while len(pending) > 1 or pending & self._steps:
+            ref = max(pending)
+            producer = self.graph.nodes[ref[0]]
+            if producer.kind not in _ELEMENT_BY_ELEMENT:
+                return None
+            pending.remove(ref)
+            pending.update(source for source in producer.inputs if source in self._blocks)
+            if not pending:
+                return None
+        (base,) = pending
+        outputs = [ref for ref in node.inputs if ref in self._blocks]
+        return base if all(self.xp.same_shape(self._r[base], self._r[ref]) for ref in outputs) else None
+
+    def _run_at_references(self, node: Node, refs: list[Ref]) -> None:
+        outputs = self.xp.run(node, [self._r[ref] for ref in node.inputs], self.n * self.n_references)
+        self._r |= dict(zip(refs, outputs, strict=True))
+
+    def _varying(self, i: int, node: Node, varying: tuple[int, ...], refs: list[Ref]) -> None:
+        if node.kind == "normalise" and varying != (0,):
+            raise unsupported(node, "its statistics depend on the sequence, which has no exact DeepLIFT rule")
+        if is_linear(node, varying):
+            inputs = [self._r[ref] for ref in node.inputs]
+            outputs, pull = self.xp.linearise(node, inputs, varying, self.n * self.n_references)
+            self._r |= dict(zip(refs, outputs, strict=True))
+            self._run_at_sequences(node, varying, refs)
+        else:
+            rule = rule_for(node)
+            if rule is None:
+                raise unsupported(node)
+            self._run_at_references(node, refs)
+            self._run_at_sequences(node, varying, refs)
+            pull = rule(self._site(node, varying, refs))
+        self._steps.update(ref for ref in refs if not self.xp.is_floating(self._r[ref]))
+        self._pulls.append((i, [node.inputs[k] for k in varying], pull))
+
+    def _run_at_sequences(self, node: Node, varying: tuple[int, ...], refs: list[Ref]) -> None:
+        blocks = self._blocks_after(node, varying)
+        if blocks != 0:
+            inputs = [self._x[ref] for ref in node.inputs]
+            outputs = self.xp.run(node, inputs, self.n)
+            if not all(
+                self.xp.batch_leads(node, j, value)
+                for j, value in enumerate(outputs)
+                if self.xp.is_floating(value)
+            ):
+                blocks = 0
+        if blocks == 0:
+            inputs = [
+                self._at_pairs(ref) if k in varying else self._r[ref] for k, ref in enumerate(node.inputs)
+            ]
+            outputs = self.xp.run(node, inputs, self.n * self.n_references)
+        for ref, value in zip(refs, outputs, strict=True):
+            self._x[ref] = value
+            self._blocks[ref] = blocks
+
+    def _blocks_after(self, node: Node, varying: tuple[int, ...]) -> int:
+        """In how many blocks of rows an operation's output is; 0 where it has to be run for each pair."""
+        before = {self._blocks[node.inputs[k]] for k in varying}
+        if len(before) != 1 or 0 in before or any(ref in self._of_pairs for ref in node.inputs):
+            return 0
+        (blocks,) = before
+        if node.kind in ("space_to_batch", "batch_to_space"):
+            size = self.xp.block_size(node, [self._x[ref] for ref in node.inputs])
+            if size is None:
+                return 0
+            return blocks * size if node.kind == "space_to_batch" else blocks // size
+        if blocks != 1 and node.kind not in _KEEPS_BLOCKS and node.operation not in ("Squeeze", "ExpandDims"):
+            return 0
+        return blocks if self.xp.keeps_rows(node, [self._x[ref] for ref in node.inputs]) else 0
+
+    def _at_pairs(self, ref: Ref) -> Any:
+        """A value at the sequences, with a row for each of their references."""
+        blocks = self._blocks[ref]
+        if blocks == 0:
+            return self._x[ref]
+        if ref not in self._repeated:
+            xp, x, like = self.xp, self._x[ref], self._r[ref]
+            rows = xp.repeat(xp.reshape(x, (blocks, self.n, -1)), self.n_references, 1)
+            self._repeated[ref] = xp.reshape(rows, xp.shape(like))
+        return self._repeated[ref]
+
+    def _site(self, node: Node, varying: tuple[int, ...], refs: list[Ref]) -> Site:
+        pairs = (self.n, self.n_references, -1)
+
+        def flat(ref: Ref) -> tuple[Any, Any]:
+            blocks = self._blocks[ref]
+            if blocks == 1:
+                x = self.xp.reshape(self._x[ref], (self.n, 1, -1))
+            else:
+                x = self.xp.reshape(self._at_pairs(ref), pairs)
+            return x, self.xp.reshape(self._r[ref], pairs)
+
+        def flats() -> tuple[Any, Any, Any, Any]:
+            (x, r), (fx, fr) = flat(node.inputs[varying[0]]), flat(refs[0])
+            return x, r, fx, fr
+
+        return Site(
+            xp=self.xp,
+            node=node,
+            varying=varying,
+            batch_size=self.n * self.n_references,
+            r_inputs=[self._r[ref] for ref in node.inputs],
+            r_outputs=[self._r[ref] for ref in refs],
+            x_input=lambda k: self._at_pairs(node.inputs[k]),
+            x_output=lambda j: self._at_pairs(refs[j]),
+            flat=flats,
+        )
