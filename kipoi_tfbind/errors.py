@@ -28,3 +28,7 @@ class UnsupportedModelError(TFBindError, TypeError):
 
 class UnsupportedOperationError(UnsupportedModelError):
     """A model has an operation for which the method has no exact rule."""
+
+
+class CompletenessWarning(UserWarning):
+    """Contributions do not add up to the difference that they explain, beyond the tolerance."""

@@ -29,7 +29,8 @@ class Layout:
     alphabet
         The four bases in the model's order.
     neutral_value
-        What each of the four numbers of an N is: 0, or 0.25 in Kipoi's own dataloaders.
+        What each of the four numbers of an N is: 0, or 0.25 in Kipoi's own dataloaders. Between N and a
+        base it is in proportion, so that gradients and paths between them are those of the whole.
     flattened
         The axes are flattened into one, the last of them varying fastest.
 
@@ -113,11 +114,18 @@ class Layout:
             return np.array(decode_one_hot(one_hot.reshape(-1, *one_hot.shape[-2:]))).reshape(leading)
         array = one_hot if self.alphabet == BASES else one_hot[..., self._order]
         if self.neutral_value:
-            array = np.where(one_hot.any(axis=-1, keepdims=True), array, np.float32(self.neutral_value))
+            array = array + array.dtype.type(self.neutral_value) * (1 - array.sum(axis=-1, keepdims=True))
         return self._arrange(array, one_hot.ndim - 2)
 
     def gradient_to_one_hot(self, gradient: NDArray) -> NDArray:
         """Gradient by the model's array (..., axes) -> by one-hot (..., position, base)."""
+        array = self._rearranged(gradient)
+        if self.neutral_value:
+            array = array - array.dtype.type(self.neutral_value) * array.sum(axis=-1, keepdims=True)
+        return array
+
+    def _rearranged(self, gradient: NDArray) -> NDArray:
+        """(..., axes) -> (..., position, base)."""
         n_axes = 1 if self.flattened else len(self.axes)
         leading = gradient.ndim - n_axes
         if self.flattened:
@@ -135,7 +143,7 @@ class Layout:
         """
         if self.takes_text:
             return one_hot([str(text) for text in np.asarray(array).ravel()])
-        rows = np.ascontiguousarray(self.gradient_to_one_hot(np.asarray(array)), dtype=np.float32)
+        rows = np.ascontiguousarray(self._rearranged(np.asarray(array)), dtype=np.float32)
         rows[(rows == rows[..., :1]).all(axis=-1)] = 0
         return rows
 

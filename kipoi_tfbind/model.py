@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from kipoi_tfbind.backends.base import Capability, OutputKind, Transform, check_transform
 from kipoi_tfbind.errors import InputError, UnsupportedModelError
+from kipoi_tfbind.evaluation import EnsembleMean, Evaluator, Multipliers, StrandAverage
+from kipoi_tfbind.layout import Layout
 from kipoi_tfbind.one_hot import BASES
 
-OutputKind = Literal["logit", "probability", "raw"]
+# What each capability is needed for; the names are those of the public functions.
+_METHODS: dict[Capability, tuple[str, ...]] = {
+    "predictions": ("in_silico_mutagenesis", "second_order_mutagenesis", "occlusion"),
+    "gradients": ("gradients",),
+    "multipliers": ("deep_shap",),
+}
 
 
 @dataclass(frozen=True)
@@ -29,8 +37,22 @@ class SequenceModel:
         Length of the sequences that it takes; None for any.
     output
         What the outputs are: "logit", "probability", or "raw" where that is not known.
-    function
-        One-hot (sequence, position, base) -> array (sequence, target).
+    evaluator
+        The model behind its layout.
+    columns
+        Which of the evaluator's outputs the targets are.
+    n_outputs
+        Number of the evaluator's outputs.
+    auxiliary
+        Names of its inputs beside the sequence that have no fixed value.
+    layout
+        How the sequence goes in; None for an ensemble.
+    fingerprint
+        First 16 hexadecimal digits of a SHA-256 of its weights, or of its files; "unknown" for a function.
+    source
+        Kipoi's model source that it comes from, if any.
+    members
+        The models of an ensemble.
 
     Examples
     --------
@@ -45,15 +67,29 @@ class SequenceModel:
     target_names: tuple[str, ...]
     length: int | None
     output: OutputKind
-    function: Callable[[NDArray], ArrayLike] = field(repr=False)
+    evaluator: Evaluator = field(repr=False)
+    columns: tuple[int, ...] = field(repr=False)
+    n_outputs: int = field(repr=False)
+    auxiliary: tuple[str, ...] = field(default=(), repr=False)
+    layout: Layout | None = field(default=None, repr=False)
+    fingerprint: str = field(default="unknown", repr=False)
+    source: str = field(default="", repr=False)
+    members: tuple[SequenceModel, ...] = field(default=(), repr=False)
 
-    def predict(self, one_hot: NDArray) -> NDArray:
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What can be asked of the model: predictions, gradients, multipliers."""
+        return self.evaluator.capabilities
+
+    def predict(self, one_hot: NDArray, auxiliary: Mapping[str, NDArray] | None = None) -> NDArray:
         """Predict every target for every sequence, in one batch.
 
         Parameters
         ----------
         one_hot
             (sequence, position, base), bases in the order A, C, G, T; N is a row of zeros.
+        auxiliary
+            Values (sequence, ...) of the inputs beside the sequence, by name.
 
         Returns
         -------
@@ -63,36 +99,93 @@ class SequenceModel:
         Raises
         ------
         InputError
-            The sequences do not have the shape that the model takes, or a prediction is not finite.
+            The sequences do not have the shape that the model takes, an auxiliary input is missing, or a
+            prediction is not finite.
         UnsupportedModelError
             The model's output is not (sequence, target).
         """
-        one_hot = np.asarray(one_hot)
-        n, n_targets = len(one_hot), len(self.target_names)
-        fits = one_hot.ndim == 3 and one_hot.shape[2] == len(BASES)
-        if not fits or self.length not in (None, one_hot.shape[1]):
-            length = "any length" if self.length is None else self.length
-            raise InputError(
-                f"model {self.name}: expected one-hot sequences (sequence, position: {length}, base: 4), "
-                f"got an array of shape {one_hot.shape}"
-            )
-        prediction = np.asarray(self.function(one_hot))
-        if prediction.shape == (n,) and n_targets == 1:
-            prediction = prediction[:, np.newaxis]
-        if prediction.shape != (n, n_targets):
+        one_hot = self._checked(one_hot)
+        prediction = np.asarray(self.evaluator.predict(one_hot, auxiliary or {}))
+        expected = len(one_hot), self.n_outputs
+        if prediction.shape != expected:
             raise UnsupportedModelError(
-                f"model {self.name}: expected an output of shape {(n, n_targets)} for {n} sequences and the "
-                f"targets {_listed(self.target_names)}, got {prediction.shape}"
+                f"model {self.name}: expected an output of shape {expected} for {len(one_hot)} sequences and "
+                f"the targets {listed(self.target_names)}, got {prediction.shape}"
             )
-        if not np.issubdtype(prediction.dtype, np.floating):
-            prediction = prediction.astype(np.float32)
-        if not np.isfinite(prediction).all():
-            row, target = np.argwhere(~np.isfinite(prediction))[0]
-            raise InputError(
-                f"model {self.name}: the prediction of {self.target_names[target]} for sequence {row} of a "
-                f"batch is {prediction[row, target]}; are the model's weights sound?"
-            )
+        prediction = prediction[:, list(self.columns)]
+        self._check_finite(prediction, "prediction")
         return prediction
+
+    def gradient(self, one_hot: NDArray, auxiliary: Mapping[str, NDArray] | None = None) -> NDArray:
+        """Gradient of every target by the one-hot sequence.
+
+        Returns
+        -------
+        gradient
+            (sequence, position, base, target).
+
+        Raises
+        ------
+        InputError
+            As `predict`.
+        UnsupportedModelError
+            The model has no gradients.
+        """
+        self.require("gradients")
+        gradient = self.evaluator.gradient(self._checked(one_hot), auxiliary or {}, self.columns)
+        self._check_finite(gradient, "gradient")
+        return gradient
+
+    def multipliers(
+        self, one_hot: NDArray, references: NDArray, auxiliary: Mapping[str, NDArray] | None = None
+    ) -> Multipliers:
+        """DeepLIFT multipliers of every target.
+
+        Parameters
+        ----------
+        one_hot
+            (sequence, position, base).
+        references
+            (sequence, reference, position, base).
+        auxiliary
+            As in `predict`; the same for a sequence and its references.
+
+        Returns
+        -------
+        multipliers
+            (sequence, reference, position, base, target).
+        prediction
+            (sequence, target).
+        reference_prediction
+            (sequence, reference, target).
+
+        Raises
+        ------
+        InputError
+            As `predict`.
+        UnsupportedModelError
+            The model has no multipliers, or an operation without a rule.
+        """
+        self.require("multipliers")
+        found = self.evaluator.multipliers(self._checked(one_hot), references, auxiliary or {}, self.columns)
+        self._check_finite(found[0], "multiplier")
+        return found
+
+    def require(self, capability: Capability) -> None:
+        """Check that the model has a capability.
+
+        Raises
+        ------
+        UnsupportedModelError
+            It has not; the message says which methods do work.
+        """
+        if capability in self.capabilities:
+            return
+        working = [name for have in _METHODS if have in self.capabilities for name in _METHODS[have]]
+        raise UnsupportedModelError(
+            f"model {self.name}: has no {capability}, which {' and '.join(_METHODS[capability])} needs; "
+            f"{', '.join(working)} work with it"
+        )
 
     def select_targets(self, names: Iterable[str]) -> SequenceModel:
         """Return the same model with only some of its targets, in the order of `names`.
@@ -109,27 +202,48 @@ class SequenceModel:
         array([[2.]])
         """
         names = tuple(names)
+        if not names:
+            raise InputError(f"targets: expected at least one of {listed(self.target_names)}, got none")
         for name in names:
             if name not in self.target_names:
                 raise InputError(
-                    f"model {self.name}: no target {name!r}; its targets are {_listed(self.target_names)}"
+                    f"model {self.name}: no target {name!r}; its targets are {listed(self.target_names)}"
                 )
-        columns = [self.target_names.index(name) for name in names]
-        return replace(self, target_names=names, function=lambda one_hot: self.predict(one_hot)[:, columns])
+        columns = tuple(self.columns[self.target_names.index(name)] for name in names)
+        members = tuple(member.select_targets(names) for member in self.members)
+        return replace(self, target_names=names, columns=columns, members=members)
+
+    def average_strands(self) -> SequenceModel:
+        """Return the mean of the model over a sequence and its reverse complement."""
+        members = tuple(member.average_strands() for member in self.members)
+        return replace(self, evaluator=StrandAverage(self.evaluator), members=members)
+
+    def _checked(self, one_hot: NDArray) -> NDArray:
+        one_hot = np.asarray(one_hot)
+        fits = one_hot.ndim == 3 and one_hot.shape[2] == len(BASES)
+        if not fits or self.length not in (None, one_hot.shape[1]):
+            length = "any length" if self.length is None else self.length
+            raise InputError(
+                f"model {self.name}: expected one-hot sequences (sequence, position: {length}, base: 4), "
+                f"got an array of shape {one_hot.shape}"
+            )
+        return one_hot
+
+    def _check_finite(self, values: NDArray, what: str) -> None:
+        """Check an array (sequence, ..., target)."""
+        if np.isfinite(values).all():
+            return
+        *place, target = np.argwhere(~np.isfinite(values))[0]
+        raise InputError(
+            f"model {self.name}: the {what} of {self.target_names[target]} for sequence {place[0]} of a "
+            f"batch is {values[(*place, target)]}; are the model's weights sound?"
+        )
 
 
-@runtime_checkable
-class _LogitModel(Protocol):
-    """A Kipoi model that gives its logits, as `kipoi_tfbind.kipoi_model.TFBindModel` does."""
-
-    targets: Sequence[str]
-    length: int
-
-    def predict_logits(self, one_hot: NDArray) -> NDArray: ...
-
-
-def load_model(name: str, *, source: str = "kipoi") -> SequenceModel:
-    """Load a Kipoi model by its name, without its dataloader.
+def load_model(
+    name: str, *, source: str = "kipoi", allow_pickle: bool = False, **options: Any
+) -> SequenceModel:
+    """Load a Kipoi model by its name.
 
     Parameters
     ----------
@@ -137,6 +251,11 @@ def load_model(name: str, *, source: str = "kipoi") -> SequenceModel:
         Name of the model in its source; with ``source="dir"`` the path of its folder.
     source
         A model source of Kipoi: "kipoi", "dir", or one from Kipoi's configuration.
+    allow_pickle
+        Load weights that are a pickle, as whole PyTorch modules are. A pickle can run any code when it is
+        loaded: allow it only for files that you trust.
+    **options
+        Those of `as_sequence_model`.
 
     Returns
     -------
@@ -145,43 +264,73 @@ def load_model(name: str, *, source: str = "kipoi") -> SequenceModel:
     Raises
     ------
     InputError
-        There is no such source or model.
+        There is no such source or model, or its weights are a pickle and that is not allowed.
     UnsupportedModelError
         As `as_sequence_model`.
     """
-    import kipoi
+    from kipoi_tfbind.wrap import get_kipoi_model
 
-    try:
-        kipoi.get_source(source).get_model_dir(name)
-    except ValueError as error:
-        problem = " ".join(str(error).split())
-        raise InputError(
-            f"model {name!r}, source {source!r}: {problem}; is it spelled as `kipoi ls` has it?"
-        ) from None
-    return as_sequence_model(kipoi.get_model(name, source=source, with_dataloader=False))
+    return as_sequence_model(get_kipoi_model(name, source, allow_pickle=allow_pickle), **options)
 
 
-def as_sequence_model(model: Any, *, targets: Sequence[str] | None = None) -> SequenceModel:
+def as_sequence_model(
+    model: Any,
+    *,
+    sequence_input: str | None = None,
+    layout: str | None = None,
+    alphabet: str | None = None,
+    neutral_value: float | None = None,
+    length: int | None = None,
+    auxiliary: Mapping[str, Any] | None = None,
+    targets: Sequence[str] | None = None,
+    transform: Transform | None = None,
+    output: OutputKind | None = None,
+    average_strands: bool = False,
+) -> SequenceModel:
     """Give a model the one face that the methods see.
 
     Parameters
     ----------
     model
-        A Kipoi model, or a function from one-hot (sequence, position, base) to (sequence, target).
-        A Kipoi model has one input of shape (length, 4), and an array or a flat dict of targets. A
-        `SequenceModel` is returned as it is.
+        A Kipoi model; a Keras, TensorFlow or PyTorch model; a function of one-hot arrays; or a list of
+        these, their ensemble. A `SequenceModel` is returned as it is.
+    sequence_input
+        Name of the input that is the sequence, where a model has several; by default the one that its
+        schema calls DNA, or the only one with an axis of 4 bases.
+    layout
+        How the sequence goes in, as the axes of one sequence: "L,4", "4,L", "1,4,L", "L,4,1" and the like,
+        "L*4" (flattened) or "string". By default as the model's schema and its dataloader say; "4,L" for
+        a bare PyTorch module, "L,4" for other bare models.
+    alphabet
+        The bases in the model's order; by default as its dataloader says, or "ACGT".
+    neutral_value
+        Value of the four numbers of N; by default 0.25 where the dataloader is kipoiseq's, else 0.
+    length
+        Length of the sequences, for a model that does not say it and cannot take any.
+    auxiliary
+        Values, without a batch axis, of the other inputs, held fixed for every sequence. A bare PyTorch
+        module or function takes them as further arguments, in this order.
     targets
-        Names of the outputs of a function; a Kipoi model names its own.
+        Names of the outputs of a model that has none for them.
+    transform
+        "mean", "sum" or "max" of a profile over its positions, or a function of each output (in the
+        model's own framework, first axis the batch).
+    output
+        "logit": leave out the sigmoid or softmax at the model's end; "probability": leave it; by default
+        the logit where there is such an end, found in the model's own graph, and else the output as it
+        comes ("raw").
+    average_strands
+        Average over a sequence and its reverse complement.
 
     Returns
     -------
     SequenceModel
-        With the logits of a model of this package, and the output of another model as it comes.
 
     Raises
     ------
     InputError
-        A function without `targets`, or `targets` for a model that has names of its own.
+        Something is ambiguous, or an argument does not fit the model; the message lists what there is and
+        how to say it.
     UnsupportedModelError
         The model has other inputs or outputs; the message says which.
 
@@ -190,93 +339,108 @@ def as_sequence_model(model: Any, *, targets: Sequence[str] | None = None) -> Se
     >>> as_sequence_model(lambda one_hot: one_hot.sum(axis=1), targets=list("ACGT"))
     SequenceModel(name='<lambda>', target_names=('A', 'C', 'G', 'T'), length=None, output='raw')
     """
-    is_kipoi_model = hasattr(model, "predict_on_batch") and hasattr(model, "schema")
-    if isinstance(model, SequenceModel | _LogitModel) or is_kipoi_model:
-        if targets is not None:
+    from kipoi_tfbind.wrap import Options, wrap
+
+    check_transform(transform)
+    options = Options(
+        sequence_input,
+        layout,
+        alphabet,
+        neutral_value,
+        length,
+        dict(auxiliary or {}),
+        targets,
+        transform,
+        output,
+    )
+    if isinstance(model, list | tuple):
+        wrapped = ensemble([wrap(member, options) for member in model])
+    else:
+        wrapped = wrap(model, options)
+    return wrapped.average_strands() if average_strands else wrapped
+
+
+def ensemble(models: Sequence[SequenceModel]) -> SequenceModel:
+    """Make one model of several: their mean prediction, and the mean and spread of every method's result.
+
+    Raises
+    ------
+    InputError
+        There is none, or they differ in targets, length, or what their outputs are.
+
+    Examples
+    --------
+    >>> one = as_sequence_model(lambda x: x[:, :, 2].sum(axis=1), targets=["G"])
+    >>> two = as_sequence_model(lambda x: 3 * x[:, :, 2].sum(axis=1), targets=["G"])
+    >>> ensemble([one, two]).predict(np.eye(4)[np.array([[2, 2, 3]])])
+    array([[4.]])
+    """
+    if not models:
+        raise InputError("model: expected at least one model in the list, got none")
+    first = models[0]
+    for what in ("target_names", "length", "output"):
+        values = [getattr(model, what) for model in models]
+        other = next((i for i, value in enumerate(values) if value != values[0]), None)
+        if other is not None:
             raise InputError(
-                "targets: this model has names for its targets; use select_targets to choose some"
+                f"ensemble: {what} of {models[other].name} is {values[other]}, of {first.name} {values[0]}; "
+                "the models of an ensemble must agree in it"
             )
-        if isinstance(model, SequenceModel):
-            return model
-        return _from_logits(model) if isinstance(model, _LogitModel) else _from_schema(model)
-    if not callable(model):
-        raise UnsupportedModelError(
-            f"model: expected a Kipoi model or a function of one-hot sequences, got {type(model).__name__}"
-        )
-    if not targets or isinstance(targets, str):
-        raise InputError(
-            f"targets: expected a list with the name of each output of the function, got {targets!r}"
-        )
-    return SequenceModel(_name(model), tuple(targets), None, "raw", model)
+    if len(models) == 1:
+        return first
+    digest = models_digest([model.fingerprint for model in models])
+    names = list(dict.fromkeys(model.name for model in models))
+    return SequenceModel(
+        f"ensemble of {len(models)}: {listed(names)}",
+        first.target_names,
+        first.length,
+        first.output,
+        EnsembleMean(tuple(_Selected(model) for model in models)),
+        tuple(range(len(first.target_names))),
+        len(first.target_names),
+        tuple(dict.fromkeys(name for model in models for name in model.auxiliary)),
+        fingerprint=digest,
+        members=tuple(models),
+    )
 
 
-def _from_logits(model: _LogitModel) -> SequenceModel:
-    return SequenceModel(_name(model), tuple(model.targets), model.length, "logit", model.predict_logits)
+def models_digest(parts: Iterable[str]) -> str:
+    """One fingerprint of several; "unknown" where one of them is."""
+    import hashlib
+
+    parts = list(parts)
+    if "unknown" in parts:
+        return "unknown"
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def _from_schema(model: Any) -> SequenceModel:
-    """Adapt a Kipoi model by what its model.yaml says of inputs and targets."""
-    name = _name(model)
-    input_name, length = _only_input(name, model.schema.inputs)
-    names = _names_of_targets(name, model.schema.targets)
+class _Selected:
+    """The targets of a member as columns 0, 1, ..., whatever its columns are."""
 
-    def predict(one_hot: NDArray) -> NDArray:
-        one_hot = one_hot.astype(np.float32, copy=False)
-        output = model.predict_on_batch(one_hot if input_name is None else {input_name: one_hot})
-        if isinstance(output, Mapping):
-            parts = [np.asarray(output[key]).reshape(len(one_hot), -1) for key in model.schema.targets]
-            return np.concatenate(parts, axis=1)
-        return np.asarray(output)
+    def __init__(self, model: SequenceModel) -> None:
+        self._model = model
+        self.capabilities = model.capabilities
 
-    return SequenceModel(name, names, length, "raw", predict)
+    def predict(self, one_hot: NDArray, auxiliary: Mapping[str, NDArray]) -> NDArray:
+        return self._model.predict(one_hot, auxiliary)
 
+    def gradient(self, one_hot: NDArray, auxiliary: Mapping[str, NDArray], columns: Sequence[int]) -> NDArray:
+        return self._model.gradient(one_hot, auxiliary)[..., list(columns)]
 
-def _only_input(name: str, inputs: Any) -> tuple[str | None, int | None]:
-    """Key of the one input in a batch (None for a bare array), and its length (None for any)."""
-    entries = inputs if isinstance(inputs, Mapping) else {None: inputs}
-    key, schema = next(iter(entries.items()))
-    shape = getattr(schema, "shape", None)
-    if len(entries) != 1 or shape is None or len(shape) != 2 or shape[1] != len(BASES):
-        raise UnsupportedModelError(
-            f"model {name}: expected one input of shape (length, 4); its schema has {_described(inputs)}"
-        )
-    return key, shape[0]
+    def multipliers(
+        self, one_hot: NDArray, references: NDArray, auxiliary: Mapping[str, NDArray], columns: Sequence[int]
+    ) -> Multipliers:
+        m, prediction, reference = self._model.multipliers(one_hot, references, auxiliary)
+        return m[..., list(columns)], prediction[..., list(columns)], reference[..., list(columns)]
 
 
-def _names_of_targets(name: str, targets: Any) -> tuple[str, ...]:
-    """Name of each output: column labels if there are any, else numbers; a dict's keys before them."""
-    entries = targets if isinstance(targets, Mapping) else {None: targets}
-    names: list[str] = []
-    for key, schema in entries.items():
-        shape = getattr(schema, "shape", None)
-        if shape is None or len(shape) > 1 or None in shape:
-            raise UnsupportedModelError(
-                f"model {name}: expected an array of targets of shape (n,) or a flat dict of them; "
-                f"its schema has {_described(targets)}"
-            )
-        width = shape[0] if shape else 1
-        labels = list(schema.column_labels or [])
-        if len(labels) != width:
-            labels = [str(number) for number in range(width)]
-        if key is not None:
-            labels = [key] if width == 1 else [f"{key}/{label}" for label in labels]
-        names += labels
-    return tuple(names)
+def listed(names: Iterable[str]) -> str:
+    """Names in a message: the first twenty.
 
-
-def _described(schema: Any) -> str:
-    """Name and shape of everything in a part of a model's schema."""
-    if isinstance(schema, Mapping):
-        return ", ".join(f"{key}: {_described(part)}" for key, part in schema.items())
-    if isinstance(schema, Sequence):
-        return f"a list of {len(schema)}: " + ", ".join(map(_described, schema))
-    return f"an array {tuple(schema.shape)}"
-
-
-def _name(model: Any) -> str:
-    return str(getattr(model, "name", None) or getattr(model, "__name__", None) or type(model).__name__)
-
-
-def _listed(names: Iterable[str]) -> str:
+    Examples
+    --------
+    >>> listed(["CTCF", "MAX"])
+    'CTCF, MAX'
+    """
     names = list(names)
     return ", ".join(names[:20]) + (f", ... ({len(names)} in all)" if len(names) > 20 else "")

@@ -98,6 +98,8 @@ VARIABLES = {
 
 # What an ensemble of models adds to a variable: the standard deviation over its members.
 SPREAD = "_sd"
+# Inputs of a model beside the sequence are variables of this name and the input's, (sequence, ...).
+AUXILIARY = "auxiliary_"
 
 
 def annotate(dataset: xr.Dataset) -> xr.Dataset:

@@ -142,9 +142,11 @@ def test_three_mutants_a_base_in_batches_of_one_shape() -> None:
     recorder = Recorder(counts())
     in_silico_mutagenesis(two_targets(recorder), encode_sequences(SEQUENCES), batch_size=50)
     bases = sum(letter in "ACGTacgt" for sequence in SEQUENCES for letter in sequence)
-    assert {batch.shape for batch in recorder.batches} == {(50, LENGTH, 4)}
-    assert len(recorder.batches) == 1 + -(-3 * bases // 50)
-    shown = np.concatenate(recorder.batches[1:])[: 3 * bases]
+    # Before the mutants, the sequences themselves and their reverse complements.
+    assert {batch.shape for batch in recorder.batches[:2]} == {(len(SEQUENCES), LENGTH, 4)}
+    assert {batch.shape for batch in recorder.batches[2:]} == {(50, LENGTH, 4)}
+    assert len(recorder.batches) == 2 + -(-3 * bases // 50)
+    shown = np.concatenate(recorder.batches[2:])[: 3 * bases]
     assert len(np.unique(shown, axis=0)) == 3 * bases
 
 
@@ -155,7 +157,9 @@ def test_n_is_never_mutated_and_its_effect_is_missing() -> None:
     unknown = np.array([letter == "N" for letter in "NNACGTNACGTA"])
     assert np.isnan(effect[unknown]).all()
     assert np.isfinite(effect[~unknown]).all()
-    assert not np.concatenate(recorder.batches)[:, unknown].any()
+    mutants = np.concatenate(recorder.batches[2:])
+    assert len(mutants) == 3 * (~unknown).sum()
+    assert not mutants[:, unknown].any()
 
 
 def test_only_n_gives_only_missing_effects() -> None:

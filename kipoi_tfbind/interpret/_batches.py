@@ -1,35 +1,80 @@
-"""What the methods share: predictions in batches of one shape, and the record of how a result came about."""
+"""What the methods share: sequences with their auxiliary inputs, and predictions in batches of one shape."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from importlib.metadata import version
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from kipoi_tfbind import schema
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.model import SequenceModel
 
-_PACKAGES = ("kipoi_tfbind", "kipoi", "numpy", "xarray")
-_FRAMEWORKS = ("tensorflow", "keras", "torch", "jax", "sklearn")
-_DISTRIBUTION_OF = {"sklearn": "scikit-learn"}
+
+@dataclass(frozen=True)
+class Batch:
+    """Sequences with what goes into the model beside them.
+
+    Attributes
+    ----------
+    one_hot
+        (sequence, position, base).
+    auxiliary
+        (sequence, ...) by name of the input.
+    """
+
+    one_hot: NDArray
+    auxiliary: Mapping[str, NDArray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.one_hot)
+
+    def rows(self, indices: NDArray[np.intp]) -> Batch:
+        """Some of the sequences, each as often as its index is there."""
+        return Batch(
+            self.one_hot[indices], {name: values[indices] for name, values in self.auxiliary.items()}
+        )
+
+    def replaced(self, one_hot: NDArray) -> Batch:
+        """Other sequences with the same auxiliary inputs."""
+        return Batch(one_hot, self.auxiliary)
+
+
+def batch_of(sequences: xr.Dataset, model: SequenceModel) -> Batch:
+    """Sequences of a Dataset, with the auxiliary inputs that the model needs.
+
+    Raises
+    ------
+    InputError
+        The Dataset has no one-hot array, or lacks an auxiliary input.
+    """
+    schema.require(sequences, "one_hot")
+    auxiliary = {}
+    for name in model.auxiliary:
+        variable = f"{schema.AUXILIARY}{name}"
+        if variable not in sequences:
+            raise InputError(
+                f"sequences: model {model.name} has an input {name!r} beside the sequence, the Dataset no "
+                f"{variable} (sequence, ...); read them with the model's dataloader (--dataloader_args), or "
+                f"give one value for all: auxiliary={{{name!r}: ...}}"
+            )
+        auxiliary[name] = sequences[variable].values
+    return Batch(sequences["one_hot"].values, auxiliary)
 
 
 def predict_in_batches(
     model: SequenceModel,
     n: int,
-    make: Callable[[NDArray[np.intp]], NDArray],
+    make: Callable[[NDArray[np.intp]], Batch],
     *,
     batch_size: int,
     description: str,
 ) -> Iterator[tuple[NDArray[np.intp], NDArray]]:
     """Predict `n` sequences that are made when their turn comes.
-
-    Every batch has the same shape (the last one is filled up with its last sequence), because a compiled
-    model is compiled anew for each shape that it meets, which takes seconds.
 
     Parameters
     ----------
@@ -38,7 +83,7 @@ def predict_in_batches(
     n
         Number of sequences.
     make
-        Indices of sequences -> their one-hot arrays (sequence, position, base).
+        Indices of sequences -> the sequences.
     batch_size
         Number of sequences in a batch.
     description
@@ -54,34 +99,33 @@ def predict_in_batches(
     InputError
         `batch_size` is not positive.
     """
+    for indices, padded in in_batches(n, batch_size=batch_size, description=description):
+        batch = make(padded)
+        yield indices, model.predict(batch.one_hot, batch.auxiliary)[: len(indices)]
+
+
+def in_batches(
+    n: int, *, batch_size: int, description: str
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Indices of `n` things in batches, under a progress bar.
+
+    Yields
+    ------
+    indices, padded
+        Indices of the batch, and the same filled up with the last index: all batches have one shape,
+        because a compiled model may be compiled anew for each shape that it meets, which takes seconds.
+
+    Raises
+    ------
+    InputError
+        `batch_size` is not positive.
+    """
     if batch_size < 1:
         raise InputError(f"batch_size: expected at least 1, got {batch_size}")
-    with tqdm(total=n, desc=description, unit="seq", disable=None, leave=False) as progress:
-        for first in range(0, n, batch_size):
-            indices = np.arange(first, first + batch_size)
-            padded = np.minimum(indices, n - 1)
-            indices = indices[indices < n]
-            yield indices, model.predict(make(padded))[: len(indices)]
-            progress.update(len(indices))
-
-
-def provenance(method: str, model: SequenceModel, **settings: int | str) -> dict[str, int | str]:
-    """Attributes of a result: the method, the model, the settings, and the versions of what ran.
-
-    Examples
-    --------
-    >>> from kipoi_tfbind.model import as_sequence_model
-    >>> model = as_sequence_model(lambda one_hot: one_hot.sum(axis=1), targets=list("ACGT"))
-    >>> attributes = provenance("occlusion", model, width=5)
-    >>> attributes["method"], attributes["model"], attributes["output"], attributes["width"]
-    ('occlusion', '<lambda>', 'raw', 5)
-    """
-    packages = [*_PACKAGES, *(name for name in _FRAMEWORKS if name in sys.modules)]
-    versions = (f"{name} {version(_DISTRIBUTION_OF.get(name, name))}" for name in packages)
-    return {
-        "method": method,
-        "model": model.name,
-        "output": model.output,
-        **settings,
-        "versions": ", ".join(versions),
-    }
+    step = min(batch_size, n)
+    # tqdm says nothing where stderr is no terminal, and nothing before a second has passed.
+    with tqdm(total=n, desc=description, unit="seq", disable=None, leave=False, delay=1) as progress:
+        for first in range(0, n, step or 1):
+            indices = np.arange(first, first + step)
+            yield indices[indices < n], np.minimum(indices, n - 1)
+            progress.update(min(step, n - first))

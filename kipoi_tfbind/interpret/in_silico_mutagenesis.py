@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from kipoi_tfbind import schema
-from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.interpret._batches import predict_in_batches, provenance
+from kipoi_tfbind.interpret._batches import Batch
+from kipoi_tfbind.interpret._edits import Edits, predict_edits
+from kipoi_tfbind.interpret._method import Variables, base_codes, check_range, run_method
 from kipoi_tfbind.model import SequenceModel
-from kipoi_tfbind.one_hot import BASES, N_CODE, decode_one_hot, encode_bases
+from kipoi_tfbind.one_hot import BASES, N_CODE
 
-_SUBSTITUTIONS = len(BASES) - 1
+SUBSTITUTIONS = len(BASES) - 1
 
 
 def in_silico_mutagenesis(
-    model: SequenceModel,
+    model: SequenceModel | Any,
     sequences: xr.Dataset,
     *,
     start: int = 0,
@@ -32,7 +35,7 @@ def in_silico_mutagenesis(
     Parameters
     ----------
     model
-        The model, from `load_model` or `as_sequence_model`.
+        The model, from `load_model` or `as_sequence_model`; or anything that the latter takes.
     sequences
         Dataset with ``one_hot`` (sequence, position, base), as `read_sequences` and `encode_sequences`
         make it; its coordinates go into the result.
@@ -64,62 +67,47 @@ def in_silico_mutagenesis(
            [nan, nan, nan, nan]], dtype=float32)
     """
     schema.require(sequences, "one_hot")
-    one_hot = sequences["one_hot"].values
-    n, length, _ = one_hot.shape
-    end = length if end is None else end
-    if not 0 <= start < end <= length:
-        raise InputError(
-            f"start, end: expected 0 <= start < end <= {length}, the sequences' length, got {start} and {end}"
-        )
-    codes = encode_bases(decode_one_hot(one_hot)).reshape(n, length)[:, start:end]
+    start, end = check_range(start, end, sequences.sizes["position"])
+    positions = np.arange(start, end)
 
-    batches = predict_in_batches(
-        model, n, lambda rows: one_hot[rows], batch_size=batch_size, description="reference"
+    def compute(member: SequenceModel, batch: Batch, reference: NDArray) -> Variables:
+        effect = mutation_effects(member, batch, positions, reference, batch_size)
+        return {"mutation_effect": (("sequence", "position", "base", "target"), effect)}
+
+    return run_method(
+        "in_silico_mutagenesis",
+        model,
+        sequences,
+        compute,
+        settings={"start": start, "end": end},
+        batch_size=batch_size,
+        positions=positions,
     )
-    none = np.empty((0, len(model.target_names)), dtype=np.float32)
-    reference = np.concatenate([none, *(prediction for _, prediction in batches)])
-    effect = _mutation_effects(model, one_hot, codes, start, reference, batch_size)
-
-    result = sequences[["one_hot"]].isel(position=slice(start, end))
-    result = result.assign_coords(
-        position=result["position"], base=list(BASES), target=list(model.target_names)
-    )
-    result["reference_prediction"] = ("sequence", "target"), reference
-    result["mutation_effect"] = ("sequence", "position", "base", "target"), effect
-    settings = {"start": start, "end": end, "batch_size": batch_size}
-    return schema.annotate(result.assign_attrs(provenance("in_silico_mutagenesis", model, **settings)))
 
 
-def _mutation_effects(
-    model: SequenceModel,
-    one_hot: NDArray,
-    codes: NDArray[np.uint8],
-    start: int,
-    reference: NDArray,
-    batch_size: int,
+def mutation_effects(
+    model: SequenceModel, batch: Batch, positions: NDArray[np.intp], reference: NDArray, batch_size: int
 ) -> NDArray:
-    """Effects (sequence, position, base, target) at the positions of `codes`, which begin at `start`."""
+    """Effects of all substitutions at some positions: (sequence, position, base, target)."""
+    codes = base_codes(batch.one_hot[:, positions])
     effect = np.zeros((*codes.shape, len(BASES), reference.shape[1]), dtype=reference.dtype)
     effect[codes == N_CODE] = np.nan
     site_of = np.flatnonzero(codes != N_CODE)
 
     def sites(mutants: NDArray[np.intp]) -> tuple[NDArray, NDArray, NDArray]:
-        """Sequence, position and new base of each mutant: three mutants for each site that is not N."""
-        site, substitution = np.divmod(mutants, _SUBSTITUTIONS)
-        sequence, position = np.divmod(site_of[site], codes.shape[1])
-        return sequence, position, (codes[sequence, position] + 1 + substitution) % len(BASES)
+        """Sequence, index of the position, and new base of each mutant: three for each site that is not N."""
+        site, substitution = np.divmod(mutants, SUBSTITUTIONS)
+        sequence, index = np.divmod(site_of[site], codes.shape[1])
+        return sequence, index, (codes[sequence, index] + 1 + substitution) % len(BASES)
 
-    def make(mutants: NDArray[np.intp]) -> NDArray:
-        sequence, position, base = sites(mutants)
-        mutated = one_hot[sequence]
-        row = np.arange(len(mutants))
-        mutated[row, start + position] = 0
-        mutated[row, start + position, base] = 1
-        return mutated
+    def edits_of(mutants: NDArray[np.intp]) -> Edits:
+        sequence, index, base = sites(mutants)
+        return Edits(sequence, positions[index, np.newaxis], base[:, np.newaxis])
 
-    n_mutants = _SUBSTITUTIONS * len(site_of)
-    batches = predict_in_batches(model, n_mutants, make, batch_size=batch_size, description="mutants")
-    for mutants, prediction in batches:
-        sequence, position, base = sites(mutants)
-        effect[sequence, position, base] = prediction - reference[sequence]
+    n = SUBSTITUTIONS * len(site_of)
+    for mutants, prediction in predict_edits(
+        model, batch, n, edits_of, batch_size=batch_size, description="mutants"
+    ):
+        sequence, index, base = sites(mutants)
+        effect[sequence, index, base] = prediction - reference[sequence]
     return effect

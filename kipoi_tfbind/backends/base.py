@@ -1,0 +1,178 @@
+"""What every framework gives to the adapter: predictions always, gradients and multipliers where it can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kipoi_tfbind.errors import InputError, UnsupportedModelError
+
+OutputKind = Literal["logit", "probability", "raw"]
+Capability = Literal["predictions", "gradients", "multipliers"]
+REDUCTIONS = ("mean", "sum", "max")
+# How an output is reduced: by name over its positions, or by a function of the framework's own tensor.
+Transform = Literal["mean", "sum", "max"] | Callable[[Any], Any]
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class InputStructure:
+    """How a model takes its inputs: one array, a list of them, a dict of them, or an argument for each.
+
+    Attributes
+    ----------
+    kind
+        "array", "list", "dict" or "arguments".
+    names
+        Name of each input, in order; the keys of a dict.
+
+    Examples
+    --------
+    >>> InputStructure("dict", ("sequence", "age")).call(len, [1, 2])
+    2
+    """
+
+    kind: Literal["array", "list", "dict", "arguments"] = "array"
+    names: tuple[str, ...] = ("sequence",)
+
+    def call(self, function: Callable[..., Any], inputs: Sequence[Any]) -> Any:
+        """Call a function with the inputs in the form that it takes."""
+        if self.kind == "dict":
+            return function(dict(zip(self.names, inputs, strict=True)))
+        return function(list(inputs)) if self.kind == "list" else function(*inputs)
+
+
+class Backend(Protocol):
+    """A model in its framework, with its inputs as a list of arrays and its outputs as one flat array."""
+
+    framework: str
+    output: OutputKind
+    capabilities: frozenset[Capability]
+
+    def output_shapes(self, inputs: Sequence[NDArray]) -> list[tuple[Path, tuple[int, ...]]]:
+        """Path and shape, without the batch axis, of each output after its transform."""
+
+    def predict(self, inputs: Sequence[NDArray]) -> NDArray:
+        """All outputs, each flattened, side by side: (sequence, column)."""
+
+    def gradient(self, inputs: Sequence[NDArray], wrt: int, columns: Sequence[int]) -> NDArray:
+        """Gradient of some columns by input `wrt`: (sequence, *axes, column)."""
+
+    def multipliers(
+        self, inputs: Sequence[NDArray], references: NDArray, wrt: int, columns: Sequence[int]
+    ) -> tuple[NDArray, NDArray, NDArray]:
+        """DeepLIFT multipliers by input `wrt` against references (sequence, reference, *axes).
+
+        Returns
+        -------
+        multipliers
+            (sequence, reference, *axes, column).
+        prediction, reference_prediction
+            Outputs (sequence, column) and (sequence, reference, column).
+        """
+
+    def weights(self) -> list[NDArray]:
+        """All weights of the model, in an order of their own; empty where they cannot be had."""
+
+
+class NoGradients:
+    """The part of a backend whose models give predictions only."""
+
+    capabilities: frozenset[Capability] = frozenset({"predictions"})
+
+    def gradient(self, inputs: Sequence[NDArray], wrt: int, columns: Sequence[int]) -> NDArray:
+        """Refuse."""
+        raise UnsupportedModelError("model: gives predictions only, no gradients")
+
+    def multipliers(
+        self, inputs: Sequence[NDArray], references: NDArray, wrt: int, columns: Sequence[int]
+    ) -> tuple[NDArray, NDArray, NDArray]:
+        """Refuse."""
+        raise UnsupportedModelError("model: gives predictions only, no DeepLIFT multipliers")
+
+
+def leaves(output: Any, order: Sequence[Path] | None = None) -> list[tuple[Path, Any]]:
+    """Path and value of everything in nested dicts and lists.
+
+    Parameters
+    ----------
+    output
+        A value, or nested dicts, lists and tuples of them.
+    order
+        Paths in the order that is wanted; by default the output's own.
+
+    Raises
+    ------
+    UnsupportedModelError
+        The paths are not those of `order`.
+
+    Examples
+    --------
+    >>> leaves({"a": 1, "b": [2, 3]})
+    [(('a',), 1), (('b', 0), 2), (('b', 1), 3)]
+    """
+    found = dict(_leaves(output, ()))
+    if order is None:
+        return list(found.items())
+    if set(order) != set(found) and len(order) == len(found) == 1:
+        return [(order[0], value) for value in found.values()]
+    if set(order) != set(found):
+        raise UnsupportedModelError(
+            f"model: its schema has the outputs {_named(order)}, and it returns {_named(found)}; "
+            "mend schema.targets in its model.yaml"
+        )
+    return [(path, found[path]) for path in order]
+
+
+def _leaves(output: Any, path: Path) -> list[tuple[Path, Any]]:
+    if isinstance(output, Mapping):
+        items = list(output.items())
+    elif isinstance(output, list | tuple):
+        items = list(enumerate(output))
+    else:
+        return [(path, output)]
+    return [leaf for key, value in items for leaf in _leaves(value, (*path, key))]
+
+
+def _named(paths: Any) -> str:
+    return ", ".join("/".join(map(str, path)) or "(one array)" for path in paths)
+
+
+def check_transform(transform: Any) -> None:
+    """Check that a transform is one of the names, or a function.
+
+    Raises
+    ------
+    InputError
+        It is neither.
+    """
+    if not (transform is None or transform in REDUCTIONS or callable(transform)):
+        raise InputError(
+            f"transform: expected {', '.join(REDUCTIONS)} (over positions), or a function; got {transform!r}"
+        )
+
+
+def with_output(graph: Any, wanted: OutputKind) -> tuple[OutputKind, Any]:
+    """Give a model's graph the kind of output that is wanted, as far as its own end allows it.
+
+    Logits are given only where every output has an activation that can be taken away: numbers of two
+    kinds under one name would be a trap.
+    """
+    outputs = range(len(graph.outputs))
+    if wanted == "raw" or any(graph.output_activation(i) is None for i in outputs):
+        return "raw", graph
+    bare = graph.without_output_activations()
+    if wanted == "probability" or any(bare.output_activation(i) is not None for i in outputs):
+        return "probability", graph
+    return "logit", bare
+
+
+def reduce_positions(array: NDArray, how: str) -> NDArray:
+    """Reduce the axes between the first and the last; an array without any is left as it is."""
+    axes = tuple(range(1, array.ndim - 1))
+    return getattr(np, how)(array, axis=axes) if axes else array

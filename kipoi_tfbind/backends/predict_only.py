@@ -1,0 +1,90 @@
+"""Models that give predictions and nothing else: scikit-learn, custom Kipoi classes, plain functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kipoi_tfbind.backends.base import (
+    InputStructure,
+    NoGradients,
+    OutputKind,
+    Path,
+    Transform,
+    leaves,
+    reduce_positions,
+)
+from kipoi_tfbind.errors import UnsupportedModelError
+
+
+class PredictOnlyBackend(NoGradients):
+    """A function of arrays.
+
+    Parameters
+    ----------
+    function
+        What the model's `predict_on_batch` is: its inputs, packed as `structure` says, to its outputs.
+    structure
+        The form of its inputs.
+    transform
+        Applied to each output array.
+    order
+        Paths of the outputs in the order that is wanted; by default the output's own.
+    """
+
+    framework = "none"
+    # Nothing tells whether such a model ends in a sigmoid.
+    output: OutputKind = "raw"
+
+    def __init__(
+        self,
+        function: Callable[[Any], Any],
+        structure: InputStructure | None = None,
+        *,
+        transform: Transform | None = None,
+        order: Sequence[Path] | None = None,
+    ) -> None:
+        self._function = function
+        self._structure = structure or InputStructure()
+        self._transform = transform
+        self._order = order
+
+    def output_shapes(self, inputs: Sequence[NDArray]) -> list[tuple[Path, tuple[int, ...]]]:
+        """See the protocol."""
+        return [(path, array.shape[1:]) for path, array in self._outputs(inputs)]
+
+    def predict(self, inputs: Sequence[NDArray]) -> NDArray:
+        """See the protocol."""
+        n = len(inputs[0])
+        arrays = [array.reshape(n, -1) for _, array in self._outputs(inputs)]
+        prediction = np.concatenate(arrays, axis=1) if len(arrays) > 1 else arrays[0]
+        if not np.issubdtype(prediction.dtype, np.floating):
+            prediction = prediction.astype(np.float32)
+        return prediction
+
+    def _outputs(self, inputs: Sequence[NDArray]) -> list[tuple[Path, NDArray]]:
+        output = self._structure.call(self._function, inputs)
+        return [
+            (path, self._reduced(path, array, len(inputs[0]))) for path, array in leaves(output, self._order)
+        ]
+
+    def _reduced(self, path: Path, value: Any, n: int) -> NDArray:
+        array = np.asarray(value)
+        if callable(self._transform):
+            array = np.asarray(self._transform(array))
+        elif self._transform is not None:
+            array = reduce_positions(array, self._transform)
+        if array.ndim == 0 or len(array) != n:
+            name = "/".join(map(str, path)) or "the output"
+            raise UnsupportedModelError(
+                f"model: expected {name} to have one row for each of {n} sequences, got an array of shape "
+                f"{array.shape}; a transform must keep the first axis"
+            )
+        return array
+
+    def weights(self) -> list[NDArray]:
+        """None are known."""
+        return []

@@ -1,0 +1,198 @@
+"""TensorFlow: Keras models, SavedModels and functions of tensors."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from kipoi_tfbind.backends.base import (
+    Capability,
+    InputStructure,
+    OutputKind,
+    Path,
+    Transform,
+    leaves,
+    with_output,
+)
+from kipoi_tfbind.errors import UnsupportedModelError
+from kipoi_tfbind.graph import trace_tensorflow
+
+
+class TensorFlowBackend:
+    """A TensorFlow model, traced once: what it computes is copied, and the user's model is never touched.
+
+    Parameters
+    ----------
+    function
+        The model: its inputs, packed as `structure` says, to nested outputs.
+    specs
+        Type and shape of each input; the first axis is the batch, None.
+    structure
+        The form of its inputs.
+    output
+        "logit" to leave out a sigmoid or softmax at the end, where every output has one.
+    transform
+        Applied to each output tensor.
+    order
+        Paths of the outputs in the order that is wanted; by default the output's own.
+    variables
+        The model's weights.
+    """
+
+    framework = "tensorflow"
+    capabilities: frozenset[Capability] = frozenset({"predictions", "gradients", "multipliers"})
+
+    def __init__(
+        self,
+        function: Callable[[Any], Any],
+        specs: Sequence[tf.TensorSpec],
+        structure: InputStructure,
+        *,
+        output: OutputKind = "logit",
+        transform: Transform | None = None,
+        order: Sequence[Path] | None = None,
+        variables: Iterable[Any] = (),
+    ) -> None:
+        self._specs = list(specs)
+        self._transform = transform
+        self._paths: list[Path] = []
+        self._variables = list(variables)
+
+        def outputs(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+            found = leaves(structure.call(function, tensors), order)
+            self._paths = [path for path, _ in found]
+            return [value for _, value in found]
+
+        graph = trace_tensorflow(outputs, self._specs)
+        self.output, graph = with_output(graph, output)
+        self._model = graph.as_function()
+        self._flat = tf.function(self._side_by_side, input_signature=[self._specs])
+        column = tf.TensorSpec((None,), tf.int32)
+        self._gradients: dict[int, Any] = {}
+        self._column = column
+        self._graph: Any = None
+
+    def output_shapes(self, inputs: Sequence[NDArray]) -> list[tuple[Path, tuple[int, ...]]]:
+        """See the protocol."""
+        tensors = [self._reduced(tensor) for tensor in self._model(self._tensors(inputs))]
+        return [(path, tuple(tensor.shape[1:])) for path, tensor in zip(self._paths, tensors, strict=True)]
+
+    def predict(self, inputs: Sequence[NDArray]) -> NDArray:
+        """See the protocol."""
+        return self._flat(self._tensors(inputs)).numpy()
+
+    def gradient(self, inputs: Sequence[NDArray], wrt: int, columns: Sequence[int]) -> NDArray:
+        """See the protocol."""
+        if wrt not in self._gradients:
+            self._gradients[wrt] = tf.function(
+                lambda tensors, columns: self._gradient(tensors, wrt, columns),
+                input_signature=[self._specs, self._column],
+            )
+        by_column = self._gradients[wrt](self._tensors(inputs), tf.constant(columns, tf.int32))
+        return np.moveaxis(by_column.numpy(), 0, -1)
+
+    def multipliers(
+        self, inputs: Sequence[NDArray], references: NDArray, wrt: int, columns: Sequence[int]
+    ) -> tuple[NDArray, NDArray, NDArray]:
+        """See the protocol."""
+        from kipoi_tfbind.graph import deep_lift
+
+        if self._graph is None:
+            self._graph = trace_tensorflow(lambda tensors: [self._side_by_side(tensors)], self._specs)
+        return deep_lift(self._graph, list(inputs), references, wrt=wrt, targets=list(columns))
+
+    def weights(self) -> list[NDArray]:
+        """See the protocol."""
+        return [np.asarray(variable) for variable in self._variables]
+
+    def _tensors(self, inputs: Sequence[NDArray]) -> list[tf.Tensor]:
+        return [
+            tf.convert_to_tensor(_as(array, spec.dtype))
+            for array, spec in zip(inputs, self._specs, strict=True)
+        ]
+
+    def _side_by_side(self, tensors: Sequence[tf.Tensor]) -> tf.Tensor:
+        outputs = [self._reduced(tensor) for tensor in self._model(list(tensors))]
+        rows = tf.shape(tensors[0])[0]
+        flat = [
+            tf.reshape(
+                tensor, (rows, -1 if None in tensor.shape[1:] else np.prod(tensor.shape[1:], dtype=int))
+            )
+            for tensor in outputs
+        ]
+        return tf.concat(flat, axis=1) if len(flat) > 1 else flat[0]
+
+    def _reduced(self, tensor: tf.Tensor) -> tf.Tensor:
+        if callable(self._transform):
+            return self._transform(tensor)
+        if self._transform is None or tensor.shape.rank < 3:
+            return tensor
+        return getattr(tf, f"reduce_{self._transform}")(tensor, axis=list(range(1, tensor.shape.rank - 1)))
+
+    def _gradient(self, tensors: Sequence[tf.Tensor], wrt: int, columns: tf.Tensor) -> tf.Tensor:
+        """(column, sequence, *axes): one pass forward, and one back for each column."""
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            tape.watch(tensors[wrt])
+            prediction = self._side_by_side(tensors)
+
+        def of_column(column: tf.Tensor) -> tf.Tensor:
+            ones = tf.ones_like(prediction) * tf.one_hot(
+                column, tf.shape(prediction)[1], dtype=prediction.dtype
+            )
+            return tape.gradient(
+                prediction, tensors[wrt], ones, unconnected_gradients=tf.UnconnectedGradients.ZERO
+            )
+
+        # One at a time: the passes of many columns at once would need the memory of all.
+        return tf.map_fn(of_column, columns, fn_output_signature=tensors[wrt].dtype, parallel_iterations=1)
+
+
+def keras_backend(
+    model: Any,
+    structure: InputStructure,
+    specs: Sequence[tf.TensorSpec],
+    **options: Any,
+) -> TensorFlowBackend:
+    """Backend of a Keras model (3 on TensorFlow, or tf_keras), as it predicts: without dropout."""
+    return TensorFlowBackend(
+        functools.partial(model, training=False), specs, structure, variables=model.weights, **options
+    )
+
+
+def saved_model_backend(
+    model: Any, structure: InputStructure, specs: Sequence[tf.TensorSpec], **options: Any
+) -> TensorFlowBackend:
+    """Backend of a loaded SavedModel, or of a function of tensors.
+
+    Raises
+    ------
+    UnsupportedModelError
+        The SavedModel can neither be called nor has the signature `serving_default`.
+    """
+    variables = getattr(model, "variables", None) or ()
+    if callable(model):
+        return TensorFlowBackend(model, specs, structure, variables=variables, **options)
+    serve = getattr(model, "signatures", {}).get("serving_default")
+    if serve is None:
+        raise UnsupportedModelError(
+            "model: a SavedModel that can neither be called nor has the signature 'serving_default'; "
+            "save it with tf.saved_model.save(model, path, signatures=...)"
+        )
+    names = list(serve.structured_input_signature[1])
+
+    def call(inputs: Any, *more: Any) -> Any:
+        if not isinstance(inputs, dict):
+            inputs = dict(zip(names, inputs if isinstance(inputs, list) else [inputs, *more], strict=True))
+        outputs = serve(**inputs)
+        return next(iter(outputs.values())) if len(outputs) == 1 else outputs
+
+    return TensorFlowBackend(call, specs, structure, variables=variables, **options)
+
+
+def _as(array: NDArray, dtype: tf.DType) -> NDArray:
+    return np.asarray(array, dtype=dtype.as_numpy_dtype)

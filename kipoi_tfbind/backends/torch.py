@@ -1,0 +1,191 @@
+"""PyTorch modules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kipoi_tfbind.backends.base import (
+    Capability,
+    InputStructure,
+    OutputKind,
+    Path,
+    Transform,
+    leaves,
+    with_output,
+)
+from kipoi_tfbind.errors import UnsupportedModelError
+from kipoi_tfbind.graph import trace_torch
+from kipoi_tfbind.notices import notice
+
+Shapes = tuple[tuple[int, ...], ...]
+Model = Callable[[list[torch.Tensor]], list[torch.Tensor]]
+
+
+class TorchBackend:
+    """A PyTorch module, traced once in evaluation mode; the module's own mode is restored.
+
+    A module that cannot be traced (its path depends on the values of its input) is called as it is: it has
+    gradients, and neither logits nor multipliers.
+
+    Parameters
+    ----------
+    module
+        The model.
+    examples
+        Arrays that it takes, one for each input; they are only looked at for their shapes.
+    structure
+        The form of its inputs; those of a list or dict become arguments of `forward`.
+    output
+        "logit" to leave out a sigmoid or softmax at the end, where every output has one.
+    transform
+        Applied to each output tensor.
+    order
+        Paths of the outputs in the order that is wanted; by default the output's own.
+    """
+
+    framework = "torch"
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        examples: Sequence[NDArray],
+        structure: InputStructure,
+        *,
+        output: OutputKind = "logit",
+        transform: Transform | None = None,
+        order: Sequence[Path] | None = None,
+    ) -> None:
+        self._module = module
+        self._transform = transform
+        self._wanted = output
+        self._paths: list[Path] = []
+        # By the shapes of the inputs: a trace holds for one length of the sequence.
+        self._models: dict[Shapes, Model] = {}
+        self._graphs: dict[Shapes, Any] = {}
+        parameter = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
+        self._dtype, self._device = parameter.dtype, parameter.device
+        call = _call(module, structure)
+
+        def outputs(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+            found = leaves(call(tensors), order)
+            self._paths = [path for path, _ in found]
+            return [value for _, value in found]
+
+        self._outputs = outputs
+        self.output: OutputKind = "raw"
+        self.capabilities: frozenset[Capability] = frozenset({"predictions", "gradients", "multipliers"})
+        tensors = self._tensors(examples)
+        try:
+            self._model(tensors)
+        except UnsupportedModelError as error:
+            notice(f"{error}; its output is taken as it comes, and it has no DeepLIFT multipliers")
+            self.capabilities = frozenset({"predictions", "gradients"})
+
+    def output_shapes(self, inputs: Sequence[NDArray]) -> list[tuple[Path, tuple[int, ...]]]:
+        """See the protocol."""
+        with torch.no_grad():
+            tensors = [self._reduced(tensor) for tensor in self._run(self._tensors(inputs))]
+        return [(path, tuple(tensor.shape[1:])) for path, tensor in zip(self._paths, tensors, strict=True)]
+
+    def predict(self, inputs: Sequence[NDArray]) -> NDArray:
+        """See the protocol."""
+        with torch.no_grad():
+            return self._side_by_side(self._tensors(inputs)).cpu().numpy()
+
+    def gradient(self, inputs: Sequence[NDArray], wrt: int, columns: Sequence[int]) -> NDArray:
+        """See the protocol."""
+        tensors = self._tensors(inputs)
+        tensors[wrt].requires_grad_(True)
+        with torch.enable_grad():
+            prediction = self._side_by_side(tensors)
+            gradients = [
+                torch.autograd.grad(
+                    prediction[:, column].sum(), tensors[wrt], retain_graph=True, materialize_grads=True
+                )[0]
+                for column in columns
+            ]
+        return torch.stack(gradients, dim=-1).cpu().numpy()
+
+    def multipliers(
+        self, inputs: Sequence[NDArray], references: NDArray, wrt: int, columns: Sequence[int]
+    ) -> tuple[NDArray, NDArray, NDArray]:
+        """See the protocol."""
+        from kipoi_tfbind.graph import deep_lift
+
+        tensors = self._tensors(inputs)
+        shapes = _shapes(tensors)
+        if shapes not in self._graphs:
+            self._graphs[shapes] = trace_torch(lambda tensors: [self._side_by_side(tensors)], tensors)
+        return deep_lift(self._graphs[shapes], list(inputs), references, wrt=wrt, targets=list(columns))
+
+    def weights(self) -> list[NDArray]:
+        """See the protocol."""
+        return [value.detach().cpu().numpy() for value in self._module.state_dict().values()]
+
+    def _tensors(self, inputs: Sequence[NDArray]) -> list[torch.Tensor]:
+        # A copy: PyTorch takes no negative strides, and must not write into the caller's array.
+        arrays = [np.array(array, order="C") for array in inputs]
+        return [
+            torch.as_tensor(
+                array, dtype=self._dtype if array.dtype.kind == "f" else None, device=self._device
+            )
+            for array in arrays
+        ]
+
+    def _run(self, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+        """The outputs, from the trace where there is one."""
+        if "multipliers" in self.capabilities:
+            return self._model(tensors)(tensors)
+        with evaluation_mode(self._module):
+            return self._outputs(tensors)
+
+    def _model(self, tensors: list[torch.Tensor]) -> Model:
+        """The traced model for inputs of these shapes."""
+        shapes = _shapes(tensors)
+        if shapes not in self._models:
+            with evaluation_mode(self._module):
+                graph = trace_torch(self._outputs, tensors)
+            self.output, graph = with_output(graph, self._wanted)
+            self._models[shapes] = graph.as_function()
+        return self._models[shapes]
+
+    def _side_by_side(self, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+        flat = [self._reduced(tensor).reshape(tensors[0].shape[0], -1) for tensor in self._run(list(tensors))]
+        return torch.cat(flat, dim=1) if len(flat) > 1 else flat[0]
+
+    def _reduced(self, tensor: torch.Tensor) -> torch.Tensor:
+        if callable(self._transform):
+            return self._transform(tensor)
+        axes = tuple(range(1, tensor.ndim - 1))
+        if self._transform is None or not axes:
+            return tensor
+        return {"mean": torch.mean, "sum": torch.sum, "max": torch.amax}[self._transform](tensor, dim=axes)
+
+
+@contextmanager
+def evaluation_mode(module: torch.nn.Module) -> Iterator[None]:
+    """Switch dropout and the like off, and every submodule back to its own mode, also after an error."""
+    training = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in training.items():
+            part.training = mode
+
+
+def _call(module: torch.nn.Module, structure: InputStructure) -> Callable[[Sequence[torch.Tensor]], Any]:
+    """Call a module with a list of tensors, as Kipoi does: a list becomes arguments, a dict keywords."""
+    if structure.kind == "dict":
+        return lambda tensors: module(**dict(zip(structure.names, tensors, strict=True)))
+    return lambda tensors: module(*tensors)
+
+
+def _shapes(tensors: Sequence[torch.Tensor]) -> Shapes:
+    return tuple(tuple(tensor.shape[1:]) for tensor in tensors)

@@ -1,0 +1,66 @@
+"""What gradients and DeepSHAP share: from what each base would contribute to contributions that add up."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kipoi_tfbind.errors import CompletenessWarning
+from kipoi_tfbind.interpret._method import Variables
+
+BY_BASE = ("sequence", "position", "base", "target")
+BY_TARGET = ("sequence", "target")
+
+
+def contribution_variables(
+    one_hot: NDArray, hypothetical: NDArray, prediction: NDArray, background: NDArray
+) -> Variables:
+    """Hypothetical contributions with what follows from them.
+
+    Parameters
+    ----------
+    one_hot
+        (sequence, position, base).
+    hypothetical
+        What each base would contribute (sequence, position, base, target).
+    prediction, background
+        Predictions of the sequence, and mean predictions of what it is compared with (sequence, target).
+    """
+    contribution = hypothetical * one_hot[..., np.newaxis]
+    # In float64: a thousand positions add up, and the error is compared with rounding.
+    total = contribution.sum(axis=(1, 2), dtype=np.float64)
+    error = total - (prediction.astype(np.float64) - background)
+    return {
+        "background_prediction": (BY_TARGET, background),
+        "hypothetical_contribution": (BY_BASE, hypothetical),
+        "contribution": (BY_BASE, contribution),
+        "completeness_error": (BY_TARGET, error.astype(prediction.dtype)),
+    }
+
+
+def warn_incomplete(
+    method: str, variables: Variables, prediction: NDArray, names: tuple[str, ...], tolerance: float
+) -> None:
+    """Warn where the completeness error is larger than the tolerance.
+
+    The error is held against the largest of the difference that is explained and the contributions: where
+    large ones cancel out, rounding is as large as they are. NaN is an error too.
+    """
+    error = np.abs(variables["completeness_error"][1])
+    difference = np.abs(prediction - variables["background_prediction"][1])
+    largest = np.abs(variables["contribution"][1]).max(axis=(1, 2), initial=0)
+    scale = np.maximum(np.maximum(difference, largest), np.finfo(error.dtype).tiny)
+    relative = np.where(np.isfinite(error), error / scale, np.inf)
+    if not relative.size or relative.max() <= tolerance:
+        return
+    sequence, target = np.unravel_index(relative.argmax(), relative.shape)
+    error, difference = error[sequence, target], difference[sequence, target]
+    warnings.warn(
+        f"{method}: {(relative > tolerance).sum()} of {relative.size} results are not complete within "
+        f"{tolerance:g}; the worst is sequence {sequence}, target {names[target]}: the contributions miss the "
+        f"difference of {difference:.3g} by {error:.3g}",
+        CompletenessWarning,
+        stacklevel=2,
+    )

@@ -1,0 +1,181 @@
+"""The frame of every method: a model and labelled sequences in, a labelled result out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from kipoi_tfbind import schema
+from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.interpret._batches import Batch, batch_of, predict_in_batches
+from kipoi_tfbind.model import SequenceModel, as_sequence_model
+from kipoi_tfbind.one_hot import BASES, decode_one_hot, encode_bases, reverse_complement
+
+Variables = dict[str, tuple[tuple[str, ...], NDArray]]
+# A model, the sequences, and their predictions -> the method's own variables.
+Compute = Callable[[SequenceModel, Batch, NDArray], Variables]
+
+_PACKAGES = ("kipoi_tfbind", "kipoi", "numpy", "xarray")
+_FRAMEWORKS = ("tensorflow", "keras", "torch", "jax", "sklearn")
+_DISTRIBUTION_OF = {"sklearn": "scikit-learn"}
+
+
+def run_method(
+    method: str,
+    model: Any,
+    sequences: xr.Dataset,
+    compute: Compute,
+    *,
+    settings: Mapping[str, int | float | str],
+    batch_size: int,
+    positions: NDArray[np.intp] | None = None,
+    coordinates: Mapping[str, Any] | None = None,
+) -> xr.Dataset:
+    """Run a method on a model, or on each member of an ensemble, and label the result.
+
+    Parameters
+    ----------
+    method
+        Name of the method's public function.
+    model
+        A `SequenceModel`, or what `as_sequence_model` takes.
+    sequences
+        Dataset with ``one_hot``; its coordinates by sequence go into the result.
+    compute
+        The method's kernel; it sees one model, never an ensemble.
+    settings
+        Options that the result depends on; they become its attributes.
+    batch_size
+        For the predictions of the sequences.
+    positions
+        Positions that the result is for; all by default.
+    coordinates
+        Further coordinates of the result.
+
+    Returns
+    -------
+    xr.Dataset
+        The variables of `compute` with ``reference_prediction``, ``reverse_complement_difference`` and
+        ``one_hot``; for an ensemble their means over its members, and their standard deviations.
+    """
+    model = as_sequence_model(model)
+    schema.require(sequences, "one_hot")
+    check_one_hot(sequences["one_hot"].values)
+    members = model.members or (model,)
+    mean_and_spread = _over_members(_variables(member, sequences, compute, batch_size) for member in members)
+
+    keep = [str(name) for name, values in sequences.coords.items() if values.dims == ("sequence",)]
+    result = sequences[["one_hot"]].reset_coords(drop=True).assign_coords(sequences[keep].coords)
+    if positions is not None:
+        result = result.isel(position=positions)
+    else:
+        positions = np.arange(result.sizes["position"])
+    result = result.assign_coords(
+        position=positions, base=list(BASES), target=list(model.target_names), **(coordinates or {})
+    )
+    result = result.assign(mean_and_spread)
+    attributes = provenance(method, model, **settings, batch_size=batch_size)
+    return schema.annotate(result.assign_attrs(attributes))
+
+
+def _variables(model: SequenceModel, sequences: xr.Dataset, compute: Compute, batch_size: int) -> Variables:
+    batch = batch_of(sequences, model)
+    reference = predict_all(model, batch, batch_size=batch_size, description="reference")
+    backward = batch.replaced(reverse_complement(batch.one_hot))
+    reverse = predict_all(model, backward, batch_size=batch_size, description="reverse complement")
+    by_target = ("sequence", "target")
+    return {
+        "reference_prediction": (by_target, reference),
+        "reverse_complement_difference": (by_target, reverse - reference),
+        **compute(model, batch, reference),
+    }
+
+
+def _over_members(results: Iterable[Variables]) -> Variables:
+    """Mean and standard deviation of each variable, one member at a time (Welford 1962)."""
+    mean: dict[str, NDArray] = {}
+    squares: dict[str, NDArray] = {}
+    dims: dict[str, tuple[str, ...]] = {}
+    n = 0
+    for n, variables in enumerate(results, start=1):
+        for name, (names, values) in variables.items():
+            if n == 1:
+                mean[name], squares[name], dims[name] = values, np.zeros_like(values), names
+                continue
+            step = values - mean[name]
+            mean[name] = mean[name] + step / n
+            squares[name] += step * (values - mean[name])
+    result: Variables = {name: (dims[name], values) for name, values in mean.items()}
+    if n > 1:
+        for name, values in squares.items():
+            result[name + schema.SPREAD] = dims[name], np.sqrt(values / n)
+    return result
+
+
+def predict_all(model: SequenceModel, batch: Batch, *, batch_size: int, description: str) -> NDArray:
+    """Predictions (sequence, target) of a batch, in smaller ones."""
+    parts = predict_in_batches(model, len(batch), batch.rows, batch_size=batch_size, description=description)
+    found = [prediction for _, prediction in parts]
+    return np.concatenate(found) if found else np.empty((0, len(model.target_names)), dtype=np.float32)
+
+
+def check_one_hot(one_hot: NDArray) -> None:
+    """Check that every row is a base or zeros.
+
+    Raises
+    ------
+    InputError
+        It is neither.
+    """
+    decode_one_hot(one_hot)
+
+
+def base_codes(one_hot: NDArray) -> NDArray[np.uint8]:
+    """Base codes (sequence, position) of one-hot rows."""
+    return encode_bases(decode_one_hot(one_hot)).reshape(one_hot.shape[:2])
+
+
+def check_range(start: int, end: int | None, length: int) -> tuple[int, int]:
+    """Range of positions, with the end filled in.
+
+    Raises
+    ------
+    InputError
+        The range is empty or not within the sequence.
+    """
+    end = length if end is None else end
+    if not 0 <= start < end <= length:
+        raise InputError(
+            f"start, end: expected 0 <= start < end <= {length}, the sequences' length, got {start} and {end}"
+        )
+    return start, end
+
+
+def provenance(method: str, model: SequenceModel, **settings: int | float | str) -> dict[str, Any]:
+    """Attributes of a result: the method, the model, the settings, and the versions of what ran.
+
+    Examples
+    --------
+    >>> from kipoi_tfbind.model import as_sequence_model
+    >>> model = as_sequence_model(lambda one_hot: one_hot.sum(axis=1), targets=list("ACGT"))
+    >>> attributes = provenance("occlusion", model, width=5)
+    >>> attributes["method"], attributes["model"], attributes["output"], attributes["width"]
+    ('occlusion', '<lambda>', 'raw', 5)
+    """
+    packages = [*_PACKAGES, *(name for name in _FRAMEWORKS if name in sys.modules)]
+    versions = (f"{name} {version(_DISTRIBUTION_OF.get(name, name))}" for name in packages)
+    return {
+        "method": method,
+        "model": model.name,
+        "model_source": model.source,
+        "model_hash": model.fingerprint,
+        "output": model.output,
+        **settings,
+        "versions": ", ".join(versions),
+    }

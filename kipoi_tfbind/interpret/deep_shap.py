@@ -1,0 +1,131 @@
+"""DeepSHAP: contributions of the bases to the difference from references, by DeepLIFT's multipliers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.interpret._batches import Batch, in_batches
+from kipoi_tfbind.interpret._contributions import contribution_variables, warn_incomplete
+from kipoi_tfbind.interpret._method import Variables, run_method
+from kipoi_tfbind.model import SequenceModel, as_sequence_model
+from kipoi_tfbind.references import make_references
+
+
+def deep_shap(
+    model: SequenceModel | Any,
+    sequences: xr.Dataset,
+    *,
+    references: str | ArrayLike = "dinucleotide_shuffle",
+    n_references: int = 20,
+    seed: int = 0,
+    tolerance: float = 1e-3,
+    batch_size: int = 256,
+) -> xr.Dataset:
+    """Contributions by DeepSHAP, which add up to the difference from the references.
+
+    The mean over the references r of DeepLIFT's multipliers m (Shrikumar et al. 2017, arXiv:1704.02685;
+    Lundberg and Lee 2017, arXiv:1705.07874):
+    hypothetical(l, b) = mean_r sum_c (1[b = c] - r[l, c]) m_r[l, c], and the contribution is that of the base
+    that is there.
+
+    Parameters
+    ----------
+    model
+        The model, from `load_model` or `as_sequence_model`; or anything that the latter takes.
+    sequences
+        Dataset with ``one_hot`` (sequence, position, base).
+    references
+        What the sequence is compared with: a kind of `kipoi_tfbind.references.make_references`, or an array
+        (reference, position, base), or (sequence, reference, position, base).
+    n_references
+        Number of references for each sequence, of a kind that is drawn.
+    seed
+        Of references that are drawn; the draws also depend on the sequence, and on nothing else.
+    tolerance
+        How far, relative to the difference, contributions may be from adding up before it is warned.
+    batch_size
+        Number of references that are run at once, of one or several sequences.
+
+    Returns
+    -------
+    xr.Dataset
+        ``hypothetical_contribution`` and ``contribution`` (sequence, position, base, target),
+        ``reference_prediction``, ``background_prediction`` (mean over the references) and
+        ``completeness_error`` (sequence, target), and ``one_hot``.
+
+    Raises
+    ------
+    InputError
+        Sequences or references that do not fit.
+    UnsupportedModelError
+        The model cannot be traced, or has an operation for which there is no exact rule.
+
+    Warns
+    -----
+    CompletenessWarning
+        Contributions do not add up within the tolerance; the message names the worst.
+
+    Examples
+    --------
+    >>> import tensorflow as tf
+    >>> from kipoi_tfbind import as_sequence_model, encode_sequences
+    >>> weighted = tf.function(lambda x: x[:, :, 2] @ [[1.0], [2.0], [3.0]])
+    >>> model = as_sequence_model(weighted, targets=["y"], length=3)
+    >>> result = deep_shap(model, encode_sequences(["AGG"]), references="zeros")
+    >>> result["contribution"].sum("base").values.ravel()
+    array([0., 2., 3.], dtype=float32)
+    """
+    if not tolerance > 0:
+        raise InputError(f"tolerance: expected a positive number, got {tolerance}")
+    model = as_sequence_model(model)
+    model.require("multipliers")
+
+    def compute(member: SequenceModel, batch: Batch, prediction: NDArray) -> Variables:
+        hypothetical, background = _hypothetical(member, batch, references, n_references, seed, batch_size)
+        variables = contribution_variables(batch.one_hot, hypothetical, prediction, background)
+        warn_incomplete("deep_shap", variables, prediction, member.target_names, tolerance)
+        return variables
+
+    settings: dict[str, int | float | str] = {
+        "references": references if isinstance(references, str) else "given",
+        "n_references": n_references,
+        "seed": seed,
+        "tolerance": tolerance,
+    }
+    return run_method("deep_shap", model, sequences, compute, settings=settings, batch_size=batch_size)
+
+
+def _hypothetical(
+    model: SequenceModel,
+    batch: Batch,
+    references: str | ArrayLike,
+    n_references: int,
+    seed: int,
+    batch_size: int,
+) -> tuple[NDArray, NDArray]:
+    """Hypothetical contributions (sequence, position, base, target), and background (sequence, target)."""
+    n_targets = len(model.target_names)
+    hypothetical = np.empty((*batch.one_hot.shape, n_targets), dtype=np.float32)
+    background = np.empty((len(batch), n_targets), dtype=np.float32)
+    given = None if isinstance(references, str) else np.asarray(references, dtype=np.float32)
+    n_each = n_references if given is None else given.shape[-3] if given.ndim > 2 else 1
+    for indices, padded in in_batches(
+        len(batch), batch_size=max(1, batch_size // max(n_each, 1)), description="DeepSHAP"
+    ):
+        some = batch.rows(padded)
+        kind = references if given is None else given[padded] if given.ndim == 4 else given
+        own = make_references(some.one_hot, kind, n_references, seed=seed)
+        multipliers, _, prediction = model.multipliers(some.one_hot, own, some.auxiliary)
+        if multipliers.dtype != hypothetical.dtype:
+            hypothetical = hypothetical.astype(multipliers.dtype)
+            background = background.astype(multipliers.dtype)
+        offset = np.einsum("nrlb,nrlbt->nlt", own, multipliers, optimize=True) / own.shape[1]
+        found = multipliers.mean(axis=1) - offset[:, :, np.newaxis]
+        hypothetical[indices] = found[: len(indices)]
+        background[indices] = prediction.mean(axis=1)[: len(indices)]
+    return hypothetical, background

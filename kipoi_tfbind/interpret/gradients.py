@@ -1,0 +1,202 @@
+"""Gradients: saliency, gradient times input, integrated gradients."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.interpret._batches import Batch, in_batches
+from kipoi_tfbind.interpret._contributions import contribution_variables
+from kipoi_tfbind.interpret._method import Variables, predict_all, run_method
+from kipoi_tfbind.model import SequenceModel, as_sequence_model
+from kipoi_tfbind.references import make_references
+
+GradientMethod = Literal["saliency", "gradient_x_input", "integrated_gradients"]
+GRADIENT_METHODS: tuple[GradientMethod, ...] = ("saliency", "gradient_x_input", "integrated_gradients")
+
+
+def gradients(
+    model: SequenceModel | Any,
+    sequences: xr.Dataset,
+    *,
+    method: GradientMethod = "saliency",
+    correction: bool = False,
+    references: str | ArrayLike = "zeros",
+    n_references: int = 1,
+    n_steps: int = 50,
+    seed: int = 0,
+    batch_size: int = 256,
+) -> xr.Dataset:
+    """Contributions from gradients of the prediction by the one-hot sequence.
+
+    ``saliency``: the gradient at each base; a position's contribution is its absolute value at the base that
+    is there (Simonyan et al. 2013, arXiv:1312.6034). ``gradient_x_input``: the gradient at the base that is
+    there, with its sign. ``integrated_gradients``: the mean gradient on the straight path from a reference,
+    times the difference (Sundararajan et al. 2017, arXiv:1703.01365), by Gauss-Legendre quadrature.
+
+    To average over strands, give the model of `SequenceModel.average_strands`.
+
+    Parameters
+    ----------
+    model
+        The model, from `load_model` or `as_sequence_model`; or anything that the latter takes.
+    sequences
+        Dataset with ``one_hot`` (sequence, position, base).
+    method
+        "saliency", "gradient_x_input" or "integrated_gradients".
+    correction
+        Subtract from the gradient at each position its mean over the four bases (Majdandzic et al. 2023,
+        doi:10.1186/s13059-023-02956-3), which takes out what lies outside of one-hot sequences.
+    references
+        What integrated gradients start from: a kind of `kipoi_tfbind.references.make_references`, or an
+        array (reference, position, base).
+    n_references
+        Number of references for each sequence, of a kind that is drawn.
+    n_steps
+        Points on the path of integrated gradients.
+    seed
+        Of references that are drawn; the draws also depend on the sequence, and on nothing else.
+    batch_size
+        Number of sequences, or points on paths, that are run at once.
+
+    Returns
+    -------
+    xr.Dataset
+        ``hypothetical_contribution`` and ``contribution`` (sequence, position, base, target),
+        ``reference_prediction``, ``background_prediction`` and ``completeness_error`` (sequence, target), and
+        ``one_hot``. The background is the reference of integrated gradients, and a sequence of N for
+        gradient times input; saliency explains no difference: its completeness error is missing (NaN).
+
+    Raises
+    ------
+    InputError
+        An unknown method, or sequences or references that do not fit.
+    UnsupportedModelError
+        The model has no gradients.
+
+    Examples
+    --------
+    >>> import tensorflow as tf
+    >>> from kipoi_tfbind import as_sequence_model, encode_sequences
+    >>> weighted = tf.function(lambda x: x[:, :, 2] @ [[1.0], [2.0], [3.0]])
+    >>> model = as_sequence_model(weighted, targets=["y"], length=3)
+    >>> result = gradients(model, encode_sequences(["AGG"]), method="gradient_x_input")
+    >>> result["contribution"].sum("base").values.ravel()
+    array([0., 2., 3.], dtype=float32)
+    """
+    if method not in GRADIENT_METHODS:
+        raise InputError(f"method: expected one of {', '.join(GRADIENT_METHODS)}, got {method!r}")
+    if n_steps < 1:
+        raise InputError(f"n_steps: expected at least 1, got {n_steps}")
+    model = as_sequence_model(model)
+    model.require("gradients")
+
+    def compute(member: SequenceModel, batch: Batch, prediction: NDArray) -> Variables:
+        if method == "integrated_gradients":
+            path = _Path(member, batch, references, n_references, seed, n_steps)
+            hypothetical, background = path.integrate(correction, batch_size)
+        else:
+            hypothetical = _corrected(_gradient(member, batch, batch_size), correction)
+            nothing = batch.replaced(np.zeros_like(batch.one_hot))
+            background = predict_all(member, nothing, batch_size=batch_size, description="background")
+        variables = contribution_variables(batch.one_hot, hypothetical, prediction, background)
+        if method == "saliency":
+            dims, contribution = variables["contribution"]
+            variables["contribution"] = dims, np.abs(contribution)
+            dims, error = variables["completeness_error"]
+            variables["completeness_error"] = dims, np.full_like(error, np.nan)
+        return variables
+
+    settings: dict[str, int | str] = {"kind": method, "correction": int(correction)}
+    if method == "integrated_gradients":
+        settings |= {
+            "references": references if isinstance(references, str) else "given",
+            "n_references": n_references,
+            "n_steps": n_steps,
+            "seed": seed,
+        }
+    return run_method("gradients", model, sequences, compute, settings=settings, batch_size=batch_size)
+
+
+def _gradient(model: SequenceModel, batch: Batch, batch_size: int) -> NDArray:
+    """Gradient (sequence, position, base, target)."""
+    shape = (*batch.one_hot.shape, len(model.target_names))
+    gradient: NDArray | None = None
+    for indices, padded in in_batches(len(batch), batch_size=batch_size, description="gradients"):
+        some = batch.rows(padded)
+        found = model.gradient(some.one_hot, some.auxiliary)[: len(indices)]
+        if gradient is None:
+            gradient = np.empty(shape, dtype=found.dtype)
+        gradient[indices] = found
+    return np.empty(shape, dtype=np.float32) if gradient is None else gradient
+
+
+def _corrected(gradient: NDArray, correction: bool) -> NDArray:
+    return gradient - gradient.mean(axis=2, keepdims=True) if correction else gradient
+
+
+class _Path:
+    """The straight paths from each sequence's references to the sequence.
+
+    A point is one reference and one step; points of several sequences share a batch.
+    """
+
+    def __init__(
+        self,
+        model: SequenceModel,
+        batch: Batch,
+        references: str | ArrayLike,
+        n_references: int,
+        seed: int,
+        n_steps: int,
+    ) -> None:
+        self.model, self.batch = model, batch
+        self._references = references
+        self._n_references, self._seed = n_references, seed
+        nodes, weights = np.polynomial.legendre.leggauss(n_steps)
+        self._steps, self._weights = (nodes + 1) / 2, weights / 2
+
+    def integrate(self, correction: bool, batch_size: int) -> tuple[NDArray, NDArray]:
+        """Hypothetical contributions (sequence, position, base, target), background (sequence, target)."""
+        hypothetical, background = [], []
+        for indices, _ in in_batches(len(self.batch), batch_size=1, description="integrated gradients"):
+            one = self.batch.rows(indices)
+            references = make_references(one.one_hot, self._of(indices), self._n_references, seed=self._seed)[
+                0
+            ]
+            pairs = [self._from_reference(one, reference, correction, batch_size) for reference in references]
+            hypothetical.append(np.mean([pair[0] for pair in pairs], axis=0))
+            background.append(np.mean([pair[1] for pair in pairs], axis=0))
+        if not hypothetical:
+            n_targets = len(self.model.target_names)
+            return np.empty((*self.batch.one_hot.shape, n_targets), np.float32), np.empty(
+                (0, n_targets), np.float32
+            )
+        return np.stack(hypothetical), np.stack(background)
+
+    def _of(self, indices: NDArray[np.intp]) -> str | ArrayLike:
+        """The references, or those of one sequence where each has its own."""
+        if isinstance(self._references, str):
+            return self._references
+        given = np.asarray(self._references)
+        return given[indices] if given.ndim == 4 else given
+
+    def _from_reference(
+        self, one: Batch, reference: NDArray, correction: bool, batch_size: int
+    ) -> tuple[NDArray, NDArray]:
+        difference = one.one_hot[0] - reference
+        path = reference + self._steps[:, np.newaxis, np.newaxis].astype(difference.dtype) * difference
+        points = one.rows(np.zeros(len(path), dtype=np.intp)).replaced(path)
+        mean = np.zeros((*reference.shape, len(self.model.target_names)))
+        for first in range(0, len(path), batch_size):
+            some = points.rows(np.arange(first, min(first + batch_size, len(path))))
+            gradient = _corrected(self.model.gradient(some.one_hot, some.auxiliary), correction)
+            mean += np.einsum("s,slbt->lbt", self._weights[first : first + batch_size], gradient)
+        # What base b would contribute: the mean gradient times its difference from the reference.
+        hypothetical = mean - np.einsum("lb,lbt->lt", reference, mean)[:, np.newaxis]
+        background = self.model.predict(reference[np.newaxis], one.auxiliary)[0]
+        return hypothetical.astype(gradient.dtype), background

@@ -1,0 +1,158 @@
+"""Occlusion: windows of a sequence hidden, one at a time."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from kipoi_tfbind import schema
+from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.interpret._batches import Batch, predict_in_batches
+from kipoi_tfbind.interpret._method import Variables, check_range, run_method
+from kipoi_tfbind.model import SequenceModel
+from kipoi_tfbind.references import make_references
+
+Fill = Literal["N", "shuffle"]
+
+
+def occlusion(
+    model: SequenceModel | Any,
+    sequences: xr.Dataset,
+    *,
+    width: int = 10,
+    stride: int = 5,
+    fill: Fill = "N",
+    n_shuffles: int = 10,
+    start: int = 0,
+    end: int | None = None,
+    seed: int = 0,
+    batch_size: int = 256,
+) -> xr.Dataset:
+    """Effect of hiding each window of a sequence (Zeiler and Fergus 2014, arXiv:1311.2901).
+
+    The effect of a window is f(x with the window hidden) - f(x): negative where the window holds what raises
+    the prediction.
+
+    Parameters
+    ----------
+    model
+        The model, from `load_model` or `as_sequence_model`; or anything that the latter takes.
+    sequences
+        Dataset with ``one_hot`` (sequence, position, base).
+    width
+        Width of the windows, in bp.
+    stride
+        Distance between the starts of windows. A last window ends where the range ends.
+    fill
+        What a window is hidden with: "N", or "shuffle": the same positions of dinucleotide shuffles of the
+        whole sequence, the mean over `n_shuffles` of them.
+    n_shuffles
+        Number of shuffles.
+    start, end
+        Positions to hide, 0-based, `end` not included; None is the end of the sequence.
+    seed
+        Of the shuffles; they also depend on the sequence, and on nothing else.
+    batch_size
+        Number of sequences that are predicted at once.
+
+    Returns
+    -------
+    xr.Dataset
+        ``reference_prediction`` (sequence, target), ``occlusion_effect`` (sequence, window, target) with the
+        coordinates ``window_start`` and ``window_end`` (in the sequence, 0-based, half-open), ``one_hot``.
+
+    Raises
+    ------
+    InputError
+        A window wider than the range, or another option that is none.
+
+    Examples
+    --------
+    >>> from kipoi_tfbind import as_sequence_model, encode_sequences
+    >>> model = as_sequence_model(lambda one_hot: one_hot[:, :, 2].sum(axis=1), targets=["number of G"])
+    >>> result = occlusion(model, encode_sequences(["AAGGGA"]), width=2, stride=2)
+    >>> result["occlusion_effect"].sel(target="number of G").values
+    array([[ 0., -2., -1.]], dtype=float32)
+    """
+    schema.require(sequences, "one_hot")
+    start, end = check_range(start, end, sequences.sizes["position"])
+    _check_options(width, stride, fill, n_shuffles, end - start)
+    starts = np.arange(start, end - width + 1, stride)
+    if starts[-1] + width < end:
+        starts = np.append(starts, end - width)
+
+    def compute(member: SequenceModel, batch: Batch, reference: NDArray) -> Variables:
+        hidden = _hidden_predictions(member, batch, starts, width, fill, n_shuffles, seed, batch_size)
+        return {"occlusion_effect": (("sequence", "window", "target"), hidden - reference[:, np.newaxis])}
+
+    settings: dict[str, int | str] = {
+        "width": width,
+        "stride": stride,
+        "fill": fill,
+        "start": start,
+        "end": end,
+    }
+    if fill == "shuffle":
+        settings |= {"n_shuffles": n_shuffles, "seed": seed}
+    return run_method(
+        "occlusion",
+        model,
+        sequences,
+        compute,
+        settings=settings,
+        batch_size=batch_size,
+        coordinates={"window_start": ("window", starts), "window_end": ("window", starts + width)},
+    )
+
+
+def _check_options(width: int, stride: int, fill: str, n_shuffles: int, available: int) -> None:
+    if not 1 <= width <= available:
+        raise InputError(f"width: expected 1 to {available}, the number of positions, got {width}")
+    for name, value in (("stride", stride), ("n_shuffles", n_shuffles)):
+        if value < 1:
+            raise InputError(f"{name}: expected at least 1, got {value}")
+    if fill not in ("N", "shuffle"):
+        raise InputError(f"fill: expected 'N' or 'shuffle', got {fill!r}")
+
+
+def _hidden_predictions(
+    model: SequenceModel,
+    batch: Batch,
+    starts: NDArray[np.intp],
+    width: int,
+    fill: Fill,
+    n_shuffles: int,
+    seed: int,
+    batch_size: int,
+) -> NDArray:
+    """Mean predictions (sequence, window, target) over what hides a window."""
+    fills = n_shuffles if fill == "shuffle" else 1
+    sizes = (len(batch), len(starts), fills)
+    total: NDArray | None = None
+
+    def make(numbers: NDArray[np.intp]) -> Batch:
+        sequence, window, draw = np.unravel_index(numbers, sizes)
+        hidden = batch.rows(sequence)
+        rows = np.arange(len(numbers))[:, np.newaxis]
+        positions = starts[window][:, np.newaxis] + np.arange(width)
+        filling = np.zeros((), dtype=hidden.one_hot.dtype)
+        if fill == "shuffle":
+            own, place = np.unique(sequence, return_inverse=True)
+            shuffles = make_references(batch.one_hot[own], "dinucleotide_shuffle", n_shuffles, seed=seed)
+            filling = shuffles[place[:, np.newaxis], draw[:, np.newaxis], positions]
+        hidden.one_hot[rows, positions] = filling
+        return hidden
+
+    for numbers, prediction in predict_in_batches(
+        model, int(np.prod(sizes)), make, batch_size=batch_size, description="windows"
+    ):
+        if total is None:
+            total = np.zeros((*sizes[:2], prediction.shape[1]), dtype=prediction.dtype)
+        sequence, window, _ = np.unravel_index(numbers, sizes)
+        np.add.at(total, (sequence, window), prediction)
+    if total is None:
+        return np.zeros((*sizes[:2], len(model.target_names)), dtype=np.float32)
+    return total / total.dtype.type(fills)
