@@ -47,6 +47,8 @@ class SequenceModel:
         Names of its inputs beside the sequence that have no fixed value.
     layout
         How the sequence goes in; None for an ensemble.
+    sequence_input
+        Where the sequence is in the model's inputs: a key, an index, or None where it is the only one.
     fingerprint
         First 16 hexadecimal digits of a SHA-256 of its weights, or of its files; "unknown" for a function.
     source
@@ -72,6 +74,7 @@ class SequenceModel:
     n_outputs: int = field(repr=False)
     auxiliary: tuple[str, ...] = field(default=(), repr=False)
     layout: Layout | None = field(default=None, repr=False)
+    sequence_input: str | int | None = field(default=None, repr=False)
     fingerprint: str = field(default="unknown", repr=False)
     source: str = field(default="", repr=False)
     members: tuple[SequenceModel, ...] = field(default=(), repr=False)

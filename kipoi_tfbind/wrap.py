@@ -91,8 +91,10 @@ class Description:
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
-def get_kipoi_model(name: str, source: str, *, allow_pickle: bool = False) -> Any:
-    """Load a model with Kipoi, without its dataloader.
+def get_kipoi_model(
+    name: str, source: str, *, allow_pickle: bool = False, with_dataloader: bool = False
+) -> Any:
+    """Load a model with Kipoi, by default without its dataloader.
 
     Raises
     ------
@@ -109,7 +111,7 @@ def get_kipoi_model(name: str, source: str, *, allow_pickle: bool = False) -> An
             f"model {name!r}, source {source!r}: {problem}; is it spelled as `kipoi ls` has it?"
         ) from None
     with allowing_pickle(allow_pickle):
-        return kipoi.get_model(name, source=source, with_dataloader=False)
+        return kipoi.get_model(name, source=source, with_dataloader=with_dataloader)
 
 
 def wrap(model: Any, options: Options) -> SequenceModel:
@@ -145,6 +147,7 @@ def wrap(model: Any, options: Options) -> SequenceModel:
         len(names),
         tuple(name for name in others if name not in fixed),
         layout,
+        {"dict": settled.fields[index].name, "list": index}.get(description.structure.kind),
         _fingerprint(backend, description.files),
         description.source,
     )

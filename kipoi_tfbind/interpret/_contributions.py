@@ -59,8 +59,8 @@ def warn_incomplete(
     error, difference = error[sequence, target], difference[sequence, target]
     warnings.warn(
         f"{method}: {(relative > tolerance).sum()} of {relative.size} results are not complete within "
-        f"{tolerance:g}; the worst is sequence {sequence}, target {names[target]}: the contributions miss the "
-        f"difference of {difference:.3g} by {error:.3g}",
+        f"{tolerance:g}; the worst is sequence {sequence}, target {names[target]}: the contributions miss "
+        f"the difference of {difference:.3g} by {error:.3g}",
         CompletenessWarning,
         stacklevel=2,
     )
