@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import xarray as xr
@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind import schema
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.fasta_records import read_records
 from kipoi_tfbind.genome import Genome
 from kipoi_tfbind.intervals import Intervals, check_places, read_intervals
+from kipoi_tfbind.notices import notice
 from kipoi_tfbind.one_hot import BASES, encode_bases, one_hot_codes, reverse_complement_codes
 
 
@@ -92,6 +94,37 @@ def read_sequences(
     array([[[0., 0., 1., 0.],
             [0., 0., 0., 1.]]], dtype=float32)
     """
+    return next(iterate_intervals(fasta, intervals, length=length, chunk=None))
+
+
+def iterate_intervals(
+    fasta: str | os.PathLike[str],
+    intervals: str | os.PathLike[str],
+    *,
+    length: int | None = None,
+    chunk: int | None = 1024,
+) -> Iterator[xr.Dataset]:
+    """Make sequence Datasets from a genome and intervals, a few at a time: in constant memory.
+
+    All intervals are checked before the first Dataset.
+
+    Parameters
+    ----------
+    fasta, intervals, length
+        As in `read_sequences`.
+    chunk
+        Number of sequences in a Dataset; None for all in one.
+
+    Yields
+    ------
+    xr.Dataset
+        As from `read_sequences`.
+
+    Raises
+    ------
+    InputError
+        As `read_sequences`.
+    """
     table, genome = read_intervals(intervals), Genome(fasta)
     chrom = np.array(table.contigs, dtype=np.str_)[table.contig]
     if length is None:
@@ -99,17 +132,79 @@ def read_sequences(
     else:
         start = table.center - length // 2
     check_places(table, genome, length)
-    codes = genome.windows(chrom.tolist(), start, length)
-    reverse = table.strand == "-"
-    codes[reverse] = reverse_complement_codes(codes[reverse])
-    return _dataset(
-        codes,
-        id=np.array(table.name.tolist(), dtype=np.str_),
-        chrom=chrom,
-        start=start,
-        end=start + length,
-        strand=table.strand,
-    )
+    for rows in _slices(len(chrom), chunk):
+        codes = genome.windows(chrom[rows].tolist(), start[rows], length)
+        reverse = table.strand[rows] == "-"
+        codes[reverse] = reverse_complement_codes(codes[reverse])
+        yield _dataset(
+            codes,
+            id=np.array(table.name[rows].tolist(), dtype=np.str_),
+            chrom=chrom[rows],
+            start=start[rows],
+            end=start[rows] + length,
+            strand=table.strand[rows],
+        )
+
+
+def iterate_fasta(
+    path: str | os.PathLike[str], *, length: int | None = None, chunk: int = 1024
+) -> Iterator[xr.Dataset]:
+    r"""Make sequence Datasets from the records of a FASTA file, a few at a time: in constant memory.
+
+    Parameters
+    ----------
+    path
+        FASTA file, plain or compressed; its records are the sequences, their names the ids.
+    length
+        The central bases of each record; by default the records are taken whole, and have to be of one
+        length.
+    chunk
+        Number of sequences in a Dataset.
+
+    Yields
+    ------
+    xr.Dataset
+        ``one_hot`` (sequence, position, base) with the coordinates ``id``, ``position`` and ``base``.
+
+    Raises
+    ------
+    InputError
+        The file cannot be used; a record is shorter than `length`, or of another length than the first; a
+        character that is no nucleotide. The message names the record.
+
+    Examples
+    --------
+    >>> path = getfixture("tmp_path") / "sites.fa"
+    >>> _ = path.write_text(">first\nACGTA\n>second\nTTTNC\n")
+    >>> [sequences["id"].values.tolist() for sequences in iterate_fasta(path, length=3, chunk=1)]
+    [['first'], ['second']]
+    """
+    records: list[tuple[str, str]] = []
+    wanted, first, is_cut = length, "", False
+    for name, text in read_records(path):
+        if wanted is None:
+            wanted, first = len(text), name
+        if len(text) < wanted or (length is None and len(text) > wanted):
+            expected = f"{length} are wanted" if length is not None else f"record {first!r} has {wanted}"
+            raise InputError(
+                f"{path}: record {name!r} has {len(text)} bases, where {expected}; give sequences of one "
+                "length, or a length that all of them have (length=; --length)"
+            )
+        start = (len(text) - wanted) // 2
+        is_cut |= len(text) > wanted
+        records.append((name, text[start : start + wanted]))
+        if len(records) == chunk:
+            yield encode_sequences([text for _, text in records], ids=[name for name, _ in records])
+            records = []
+    if records:
+        yield encode_sequences([text for _, text in records], ids=[name for name, _ in records])
+    if is_cut:
+        notice(f"{path}: of records longer than {wanted} bases, the central {wanted} are taken")
+
+
+def _slices(n: int, step: int | None) -> list[slice]:
+    step = n if step is None else step
+    return [slice(first, first + step) for first in range(0, n, step)]
 
 
 def _common_length(table: Intervals) -> int:

@@ -147,10 +147,16 @@ def wrap(model: Any, options: Options) -> SequenceModel:
         len(names),
         tuple(name for name in others if name not in fixed),
         layout,
-        {"dict": settled.fields[index].name, "list": index}.get(description.structure.kind),
+        _sequence_key(description.structure, index),
         _fingerprint(backend, description.files),
         description.source,
     )
+
+
+def _sequence_key(structure: InputStructure, index: int) -> str | int | None:
+    if structure.kind == "dict":
+        return structure.names[index]
+    return index if structure.kind == "list" else None
 
 
 class _Settled(NamedTuple):

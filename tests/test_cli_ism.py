@@ -67,7 +67,7 @@ def test_from_kipois_command_line_to_a_picture(folder: Path, kipoi_cli: KipoiCom
         *("--intervals", "peaks.bed", "--targets", "MAX", "--start", "10", "--end", "50", "-o", "ism.nc"),
         cwd=folder,
     )
-    assert "ism.nc: effects of all substitutions; sequences: 2, positions: 40, targets: 1\n" in ran.stdout
+    assert "ism.nc: in_silico_mutagenesis; sequences: 2, targets: 1\n" in ran.stdout
     assert "mutants" not in ran.stderr  # no progress bar in a pipe
     result = open_result(folder / "ism.nc")
     assert result.attrs["model"] == "additive"
@@ -98,7 +98,7 @@ def test_length_is_the_users_where_the_model_takes_any(folder: Path) -> None:
     ("options", "message"),
     [
         (["--targets", "CTCF", "--targets", "U"], "no target 'U'; its targets are CTCF, MAX"),
-        (["--length", "50"], "expected one-hot sequences (sequence, position: 60, base: 4), got"),
+        (["--length", "50"], "takes sequences of 60 bases, not 50"),
         (["--start", "70"], "expected 0 <= start < end <= 60"),
         (["--fasta", "nowhere.fa"], "nowhere.fa: cannot read this file"),
         (["--source", "nowhere"], "source 'nowhere'"),

@@ -70,7 +70,7 @@ class TorchBackend:
         self._graphs: dict[Shapes, Any] = {}
         parameter = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
         self._dtype, self._device = parameter.dtype, parameter.device
-        call = _call(module, structure)
+        call: Callable[[Sequence[torch.Tensor]], Any] = _call(module, structure)
 
         def outputs(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
             found = leaves(call(tensors), order)
@@ -165,7 +165,10 @@ class TorchBackend:
         axes = tuple(range(1, tensor.ndim - 1))
         if self._transform is None or not axes:
             return tensor
-        return {"mean": torch.mean, "sum": torch.sum, "max": torch.amax}[self._transform](tensor, dim=axes)
+        reduce: Callable[..., torch.Tensor] = getattr(
+            torch, {"max": "amax"}.get(self._transform, self._transform)
+        )
+        return reduce(tensor, dim=axes)
 
 
 @contextmanager

@@ -1,0 +1,239 @@
+"""What the commands that interpret a model share: its options, its sequences, and the result file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kipoi_tfbind.errors import InputError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from kipoi_tfbind.model import SequenceModel
+
+# Results are written in pieces of about this size, of at most so many sequences.
+_PIECE_BYTES = 64 << 20
+_MAX_PIECE = 1024
+
+_OPTIONS = (
+    click.argument("model", nargs=-1, required=True, metavar="MODEL..."),
+    click.option(
+        "--source", default="kipoi", show_default=True, help="Kipoi's model source; dir: MODEL is a folder."
+    ),
+    click.option("--fasta", type=click.Path(), help="Genome, FASTA or bgzipped FASTA; with --intervals."),
+    click.option("--intervals", type=click.Path(), help="Intervals to read, BED or narrowPeak."),
+    click.option("--sequences", type=click.Path(), help="FASTA of the sequences themselves, instead."),
+    click.option(
+        "--dataloader_args",
+        "--dataloader-args",
+        multiple=True,
+        metavar="JSON",
+        help="Sequences from the model's own dataloader, instead: JSON, a JSON file, or KEY=VALUE.",
+    ),
+    click.option(
+        "--length",
+        type=click.IntRange(min=1),
+        help="Length of the windows, centred on the summit or middle.  [default: the model's]",
+    ),
+    click.option(
+        "--targets", multiple=True, metavar="NAME", help="Only this target; may be repeated.  [default: all]"
+    ),
+    click.option(
+        "--output-kind",
+        type=click.Choice(["logit", "probability"]),
+        help="What to explain.  [default: the logit where the model ends in a sigmoid or softmax]",
+    ),
+    click.option(
+        "--transform",
+        type=click.Choice(["mean", "sum", "max"]),
+        help="Reduce a profile over its positions.  [default: every position is a target]",
+    ),
+    click.option("--average-strands", is_flag=True, help="Average over both strands."),
+    click.option("--sequence-input", metavar="NAME", help="Which of the model's inputs is the sequence."),
+    click.option(
+        "--layout",
+        metavar="AXES",
+        help="How the model takes a sequence: L,4 or 4,L or 1,4,L or L,4,1 or L*4 or string.  "
+        "[default: as its schema and its dataloader say]",
+    ),
+    click.option("--alphabet", metavar="BASES", help="The bases in the model's order.  [default: ACGT]"),
+    click.option(
+        "--auxiliary", metavar="JSON", help="Values of the model's other inputs, the same for all sequences."
+    ),
+    click.option(
+        "--allow-pickle",
+        is_flag=True,
+        help="Load weights that are a pickle, which can run any code: only if you trust them.",
+    ),
+    click.option(
+        "--batch-size",
+        default=256,
+        show_default=True,
+        help="Sequences that the model is given at once.",
+    ),
+    click.option(
+        "-o", "--output", required=True, type=click.Path(), help="Result to write, netCDF-4 (.nc, .h5)."
+    ),
+    click.option(
+        "--restart",
+        is_flag=True,
+        help="Begin anew instead of going on with an interrupted run of this output.",
+    ),
+)
+
+
+def interpretation_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of model, sequences and output; it gets them as keyword arguments."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def interpret_to_file(
+    method: Callable[..., xr.Dataset],
+    options: dict[str, Any],
+    settings: Mapping[str, Any],
+    *,
+    recorded: Mapping[str, Any] | None = None,
+    rows: Callable[[int], int] = lambda length: length,
+) -> None:
+    """Run a method on all sequences, piece by piece, into a result file.
+
+    Parameters
+    ----------
+    method
+        Public function of the method.
+    options
+        Those of `interpretation_options`.
+    settings
+        The method's own arguments.
+    recorded
+        What the result's attributes have of them: an interrupted run goes on only with the same.
+    rows
+        Length of a sequence -> number of positions, pairs or the like that its result has.
+    """
+    from tqdm import tqdm
+
+    from kipoi_tfbind.io import check_writable
+    from kipoi_tfbind.result_file import open_for_append
+
+    output = options["output"]
+    check_writable(output)
+    source = _source_of_sequences(options)
+    model, dataloader = _load(options, with_dataloader=source == "dataloader_args")
+    length = options["length"] or model.length or _MAX_PIECE
+    piece = max(1, min(_MAX_PIECE, _PIECE_BYTES // (rows(length) * 16 * len(model.target_names))))
+    attributes = {
+        "method": method.__name__,
+        "model": model.name,
+        "model_hash": model.fingerprint,
+        "output": model.output,
+        **(recorded or {}),
+    }
+    with (
+        open_for_append(output, attributes, restart=options["restart"]) as out,
+        tqdm(desc="sequences", unit="seq", initial=out.n_finished, disable=None, delay=1) as progress,
+    ):
+        for chunk in out.remaining(_chunks(source, options, model, dataloader, piece)):
+            for first in range(0, chunk.sizes["sequence"], piece):
+                part = chunk.isel(sequence=slice(first, first + piece))
+                out.append(method(model, part, batch_size=options["batch_size"], **settings))
+                progress.update(part.sizes["sequence"])
+        n = out.n_finished
+    click.echo(f"{output}: {method.__name__}; sequences: {n}, targets: {len(model.target_names)}")
+
+
+def _source_of_sequences(options: dict[str, Any]) -> str:
+    """Which of the three ways to give sequences was taken."""
+    ways = [way for way in ("intervals", "sequences", "dataloader_args") if options[way]]
+    if len(ways) != 1 or (ways[0] == "intervals") != bool(options["fasta"]):
+        raise InputError(
+            "sequences: expected --fasta with --intervals, or --sequences, or --dataloader_args, one of the "
+            f"three; got {', '.join('--' + way for way in ('fasta', *ways) if options[way]) or 'none'}"
+        )
+    return ways[0]
+
+
+def _load(options: dict[str, Any], *, with_dataloader: bool) -> tuple[SequenceModel, Any]:
+    """The model, or the ensemble of several, and the dataloader of the first."""
+    from kipoi_tfbind.model import as_sequence_model
+    from kipoi_tfbind.wrap import get_kipoi_model
+
+    models = [
+        get_kipoi_model(
+            name,
+            options["source"],
+            allow_pickle=options["allow_pickle"],
+            with_dataloader=with_dataloader and number == 0,
+        )
+        for number, name in enumerate(options["model"])
+    ]
+    model = as_sequence_model(
+        models,
+        sequence_input=options["sequence_input"],
+        layout=options["layout"],
+        alphabet=options["alphabet"],
+        length=None if with_dataloader else options["length"],
+        auxiliary=_json("auxiliary", options["auxiliary"]),
+        transform=options["transform"],
+        output=options["output_kind"],
+        average_strands=options["average_strands"],
+    )
+    if options["targets"]:
+        model = model.select_targets(options["targets"])
+    return model, models[0].default_dataloader
+
+
+def _json(name: str, text: str | None) -> dict[str, Any]:
+    import json
+
+    if text is None:
+        return {}
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{name}: expected JSON such as '{{\"age\": [0.5]}}', got {text!r} ({error})"
+        ) from None
+    if not isinstance(values, dict):
+        raise InputError(f"{name}: expected a JSON object of names and values, got {text!r}")
+    return values
+
+
+def _chunks(
+    source: str, options: dict[str, Any], model: SequenceModel, dataloader: Any, piece: int
+) -> Iterator[xr.Dataset]:
+    from kipoi_tfbind.dataloader_sequences import sequences_from_dataloader
+    from kipoi_tfbind.sequences import iterate_fasta, iterate_intervals
+
+    length = options["length"] or model.length
+    if source == "intervals":
+        yield from iterate_intervals(options["fasta"], options["intervals"], length=length, chunk=piece)
+    elif source == "sequences":
+        yield from iterate_fasta(options["sequences"], length=length, chunk=piece)
+    else:
+        first = model.members[0] if model.members else model
+        yield from sequences_from_dataloader(
+            dataloader(**_dataloader_arguments(options["dataloader_args"])),
+            layout=first.layout or "L,4",
+            sequence_input=first.sequence_input,
+            batch_size=min(piece, options["batch_size"]),
+        )
+
+
+def _dataloader_arguments(arguments: tuple[str, ...]) -> dict[str, Any]:
+    """Read them as Kipoi's own commands do."""
+    import yaml
+    from kipoi_utils.utils import parse_json_file_str_or_arglist
+
+    try:
+        return dict(parse_json_file_str_or_arglist(list(arguments)))
+    except (RuntimeError, TypeError, ValueError, yaml.YAMLError) as error:
+        problem = " ".join(str(error).split())
+        raise InputError(
+            f"--dataloader_args: expected JSON, a JSON file, or KEY=VALUE, got "
+            f"{' '.join(arguments)!r} ({problem})"
+        ) from None

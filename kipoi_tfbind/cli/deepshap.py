@@ -1,0 +1,53 @@
+"""``kipoi tfbind deepshap``."""
+
+from typing import Any
+
+import click
+
+from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_options
+
+
+@click.command(short_help="DeepSHAP: contributions of the bases against shuffled references.")
+@interpretation_options
+@click.option(
+    "--references",
+    default="dinucleotide_shuffle",
+    show_default=True,
+    help="What a sequence is compared with: dinucleotide_shuffle, mononucleotide_shuffle, klet_shuffle:K, "
+    "random, uniform, mean_profile or zeros.",
+)
+@click.option(
+    "--n-references",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="Number of references for each sequence.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the references.")
+@click.option(
+    "--tolerance",
+    default=1e-3,
+    show_default=True,
+    help="Warn where contributions miss the difference by more than this, relative to it.",
+)
+def command(references: str, n_references: int, seed: int, tolerance: float, **options: Any) -> None:
+    """DeepSHAP: how much each base contributes to the difference from shuffled sequences.
+
+    The contributions of a sequence add up to its prediction minus the mean prediction of its references; what
+    is missing of that is in the result as completeness_error.
+
+    \b
+    Example:
+      kipoi tfbind deepshap model_zoo/TFBind/HepG2 --source dir --targets CTCF --targets FOXA1 \\
+          --fasta genome.fa --intervals peaks.narrowPeak -o deepshap.nc
+      kipoi tfbind plot deepshap.nc --target FOXA1 -o deepshap.png
+    """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
+    from kipoi_tfbind.interpret import deep_shap
+
+    settings = {
+        "references": references,
+        "n_references": n_references,
+        "seed": seed,
+        "tolerance": tolerance,
+    }
+    interpret_to_file(deep_shap, options, settings, recorded=settings, rows=lambda length: 2 * length)

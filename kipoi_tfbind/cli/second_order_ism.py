@@ -1,0 +1,50 @@
+"""``kipoi tfbind second-order-ism``."""
+
+from typing import Any
+
+import click
+
+from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_options
+from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.notices import notice
+
+
+@click.command(short_help="Second-order mutagenesis: epistasis of every pair of substitutions.")
+@interpretation_options
+@click.option("--start", default=0, show_default=True, help="First position to mutate, 0-based.")
+@click.option("--end", type=int, help="Position to stop before.  [default: the sequence's end]")
+@click.option(
+    "--positions", metavar="N,N,...", help="Only these positions, 0-based, instead of --start and --end."
+)
+def command(start: int, end: int | None, positions: str | None, **options: Any) -> None:
+    """Second-order mutagenesis: what two substitutions do beyond the sum of what each does alone.
+
+    All pairs of n positions take 9 n (n - 1) / 2 predictions for a sequence: 3,915 for 30 positions, 179,100
+    for 200. Choose a window around a site first, with --start and --end.
+
+    \b
+    Example:
+      kipoi tfbind second-order-ism model_zoo/TFBind/CTCF --source dir \\
+          --fasta genome.fa --intervals site.bed --start 185 --end 215 -o epistasis.nc
+      kipoi tfbind plot epistasis.nc -o epistasis.png
+    """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
+    from kipoi_tfbind.interpret import second_order_mutagenesis
+
+    def pairs(length: int) -> int:
+        n = len(chosen) if chosen else (end or length) - start
+        notice(f"{9 * n * (n - 1) // 2:,} predictions for each sequence ({n} positions)")
+        return 4 * max(1, n * (n - 1) // 2)
+
+    chosen = _positions(positions)
+    settings = {"start": start, "end": end} if chosen is None else {"positions": chosen}
+    recorded = {"start": start} if chosen is None else {"n_positions": len(set(chosen))}
+    interpret_to_file(second_order_mutagenesis, options, settings, recorded=recorded, rows=pairs)
+
+
+def _positions(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"--positions: expected whole numbers such as 185,190,204, got {text!r}") from None
