@@ -2,7 +2,7 @@
 # Make a machine ready: a virtual environment with the package in it, and bedtools.
 #
 #   scripts/set_up.sh VENV          what the package itself needs
-#   scripts/set_up.sh VENV test     and what its checks and tests need
+#   scripts/set_up.sh VENV test     and what its checks and tests need: chromium too
 #
 # PYTHON=/path/to/python chooses the interpreter. Asks nothing; installs system packages only as root
 # or where sudo needs no password.
@@ -118,6 +118,18 @@ install_bedtools() {
         "apt-get install bedtools, brew install bedtools, or conda install -c bioconda bedtools."
 }
 
+# For the tests of the report, which is a page.
+install_chromium() {
+    local program
+    for program in chromium chromium-browser google-chrome; do
+        have "$program" && return
+    done
+    install_system_package chromium ||
+        say "chromium is not installed, and cannot be installed from here; the tests that need it are skipped."
+}
+
 make_venv
 install_packages
 install_bedtools
+[ "$what" = test ] && install_chromium
+exit 0

@@ -18,9 +18,14 @@ class KipoiCommand(Protocol):
     ) -> subprocess.CompletedProcess[str]: ...
 
 
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("needs_bedtools") and shutil.which("bedtools") is None:
         pytest.skip("needs the program bedtools, which is not installed")
+    if item.get_closest_marker("needs_chromium") and not any(map(shutil.which, CHROMIUM)):
+        pytest.skip("needs the program chromium, which is not installed")
 
 
 @pytest.fixture(scope="session")

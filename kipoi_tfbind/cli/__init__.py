@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import warnings
 from typing import Any
 
 import click
 
 from kipoi_tfbind import __version__
-from kipoi_tfbind.errors import TFBindError
+from kipoi_tfbind.errors import CompletenessWarning, TFBindError
+from kipoi_tfbind.notices import notice
 from kipoi_tfbind.plugin import error_line, wants_traceback
 
 
@@ -37,12 +39,20 @@ class CommandFolder(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error that the user can mend is one line and exit code 1."""
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = _show_warning
+                return super().invoke(ctx)
         except TFBindError as error:
             if wants_traceback():
                 raise
             click.echo(error_line(error), err=True)
             ctx.exit(1)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+    """Show a warning of this package in one line; those of libraries are not for the user of a command."""
+    if issubclass(category, CompletenessWarning):
+        notice(str(message))
 
 
 @click.group(cls=CommandFolder, context_settings={"help_option_names": ["-h", "--help"]})
