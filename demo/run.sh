@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What `make demo` runs: predictions for variants and for intervals by Kipoi's own command, and one
-# interpretation with its picture. Offline, on the files of the repository; results in demo/output.
+# What `make demo` runs: predictions for variants and for intervals by Kipoi's own command, and three
+# interpretations with a picture and a report. Offline, on the files of the repository; results in demo/output.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,7 +11,7 @@ genome=$examples/chr20.hg19.1-1Mb.fa.gz
 export TF_CPP_MIN_LOG_LEVEL=3
 
 # What TensorFlow says about this machine whatever it is told, and progress bars; all else is shown.
-noise='^(WARNING: All log messages before absl|[IE]0000 .*(cuda|cpu_feature_guard)|To enable the following instructions)|(it/s|s/it)\]$'
+noise='^(WARNING: All log messages before absl|[IE]0000 .*(cuda|cpu_feature_guard|oneDNN)|To enable the following instructions)|(it/s|s/it)\]$'
 
 # Print a command as it can be typed, in lines of a terminal's width, then run it.
 run() {
@@ -48,7 +48,13 @@ run kipoi predict $zoo/HepG2 --source=dir \
 python demo/show.py intervals "$output/intervals.tsv"
 
 headline "Which bases does the model rest on?"
-grep ctcf_site_2 "$examples"/ctcf_sites.bed >"$output/ctcf_site_2.bed"
-run kipoi tfbind ism $zoo/CTCF --source dir --fasta "$genome" \
-    --intervals "$output/ctcf_site_2.bed" -o "$output/ctcf_site_2.nc"
-run kipoi tfbind plot "$output/ctcf_site_2.nc" --start 170 --end 230 -o "$output/ctcf_site_2.png"
+grep 'ctcf_site_[123][[:space:]]' "$examples"/ctcf_sites.bed >"$output/sites.bed"
+run kipoi tfbind ism $zoo/CTCF --source dir --fasta "$genome" --intervals "$output/sites.bed" -o "$output/ism.nc"
+run kipoi tfbind plot "$output/ism.nc" --sequence ctcf_site_2 --start 170 --end 230 -o "$output/ctcf_site_2.png"
+
+headline "What does each base contribute, against shuffled sequences? Which bases act together?"
+run kipoi tfbind deepshap $zoo/CTCF --source dir --fasta "$genome" \
+    --intervals "$output/sites.bed" -o "$output/deepshap.nc"
+run kipoi tfbind second-order-ism $zoo/CTCF --source dir --fasta "$genome" \
+    --intervals "$output/sites.bed" --start 190 --end 215 -o "$output/epistasis.nc"
+run kipoi tfbind report "$output/ism.nc" "$output/deepshap.nc" "$output/epistasis.nc" -o "$output/report.html"
