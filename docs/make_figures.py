@@ -62,6 +62,16 @@ def ctcf_site(path: Path) -> None:
     tfb.save_plot(tfb.plot_mutation_map(effects, start=170, end=230), path)
 
 
+def epistasis(path: Path) -> None:
+    """Draw what pairs of substitutions do together in a CTCF site."""
+    model = tfb.load_model(str(GROUP / "CTCF"), source="dir")
+    sequences = tfb.read_sequences(GENOME, EXAMPLES / "ctcf_sites.bed", length=model.length)
+    site = sequences.isel(sequence=sequences["id"].values == "ctcf_site_3")
+    result = tfb.second_order_mutagenesis(model, site, start=186, end=218)
+    tfb.save_plot(tfb.plot_epistasis(result), path, dpi=110)
+
+
 if __name__ == "__main__":
     broken_site(Path("docs/broken_site.png"))
     ctcf_site(Path("docs/ctcf_site.png"))
+    epistasis(Path("docs/epistasis.png"))
