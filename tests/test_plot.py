@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.collections import QuadMesh
+from matplotlib.collections import LineCollection, QuadMesh
 from matplotlib.patches import PathPatch
 
 from kipoi_tfbind import (
@@ -52,6 +52,23 @@ def result(unplaced: xr.Dataset) -> xr.Dataset:
         start=("sequence", [START] * 2),
         end=("sequence", [START + LENGTH] * 2),
         strand=("sequence", ["+", "-"]),
+    )
+
+
+def contribution_result(result: xr.Dataset) -> xr.Dataset:
+    """What the methods that give contributions would say of the same additive model."""
+    weights = xr.DataArray(WEIGHTS, dims=("target", "position", "base"))
+    one_hot = result["one_hot"].astype(float)
+    hypothetical = (xr.ones_like(one_hot) * weights).transpose("sequence", "position", "base", "target")
+    background = xr.full_like(result["reference_prediction"], -1.5)
+    return (
+        result.drop_vars("mutation_effect")
+        .assign_attrs(method="deep_shap")
+        .assign(
+            hypothetical_contribution=hypothetical,
+            contribution=(hypothetical * one_hot).transpose("sequence", "position", "base", "target"),
+            background_prediction=background,
+        )
     )
 
 
@@ -140,6 +157,85 @@ def test_sequences_without_coordinates_go_by_position(unplaced: xr.Dataset) -> N
     assert ax.get_title(loc="left") == "CTCF   reverse, positions 4-29 (0-based)"
 
 
+def test_logo_of_contributions(result: xr.Dataset) -> None:
+    contributions = contribution_result(result)
+    ax = plot_logo(contributions, sequence="forward", target="MAX")
+    drawn = heights(ax)
+    for position, height in drawn.items():
+        base = result["one_hot"].values[0, position].argmax()
+        assert height == pytest.approx(WEIGHTS[1, position, base], rel=0.02)
+    assert not drawn.keys() & {5, 6, 7}  # N
+    assert len(drawn) > 30
+    assert ax.get_ylabel() == "Contribution\n(DeepSHAP,\noutput)"
+    (detail,) = [text.get_text() for text in ax.texts]
+    assert detail.endswith("for the background \N{MINUS SIGN}1.5")
+
+
+@pytest.mark.parametrize(
+    ("kind", "label"),
+    [
+        ("saliency", "gradient"),
+        ("gradient_x_input", "gradient × input"),
+        ("integrated_gradients", "integrated gradients"),
+    ],
+)
+def test_logo_says_which_gradients(result: xr.Dataset, kind: str, label: str) -> None:
+    contributions = contribution_result(result).assign_attrs(method="gradients", kind=kind)
+    assert plot_logo(contributions, end=5).get_ylabel() == f"Contribution\n({label},\noutput)"
+
+
+def test_logo_of_an_ensemble_has_a_line_of_one_standard_deviation(result: xr.Dataset) -> None:
+    contributions = contribution_result(result)
+    spread = xr.full_like(contributions["contribution"], 0.25)
+    background = contributions["background_prediction"]
+    ax = plot_logo(
+        contributions.assign(contribution_sd=spread, reference_prediction_sd=xr.ones_like(background))
+    )
+    (lines,) = [artist for artist in ax.collections if isinstance(artist, LineCollection)]
+    segments = np.array(lines.get_segments())
+    known = [i for i in range(LENGTH) if i not in (5, 6, 7)]
+    expected = contributions["contribution"].values[0, known, :, 0].sum(axis=-1)
+    np.testing.assert_array_equal(segments[:, 0, 0], known)
+    np.testing.assert_allclose(segments[:, 0, 1], expected - 0.25, atol=1e-12)
+    np.testing.assert_allclose(segments[:, 1, 1], expected + 0.25, atol=1e-12)
+    assert ax.get_ylim()[0] < segments[..., 1].min() < segments[..., 1].max() < ax.get_ylim()[1]
+    (detail,) = [text.get_text() for text in ax.texts]
+    assert "± 1, for the background" in detail
+
+
+def test_map_of_contributions_holds_the_hypothetical_ones(result: xr.Dataset) -> None:
+    contributions = contribution_result(result)
+    ax = plot_mutation_map(contributions, sequence="forward", target="CTCF")
+    (mesh,) = [artist for artist in ax.collections if isinstance(artist, QuadMesh)]
+    array = mesh.get_array()
+    assert array is not None
+    shown = np.ma.filled(array, np.nan).reshape(4, LENGTH)
+    assert np.isnan(shown[:, 5:8]).all()  # N has no contribution to compare with
+    known = [i for i in range(LENGTH) if i not in (5, 6, 7)]
+    np.testing.assert_array_equal(shown[:, known], WEIGHTS[0, known].T)
+    assert ax.get_ylabel() == "Base"
+    assert ax.figure.axes[2].get_ylabel() == "Hypothetical\ncontribution (output)"
+
+
+def test_positions_that_were_left_out_are_a_gap(result: xr.Dataset) -> None:
+    chosen = [10, 11, 12, 20, 21]
+    ax = plot_mutation_map(result.isel(position=chosen))
+    (mesh,) = [artist for artist in ax.collections if isinstance(artist, QuadMesh)]
+    array = mesh.get_array()
+    assert array is not None
+    shown = np.ma.filled(array, np.nan).reshape(4, 12)
+    assert np.flatnonzero(~np.isnan(shown[0])).tolist() == [0, 1, 2, 10, 11]
+    assert ax.get_xlim() == (9.5, 21.5)
+    assert heights(ax.figure.axes[1]).keys() <= set(chosen)
+
+
+def test_names_are_no_formulas(unplaced: xr.Dataset) -> None:
+    named = unplaced.assign_coords(id=("sequence", ["$x_{$", "b"]), target=["a$b$c", "d"])
+    ax = plot_logo(named.assign_attrs(model="$m^{$"))
+    ax.figure.canvas.draw()
+    assert ax.get_title(loc="left").startswith("a$b$c   $x_{$, positions")
+
+
 def test_given_axes_are_drawn_on(result: xr.Dataset) -> None:
     import matplotlib.pyplot as plt
 
@@ -176,8 +272,12 @@ def test_what_cannot_be_drawn_is_refused(result: xr.Dataset, tmp_path: Path) -> 
         plot_mutation_map(result, target="U")
     with pytest.raises(InputError, match=r"expected 0 <= start < end <= 40, .* got 30 and 41"):
         plot_logo(result, start=30, end=41)
-    with pytest.raises(InputError, match=r"expected the variable mutation_effect .* found one_hot"):
+    with pytest.raises(InputError, match=r"hypothetical_contribution or mutation_effect, found one_hot"):
         plot_mutation_map(result[["one_hot"]])
+    with pytest.raises(InputError, match=r"expected one of the variables contribution, .* found one_hot"):
+        plot_logo(result[["one_hot"]])
+    with pytest.raises(InputError, match=r"expected the variable reference_prediction .* found one_hot"):
+        plot_logo(result[["one_hot", "mutation_effect"]])
     with pytest.raises(
         InputError, match=r"map.gif: expected a name that ends in .png, .svg, .pdf; got '.gif'"
     ):

@@ -73,7 +73,7 @@ def select(
         view = view.isel(pair=((view["position_a"] >= start) & (view["position_b"] < end)).values)
     if "window" in view.dims:
         view = view.isel(window=((view["window_start"] < end) & (view["window_end"] > start)).values)
-    return view
+    return view.load()
 
 
 def find(result: xr.Dataset, dimension: str, coordinate: str, wanted: int | str) -> int:
@@ -96,6 +96,18 @@ def find(result: xr.Dataset, dimension: str, coordinate: str, wanted: int | str)
             f"{dimension}: this result has none of the name {wanted!r}; it has {there or 'no names'}"
         )
     return values.index(wanted)
+
+
+def model_name(result: xr.Dataset) -> str:
+    """Name of the model of a result; of a whole path, its last part.
+
+    Examples
+    --------
+    >>> model_name(xr.Dataset(attrs={"model": "/home/me/zoo/CTCF"}))
+    'CTCF'
+    """
+    name = str(result.attrs.get("model", "model"))
+    return PurePath(name).name if name.startswith("/") else name
 
 
 def name_of(view: xr.Dataset) -> str:
@@ -189,9 +201,9 @@ def title(ax: Axes, view: xr.Dataset) -> None:
 
 def _detail(view: xr.Dataset) -> str:
     output = view.attrs.get("output", "raw")
-    name = str(view.attrs.get("model", "model"))
-    name = PurePath(name).name if name.startswith("/") else name
-    words = f"{name}, prediction for the whole sequence {_with_spread(view, 'reference_prediction')}"
+    words = (
+        f"{model_name(view)}, prediction for the whole sequence {_with_spread(view, 'reference_prediction')}"
+    )
     words += "" if output == "raw" else f" ({output})"
     if "background_prediction" in view and np.isfinite(view["background_prediction"]):
         words += f", for the background {_with_spread(view, 'background_prediction')}"

@@ -86,9 +86,10 @@ def draw_logo(ax: Axes, view: xr.Dataset, at: NDArray | None = None) -> None:
             draw_letter(ax, BASES[base], float(x), sorted((0.0, float(height))), flip=bool(height < 0))
     low, high = known.min(initial=0), known.max(initial=0)
     if importance.spread is not None:
-        top, bottom = importance.values + importance.spread, importance.values - importance.spread
-        ax.vlines(at, bottom, top, color="0.25", linewidth=0.7, zorder=3)
-        low, high = np.nanmin(bottom, initial=low), np.nanmax(top, initial=high)
+        where = np.isfinite(importance.values)
+        spread = importance.spread[where]
+        ax.vlines(at[where], known - spread, known + spread, color="0.25", linewidth=0.7, zorder=3)
+        low, high = (known - spread).min(initial=low), (known + spread).max(initial=high)
     margin = 0.04 * (high - low) or 1.0
     ax.set_ylim(low - margin, high + margin)
     ax.axhline(0, color="black", linewidth=0.6)

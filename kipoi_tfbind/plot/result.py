@@ -142,17 +142,14 @@ def strongest_window(
     -------
     start, end
         Positions in the sequence, 0-based, `end` not included: all of the result's where they are at
-        most `widest`, else `width` of them, the strongest near their middle.
+        most `widest`, else a range with `width` of them, the strongest near their middle.
     """
     view = select(result, source_of(result), sequence=sequence, target=target)
     positions = view["position"].values
-    first, last = int(positions[0]), int(positions[-1])
-    if last + 1 - first <= widest:
-        return first, last + 1
-    strength = np.zeros(last + 1 - first)
-    strength[positions - first] = np.nan_to_num(np.abs(importance_of(view).values))
+    if len(positions) <= widest:
+        return int(positions[0]), int(positions[-1]) + 1
+    strength = np.nan_to_num(np.abs(importance_of(view).values))
     # A rectangle would be content with the strongest at its edge; a bump has them in the middle.
-    near = np.convolve(strength, np.hanning(width + 2)[1:-1], mode="same")
-    centre = first + int(near.argmax())
-    start = int(np.clip(centre - width // 2, first, last + 1 - width))
-    return start, start + width
+    centre = int(np.convolve(strength, np.hanning(width + 2)[1:-1], mode="same").argmax())
+    first = int(np.clip(centre - width // 2, 0, len(positions) - width))
+    return int(positions[first]), int(positions[first + width - 1]) + 1
