@@ -10,7 +10,8 @@ import sys, time
 start = time.perf_counter()
 import kipoi_tfbind
 print(time.perf_counter() - start)
-print(*(name for name in ("tensorflow", "torch", "keras", "jax", "numba", "xarray", "shap") if name in sys.modules))
+FRAMEWORKS = "tensorflow torch keras jax numba xarray shap".split()
+print(*(name for name in FRAMEWORKS if name in sys.modules))
 """
 
 
