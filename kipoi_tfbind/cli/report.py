@@ -3,47 +3,56 @@
 import click
 
 
-@click.command(short_help="Write an HTML page about results.")
+@click.command(short_help="Write an HTML report on results.")
 @click.argument("results", nargs=-1, required=True, type=click.Path(), metavar="RESULT...")
-@click.option("-o", "--output", required=True, type=click.Path(), help="Page to write, .html.")
+@click.option("-o", "--output", required=True, type=click.Path(), help="Page to write, HTML.")
+@click.option(
+    "--model",
+    type=click.Path(),
+    help="Folder of the Kipoi model, for its card.  [default: the one that the results name]",
+)
 @click.option(
     "--targets",
     multiple=True,
     metavar="NAME",
-    help="Target to show; may be repeated.  [default: that of the largest prediction of each sequence]",
+    help="Only this target; may be repeated.  [default: each sequence's own one of the largest prediction]",
 )
 @click.option(
     "--max-sequences",
-    type=click.IntRange(min=1),
     default=10,
     show_default=True,
-    help="How many sequences to show: those with the largest predictions.",
+    type=click.IntRange(min=1),
+    help="How many sequences to show, those with the largest prediction.",
 )
-@click.option("--model", type=click.Path(), help="Folder of the Kipoi model, for its card.")
-@click.option("--title", help="Title of the page.")
+@click.option("--title", help="Title of the page.  [default: the model's name]")
 def command(
     results: tuple[str, ...],
     output: str,
+    model: str | None,
     targets: tuple[str, ...],
     max_sequences: int,
-    model: str | None,
     title: str | None,
 ) -> None:
-    """Write one self-contained HTML page about one or several RESULTs.
+    """Write one HTML page about RESULTs, files of the methods.
 
-    It has the model's card, the settings, checks of completeness and of both strands, and for each sequence
-    the pictures and the strongest positions. Results about the same sequences are shown together.
+    It has pictures, tables of the strongest positions, checks, the settings and the model's card. All is
+    inside the one file: it opens without a network, and can be sent and printed. What several results
+    say of one sequence is shown together.
 
     \b
     Example:
-      kipoi tfbind report ism.nc deepshap.nc --max-sequences 5 -o report.html
+      kipoi tfbind report ism.nc deepshap.nc epistasis.nc -o report.html
+      kipoi tfbind report ism.nc --targets CTCF --max-sequences 3 -o ctcf.html
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
+    from contextlib import ExitStack
+
     from kipoi_tfbind.io import check_writable, open_result
     from kipoi_tfbind.report import write_report
 
     check_writable(output)
-    opened = [open_result(path, lazy=True) for path in results]
-    write_report(
-        opened, output, model=model, targets=targets or None, max_sequences=max_sequences, title=title
-    )
+    with ExitStack() as stack:
+        opened = [stack.enter_context(open_result(path, lazy=True)) for path in results]
+        write_report(
+            opened, output, model=model, targets=targets or None, max_sequences=max_sequences, title=title
+        )
     click.echo(output)

@@ -99,15 +99,15 @@ def find(result: xr.Dataset, dimension: str, coordinate: str, wanted: int | str)
 
 
 def model_name(result: xr.Dataset) -> str:
-    """Name of the model of a result; of a whole path, its last part.
+    """Name of the model of a result; of a whole path, its last two parts.
 
     Examples
     --------
-    >>> model_name(xr.Dataset(attrs={"model": "/home/me/zoo/CTCF"}))
-    'CTCF'
+    >>> model_name(xr.Dataset(attrs={"model": "/home/me/zoo/TFBind/CTCF"}))
+    'TFBind/CTCF'
     """
     name = str(result.attrs.get("model", "model"))
-    return PurePath(name).name if name.startswith("/") else name
+    return "/".join(PurePath(name).parts[-2:]) if name.startswith("/") else name
 
 
 def name_of(view: xr.Dataset) -> str:

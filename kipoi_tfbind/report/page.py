@@ -20,7 +20,7 @@ from kipoi_tfbind import __version__, schema
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.io import check_writable, whole_file
 from kipoi_tfbind.plot._importance import source_of
-from kipoi_tfbind.plot._view import has_coordinates, interval, name_of, number, select, unit
+from kipoi_tfbind.plot._view import has_coordinates, interval, model_name, name_of, number, select, unit
 from kipoi_tfbind.plot.result import kind_of, strongest_window
 from kipoi_tfbind.report.card import Card, read_card
 from kipoi_tfbind.report.checks import completeness, equivariance
@@ -172,18 +172,22 @@ def _label(results: Sequence[xr.Dataset]) -> list[Labelled]:
 
 def _cards(results: Sequence[xr.Dataset], folder: str | os.PathLike[str] | None) -> list[Card]:
     """What is known of each model of the results; nothing where it is not in a local folder."""
-    sources = {str(r.attrs.get("model", "a model")): str(r.attrs.get("model_source", "dir")) for r in results}
+    names = {str(result.attrs.get("model", "")): model_name(result) for result in results}
     if folder is not None:
-        return [read_card(", ".join(sources), folder)]
-    return [_card_if_there(name) if source == "dir" else Card(name) for name, source in sources.items()]
+        return [read_card(", ".join(names.values()), folder)]
+    # Results of older versions do not say their model's source.
+    sources = {str(r.attrs.get("model", "")): str(r.attrs.get("model_source", "dir")) for r in results}
+    return [
+        _card_if_there(names[path], path) if source == "dir" else Card(names[path])
+        for path, source in sources.items()
+    ]
 
 
-def _card_if_there(name: str) -> Card:
-    """The card of a model that may or may not be a folder; that of a group has no folder of its own."""
-    path = Path(name)
-    if path.is_dir() or (len(path.parts) > 1 and path.parent.is_dir()):
+def _card_if_there(name: str, folder: str) -> Card:
+    """The card of a model, if its folder is still there."""
+    if folder:
         with contextlib.suppress(InputError):
-            return read_card(name, path)
+            return read_card(name, folder)
     return Card(name)
 
 
