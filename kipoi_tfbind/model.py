@@ -342,7 +342,8 @@ def as_sequence_model(
     >>> as_sequence_model(lambda one_hot: one_hot.sum(axis=1), targets=list("ACGT"))
     SequenceModel(name='<lambda>', target_names=('A', 'C', 'G', 'T'), length=None, output='raw')
     """
-    from kipoi_tfbind.wrap import Options, wrap
+    from kipoi_tfbind.model_kinds import Options
+    from kipoi_tfbind.wrap import wrap
 
     check_transform(transform)
     options = Options(
