@@ -25,6 +25,8 @@ _MODULE_OF = {
     "finish_result": "result_file",
     "gradients": "interpret",
     "in_silico_mutagenesis": "interpret",
+    "iterate_fasta": "sequences",
+    "iterate_intervals": "sequences",
     "load_model": "model",
     "make_references": "references",
     "occlusion": "interpret",
@@ -38,6 +40,8 @@ _MODULE_OF = {
     "save_plot": "plot",
     "save_result": "io",
     "second_order_mutagenesis": "interpret",
+    "sequences_from_dataloader": "dataloader_sequences",
+    "write_report": "report",
 }
 
 __all__ = ["__version__", *_MODULE_OF]
