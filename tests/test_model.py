@@ -29,12 +29,14 @@ MODEL_CODE = """
     class Counter(BaseModel):
         '''Counts the bases; as an array, or as a dict of targets.'''
 
-        def __init__(self, form="array"):
-            self.form = form
+        def __init__(self, form="array", base_axis=-1):
+            self.form, self.base_axis = form, base_axis
 
         def predict_on_batch(self, x):
+            if self.form == "text":
+                return np.array([[str(text).count(base) for base in "ACGT"] for text in x], dtype=np.float32)
             x = x["seq"] if isinstance(x, dict) else x
-            assert x.dtype == np.float32
+            x = np.moveaxis(x, self.base_axis, -1).reshape(len(x), -1, 4)
             counts = x.sum(axis=1)
             if self.form == "dict":
                 return {"T": counts[:, 3], "purine": counts[:, [0, 2]]}
@@ -44,13 +46,15 @@ MODEL_CODE = """
 """
 
 
-def kipoi_entry(folder: Path, *, inputs: Schema, targets: Schema, form: str = "array") -> str:
+def kipoi_entry(
+    folder: Path, *, inputs: Schema, targets: Schema, form: str = "array", base_axis: int = -1
+) -> str:
     """Write a Kipoi model and return the name by which ``source="dir"`` knows it."""
     folder.mkdir(exist_ok=True)
     (folder / "model.py").write_text(textwrap.dedent(MODEL_CODE))
     description = {
         "defined_as": "model.Counter",
-        "args": {"form": form},
+        "args": {"form": form, "base_axis": base_axis},
         "default_dataloader": ".",
         "info": {"authors": [{"name": "somebody"}], "doc": "counts bases"},
         "schema": {"inputs": inputs, "targets": targets},
@@ -65,7 +69,7 @@ def test_kipoi_model_with_column_labels(tmp_path: Path) -> None:
     )
     model = load_model(name, source="dir")
     assert (model.name, model.target_names, model.length, model.output) == (name, tuple("acgt"), None, "raw")
-    np.testing.assert_array_equal(model.predict(one_hot(["AACT"]).astype(np.float64)), [[2, 1, 0, 1]])
+    np.testing.assert_array_equal(model.predict(one_hot(["AACT"])), [[2, 1, 0, 1]])
 
 
 def test_kipoi_model_without_labels_numbers_its_targets(tmp_path: Path) -> None:
@@ -96,33 +100,100 @@ def test_kipoi_model_with_one_value_for_each_sequence(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("inputs", "found"),
+    ("shape", "layout", "base_axis"),
     [
-        (array("(4, 100)"), r"an array \(4, 100\)"),
-        (array("(100, 4, 1)"), r"an array \(100, 4, 1\)"),
-        ({"a": array("(9, 4)"), "b": array("(3, )")}, r"a: an array \(9, 4\), b: an array \(3,\)"),
-        ([array("(9, 4)", name="a")], r"a list of 1: an array \(9, 4\)"),
+        ("(4, 5)", "4,L", 1),
+        ("(5, 4, 1)", "L,4,1", 2),
+        ("(1, 4, 5)", "1,4,L", 2),
+        ("(4, 1, None)", "4,1,L", 1),
+        ("(None, 4)", "L,4", 2),
     ],
 )
-def test_other_inputs_are_refused(tmp_path: Path, inputs: Schema, found: str) -> None:
-    name = kipoi_entry(tmp_path / "counter", inputs=inputs, targets=array("(4, )"))
-    with pytest.raises(UnsupportedModelError, match=rf"one input of shape \(length, 4\); .* has {found}"):
-        load_model(name, source="dir")
+def test_layout_is_read_from_the_shape(tmp_path: Path, shape: str, layout: str, base_axis: int) -> None:
+    inputs = array(shape, name="seq")
+    name = kipoi_entry(tmp_path / "counter", inputs=inputs, targets=array("(4, )"), base_axis=base_axis)
+    model = load_model(name, source="dir")
+    assert str(model.layout) == layout
+    np.testing.assert_array_equal(model.predict(one_hot(["AACTN"])), [[2, 1, 0, 1]])
+
+
+def test_text_is_given_where_the_schema_says_text(tmp_path: Path) -> None:
+    inputs = array("()", name="seq", special_type="DNAStringSeq")
+    name = kipoi_entry(tmp_path / "counter", inputs=inputs, targets=array("(4, )"), form="text")
+    model = load_model(name, source="dir")
+    assert str(model.layout) == "string"
+    np.testing.assert_array_equal(model.predict(one_hot(["AACTN"])), [[2, 1, 0, 1]])
 
 
 @pytest.mark.parametrize(
-    ("targets", "found"),
+    ("inputs", "found"),
     [
-        (array("(50, 4)"), r"an array \(50, 4\)"),
-        (array("(None, )"), r"an array \(None,\)"),
-        ([array("(1, )", name="a")], r"a list of 1"),
-        ({"ref": {"a": array("()")}}, r"ref: a: an array \(\)"),
+        (
+            array("(4, 4)", name="x"),
+            r"input 'x': its shape \(4, 4\) can be read as 4,L or L,4; say which: layout",
+        ),
+        (array("(30, )", name="x"), r"found the shape \(30,\); if it is flattened .* say layout='L\*4'"),
+        (
+            {"a": array("(9, 4)"), "b": array("(9, 4)")},
+            r"has a \(9, 4\), b \(9, 4\); say it, .*sequence_input='a'",
+        ),
+        (
+            {"a": array("(9, )"), "b": array("(3, )")},
+            r"which of its inputs is the sequence\? It has a \(9,\), b",
+        ),
     ],
 )
-def test_other_targets_are_refused(tmp_path: Path, targets: Schema, found: str) -> None:
-    name = kipoi_entry(tmp_path / "counter", inputs=ARRAY_INPUT, targets=targets)
-    with pytest.raises(UnsupportedModelError, match=rf"or a flat dict of them; its schema has {found}"):
+def test_what_is_ambiguous_is_asked_for(tmp_path: Path, inputs: Schema, found: str) -> None:
+    name = kipoi_entry(tmp_path / "counter", inputs=inputs, targets=array("(4, )"))
+    with pytest.raises((InputError, UnsupportedModelError), match=found):
         load_model(name, source="dir")
+
+
+def test_what_the_user_says_settles_it(tmp_path: Path) -> None:
+    name = kipoi_entry(tmp_path / "counter", inputs=array("(4, 4)", name="x"), targets=array("(4, )"))
+    rows = load_model(name, source="dir", layout="4,L")
+    assert rows.length == 4
+    two = kipoi_entry(
+        tmp_path / "two", inputs={"seq": array("(5, 4)"), "other": array("(5, 4)")}, targets=array("(4, )")
+    )
+    with pytest.raises(InputError, match="no input 'third'; this model has seq"):
+        load_model(two, source="dir", sequence_input="third")
+    model = load_model(two, source="dir", sequence_input="seq", auxiliary={"other": np.zeros((5, 4))})
+    np.testing.assert_array_equal(model.predict(one_hot(["AACTN"])), [[2, 1, 0, 1]])
+    needy = load_model(two, source="dir", sequence_input="seq")
+    assert needy.auxiliary == ("other",)
+    with pytest.raises(InputError, match="input 'other': expected a value beside the sequence"):
+        needy.predict(one_hot(["AACTN"]))
+    with pytest.raises(
+        InputError, match=r"layout: 4,L does not fit the input 'seq', whose shape is \(5, 4\)"
+    ):
+        load_model(two, source="dir", sequence_input="seq", layout="4,L")
+    with pytest.raises(InputError, match="takes sequences of 5 bases, not 6"):
+        load_model(two, source="dir", sequence_input="seq", length=6)
+
+
+@pytest.mark.parametrize(
+    ("targets", "names"),
+    [
+        (array("(2, 2)"), ("0/0", "0/1", "1/0", "1/1")),
+        (array("(2, 2)", column_labels=["plus", "minus"]), ("0/plus", "0/minus", "1/plus", "1/minus")),
+        ([array("(1, )", name="a"), array("(3, )", name="b")], ("0", "1/0", "1/1", "1/2")),
+    ],
+)
+def test_outputs_of_any_form_are_named_targets(
+    tmp_path: Path, targets: Schema, names: tuple[str, ...]
+) -> None:
+    name = kipoi_entry(tmp_path / "counter", inputs=ARRAY_INPUT, targets=targets)
+    assert load_model(name, source="dir").target_names == names
+
+
+def test_a_schema_that_the_output_contradicts_is_an_error(tmp_path: Path) -> None:
+    targets = {"a": array("(4, )"), "b": array("()")}
+    name = kipoi_entry(tmp_path / "counter", inputs=ARRAY_INPUT, targets=targets)
+    with pytest.raises(
+        UnsupportedModelError, match=r"its schema has the outputs a, b, and it returns \(one array\)"
+    ):
+        load_model(name, source="dir").predict(one_hot(["AACT"]))
 
 
 def test_unknown_models_and_sources_are_refused(tmp_path: Path) -> None:
@@ -157,13 +228,14 @@ def test_choosing_targets() -> None:
 def test_functions_are_taken_by_their_names() -> None:
     model = as_sequence_model(lambda x: x.sum(axis=1), targets=list("ACGT"))
     assert as_sequence_model(model) is model
-    with pytest.raises(InputError, match="targets: expected a list with the name of each output"):
+    with pytest.raises(UnsupportedModelError, match="one row for each of 2 sequences"):
         as_sequence_model(np.sum)
+    assert as_sequence_model(lambda x: x.sum(axis=1)).target_names == ("0", "1", "2", "3")
     with pytest.raises(InputError, match=r"expected a list .* got 'CTCF'"):
         as_sequence_model(np.sum, targets="CTCF")
-    with pytest.raises(InputError, match="this model has names for its targets"):
+    with pytest.raises(InputError, match="is wrapped already"):
         as_sequence_model(model, targets=["x"])
-    with pytest.raises(UnsupportedModelError, match=r"expected a Kipoi model or a function .*, got int"):
+    with pytest.raises(UnsupportedModelError, match=r"expected a Kipoi, Keras, .* function .* got int"):
         as_sequence_model(3)
 
 
