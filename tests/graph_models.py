@@ -284,13 +284,14 @@ def with_activation(name: str) -> Twin:
     return head(activation(conv(maxpool(x, 2)), name))
 
 
-def rc_conv(x: Twin, filters: int = 4, width: int = 5) -> Twin:
-    layer = RevCompConv1D(filters, width)
+def rc_conv(x: Twin, filters: int = 4, width: int = 5, dilation: int = 1) -> Twin:
+    layer = RevCompConv1D(filters, width, dilation_rate=dilation)
     y = layer(x.keras)
     randomise(layer)
     weight = tensor(layer.tied_kernel, 2, 1, 0)
     bias = torch.cat([tensor(layer.bias), tensor(layer.bias).flip(0)])
-    module = load(nn.Conv1d(x.keras.shape[-1], 2 * filters, width, padding="same"), weight=weight, bias=bias)
+    module = nn.Conv1d(x.keras.shape[-1], 2 * filters, width, padding="same", dilation=dilation)
+    load(module, weight=weight, bias=bias)
     return node(y, module, x, modules=[module])
 
 

@@ -121,7 +121,7 @@ def attributions(result: DeepLiftResult, x: NDArray, references: NDArray) -> NDA
 
 
 def without_runs(*shape: int, seed: int) -> NDArray:
-    """Sequences with no base twice in a row: no two maxima of a pool are equal, where shap takes the first."""
+    """Sequences with no base twice in a row: no maxima of a pool are equal, of which shap takes the first."""
     steps = np.random.default_rng(seed).integers(1, 4, size=shape)
     return np.eye(4, dtype=np.float32)[np.cumsum(steps, axis=-1) % 4]
 
@@ -309,6 +309,36 @@ def test_condition_on_the_value_itself(name: str, framework: str) -> None:
     np.testing.assert_allclose([np.diag(m[0]) for m in result.multipliers], secants, rtol=1e-12)
 
 
+OTHER_TORCH_OPERATIONS: dict[str, Callable[[Any], Any]] = {
+    "causal attention": lambda v: torch.nn.functional.scaled_dot_product_attention(v, v, v, is_causal=True),
+    "deviation": lambda v: v.std(2) * v.var(2, correction=0),
+    "masked": lambda v: v.masked_fill(v < 0.2, 0.0),
+    "no gradient": lambda v: v.detach() * v,
+    "norm": lambda v: torch.nn.functional.normalize(v, dim=1),
+    "logsumexp": lambda v: v.logsumexp(2),
+    "logaddexp": lambda v: torch.logaddexp(v[:, :2], v[:, 2:]),
+    "addcmul": lambda v: torch.addcmul(v, v, v.flip(2)),
+    "strands in one batch": lambda v: torch.maximum(*torch.cat([v.tanh(), v.flip(1, 2).tanh()]).chunk(2)),
+    "padded pool": lambda v: torch.nn.functional.max_pool1d(v, 3, 1, 1),
+    "largest of two axes": lambda v: v.amax((1, 2), keepdim=True) - v.min(2, keepdim=True)[0],
+    "steps": lambda v: (3 * v).round() + v.sign(),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_TORCH_OPERATIONS)
+def test_complete_for_other_torch_operations(name: str) -> None:
+    operation = OTHER_TORCH_OPERATIONS[name]
+
+    def function(tensors: list[torch.Tensor]) -> torch.Tensor:
+        y = operation(tensors[0]).flatten(1)
+        return y @ torch.linspace(0.1, 1, y.shape[1], dtype=y.dtype)[:, None]
+
+    rng = np.random.default_rng(6)
+    x, references = rng.normal(size=(3, 4, 6)), rng.normal(size=(3, 2, 4, 6))
+    graph = trace_torch(function, [torch.from_numpy(x)])
+    assert completeness_error(deep_lift(graph, [x], references), x, references) < COMPLETE["float64"]
+
+
 def test_unknown_operation_is_named() -> None:
     inputs = keras.Input((4,))
     x = keras.layers.Dense(3, name="before")(inputs)
@@ -335,7 +365,8 @@ def test_unknown_operation_is_named() -> None:
         lambda v: v * tf.cast(tf.reduce_sum(v, 1, keepdims=True) > 1, v.dtype),
         lambda v: tf.gather(v, tf.argmax(v, axis=1), axis=1),
         lambda v: tf.sort(v, axis=1),
-        lambda v: tf.math.floormod(tf.cast(v > 0, tf.float64) + v, 2.0),
+        lambda v: tf.cast(v > 0, tf.float64),
+        lambda v: tf.where(v > 1, v, v[:, ::-1]),
     ],
 )
 def test_what_has_no_exact_rule_is_refused(function: Callable[[Any], Any]) -> None:
@@ -355,8 +386,8 @@ def test_batch_normalisation_in_training_mode_is_refused() -> None:
     graph = trace_tensorflow(normalise, [tf.TensorSpec((None, LENGTH, 4))])
     with pytest.raises(UnsupportedOperationError, match="FusedBatchNormV3"):
         deep_lift(graph, [one_hot(1, LENGTH)], one_hot(1, 1, LENGTH, seed=1))
+    layer = keras.layers.BatchNormalization()
     with pytest.raises(UnsupportedModelError, match="training mode"):
-        layer = keras.layers.BatchNormalization()
         trace_tensorflow(lambda x: [layer(x[0], training=True)], [tf.TensorSpec((None, LENGTH, 4))])
 
 

@@ -59,7 +59,7 @@ class Arrays(ABC):
 
     @abstractmethod
     def windows(self, node: Node, x: Any) -> Windows | None:
-        """Where the windows of a maximum lie; None where they overlap, are padded or span several axes."""
+        """Where the windows of a maximum lie; None where they overlap or are padded."""
 
     @abstractmethod
     def axis(self, node: Node) -> int:
@@ -100,6 +100,22 @@ class Arrays(ABC):
     @abstractmethod
     def unary(self, name: str, x: Any) -> Any:
         """One of exp, expm1, log, log1p, tanh, sqrt, abs, sigmoid."""
+
+    @abstractmethod
+    def scalar(self, value: float, like: Any) -> Any:
+        """A number of the type of `like`."""
+
+    @abstractmethod
+    def tiny(self, x: Any) -> float:
+        """The smallest normal number of the array's type."""
+
+    @abstractmethod
+    def clip(self, x: Any, low: float, high: float) -> Any:
+        """As `numpy.clip`."""
+
+    @abstractmethod
+    def count(self, x: Any, axis: int, like: Any) -> Any:
+        """How often `x` is true along an axis, which stays with length 1, in the type of `like`."""
 
     @abstractmethod
     def maximum(self, x: Any, y: Any) -> Any:
@@ -147,7 +163,7 @@ class Arrays(ABC):
 
 
 def windows_of_axes(shape: Sequence[int], sizes: Sequence[int]) -> Windows | None:
-    """Windows of the given sizes along each axis of a sequence's array, if they are so along one stretch of axes.
+    """Windows with a size along each axis of a sequence's array, if they are so along one stretch of axes.
 
     Examples
     --------

@@ -36,7 +36,7 @@ _UNARY = {
 def compiled_deep_lift(
     graph: TensorFlowGraph, wrt: int, shapes: Sequence[tuple[int, ...]], jit_compile: bool
 ) -> Callable[..., tuple[NDArray, NDArray, NDArray]]:
-    """The function that `deep_lift` runs: traced once, for any number of sequences, references and targets."""
+    """The function that `deep_lift` runs: traced once, for any number of sequences and so on."""
     dtypes = [graph.nodes[i].attributes["dtype"] for i in graph.inputs]
     signature = [
         *(tf.TensorSpec((None, *shape), dtype) for shape, dtype in zip(shapes, dtypes, strict=True)),
@@ -206,6 +206,18 @@ class TensorFlowArrays(Arrays):
 
     def unary(self, name: str, x: Any) -> Any:
         return _UNARY[name](x)
+
+    def scalar(self, value: float, like: Any) -> Any:
+        return tf.constant(value, like.dtype)
+
+    def tiny(self, x: Any) -> float:
+        return float(np.finfo(x.dtype.as_numpy_dtype).tiny)
+
+    def clip(self, x: Any, low: float, high: float) -> Any:
+        return tf.clip_by_value(x, low, high)
+
+    def count(self, x: Any, axis: int, like: Any) -> Any:
+        return tf.reduce_sum(tf.cast(x, like.dtype), axis, keepdims=True)
 
     def maximum(self, x: Any, y: Any) -> Any:
         return tf.maximum(x, y)

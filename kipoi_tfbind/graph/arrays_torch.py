@@ -76,11 +76,24 @@ class TorchArrays(Arrays):
         self.graph = graph
 
     def run(self, node: Node, inputs: Sequence[Any], batch_size: Any) -> list[Any]:
-        return self.graph.run_node(node, inputs, batch_size)
+        windows = self.windows(node, inputs[0]) if node.kind == "max_pool" else None
+        if windows is None:
+            return self.graph.run_node(node, inputs, batch_size)
+        # Faster than PyTorch's own, which looks for the positions as well; no rule needs those.
+        x = inputs[0]
+        rows = x.reshape(len(x) * windows.before, windows.length, windows.after)[
+            :, : windows.n * windows.size
+        ]
+        values = rows.unflatten(1, (windows.n, windows.size)).amax(2)
+        shape = node.attributes["shapes"][0]
+        return [values.reshape(len(x), *shape[1:]), torch.empty(0, dtype=torch.int64)]
 
     def linearise(
         self, node: Node, inputs: Sequence[Any], wanted: Sequence[int], batch_size: Any
     ) -> tuple[list[Any], Pull]:
+        if node.kind == "identity":
+            # Also where PyTorch would cut the gradient, as `detach` does.
+            return self.graph.run_node(node, inputs, batch_size), lambda cotangents: [cotangents[0]]
         leaves = list(inputs)
         for k in wanted:
             leaves[k] = inputs[k].detach().requires_grad_()
@@ -183,6 +196,18 @@ class TorchArrays(Arrays):
 
     def unary(self, name: str, x: Any) -> Any:
         return _UNARY[name](x)
+
+    def scalar(self, value: float, like: Any) -> Any:
+        return like.new_tensor(value)
+
+    def tiny(self, x: Any) -> float:
+        return torch.finfo(x.dtype).tiny
+
+    def clip(self, x: Any, low: float, high: float) -> Any:
+        return x.clamp(low, high)
+
+    def count(self, x: Any, axis: int, like: Any) -> Any:
+        return x.sum(axis, keepdim=True, dtype=like.dtype)
 
     def maximum(self, x: Any, y: Any) -> Any:
         return torch.maximum(x, y)

@@ -58,11 +58,14 @@ class Graph(ABC):
         The input nodes, in the order of the function's arguments.
     outputs
         Where the function's outputs come from.
+    compiled
+        What has been compiled for the graph.
     """
 
     nodes: tuple[Node, ...] = field(repr=False)
     inputs: tuple[int, ...]
     outputs: tuple[Ref, ...]
+    compiled: dict[Any, Callable[..., Any]] = field(default_factory=dict, init=False, repr=False)
 
     @abstractmethod
     def run_node(self, node: Node, values: Sequence[Any], batch_size: Any = None) -> list[Any]:

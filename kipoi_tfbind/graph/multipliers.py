@@ -1,10 +1,9 @@
-"""DeepLIFT multipliers on a graph: one walk forward for sequences and references, one back for each target."""
+"""DeepLIFT multipliers: one walk forward for sequences and references, one back for each target."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +11,8 @@ from numpy.typing import NDArray
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.graph.arrays import Arrays, Pull
 from kipoi_tfbind.graph.graph import Graph, Node, Ref
-from kipoi_tfbind.graph.rules import Site, is_linear, rule_for, unsupported
+from kipoi_tfbind.graph.rules import Site, is_linear, unsupported
+from kipoi_tfbind.graph.rules_composite import rule_for
 
 # Whose outputs are the rows of its inputs in their order, whatever it does along the other axes.
 _KEEPS_BLOCKS = frozenset({"convolution", "add", "identity", "cast"})
@@ -38,10 +38,6 @@ class DeepLiftResult(NamedTuple):
     multipliers: NDArray
     output: NDArray
     reference_output: NDArray
-
-
-# For each graph, by the input that is explained and the shapes, what runs it.
-_COMPILED: WeakKeyDictionary[Graph, dict[Any, Callable[..., Any]]] = WeakKeyDictionary()
 
 
 def deep_lift(
@@ -103,18 +99,17 @@ def deep_lift(
     references = np.asarray(references)
     _check(graph, inputs, references, wrt)
     key = (wrt, jit_compile, *(array.shape[1:] for array in inputs))
-    compiled = _COMPILED.setdefault(graph, {})
-    if key not in compiled:
-        compiled[key] = graph.compile_deep_lift(wrt, [a.shape[1:] for a in inputs], jit_compile)
+    if key not in graph.compiled:
+        graph.compiled[key] = graph.compile_deep_lift(wrt, [a.shape[1:] for a in inputs], jit_compile)
     columns = None if targets is None else np.asarray(list(targets), dtype=np.int64)
-    return DeepLiftResult(*compiled[key](inputs, references, columns))
+    return DeepLiftResult(*graph.compiled[key](inputs, references, columns))
 
 
 def _check(graph: Graph, inputs: Sequence[NDArray], references: NDArray, wrt: int) -> None:
     if len(inputs) != len(graph.inputs) or not 0 <= wrt < len(inputs):
         raise InputError(
-            f"inputs: expected {len(graph.inputs)} arrays, one for each input of the model, and wrt below that, "
-            f"got {len(inputs)} and wrt={wrt}"
+            f"inputs: expected {len(graph.inputs)} arrays, one for each input of the model, and wrt below "
+            f"that, got {len(inputs)} and wrt={wrt}"
         )
     shape = inputs[wrt].shape
     if references.ndim != len(shape) + 1 or (references.shape[0], *references.shape[2:]) != shape:
@@ -162,7 +157,7 @@ class Walk:
         self._constant: set[Ref] = set()
         # Values that do not vary but are made from the size of a batch of pairs.
         self._of_pairs: set[Ref] = set()
-        # Of each node that a cotangent goes through: its number, where the parts go, and how it is pulled back.
+        # Of each node that a cotangent goes through: its number, where the parts go, and what makes them.
         self._pulls: list[tuple[int, list[Ref], Pull]] = []
         for i, (node, value) in enumerate(zip(self.graph.inputs, inputs, strict=True)):
             ref = (node, 0)
@@ -175,6 +170,11 @@ class Walk:
         for i in self.graph.live_nodes():
             if i not in self.graph.inputs:
                 self._forward(i)
+        if self._output in self._steps:
+            raise unsupported(
+                self.graph.nodes[self._output[0]],
+                "the output changes in steps, so that it has no multipliers",
+            )
 
     def outputs(self) -> tuple[Any, Any]:
         """The output at the sequences and at the references."""
@@ -222,9 +222,8 @@ class Walk:
         )
         of_pairs = any(self._blocks.get(ref) == 0 or ref in self._of_pairs for ref in node.inputs)
         r = self.xp.run(node, [self._r[ref] for ref in node.inputs], self.n * self.n_references)
-        if constant or of_pairs:
-            x = r
-        else:
+        x = r
+        if not constant and not of_pairs:
             x = self.xp.run(node, [self._x[ref] for ref in node.inputs], self.n)
         if constant:
             self._constant.update(refs)
@@ -252,12 +251,12 @@ class Walk:
         )
 
     def _choice(self, node: Node, base: Ref, slopes: tuple[int, ...], ref: Ref) -> Pull:
-        """The secant to the one value that a chosen value is a function of; its derivative at equal values."""
+        """The secant's slope to the one value that a choice depends on; at equal values the derivative."""
         xp = self.xp
         difference = self._at_pairs(base) - self._r[base]
         near = xp.unary("abs", difference) < 8 * xp.epsilon(difference)
-        slope = (self._at_pairs(ref) - self._r[ref]) / xp.where(near, xp.ones_like(difference), difference)
-        slope = xp.where(near, xp.zeros_like(slope), slope)
+        slope = (self._at_pairs(ref) - self._r[ref]) / difference
+        slope = xp.where(near, xp.scalar(0.0, slope), slope)
         inputs = [self._r[source] for source in node.inputs]
         _, local = xp.linearise(node, inputs, slopes, self.n * self.n_references)
 

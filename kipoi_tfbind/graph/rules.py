@@ -49,6 +49,7 @@ class Site:
         return [self.x_input(i) if i in self.varying else r for i, r in enumerate(self.r_inputs)]
 
     def midpoints(self) -> list[Any]:
+        """The inputs halfway between x and r."""
         return [(self.x_input(i) + r) / 2 if i in self.varying else r for i, r in enumerate(self.r_inputs)]
 
 
@@ -56,18 +57,19 @@ Rule = Callable[[Site], Pull]
 
 # Linear in all its floating-point inputs together.
 LINEAR = frozenset(
-    {
-        "identity", "reshape", "cast", "transpose", "space_to_batch", "batch_to_space", "add", "concat", "pad",
-        "slice", "stack", "unstack", "gather", "scatter", "reverse", "reduce_sum", "average_pool",
-        "cumulative_sum", "broadcast", "resize", "linear", "normalise", "select",
-    }
-)  # fmt: skip
+    """
+    add average_pool batch_to_space broadcast cast concat cumulative_sum gather identity linear normalise pad
+    reduce_sum reshape resize reverse scatter select slice space_to_batch stack transpose unstack
+    """.split()  # noqa: SIM905
+)
 # Linear in each of its inputs, or a quadratic function of them.
 QUADRATIC = frozenset({"matmul", "einsum", "convolution", "product", "variance"})
 
 _SMOOTH = frozenset(
-    "acos asin asinh atan atanh acosh cos cosh erf erfc exp2 gelu log10 log2 log_sigmoid_forward mish silu sin "
-    "sinc sinh softplus tan".split()
+    """
+    acos acosh asin asinh atan atanh cos cosh erf erfc exp2 gelu log10 log2 log_sigmoid_forward mish silu sin
+    sinc sinh softplus tan
+    """.split()  # noqa: SIM905
 )
 
 _KINK_AT_ZERO = frozenset({"abs", "celu", "elu", "leaky_relu", "selu", "softsign"})
@@ -78,13 +80,6 @@ def is_linear(node: Node, varying: Sequence[int]) -> bool:
     if node.kind == "ratio" and node.operation != "Xdivy":
         return list(varying) == [0]
     return node.kind in LINEAR or (node.kind in QUADRATIC - {"variance"} and len(varying) == 1)
-
-
-def rule_for(node: Node) -> Rule | None:
-    """The rule of a node that is not linear in what varies; None where there is none."""
-    if node.kind in QUADRATIC or node.operation == "SquaredDifference":
-        return midpoint_gradient
-    return _RULES.get(node.kind)
 
 
 def unsupported(node: Node, problem: str = "has no exact DeepLIFT rule") -> UnsupportedOperationError:
@@ -130,36 +125,41 @@ def secant(site: Site, x: Any, r: Any, fx: Any, fr: Any) -> Any:
         smooth = xp.unary("abs", difference) < (24 * epsilon) ** (1 / 3)
         near = near | (smooth & (x * r > 0))
     local = _derivative(site, (x + r) / 2)
-    return xp.where(near, local, (fx - fr) / xp.where(near, xp.ones_like(difference), difference))
+    return xp.where(near, local, (fx - fr) / difference)
 
 
 def _derivative(site: Site, at: Any) -> Any:
     inputs = list(site.r_inputs)
     inputs[site.varying[0]] = at
     outputs, pull = site.xp.linearise(site.node, inputs, site.varying, site.batch_size)
-    return pull([site.xp.ones_like(outputs[0])] + [None] * (len(outputs) - 1))[0]
+    (slope,) = pull([site.xp.ones_like(outputs[0])] + [None] * (len(outputs) - 1))
+    # A function in steps has none.
+    return site.xp.zeros_like(at) if slope is None else slope
 
 
-def _over(xp: Arrays, numerator: Any, denominator: Any, limit: Any) -> Any:
-    """A ratio, and its limit where both are 0."""
-    zero = denominator == 0
-    return xp.where(zero, limit, numerator / xp.where(zero, xp.ones_like(denominator), denominator))
+def over(xp: Arrays, numerator: Any, denominator: Any, limit: Any) -> Any:
+    """A ratio, and its limit where the denominator is 0."""
+    return xp.where(denominator == 0, limit, numerator / denominator)
 
 
 def _relu(xp: Arrays, x: Any, r: Any, fx: Any, fr: Any) -> Any:
-    return _over(xp, fx - fr, x - r, xp.cast_like(x + r > 0, x))
+    # max(x, r) / |x - r| is at least 1 where both are positive, and below 0 where both are negative. The
+    # smallest number keeps 0 / 0 away and changes no other ratio.
+    return xp.clip(xp.maximum(x, r) / (xp.unary("abs", x - r) + xp.tiny(x)), 0.0, 1.0)
 
 
-def _exp(xp: Arrays, x: Any, r: Any, fx: Any, fr: Any) -> Any:
-    distance = xp.unary("abs", x - r)
-    return xp.maximum(fx, fr) * _over(xp, -xp.unary("expm1", -distance), distance, xp.ones_like(distance))
+def exp_slope(xp: Arrays, x: Any, r: Any, fx: Any, fr: Any) -> Any:
+    """The slope of the secant of exp, from the inputs and exp at both."""
+    distance = -xp.unary("abs", x - r)
+    return xp.maximum(fx, fr) * over(xp, xp.unary("expm1", distance), distance, xp.scalar(1.0, x))
 
 
 def _tanh_ratio(xp: Arrays, t: Any) -> Any:
-    return _over(xp, xp.unary("tanh", t), t, xp.ones_like(t))
+    return over(xp, xp.unary("tanh", t), t, xp.scalar(1.0, t))
 
 
-def _sigmoid(xp: Arrays, x: Any, r: Any, fx: Any, fr: Any) -> Any:
+def sigmoid_slope(xp: Arrays, x: Any, r: Any, fx: Any, fr: Any) -> Any:
+    """The slope of the secant of the sigmoid, from the inputs and the sigmoid at both."""
     return _tanh_ratio(xp, (x - r) / 2) * (fx * (1 - fr) + fr * (1 - fx)) / 2
 
 
@@ -167,26 +167,27 @@ def _tanh(xp: Arrays, x: Any, r: Any, fx: Any, fr: Any) -> Any:
     return _tanh_ratio(xp, x - r) * (1 - fx * fr)
 
 
-def _log(xp: Arrays, x: Any, r: Any, fx: Any = None, fr: Any = None) -> Any:
+def log_slope(xp: Arrays, x: Any, r: Any, fx: Any = None, fr: Any = None) -> Any:
+    """The slope of the secant of log."""
     distance, least = xp.unary("abs", x - r), xp.minimum(x, r)
-    return _over(xp, xp.unary("log1p", distance / least), distance, 1 / least)
+    return over(xp, xp.unary("log1p", distance / least), distance, 1 / least)
 
 
 def _sqrt(xp: Arrays, x: Any, r: Any, fx: Any, fr: Any) -> Any:
     total = fx + fr
-    return _over(xp, xp.ones_like(total), total, xp.zeros_like(total))
+    return over(xp, xp.scalar(1.0, total), total, xp.scalar(0.0, total))
 
 
 # The slope of the secant, from x, r, f(x) and f(r).
 _SECANTS: dict[str, Callable[[Arrays, Any, Any, Any, Any], Any]] = {
-    "exp": _exp,
-    "expm1": lambda xp, x, r, fx, fr: _exp(xp, x, r, fx + 1, fr + 1),
-    "log": _log,
-    "log1p": lambda xp, x, r, fx, fr: _log(xp, x + 1, r + 1),
+    "exp": exp_slope,
+    "expm1": lambda xp, x, r, fx, fr: exp_slope(xp, x, r, fx + 1, fr + 1),
+    "log": log_slope,
+    "log1p": lambda xp, x, r, fx, fr: log_slope(xp, x + 1, r + 1),
     "reciprocal": lambda xp, x, r, fx, fr: -fx * fr,
     "relu": _relu,
     "rsqrt": lambda xp, x, r, fx, fr: -((fx * fr) ** 2) / (fx + fr),
-    "sigmoid": _sigmoid,
+    "sigmoid": sigmoid_slope,
     "sqrt": _sqrt,
     "square": lambda xp, x, r, fx, fr: x + r,
     "tanh": _tanh,
@@ -194,7 +195,7 @@ _SECANTS: dict[str, Callable[[Arrays, Any, Any, Any, Any], Any]] = {
 
 
 def ratio(site: Site) -> Pull:
-    """a / b as the product of a and 1 / b."""
+    """The ratio a / b as the product of a and 1 / b."""
     xp = site.xp
     (ax, bx), (ar, br) = site.x_inputs(), site.r_inputs
     shares = {0: (1 / bx + 1 / br) / 2, 1: -(ax + ar) / 2 / (bx * br)}
@@ -226,8 +227,7 @@ def elementwise_pair(site: Site) -> Pull:
         difference = at_x[i] - at_r[i] + xp.zeros_like(fr)
         near = xp.unary("abs", difference) < 8 * xp.epsilon(difference)
         same.append(near)
-        slope = share / xp.where(near, xp.ones_like(difference), difference)
-        slopes.append(xp.where(near, xp.zeros_like(slope), slope))
+        slopes.append(xp.where(near, xp.scalar(0.0, share), share / difference))
 
     def pull(cotangents: Sequence[Any]) -> list[Any]:
         (cotangent,) = cotangents
@@ -271,10 +271,11 @@ def _routed_in_windows(site: Site, windows: Windows) -> Pull:
         return xp.reshape(flat, (*rows, windows.before, windows.n, 1, windows.after))
 
     x, r, fx, fr = in_windows(x), in_windows(r), of_windows(fx), of_windows(fr)
-    at_x = (fx <= fr) if _is_minimum(site.node) else (fx >= fr)
-    there = xp.cast_like(xp.where(at_x, x == fx, r == fr), r)
-    share = there / xp.sum(there, -2) * (fx - fr)
-    slope = _over(xp, share, x - r, xp.zeros_like(share))
+    nowhere, gain = xp.scalar(float("nan"), fr), fx - fr
+    to_x, to_r = (gain < 0, gain > 0) if _is_minimum(site.node) else (gain > 0, gain < 0)
+    there = (x == xp.where(to_x, fx, nowhere)) | (r == xp.where(to_r, fr, nowhere))
+    share = gain / xp.count(there, -2, gain)
+    slope = xp.where(there, share / (x - r), xp.scalar(0.0, fr))
 
     def pull(cotangents: Sequence[Any]) -> list[Any]:
         cotangent = xp.reshape(cotangents[0], xp.shape(fr))
@@ -295,17 +296,13 @@ def _routed_by_gradient(site: Site) -> Pull:
     others = [None if j == i else value for j, value in enumerate(site.r_inputs)]
     fx, fr = site.x_output(0), site.r_outputs[0]
     at_x = (fx <= fr) if _is_minimum(node) else (fx >= fr)
-    gain = fx - fr
-    zero = xp.zeros_like(gain)
+    gain, zero = fx - fr, xp.scalar(0.0, fx)
     gain_at_x, gain_at_r = xp.where(at_x, gain, zero), xp.where(at_x, zero, gain)
     outputs, to_x = xp.linearise(node, [x if v is None else v for v in others], [i], site.batch_size)
     _, to_r = xp.linearise(node, [r if v is None else v for v in others], [i], site.batch_size)
     rest = [None] * (len(outputs) - 1)
     difference = x - r
-    none = difference == 0
-    scale = xp.where(
-        none, xp.zeros_like(difference), 1 / xp.where(none, xp.ones_like(difference), difference)
-    )
+    scale = over(xp, 1, difference, zero)
 
     def pull(cotangents: Sequence[Any]) -> list[Any]:
         (routed_x,) = to_x([cotangents[0] * gain_at_x, *rest])
@@ -315,115 +312,10 @@ def _routed_by_gradient(site: Site) -> Pull:
     return pull
 
 
-def _exponentials(xp: Arrays, x: Any, r: Any, axis: int) -> tuple[Any, Any, Any, Any, Any]:
-    """exp(x), exp(r), the secant's slope, and both sums; scaled by one number for both."""
-    # The same shift for x and r: it cancels in softmax, so that the secant may be taken anywhere.
-    shift = (xp.max(x, axis) + xp.max(r, axis)) / 2
-    ex, er = xp.unary("exp", x - shift), xp.unary("exp", r - shift)
-    return ex, er, _exp(xp, x, r, ex, er), xp.sum(ex, axis), xp.sum(er, axis)
-
-
-def softmax(site: Site) -> Pull:
-    """Exponentials, their sum, and the ratio."""
-    xp, axis = site.xp, site.xp.axis(site.node)
-    ex, er, slope, sum_x, sum_r = _exponentials(xp, site.x_input(0), site.r_inputs[0], axis)
-    inverse = (1 / sum_x + 1 / sum_r) / 2
-    share = (ex + er) / 2 / (sum_x * sum_r)
-
-    def pull(cotangents: Sequence[Any]) -> list[Any]:
-        (g,) = cotangents
-        return [slope * (inverse * g - xp.sum(share * g, axis))]
-
-    return pull
-
-
-def log_softmax(site: Site) -> Pull:
-    """The input, less the logarithm of the sum of its exponentials."""
-    xp, axis = site.xp, site.xp.axis(site.node)
-    _, _, slope, sum_x, sum_r = _exponentials(xp, site.x_input(0), site.r_inputs[0], axis)
-    share = slope * _log(xp, sum_x, sum_r)
-
-    def pull(cotangents: Sequence[Any]) -> list[Any]:
-        (g,) = cotangents
-        return [g - share * xp.sum(g, axis)]
-
-    return pull
-
-
-def log_sum_exp(site: Site) -> Pull:
-    """The logarithm of the sum of the exponentials along one axis."""
-    xp, axis = site.xp, site.xp.axis(site.node)
-    _, _, slope, sum_x, sum_r = _exponentials(xp, site.x_input(0), site.r_inputs[0], axis)
-    share = slope * _log(xp, sum_x, sum_r)
-    return lambda cotangents: [xp.reshape(cotangents[0], xp.shape(sum_r)) * share]
-
-
-def _standardised(site: Site, shape: Sequence[int], scale: Any) -> Pull:
-    """(z - mean) / sqrt(variance + epsilon) along the last axis of z in `shape`, times `scale`."""
-    xp, epsilon = site.xp, site.node.attributes["arguments"][0][-1]
-    like = site.r_inputs[0]
-    n = shape[-1]
-
-    def parts(z: Any) -> tuple[Any, Any]:
-        z = xp.reshape(z, shape)
-        centred = z - xp.sum(z, -1) / n
-        return centred, 1 / xp.unary("sqrt", xp.sum(centred * centred, -1) / n + epsilon)
-
-    (dx, sx), (dr, sr) = parts(site.x_input(0)), parts(like)
-    middle, inverse = (dx + dr) / 2, (sx + sr) / 2
-    slope = -2 / n * (sx * sr) ** 2 / (sx + sr)
-
-    def pull(cotangents: Sequence[Any]) -> list[Any]:
-        if cotangents[0] is None or any(c is not None for c in cotangents[1:]):
-            raise unsupported(site.node, "its mean and deviation are used as well")
-        g = xp.reshape(cotangents[0] if scale is None else cotangents[0] * scale, shape)
-        g = inverse * g + slope * middle * xp.sum(middle * g, -1)
-        return [xp.reshape(g - xp.sum(g, -1) / n, xp.shape(like))]
-
-    return pull
-
-
-def layer_norm(site: Site) -> Pull:
-    """PyTorch's native_layer_norm(input, normalised shape, weight, bias, epsilon)."""
-    arguments = site.node.attributes["arguments"][0]
-    n = 1
-    for size in arguments[1]:
-        n *= size
-    weight = None if arguments[2] is None else site.r_inputs[1]
-    return _standardised(site, (-1, n), weight)
-
-
-def group_norm(site: Site) -> Pull:
-    """PyTorch's native_group_norm(input, weight, bias, N, C, HxW, groups, epsilon)."""
-    xp = site.xp
-    arguments = site.node.attributes["arguments"][0]
-    channels, positions, groups = arguments[4], arguments[5], arguments[6]
-    weight = None
-    if arguments[1] is not None:
-        rank = len(site.node.attributes["shapes"][0])
-        weight = xp.reshape(site.r_inputs[1], (1, channels) + (1,) * (rank - 2))
-    return _standardised(site, (-1, groups, channels // groups * positions), weight)
-
-
-def glu(site: Site) -> Pull:
-    """Gated linear unit: a * sigmoid(b) for the two halves of the input."""
-    xp, axis = site.xp, site.xp.axis(site.node)
-    (ax, bx), (ar, br) = xp.split(site.x_input(0), axis), xp.split(site.r_inputs[0], axis)
-    gx, gr = xp.unary("sigmoid", bx), xp.unary("sigmoid", br)
-    gate, slope = (gx + gr) / 2, (ax + ar) / 2 * _sigmoid(xp, bx, br, gx, gr)
-    return lambda cotangents: [xp.concat([cotangents[0] * gate, cotangents[0] * slope], axis)]
-
-
-_RULES: dict[str, Rule] = {
+RULES: dict[str, Rule] = {
     "elementwise": elementwise,
     "elementwise_pair": elementwise_pair,
-    "glu": glu,
-    "group_norm": group_norm,
-    "layer_norm": layer_norm,
-    "log_softmax": log_softmax,
-    "log_sum_exp": log_sum_exp,
     "max_pool": maximum_of_many,
     "ratio": ratio,
     "reduce_max": maximum_of_many,
-    "softmax": softmax,
 }

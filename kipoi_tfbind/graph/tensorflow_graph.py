@@ -8,8 +8,12 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
+from kipoi_tfbind.errors import UnsupportedModelError
 from kipoi_tfbind.graph.graph import Graph, Node, Ref
 from kipoi_tfbind.graph.tensorflow_kinds import converted
+
+# Their result is float32 whatever they are given.
+_FLOAT32_ONLY = frozenset({"ResizeBicubic", "ResizeBilinear"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +72,13 @@ class TensorFlowGraph(Graph):
         """The same graph with every float32 (or float64) constant and operation in `dtype`."""
         target = tf.as_dtype(dtype)
         source = tf.float32 if target == tf.float64 else tf.float64
+        for i in self.live_nodes():
+            node = self.nodes[i]
+            if node.operation in _FLOAT32_ONLY and dtype == "float64":
+                raise UnsupportedModelError(
+                    f"operation {node.operation} of layer {node.layer or '(no name)'}: TensorFlow has it in "
+                    f"float32 only; use float32"
+                )
         nodes = tuple(_node_in_precision(node, source, target) for node in self.nodes)
         return replace(self, nodes=nodes, frozen=None, sources={})
 

@@ -26,7 +26,7 @@ _OPERATIONS_OF = {
     "unstack": "unbind",
     "gather": "index index_select gather embedding unfold im2col take_along_dim _unsafe_index",
     "scatter": "slice_scatter select_scatter index_put scatter index_add scatter_add diagonal_scatter "
-    "masked_fill fill copy index_copy index_fill",
+    "fill copy index_copy index_fill",
     "reverse": "flip roll",
     "reduce_sum": "sum mean",
     "average_pool": "avg_pool1d avg_pool2d avg_pool3d _adaptive_avg_pool2d _adaptive_avg_pool3d "
@@ -41,32 +41,36 @@ _OPERATIONS_OF = {
     "matmul": "mm bmm matmul addmm baddbmm addmv mv dot linear addbmm vdot bilinear _trilinear",
     "einsum": "einsum",
     "convolution": "convolution _convolution conv1d conv2d conv3d conv_transpose1d",
-    "product": "mul",
+    "product": "mul addcmul lerp",
     "ratio": "div true_divide",
-    "elementwise_pair": "maximum minimum fmax fmin atan2 xlogy pow",
+    "elementwise_pair": "maximum minimum fmax fmin atan2 xlogy pow logaddexp hypot fmod remainder "
+    "_prelu_kernel",
     "max_pool": "max_pool2d_with_indices max_pool3d_with_indices adaptive_max_pool2d adaptive_max_pool3d",
     "reduce_max": "amax amin max min",
     "log_sum_exp": "logsumexp",
     "softmax": "_softmax softmax _safe_softmax",
     "log_softmax": "_log_softmax log_softmax",
     "variance": "var var_mean",
+    "deviation": "std",
+    "vector_norm": "linalg_vector_norm",
     "layer_norm": "native_layer_norm",
     "group_norm": "native_group_norm",
     "glu": "glu",
-    "select": "where",
+    "select": "where masked_fill",
     "steps": "eq ne lt le gt ge logical_and logical_or logical_not logical_xor bitwise_and bitwise_or "
     "bitwise_not argmax argmin any all one_hot",
     # What depends on the shapes only, as long as all values are finite.
-    "shape": "isnan isinf isfinite zeros ones full arange empty zeros_like ones_like full_like empty_like new_zeros new_ones new_full "
-    "new_empty scalar_tensor eye linspace empty_strided new_empty_strided",
+    "shape": "isnan isinf isfinite zeros ones full arange empty zeros_like ones_like full_like "
+    "empty_like new_zeros new_ones new_full new_empty scalar_tensor eye linspace empty_strided "
+    "new_empty_strided",
 }
 
 # The elementwise functions of one tensor, by the name that the rules know them by.
 _FUNCTIONS = """
     abs acos acosh asin asinh atan atanh ceil celu clamp clamp_max clamp_min cos cosh elu erf erfc exp exp2
-    expm1 floor gelu hardshrink hardsigmoid hardswish hardtanh leaky_relu log log10 log1p log2 log_sigmoid_forward mish
-    reciprocal relu relu6 round rsqrt selu sigmoid sign silu sin sinc sinh softplus softshrink softsign sqrt square tan
-    tanh threshold trunc
+    expm1 floor gelu hardshrink hardsigmoid hardswish hardtanh leaky_relu log log10 log1p log2
+    log_sigmoid_forward mish reciprocal relu relu6 round rsqrt selu sigmoid sign silu sin sinc sinh softplus
+    softshrink softsign sqrt square tan tanh threshold trunc
 """.split()  # noqa: SIM905
 
 _KIND_OF = {operation: kind for kind, names in _OPERATIONS_OF.items() for operation in names.split()}
@@ -81,6 +85,9 @@ def describe(
     name = function._schema.name.removeprefix("aten::")
     attributes: dict[str, Any] = {"callable": function, "arguments": arguments, "shapes": shapes}
     attributes["uses_batch_size"] = any(isinstance(leaf, BatchInteger) for leaf in tree_leaves(arguments))
+    if name in ("view", "_unsafe_view"):
+        # The strides that made a view possible may be others when a value is computed in another way.
+        attributes["callable"] = torch.ops.aten.reshape.default
     kind = _KIND_OF.get(name, "")
     if name in _FUNCTIONS:
         kind = "elementwise"

@@ -316,8 +316,8 @@ def _merged(recorders: list[_Recorder], n_inputs: int) -> TorchGraph:
 
 def _refuse_other_operations() -> Any:
     raise UnsupportedModelError(
-        "model: it runs other operations with another number of sequences in the batch, which cannot be traced; "
-        "use a method that only predicts, such as in-silico mutagenesis"
+        "model: it runs other operations with another number of sequences in the batch, which cannot be "
+        "traced; use a method that only predicts, such as in-silico mutagenesis"
     )
 
 
