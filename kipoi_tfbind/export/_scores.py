@@ -1,0 +1,83 @@
+"""Scores of bases in a result, one target at a time, whatever method it is from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.io import iterate_result, open_result
+from kipoi_tfbind.one_hot import BASES
+
+Result = xr.Dataset | str | os.PathLike[str]
+_CHUNK = 256
+
+
+def pieces_of(result: Result, target: int | str) -> Iterator[xr.Dataset]:
+    """One target of a result, some sequences at a time.
+
+    Raises
+    ------
+    InputError
+        The result has no such target, or is of a method without a score for each base.
+    """
+    if isinstance(result, xr.Dataset):
+        yield _of_target(result, target)
+        return
+    with open_result(result, lazy=True) as whole:
+        _of_target(whole, target)
+    for piece in iterate_result(result, _CHUNK):
+        yield _of_target(piece, target)
+
+
+def _of_target(result: xr.Dataset, target: int | str) -> xr.Dataset:
+    if "contribution" not in result and "mutation_effect" not in result:
+        raise InputError(
+            f"result: of the method {result.attrs.get('method', 'unknown')}, which has no score for each "
+            "base; export one of ism, deepshap or gradients"
+        )
+    names = [str(name) for name in result["target"].values]
+    if isinstance(target, str) and target not in names:
+        there = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+        raise InputError(f"target: this result has none of the name {target!r}; it has {there}")
+    index = names.index(target) if isinstance(target, str) else target
+    if not 0 <= index < len(names):
+        raise InputError(f"target: expected an index from 0 to {len(names) - 1}, got {index}")
+    return result.isel(target=index)
+
+
+def base_scores(piece: xr.Dataset) -> NDArray:
+    """Score (sequence, position) of the base that is there; NaN for N.
+
+    Its contribution; of mutagenesis, minus the mean effect of its three substitutions.
+    """
+    is_base = piece["one_hot"].values.any(axis=-1)
+    if "contribution" in piece:
+        scores = piece["contribution"].transpose("sequence", "position", "base").values.sum(axis=-1)
+    else:
+        effect = piece["mutation_effect"].transpose("sequence", "position", "base").values
+        scores = -effect.sum(axis=-1) / (len(BASES) - 1)
+    return np.where(is_base, scores, np.nan)
+
+
+def hypothetical_scores(piece: xr.Dataset) -> NDArray:
+    """Score (sequence, position, base) that each base would have, not projected; 0 for N.
+
+    The hypothetical contribution; of mutagenesis, the effect minus its mean over the four bases.
+    """
+    if "hypothetical_contribution" in piece:
+        scores = piece["hypothetical_contribution"].transpose("sequence", "position", "base").values
+    elif "mutation_effect" in piece:
+        effect = piece["mutation_effect"].transpose("sequence", "position", "base").values
+        scores = effect - effect.mean(axis=-1, keepdims=True)
+    else:
+        raise InputError(
+            f"result: of the method {piece.attrs.get('method', 'unknown')}, which has no hypothetical "
+            "scores; export one of ism, deepshap or gradients"
+        )
+    is_base = piece["one_hot"].values.any(axis=-1, keepdims=True)
+    return np.where(is_base, scores, 0)

@@ -1,0 +1,61 @@
+"""Arrays for tfmodisco-lite, which finds motifs in hypothetical contributions."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kipoi_tfbind.export._scores import Result, hypothetical_scores, pieces_of
+from kipoi_tfbind.io import check_writable, whole_file
+
+
+def export_modisco(
+    result: Result, prefix: str | os.PathLike[str], *, target: int | str = 0
+) -> tuple[Path, Path]:
+    """Write the files that ``modisco motifs -s ... -a ...`` reads (Shrikumar et al. 2018, arXiv:1811.00416).
+
+    Parameters
+    ----------
+    result
+        Result of `deep_shap`, `gradients` or `in_silico_mutagenesis`, or the file of one.
+    prefix
+        The files are ``PREFIX.one_hot.npz`` and ``PREFIX.scores.npz``; files of those names are replaced.
+    target
+        Index of the target, or its name.
+
+    Returns
+    -------
+    one_hot, scores
+        The two files. Each holds ``arr_0`` of shape (sequence, base, position): the sequences, and the
+        hypothetical scores of all four bases, not projected onto the sequence, as tfmodisco-lite wants them.
+        Those of in-silico mutagenesis are its effects minus their mean at each position.
+
+    Raises
+    ------
+    InputError
+        The result has no such target or no such scores, or the files cannot be written.
+
+    Examples
+    --------
+    >>> from kipoi_tfbind import as_sequence_model, encode_sequences, in_silico_mutagenesis
+    >>> model = as_sequence_model(lambda x: x[:, :, 2].sum(axis=1), targets=["number of G"])
+    >>> result = in_silico_mutagenesis(model, encode_sequences(["AGGA"]))
+    >>> one_hot, scores = export_modisco(result, getfixture("tmp_path") / "ism")
+    >>> np.load(scores)["arr_0"][0, :, 0]
+    array([-0.25, -0.25,  0.75, -0.25], dtype=float32)
+    """
+    paths = Path(f"{prefix}.one_hot.npz"), Path(f"{prefix}.scores.npz")
+    for path in paths:
+        check_writable(path)
+    one_hot: list[NDArray] = []
+    scores: list[NDArray] = []
+    for piece in pieces_of(result, target):
+        one_hot.append(piece["one_hot"].values.transpose(0, 2, 1).astype(np.int8))
+        scores.append(hypothetical_scores(piece).transpose(0, 2, 1).astype(np.float32))
+    for path, arrays in zip(paths, (one_hot, scores), strict=True):
+        with whole_file(path) as partial:
+            np.savez_compressed(partial, arr_0=np.concatenate(arrays))
+    return paths
