@@ -207,7 +207,8 @@ def speed(n: int, rounds: int, jit_compile: bool) -> None:
         # tangermeme looks for activations that are the module's own.
         seconds = median_seconds(ours(model, module, jit_compile) | theirs(model, module), x, r, rounds)
         row = {"model": title} | {name: f"{np.median(times):.3f} s" for name, times in seconds.items()}
-        for other, mine in (("shap", "ours, Keras"), ("tangermeme", "ours, PyTorch")):
+        pairs = ("shap", "ours, Keras"), ("tangermeme", "ours, PyTorch"), ("tangermeme", "ours, Keras")
+        for other, mine in pairs:
             if other in seconds:
                 ratio = np.median(np.array(seconds[other]) / np.array(seconds[mine]))
                 row[f"{other} / {mine}"] = f"{ratio:.1f}"
