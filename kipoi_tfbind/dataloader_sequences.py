@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from kipoi_tfbind import schema
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.layout import Layout
+from kipoi_tfbind.notices import notice
 from kipoi_tfbind.one_hot import BASES
 
 _COORDINATE_OF = {"chr": "chrom", "start": "start", "end": "end", "id": "id", "strand": "strand"}
@@ -61,10 +62,22 @@ def sequences_from_dataloader(
     layout = Layout.parse(layout) if isinstance(layout, str) else layout
     done = 0
     for batch in dataloader.batch_iter(batch_size=batch_size):
+        if not isinstance(batch, Mapping) or "inputs" not in batch:
+            found = ", ".join(map(str, batch)) if isinstance(batch, Mapping) else type(batch).__name__
+            raise InputError(f"dataloader: expected batches with the key 'inputs', got {found}")
         sequence, others = _split(batch["inputs"], sequence_input)
-        one_hot = layout.to_one_hot(sequence)
+        one_hot = _one_hot(sequence, layout)
         n, length = one_hot.shape[:2]
         coordinates = _coordinates(batch.get("metadata"), n)
+        if "start" in coordinates and (coordinates["end"] - coordinates["start"] != length).any():
+            # Positions of a sequence that is longer or shorter than its interval have no place in the genome.
+            if not done:
+                span = coordinates["end"][0] - coordinates["start"][0]
+                notice(
+                    f"dataloader: its genomic ranges are of another length than its sequences ({span} and "
+                    f"{length} bases for the first); the result has no places in the genome"
+                )
+            coordinates = {"id": coordinates["id"]} if "id" in coordinates else {}
         coordinates.setdefault("id", np.arange(done, done + n).astype(np.str_))
         done += n
         yield schema.annotate(
@@ -77,6 +90,25 @@ def sequences_from_dataloader(
                 },
             )
         )
+
+
+def _one_hot(sequence: NDArray, layout: Layout) -> NDArray:
+    """One-hot (sequence, position, base), after a check that the array has the layout."""
+    axes = sequence.shape[1:]
+    if layout.takes_text:
+        fits = sequence.size == len(sequence) and sequence.dtype.kind in "UOST"
+    elif layout.flattened:
+        fits = len(axes) == 1 and axes[0] % len(BASES) == 0
+    else:
+        length = layout.length(axes) if len(axes) == len(layout.axes) else None
+        fits = length is not None and axes == layout.shape(length)
+    if not fits:
+        raise InputError(
+            f"dataloader: expected sequences laid out as {layout}, got a batch of {sequence.dtype} of shape "
+            f"{sequence.shape}; give a dataloader that fits the model, or say how it is laid out (layout=; "
+            "--layout)"
+        )
+    return layout.to_one_hot(sequence)
 
 
 def _split(inputs: Any, wanted: str | int | None) -> tuple[NDArray, dict[str, NDArray]]:

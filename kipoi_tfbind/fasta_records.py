@@ -10,7 +10,7 @@ import pysam
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome import silent_htslib
 from kipoi_tfbind.one_hot import CODE_OF_ASCII, NOT_A_BASE
-from kipoi_tfbind.text_files import compression
+from kipoi_tfbind.text_files import numbered_lines
 
 
 def read_records(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
@@ -34,7 +34,7 @@ def read_records(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
     >>> list(read_records(path))
     [('first', 'ACGTA'), ('second', 'ttn')]
     """
-    compression(path)
+    _check_beginning(path)
     name = None
     try:
         with silent_htslib(), pysam.FastxFile(os.fspath(path), persist=False) as file:
@@ -48,6 +48,18 @@ def read_records(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
         raise InputError(f"{path}: truncated or corrupted {where} ({error}); copy or make it again") from None
     if name is None:
         raise InputError(f"{path}: no record in this file; expected FASTA: lines such as '>name', then bases")
+
+
+def _check_beginning(path: str | os.PathLike[str]) -> None:
+    """Refuse a file without a first header: htslib would pass over all that is before one."""
+    for _, line in numbered_lines(path):
+        if line.strip():
+            if not line.startswith(">"):
+                raise InputError(
+                    f"{path}: expected FASTA, which begins with '>', got {line.strip()[:40]!r}; give "
+                    "lines such as '>name', then bases"
+                )
+            return
 
 
 def _checked(path: str | os.PathLike[str], name: str, sequence: str) -> str:

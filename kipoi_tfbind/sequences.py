@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 
@@ -106,7 +107,7 @@ def iterate_intervals(
 ) -> Iterator[xr.Dataset]:
     """Make sequence Datasets from a genome and intervals, a few at a time: in constant memory.
 
-    All intervals are checked before the first Dataset.
+    All intervals and all bases are checked before the first Dataset.
 
     Parameters
     ----------
@@ -132,6 +133,9 @@ def iterate_intervals(
     else:
         start = table.center - length // 2
     check_places(table, genome, length)
+    if chunk is not None and chunk < len(chrom):
+        # What is wrong with the FASTA is told now, and not after hours.
+        genome.check_windows(chrom.tolist(), start, length)
     for rows in _slices(len(chrom), chunk):
         codes = genome.windows(chrom[rows].tolist(), start[rows], length)
         reverse = table.strand[rows] == "-"
@@ -146,20 +150,51 @@ def iterate_intervals(
         )
 
 
+def read_fasta_sequences(path: str | os.PathLike[str], *, length: int | None = None) -> xr.Dataset:
+    r"""Make one sequence Dataset of all records of a FASTA file.
+
+    Parameters
+    ----------
+    path, length
+        As in `iterate_fasta`.
+
+    Returns
+    -------
+    xr.Dataset
+        ``one_hot`` (sequence, position, base) with the coordinates ``id``, ``position`` and ``base``.
+
+    Raises
+    ------
+    InputError
+        As `iterate_fasta`.
+
+    Examples
+    --------
+    >>> path = getfixture("tmp_path") / "sites.fa"
+    >>> _ = path.write_text(">first\nACGTA\n>second\nTTTNC\n")
+    >>> read_fasta_sequences(path, length=2)["one_hot"].sel(base="T").values
+    array([[0., 0.],
+           [1., 1.]], dtype=float32)
+    """
+    return next(iterate_fasta(path, length=length, chunk=None))
+
+
 def iterate_fasta(
-    path: str | os.PathLike[str], *, length: int | None = None, chunk: int = 1024
+    path: str | os.PathLike[str], *, length: int | None = None, chunk: int | None = 1024
 ) -> Iterator[xr.Dataset]:
     r"""Make sequence Datasets from the records of a FASTA file, a few at a time: in constant memory.
+
+    All records are checked before the first Dataset.
 
     Parameters
     ----------
     path
         FASTA file, plain or compressed; its records are the sequences, their names the ids.
     length
-        The central bases of each record; by default the records are taken whole, and have to be of one
-        length.
+        The central bases of each record, cut as a window around the record's middle is; by default the
+        records are taken whole, and have to be of one length.
     chunk
-        Number of sequences in a Dataset.
+        Number of sequences in a Dataset; None for all in one.
 
     Yields
     ------
@@ -179,7 +214,14 @@ def iterate_fasta(
     >>> [sequences["id"].values.tolist() for sequences in iterate_fasta(path, length=3, chunk=1)]
     [['first'], ['second']]
     """
-    records: list[tuple[str, str]] = []
+    length = _check_records(path, length)
+    records = ((name, text[len(text) // 2 - length // 2 :][:length]) for name, text in read_records(path))
+    while some := list(itertools.islice(records, chunk)):
+        yield encode_sequences([text for _, text in some], ids=[name for name, _ in some])
+
+
+def _check_records(path: str | os.PathLike[str], length: int | None) -> int:
+    """Length of the sequences, after all records were read once and found to have it."""
     wanted, first, is_cut = length, "", False
     for name, text in read_records(path):
         if wanted is None:
@@ -190,16 +232,10 @@ def iterate_fasta(
                 f"{path}: record {name!r} has {len(text)} bases, where {expected}; give sequences of one "
                 "length, or a length that all of them have (length=; --length)"
             )
-        start = (len(text) - wanted) // 2
         is_cut |= len(text) > wanted
-        records.append((name, text[start : start + wanted]))
-        if len(records) == chunk:
-            yield encode_sequences([text for _, text in records], ids=[name for name, _ in records])
-            records = []
-    if records:
-        yield encode_sequences([text for _, text in records], ids=[name for name, _ in records])
     if is_cut:
         notice(f"{path}: of records longer than {wanted} bases, the central {wanted} are taken")
+    return int(wanted or 0)
 
 
 def _slices(n: int, step: int | None) -> list[slice]:

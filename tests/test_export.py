@@ -141,10 +141,61 @@ def test_what_cannot_be_exported_is_refused(folder: Path, tmp_path: Path) -> Non
         export_modisco(folder / "ism.nc", tmp_path / "a", target="U")
     with pytest.raises(InputError, match=r"has no score for each base; export one of ism, deepshap"):
         export_bedgraph(result.drop_vars("mutation_effect"), tmp_path / "a.bedgraph")
-    (folder / "other.fa").write_text(">20\nACGT\n>21\nACGT\n")
-    with pytest.raises(InputError, match=r"contig 2[01] has 4 bases, and the result a score at"):
-        export_bigwig(result, tmp_path / "a.bw", fasta=folder / "other.fa")
+    with pytest.raises(InputError, match=r"has only some of the positions from 2 to 9"):
+        export_modisco(result.isel(position=[2, 3, 9]), tmp_path / "a")
+    nowhere = result.assign(one_hot=result["one_hot"] * 0)
+    with pytest.raises(InputError, match="no base with a place in the genome; are all of its sequences N"):
+        export_bedgraph(nowhere, tmp_path / "a.bedgraph")
     assert os.listdir(tmp_path) == []
+
+
+def test_another_genome_or_strand_is_refused(folder: Path, tmp_path: Path) -> None:
+    result = tfb.open_result(folder / "ism.nc")
+    (folder / "short.fa").write_text(">20\nACGT\n>21\nACGT\n")
+    with pytest.raises(InputError, match=r"contig 2[01] has 4 bases, and the result a score at"):
+        export_bigwig(result, tmp_path / "a.bw", fasta=folder / "short.fa")
+    letters = "".join(np.random.default_rng(5).choice(list("ACGT"), size=300))
+    (folder / "other.fa").write_text(f">20\n{letters}\n>21\n{CONTIGS['21']}\n")
+    with pytest.raises(InputError, match=r"sequence site is not what this FASTA has at 20:91-110, read on"):
+        export_bigwig(result, tmp_path / "a.bw", fasta=folder / "other.fa")
+    # A loader that gives the strand of an interval and reads the forward strand all the same.
+    inner = result.isel(sequence=[1, 2])
+    strand = np.where(inner["strand"] == "-", "+", "-")
+    with pytest.raises(InputError, match=r"is not what this FASTA has at .*, read on the strand [+-]; use"):
+        export_bedgraph(
+            inner.assign_coords(strand=("sequence", strand)),
+            tmp_path / "a.bedgraph",
+            fasta=folder / "genome.fa",
+        )
+    assert os.listdir(tmp_path) == []
+    # A variant is no other genome.
+    one_hot = result["one_hot"].values.copy()
+    one_hot[1, 10] = np.roll(one_hot[1, 10], 1)
+    variant = result.assign(one_hot=(result["one_hot"].dims, one_hot))
+    export_bigwig(variant, tmp_path / "a.bw", fasta=folder / "genome.fa")
+
+
+def test_of_a_file_one_target_is_read(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = []
+    load = xr.Dataset.load
+
+    def recorded(dataset: xr.Dataset) -> xr.Dataset:
+        loaded.append(dict(dataset.sizes))
+        return load(dataset)
+
+    monkeypatch.setattr(xr.Dataset, "load", recorded)
+    monkeypatch.setattr("kipoi_tfbind.export._scores._CHUNK", 2)
+    export_modisco(folder / "ism.nc", tmp_path / "parts", target="MAX")
+    assert [sizes["sequence"] for sizes in loaded] == [2, 2, 1]
+    assert not any("target" in sizes for sizes in loaded)
+    with tfb.open_result(folder / "ism.nc", lazy=True) as result:
+        export_modisco(result, tmp_path / "lazy", target="MAX")
+    monkeypatch.undo()
+    export_modisco(tfb.open_result(folder / "ism.nc"), tmp_path / "whole", target="MAX")
+    for name in ("one_hot", "scores"):
+        expected = np.load(tmp_path / f"whole.{name}.npz")["arr_0"]
+        for other in ("parts", "lazy"):
+            np.testing.assert_array_equal(np.load(tmp_path / f"{other}.{name}.npz")["arr_0"], expected)
 
 
 def test_command_chooses_the_format_by_the_name(folder: Path, tmp_path: Path) -> None:

@@ -8,30 +8,38 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.io import iterate_result, open_result
+from kipoi_tfbind.io import open_result, pieces
 from kipoi_tfbind.one_hot import BASES
 
 Result = xr.Dataset | str | os.PathLike[str]
 _CHUNK = 256
+_VARIABLES = ("one_hot", "contribution", "hypothetical_contribution", "mutation_effect")
 
 
 def pieces_of(result: Result, target: int | str) -> Iterator[xr.Dataset]:
     """One target of a result, some sequences at a time.
+
+    Of a file, or of a Dataset that was opened lazily, no other target is read into memory.
 
     Raises
     ------
     InputError
         The result has no such target, or is of a method without a score for each base.
     """
-    if isinstance(result, xr.Dataset):
-        yield _of_target(result, target)
+    if not isinstance(result, xr.Dataset):
+        with open_result(result, lazy=True) as whole:
+            yield from pieces_of(whole, target)
         return
-    with open_result(result, lazy=True) as whole:
-        _of_target(whole, target)
-    for piece in iterate_result(result, _CHUNK):
-        yield _of_target(piece, target)
+    one = _of_target(result, target)
+    with tqdm(
+        total=one.sizes["sequence"], desc="export", unit="seq", disable=None, leave=False, delay=1
+    ) as progress:
+        for piece in pieces(one, _CHUNK):
+            yield piece
+            progress.update(piece.sizes["sequence"])
 
 
 def _of_target(result: xr.Dataset, target: int | str) -> xr.Dataset:
@@ -47,7 +55,7 @@ def _of_target(result: xr.Dataset, target: int | str) -> xr.Dataset:
     index = names.index(target) if isinstance(target, str) else target
     if not 0 <= index < len(names):
         raise InputError(f"target: expected an index from 0 to {len(names) - 1}, got {index}")
-    return result.isel(target=index)
+    return result[[name for name in _VARIABLES if name in result]].isel(target=index)
 
 
 def base_scores(piece: xr.Dataset) -> NDArray:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.export._scores import Result, hypothetical_scores, pieces_of
 from kipoi_tfbind.io import check_writable, whole_file
 
@@ -36,7 +37,8 @@ def export_modisco(
     Raises
     ------
     InputError
-        The result has no such target or no such scores, or the files cannot be written.
+        The result has no such target or no such scores, or gaps between its positions; or the files cannot
+        be written.
 
     Examples
     --------
@@ -53,6 +55,12 @@ def export_modisco(
     one_hot: list[NDArray] = []
     scores: list[NDArray] = []
     for piece in pieces_of(result, target):
+        positions = piece["position"].values
+        if (np.diff(positions) != 1).any():
+            raise InputError(
+                f"result: has only some of the positions from {positions[0]} to {positions[-1]}; give "
+                "tfmodisco-lite a result of all of them"
+            )
         one_hot.append(piece["one_hot"].values.transpose(0, 2, 1).astype(np.int8))
         scores.append(hypothetical_scores(piece).transpose(0, 2, 1).astype(np.float32))
     for path, arrays in zip(paths, (one_hot, scores), strict=True):
