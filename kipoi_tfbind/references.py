@@ -142,5 +142,6 @@ def _given(references: ArrayLike, n_sequences: int, length: int) -> NDArray[np.f
 def _unknown_kind(kind: object) -> InputError:
     got = repr(kind) if isinstance(kind, str) else type(kind).__name__
     return InputError(
-        f"kind: expected {', '.join(REFERENCE_KINDS)} (K from 1 to {MAX_K}) or an array of numbers, got {got}"
+        f"references: expected {', '.join(REFERENCE_KINDS)} (K from 1 to {MAX_K}) or an array of numbers, "
+        f"got {got}"
     )

@@ -118,12 +118,12 @@ def test_shared_references_are_one_copy(sequences: NDArray[np.float32]) -> None:
 @pytest.mark.parametrize(
     ("kind", "n", "message"),
     [
-        ("shuffle", 5, "kind: expected dinucleotide_shuffle, .*klet_shuffle:K, .* zeros .*got 'shuffle'"),
+        ("shuffle", 5, "references: expected dinucleotide_.*klet_shuffle:K, .* zeros .*got 'shuffle'"),
         ("klet_shuffle:0", 5, r"klet_shuffle:K \(K from 1 to 8\), got 'klet_shuffle:0'"),
         ("dinucleotide_shuffle", 0, "n: expected at least 1 reference, got 0"),
         ("zeros", -1, "n: expected at least 1 reference, got -1"),
-        (None, 5, "kind: expected .* got NoneType"),
-        ({}, 5, "kind: expected .* got dict"),
+        (None, 5, "references: expected .* got NoneType"),
+        ({}, 5, "references: expected .* got dict"),
         (
             np.zeros((28, 4)),
             5,

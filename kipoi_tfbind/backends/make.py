@@ -88,7 +88,10 @@ def _specs(description: Description, examples: list[NDArray], keras_model: Any =
     import tensorflow as tf
 
     own = {tensor.name.split(":")[0]: tensor.dtype for tensor in getattr(keras_model, "inputs", None) or ()}
-    in_order = list(own.values()) if len(own) == len(examples) else [example.dtype for example in examples]
+    signature = getattr(description.model, "input_signature", None)  # of a tf.function
+    in_order = [spec.dtype for spec in signature] if signature else list(own.values())
+    if len(in_order) != len(examples):
+        in_order = [example.dtype for example in examples]
     specs = []
     for f, example, dtype in zip(description.inputs, examples, in_order, strict=True):
         shape: tuple[int | None, ...] = example.shape[1:] if f.shape is None else f.shape

@@ -174,10 +174,14 @@ def saved_model_backend(
     UnsupportedModelError
         The SavedModel can neither be called nor has the signature `serving_default`.
     """
-    variables = getattr(model, "variables", None) or ()
+    signatures = getattr(model, "signatures", None) or {}
+    # A loaded SavedModel has its variables on its functions, unless it is a Keras model.
+    restored = getattr(model.__call__, "concrete_functions", ()) if callable(model) else ()
+    functions = [*signatures.values(), *restored]
+    variables = getattr(model, "variables", None) or next((f.variables for f in functions), ())
     if callable(model):
         return TensorFlowBackend(model, specs, structure, variables=variables, **options)
-    serve = getattr(model, "signatures", {}).get("serving_default")
+    serve = signatures.get("serving_default")
     if serve is None:
         raise UnsupportedModelError(
             "model: a SavedModel that can neither be called nor has the signature 'serving_default'; "

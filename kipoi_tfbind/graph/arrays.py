@@ -118,6 +118,10 @@ class Arrays(ABC):
         """How often `x` is true along an axis, which stays with length 1, in the type of `like`."""
 
     @abstractmethod
+    def largest(self, x: Any, axis: int) -> Any:
+        """The largest magnitude over an axis and all after it, which stay with length 1."""
+
+    @abstractmethod
     def maximum(self, x: Any, y: Any) -> Any:
         """As `numpy.maximum`."""
 

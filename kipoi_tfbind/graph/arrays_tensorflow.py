@@ -216,6 +216,9 @@ class TensorFlowArrays(Arrays):
     def clip(self, x: Any, low: float, high: float) -> Any:
         return tf.clip_by_value(x, low, high)
 
+    def largest(self, x: Any, axis: int) -> Any:
+        return tf.reduce_max(tf.abs(x), axis=list(range(axis, x.shape.rank)), keepdims=True)
+
     def count(self, x: Any, axis: int, like: Any) -> Any:
         return tf.reduce_sum(tf.cast(x, like.dtype), axis, keepdims=True)
 

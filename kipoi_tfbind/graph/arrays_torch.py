@@ -217,6 +217,9 @@ class TorchArrays(Arrays):
     def clip(self, x: Any, low: float, high: float) -> Any:
         return x.clamp(low, high)
 
+    def largest(self, x: Any, axis: int) -> Any:
+        return torch.amax(torch.abs(x), dim=tuple(range(axis, x.ndim)), keepdim=True)
+
     def count(self, x: Any, axis: int, like: Any) -> Any:
         return x.sum(axis, keepdim=True, dtype=like.dtype)
 

@@ -250,6 +250,19 @@ def _is_minimum(node: Node) -> bool:
     return node.operation.lower().removeprefix("aten.").startswith(("min", "amin"))
 
 
+def _beyond_rounding(xp: Arrays, fx: Any, fr: Any, axis: int) -> Any:
+    """The difference of two maxima; 0 where it is no more than rounding.
+
+    Where sequence and reference have the same bases in a window, the two are equal; but sums of another
+    batch may differ in their last digits, and the ratio of two such differences would be any number. A sum
+    is rounded to the size of its terms, of which the largest values from `axis` on tell more than the sum.
+    """
+    difference = fx - fr
+    largest = xp.maximum(xp.largest(fx, axis), xp.largest(fr, axis))
+    near = xp.unary("abs", difference) <= largest * (8 * xp.epsilon(difference))
+    return xp.where(near, xp.scalar(0.0, difference), difference)
+
+
 def _routed_in_windows(site: Site, windows: Windows) -> Pull:
     """Windows side by side; where several positions have the maximum, each gets the same share.
 
@@ -271,7 +284,7 @@ def _routed_in_windows(site: Site, windows: Windows) -> Pull:
         return xp.reshape(flat, (*rows, windows.before, windows.n, 1, windows.after))
 
     x, r, fx, fr = in_windows(x), in_windows(r), of_windows(fx), of_windows(fr)
-    nowhere, gain = xp.scalar(float("nan"), fr), fx - fr
+    nowhere, gain = xp.scalar(float("nan"), fr), _beyond_rounding(xp, fx, fr, 2)
     to_x, to_r = (gain < 0, gain > 0) if _is_minimum(site.node) else (gain > 0, gain < 0)
     there = (x == xp.where(to_x, fx, nowhere)) | (r == xp.where(to_r, fr, nowhere))
     share = gain / xp.count(there, -2, gain)
@@ -296,7 +309,7 @@ def _routed_by_gradient(site: Site) -> Pull:
     others = [None if j == i else value for j, value in enumerate(site.r_inputs)]
     fx, fr = site.x_output(0), site.r_outputs[0]
     at_x = (fx <= fr) if _is_minimum(node) else (fx >= fr)
-    gain, zero = fx - fr, xp.scalar(0.0, fx)
+    gain, zero = _beyond_rounding(xp, fx, fr, 1), xp.scalar(0.0, fx)
     gain_at_x, gain_at_r = xp.where(at_x, gain, zero), xp.where(at_x, zero, gain)
     outputs, to_x = xp.linearise(node, [x if v is None else v for v in others], [i], site.batch_size)
     _, to_r = xp.linearise(node, [r if v is None else v for v in others], [i], site.batch_size)

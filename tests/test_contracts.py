@@ -1,0 +1,241 @@
+"""What every method promises, on every kind of model, with the same weights in each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+
+import kipoi_tfbind as tfb
+from kipoi_tfbind import schema
+from kipoi_tfbind.errors import InputError, UnsupportedModelError
+from kipoi_tfbind.testing import (
+    assert_batch_invariant,
+    assert_leaves_sequences,
+    assert_order_invariant,
+    random_sequences,
+)
+from tests import same_weights
+
+Method = tuple[Callable[..., xr.Dataset], dict[str, Any]]
+
+METHODS: dict[str, Method] = {
+    "ism": (tfb.in_silico_mutagenesis, {"start": 20, "end": 30}),
+    "second_order": (tfb.second_order_mutagenesis, {"positions": [3, 21, 24, 50]}),
+    "saliency": (tfb.gradients, {"method": "saliency"}),
+    "gradient_x_input": (tfb.gradients, {"method": "gradient_x_input", "correction": True}),
+    "integrated": (
+        tfb.gradients,
+        {
+            "method": "integrated_gradients",
+            "references": "dinucleotide_shuffle",
+            "n_references": 2,
+            "n_steps": 9,
+        },
+    ),
+    "deep_shap": (tfb.deep_shap, {"n_references": 3}),
+    "occlusion": (tfb.occlusion, {"width": 7}),
+    "occlusion_shuffle": (tfb.occlusion, {"fill": "shuffle", "n_shuffles": 2, "start": 10, "end": 40}),
+}
+NEEDS_GRADIENTS = ("saliency", "gradient_x_input", "integrated", "deep_shap")
+VARIABLES = {
+    "ism": {"mutation_effect"},
+    "second_order": {"mutation_effect", "epistasis"},
+    **{
+        name: {"contribution", "hypothetical_contribution", "background_prediction", "completeness_error"}
+        for name in NEEDS_GRADIENTS
+    },
+    "occlusion": {"occlusion_effect"},
+    "occlusion_shuffle": {"occlusion_effect"},
+}
+COMMON = {"one_hot", "reference_prediction", "reverse_complement_difference"}
+
+PAIRS = [
+    (method, kind)
+    for method in METHODS
+    for kind in same_weights.MAKERS
+    if kind in same_weights.DIFFERENTIABLE or method not in NEEDS_GRADIENTS
+]
+
+
+@cache
+def sequences() -> xr.Dataset:
+    """Five sequences with some N, and places in the genome."""
+    dataset = random_sequences(5, same_weights.LENGTH, n_fraction=0.03, seed=3)
+    start = np.arange(5) * 1000
+    return dataset.assign_coords(
+        chrom=("sequence", ["chr20"] * 5),
+        start=("sequence", start),
+        end=("sequence", start + same_weights.LENGTH),
+        strand=("sequence", list("+-+-+")),
+    )
+
+
+@cache
+def result(method: str, kind: str) -> xr.Dataset:
+    function, options = METHODS[method]
+    return function(same_weights.wrapped(kind), sequences(), **options)
+
+
+def values(dataset: xr.Dataset, name: str) -> np.ndarray:
+    return np.nan_to_num(dataset[name].values.astype(np.float64))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_results_agree_between_kinds_of_models(method: str) -> None:
+    kinds = [kind for name, kind in PAIRS if name == method]
+    # float64 by NumPy where predictions are enough; else the frameworks against each other.
+    expected = result(method, kinds[-1])
+    for kind in kinds[:-1]:
+        found = result(method, kind)
+        assert set(found.variables) == set(expected.variables)
+        for name in VARIABLES[method] | COMMON:
+            largest = np.abs(values(expected, name)).max()
+            if name in ("completeness_error", "reverse_complement_difference"):
+                # Differences of predictions: as exact as these are.
+                largest = np.abs(values(expected, "reference_prediction")).max()
+            # Rounding of float32 in another order of sums, on values of this size.
+            np.testing.assert_allclose(
+                values(found, name),
+                values(expected, name),
+                rtol=0,
+                atol=1e-5 * largest,
+                err_msg=f"{kind} {name}",
+            )
+            np.testing.assert_array_equal(np.isnan(found[name]), np.isnan(expected[name]))
+
+
+@pytest.mark.parametrize(("method", "kind"), PAIRS)
+def test_results_depend_on_neither_batch_nor_order(method: str, kind: str) -> None:
+    function, options = METHODS[method]
+    model = same_weights.wrapped(kind)
+
+    # Kernels of float32 sum in another order for another batch; effects are differences of predictions
+    # that are several times as large.
+    def run(model: Any, sequences: xr.Dataset, **more: Any) -> xr.Dataset:
+        dataset = function(model, sequences, **options, **more)
+        if method != "deep_shap":
+            return dataset
+        # It is nothing but rounding, and that is all there is to say of it.
+        assert float(np.abs(dataset["completeness_error"]).max()) < 1e-5
+        return dataset.drop_vars("completeness_error")
+
+    assert_batch_invariant(run, model, sequences(), batch_sizes=(1, 7, 256), rtol=1e-6, atol=2e-6)
+    assert_order_invariant(run, model, sequences(), rtol=1e-6, atol=2e-6)
+    assert_leaves_sequences(run, model, sequences())
+
+
+@pytest.mark.parametrize(("method", "kind"), PAIRS)
+def test_every_result_is_whole_and_labelled(method: str, kind: str, tmp_path: Path) -> None:
+    found = result(method, kind)
+    assert set(found.data_vars) == VARIABLES[method] | COMMON
+    for name in found.data_vars:
+        assert found[name].dims == schema.VARIABLES[str(name)].dims
+        assert found[name].attrs["long_name"]
+        assert np.isfinite(found[name]).any() or (method, name) == ("saliency", "completeness_error")
+    for name in ("id", "chrom", "start", "end", "strand"):
+        np.testing.assert_array_equal(found[name], sequences()[name])
+    assert found["target"].values.tolist() == list(same_weights.TARGETS)
+    assert found["base"].values.tolist() == list("ACGT")
+    attributes = found.attrs
+    assert attributes["output"] == ("raw" if kind == "predict_only" else "logit")
+    assert attributes["method"] == METHODS[method][0].__name__
+    assert (attributes["model_hash"] == "unknown") == (kind == "predict_only")
+    assert "kipoi_tfbind 0." in attributes["versions"]
+    if "seed" in attributes:
+        assert attributes["seed"] == 0
+
+    tfb.save_result(found, tmp_path / "result.nc")
+    xr.testing.assert_identical(tfb.open_result(tmp_path / "result.nc"), found)
+    with h5py.File(tmp_path / "result.nc") as file:
+        for name in found.data_vars:
+            np.testing.assert_array_equal(file[str(name)][:], found[name].values)
+        assert file.attrs["method"] == attributes["method"]
+
+
+@pytest.mark.parametrize("method", NEEDS_GRADIENTS)
+def test_what_a_model_cannot_do_is_refused_with_what_it_can(method: str) -> None:
+    function, options = METHODS[method]
+    with pytest.raises(
+        UnsupportedModelError, match=r"has no .* in_silico_mutagenesis, second_order_mutagenesis"
+    ):
+        function(same_weights.wrapped("predict_only"), sequences(), **options)
+
+
+def test_the_hash_is_that_of_the_weights() -> None:
+    first, second = same_weights.keras_network(), same_weights.keras_network()
+    assert tfb.as_sequence_model(first).fingerprint == tfb.as_sequence_model(second).fingerprint
+    weights = second.get_weights()
+    weights[0] = weights[0] + 1e-3
+    second.set_weights(weights)
+    assert tfb.as_sequence_model(first).fingerprint != tfb.as_sequence_model(second).fingerprint
+
+
+def run_all(model: Any, dataset: xr.Dataset) -> None:
+    for function, options in METHODS.values():
+        function(model, dataset, **options)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_pytorch_module_is_left_as_it_was(fails: bool) -> None:
+    import torch
+
+    module = same_weights.torch_network()
+    module.train()
+    module.body[1].eval()
+    module.head.weight.requires_grad_(False)
+    if fails:
+        module.head.bias.data[:] = torch.nan
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    modes = [part.training for part in module.modules()]
+    wrapped = tfb.as_sequence_model(module, length=same_weights.LENGTH)
+    if fails:
+        with pytest.raises(InputError, match="is nan; are the model's weights sound"):
+            run_all(wrapped, sequences())
+    else:
+        run_all(wrapped, sequences())
+        with pytest.raises(InputError, match="expected one-hot sequences"):
+            tfb.gradients(wrapped, random_sequences(2, same_weights.LENGTH - 1))
+    assert [part.training for part in module.modules()] == modes
+    assert not module.head.weight.requires_grad
+    assert module.head.bias.requires_grad
+    assert all(parameter.grad is None for parameter in module.parameters())
+    for part in module.modules():
+        assert not part._forward_hooks
+        assert not part._backward_hooks
+        assert not part._forward_pre_hooks
+    for name, value in module.state_dict().items():
+        assert torch.equal(value.nan_to_num(), before[name].nan_to_num())
+
+
+def test_a_keras_model_is_left_as_it_was() -> None:
+    model = same_weights.keras_network()
+    model.layers[1].trainable = False
+    before = [weight.copy() for weight in model.get_weights()]
+    trainable = [layer.trainable for layer in model.layers]
+    wrapped = tfb.as_sequence_model(model)
+    run_all(wrapped, sequences())
+    with pytest.raises(InputError, match="expected one-hot sequences"):
+        tfb.deep_shap(wrapped, random_sequences(2, same_weights.LENGTH - 1))
+    for now, then in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+    assert [layer.trainable for layer in model.layers] == trainable
+
+
+def test_logits_are_those_before_the_sigmoid_found_in_the_graph() -> None:
+    one_hot = sequences()["one_hot"].values
+    expected = same_weights.logits(one_hot)
+    for kind in same_weights.DIFFERENTIABLE:
+        found = same_weights.wrapped(kind).predict(one_hot)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+        raw = same_weights.MAKERS[kind]()
+        length = None if kind == "keras" else same_weights.LENGTH
+        probability = tfb.as_sequence_model(raw, length=length, output="probability")
+        assert probability.output == "probability"
+        np.testing.assert_allclose(probability.predict(one_hot), 1 / (1 + np.exp(-expected)), atol=1e-6)
