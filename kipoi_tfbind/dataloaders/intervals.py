@@ -89,9 +89,9 @@ class IntervalWindows(WindowDataset):
         reverse = self._reverse[rows]
         codes[reverse] = reverse_complement_codes(codes[reverse])
         chrom = self._contigs[intervals.contig[rows]]
-        ranges = genomic_ranges(
-            chrom, self._starts[rows], self.length, intervals.name[rows], intervals.strand[rows]
-        )
+        # The strand that is read, which without use_strand is the forward one.
+        strand = np.where(reverse | (intervals.strand[rows] != "-"), intervals.strand[rows], "+")
+        ranges = genomic_ranges(chrom, self._starts[rows], self.length, intervals.name[rows], strand)
         batch: dict[str, Any] = {"inputs": one_hot_codes(codes), "metadata": {"ranges": ranges}}
         if intervals.targets is not None:
             batch["targets"] = intervals.targets[rows]
