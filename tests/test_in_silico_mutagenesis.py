@@ -123,6 +123,18 @@ def test_window_is_the_same_part_of_the_whole() -> None:
         )
 
 
+def test_chosen_positions_are_the_same_part_of_the_whole() -> None:
+    model, sequences = two_targets(counts()), encode_sequences(SEQUENCES)
+    whole = in_silico_mutagenesis(model, sequences)
+    part = in_silico_mutagenesis(model, sequences, positions=[9, 2, 3, 9])
+    assert part["position"].values.tolist() == [2, 3, 9]
+    for name in ("mutation_effect", "one_hot"):
+        xr.testing.assert_equal(part[name], whole[name].isel(position=[2, 3, 9]))
+    for positions, message in (([12], "12 is not in the sequences"), ([], "expected at least one, got none")):
+        with pytest.raises(InputError, match=message):
+            in_silico_mutagenesis(model, sequences, positions=positions)
+
+
 def test_result_does_not_depend_on_batch_size_or_company() -> None:
     model = two_targets(counts())
     together = in_silico_mutagenesis(model, encode_sequences(SEQUENCES), batch_size=256)

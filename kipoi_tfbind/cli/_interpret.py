@@ -146,6 +146,22 @@ def interpret_to_file(
     click.echo(f"{output}: {method.__name__}; sequences: {n}, targets: {len(model.target_names)}")
 
 
+def parse_positions(text: str | None) -> list[int] | None:
+    """Read positions such as "185,190,204".
+
+    Raises
+    ------
+    InputError
+        They are no whole numbers.
+    """
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"--positions: expected whole numbers such as 185,190,204, got {text!r}") from None
+
+
 def _source_of_sequences(options: dict[str, Any]) -> str:
     """Which of the three ways to give sequences was taken."""
     ways = [way for way in ("intervals", "sequences", "dataloader_args") if options[way]]

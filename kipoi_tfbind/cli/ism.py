@@ -4,14 +4,17 @@ from typing import Any
 
 import click
 
-from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_options
+from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_options, parse_positions
 
 
 @click.command(short_help="In-silico mutagenesis: the effect of every substitution.")
 @interpretation_options
 @click.option("--start", default=0, show_default=True, help="First position to mutate, 0-based.")
 @click.option("--end", type=int, help="Position to stop before.  [default: the sequence's end]")
-def command(start: int, end: int | None, **options: Any) -> None:
+@click.option(
+    "--positions", metavar="N,N,...", help="Only these positions, 0-based, instead of --start and --end."
+)
+def command(start: int, end: int | None, positions: str | None, **options: Any) -> None:
     """In-silico mutagenesis: the effect of every substitution on the prediction.
 
     Each base is replaced by each of the other three, one at a time; three predictions for each position.
@@ -25,5 +28,7 @@ def command(start: int, end: int | None, **options: Any) -> None:
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
     from kipoi_tfbind.interpret import in_silico_mutagenesis
 
-    recorded = {"start": start} | ({} if end is None else {"end": end})
-    interpret_to_file(in_silico_mutagenesis, options, {"start": start, "end": end}, recorded=recorded)
+    chosen = parse_positions(positions)
+    settings = {"start": start, "end": end, "positions": chosen}
+    recorded = {"start": start} if chosen is None else {"n_positions": len(set(chosen))}
+    interpret_to_file(in_silico_mutagenesis, options, settings, recorded=recorded)

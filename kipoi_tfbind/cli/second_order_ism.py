@@ -4,8 +4,7 @@ from typing import Any
 
 import click
 
-from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_options
-from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_options, parse_positions
 from kipoi_tfbind.notices import notice
 
 
@@ -35,16 +34,7 @@ def command(start: int, end: int | None, positions: str | None, **options: Any) 
         notice(f"{9 * n * (n - 1) // 2:,} predictions for each sequence ({n} positions)")
         return 4 * max(1, n * (n - 1) // 2)
 
-    chosen = _positions(positions)
-    settings = {"start": start, "end": end} if chosen is None else {"positions": chosen}
+    chosen = parse_positions(positions)
+    settings = {"start": start, "end": end, "positions": chosen}
     recorded = {"start": start} if chosen is None else {"n_positions": len(set(chosen))}
     interpret_to_file(second_order_mutagenesis, options, settings, recorded=recorded, rows=pairs)
-
-
-def _positions(text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(f"--positions: expected whole numbers such as 185,190,204, got {text!r}") from None

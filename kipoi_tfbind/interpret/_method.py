@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -155,6 +155,31 @@ def check_range(start: int, end: int | None, length: int) -> tuple[int, int]:
             f"start, end: expected 0 <= start < end <= {length}, the sequences' length, got {start} and {end}"
         )
     return start, end
+
+
+def choose_positions(
+    start: int, end: int | None, positions: Sequence[int] | None, length: int
+) -> NDArray[np.intp]:
+    """Positions of a range, or those that are given, sorted.
+
+    Raises
+    ------
+    InputError
+        As `check_range`; or none is given, one is not within the sequence, or a range is given too.
+    """
+    if positions is None:
+        return np.arange(*check_range(start, end, length))
+    if start != 0 or end is not None:
+        raise InputError("positions: give them, or start and end, not both")
+    chosen = np.unique(np.asarray(positions, dtype=np.intp))
+    outside = chosen[(chosen < 0) | (chosen >= length)]
+    if outside.size:
+        raise InputError(
+            f"positions: {outside[0]} is not in the sequences, whose positions are 0 to {length - 1}"
+        )
+    if not chosen.size:
+        raise InputError("positions: expected at least one, got none")
+    return chosen
 
 
 def provenance(method: str, model: SequenceModel, **settings: int | float | str) -> dict[str, Any]:

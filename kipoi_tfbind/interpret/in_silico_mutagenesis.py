@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from kipoi_tfbind import schema
 from kipoi_tfbind.interpret._batches import Batch
 from kipoi_tfbind.interpret._edits import Edits, predict_edits
-from kipoi_tfbind.interpret._method import Variables, base_codes, check_range, run_method
+from kipoi_tfbind.interpret._method import Variables, base_codes, choose_positions, run_method
 from kipoi_tfbind.model import SequenceModel
 from kipoi_tfbind.one_hot import BASES, N_CODE
 
@@ -24,6 +25,7 @@ def in_silico_mutagenesis(
     *,
     start: int = 0,
     end: int | None = None,
+    positions: Sequence[int] | None = None,
     batch_size: int = 256,
 ) -> xr.Dataset:
     """Effect of every substitution of a base on the prediction.
@@ -41,6 +43,8 @@ def in_silico_mutagenesis(
         make it; its coordinates go into the result.
     start, end
         Positions to mutate, 0-based, `end` not included; None is the end of the sequence.
+    positions
+        The positions to mutate instead, 0-based, in any order.
     batch_size
         Number of mutants that are predicted at once. Mutants of several sequences share a batch; memory
         for them does not grow with the number of sequences.
@@ -49,7 +53,7 @@ def in_silico_mutagenesis(
     -------
     xr.Dataset
         ``reference_prediction`` (sequence, target), ``mutation_effect`` (sequence, position, base, target)
-        and ``one_hot`` (sequence, position, base), for the positions from `start` to `end`.
+        and ``one_hot`` (sequence, position, base), for the positions that are mutated.
 
     Raises
     ------
@@ -67,11 +71,10 @@ def in_silico_mutagenesis(
            [nan, nan, nan, nan]], dtype=float32)
     """
     schema.require(sequences, "one_hot")
-    start, end = check_range(start, end, sequences.sizes["position"])
-    positions = np.arange(start, end)
+    chosen = choose_positions(start, end, positions, sequences.sizes["position"])
 
     def compute(member: SequenceModel, batch: Batch, reference: NDArray) -> Variables:
-        effect = mutation_effects(member, batch, positions, reference, batch_size)
+        effect = mutation_effects(member, batch, chosen, reference, batch_size)
         return {"mutation_effect": (("sequence", "position", "base", "target"), effect)}
 
     return run_method(
@@ -79,9 +82,9 @@ def in_silico_mutagenesis(
         model,
         sequences,
         compute,
-        settings={"start": start, "end": end},
+        settings={"start": int(chosen[0]), "end": int(chosen[-1]) + 1, "n_positions": len(chosen)},
         batch_size=batch_size,
-        positions=positions,
+        positions=chosen,
     )
 
 

@@ -13,7 +13,7 @@ from kipoi_tfbind import schema
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch
 from kipoi_tfbind.interpret._edits import Edits, predict_edits
-from kipoi_tfbind.interpret._method import Variables, base_codes, check_range, run_method
+from kipoi_tfbind.interpret._method import Variables, base_codes, choose_positions, run_method
 from kipoi_tfbind.interpret.in_silico_mutagenesis import SUBSTITUTIONS, mutation_effects
 from kipoi_tfbind.model import SequenceModel
 from kipoi_tfbind.one_hot import BASES, N_CODE
@@ -74,7 +74,9 @@ def second_order_mutagenesis(
     (0, 2, 1.0)
     """
     schema.require(sequences, "one_hot")
-    chosen = _positions(start, end, positions, sequences.sizes["position"])
+    chosen = choose_positions(start, end, positions, sequences.sizes["position"])
+    if len(chosen) < 2:
+        raise InputError(f"positions: expected at least two different ones to pair, got {len(chosen)}")
     first, second = np.triu_indices(len(chosen), k=1)
 
     def compute(member: SequenceModel, batch: Batch, reference: NDArray) -> Variables:
@@ -100,24 +102,6 @@ def second_order_mutagenesis(
             "base_b": list(BASES),
         },
     )
-
-
-def _positions(start: int, end: int | None, positions: Sequence[int] | None, length: int) -> NDArray[np.intp]:
-    if positions is None:
-        start, end = check_range(start, end, length)
-        chosen = np.arange(start, end)
-    else:
-        if start != 0 or end is not None:
-            raise InputError("positions: give them, or start and end, not both")
-        chosen = np.unique(np.asarray(positions, dtype=np.intp))
-        outside = chosen[(chosen < 0) | (chosen >= length)]
-        if outside.size:
-            raise InputError(
-                f"positions: {outside[0]} is not in the sequences, whose positions are 0 to {length - 1}"
-            )
-    if len(chosen) < 2:
-        raise InputError(f"positions: expected at least two different ones to pair, got {len(chosen)}")
-    return chosen
 
 
 def _epistasis(
