@@ -47,9 +47,9 @@ def get_kipoi_model(
         kipoi.get_source(source).get_model_dir(name)
     except ValueError as error:
         problem = " ".join(str(error).split())
-        raise InputError(
-            f"model {name!r}, source {source!r}: {problem}; is it spelled as `kipoi ls` has it?"
-        ) from None
+        is_folder = source != "dir" and Path(name).is_dir()
+        advice = "it is a folder: say --source dir" if is_folder else "is it spelled as `kipoi ls` has it?"
+        raise InputError(f"model {name!r}, source {source!r}: {problem}; {advice}") from None
     with allowing_pickle(allow_pickle):
         return kipoi.get_model(name, source=source, with_dataloader=with_dataloader)
 

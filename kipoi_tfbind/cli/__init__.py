@@ -58,4 +58,4 @@ def _show_warning(message: Warning | str, category: type[Warning], *place: Any, 
 @click.group(cls=CommandFolder, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="kipoi_tfbind", message="%(prog)s %(version)s")
 def main() -> None:
-    """Train, package and interpret transcription-factor binding models."""
+    """Interpret any Kipoi model; train and package models of transcription-factor binding."""
