@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.backends.base import Capability, OutputKind, Transform, check_transform
 from kipoi_tfbind.errors import InputError, UnsupportedModelError
-from kipoi_tfbind.evaluation import EnsembleMean, Evaluator, Multipliers, StrandAverage
+from kipoi_tfbind.evaluation import Evaluator, Multipliers, StrandAverage
 from kipoi_tfbind.layout import Layout
 from kipoi_tfbind.one_hot import BASES
 
@@ -342,6 +342,7 @@ def as_sequence_model(
     >>> as_sequence_model(lambda one_hot: one_hot.sum(axis=1), targets=list("ACGT"))
     SequenceModel(name='<lambda>', target_names=('A', 'C', 'G', 'T'), length=None, output='raw')
     """
+    from kipoi_tfbind.ensemble import ensemble
     from kipoi_tfbind.model_kinds import Options
     from kipoi_tfbind.wrap import wrap
 
@@ -362,80 +363,6 @@ def as_sequence_model(
     else:
         wrapped = wrap(model, options)
     return wrapped.average_strands() if average_strands else wrapped
-
-
-def ensemble(models: Sequence[SequenceModel]) -> SequenceModel:
-    """Make one model of several: their mean prediction, and the mean and spread of every method's result.
-
-    Raises
-    ------
-    InputError
-        There is none, or they differ in targets, length, or what their outputs are.
-
-    Examples
-    --------
-    >>> one = as_sequence_model(lambda x: x[:, :, 2].sum(axis=1), targets=["G"])
-    >>> two = as_sequence_model(lambda x: 3 * x[:, :, 2].sum(axis=1), targets=["G"])
-    >>> ensemble([one, two]).predict(np.eye(4)[np.array([[2, 2, 3]])])
-    array([[4.]])
-    """
-    if not models:
-        raise InputError("model: expected at least one model in the list, got none")
-    first = models[0]
-    for what in ("target_names", "length", "output"):
-        values = [getattr(model, what) for model in models]
-        other = next((i for i, value in enumerate(values) if value != values[0]), None)
-        if other is not None:
-            raise InputError(
-                f"ensemble: {what} of {models[other].name} is {values[other]}, of {first.name} {values[0]}; "
-                "the models of an ensemble must agree in it"
-            )
-    if len(models) == 1:
-        return first
-    digest = models_digest([model.fingerprint for model in models])
-    names = list(dict.fromkeys(model.name for model in models))
-    return SequenceModel(
-        f"ensemble of {len(models)}: {listed(names)}",
-        first.target_names,
-        first.length,
-        first.output,
-        EnsembleMean(tuple(_Selected(model) for model in models)),
-        tuple(range(len(first.target_names))),
-        len(first.target_names),
-        tuple(dict.fromkeys(name for model in models for name in model.auxiliary)),
-        fingerprint=digest,
-        members=tuple(models),
-    )
-
-
-def models_digest(parts: Iterable[str]) -> str:
-    """One fingerprint of several; "unknown" where one of them is."""
-    import hashlib
-
-    parts = list(parts)
-    if "unknown" in parts:
-        return "unknown"
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-class _Selected:
-    """The targets of a member as columns 0, 1, ..., whatever its columns are."""
-
-    def __init__(self, model: SequenceModel) -> None:
-        self._model = model
-        self.capabilities = model.capabilities
-
-    def predict(self, one_hot: NDArray, auxiliary: Mapping[str, NDArray]) -> NDArray:
-        return self._model.predict(one_hot, auxiliary)
-
-    def gradient(self, one_hot: NDArray, auxiliary: Mapping[str, NDArray], columns: Sequence[int]) -> NDArray:
-        return self._model.gradient(one_hot, auxiliary)[..., list(columns)]
-
-    def multipliers(
-        self, one_hot: NDArray, references: NDArray, auxiliary: Mapping[str, NDArray], columns: Sequence[int]
-    ) -> Multipliers:
-        m, prediction, reference = self._model.multipliers(one_hot, references, auxiliary)
-        return m[..., list(columns)], prediction[..., list(columns)], reference[..., list(columns)]
 
 
 def listed(names: Iterable[str]) -> str:
