@@ -22,6 +22,7 @@ def ensemble(models: Sequence[SequenceModel]) -> SequenceModel:
 
     Examples
     --------
+    >>> import numpy as np
     >>> from kipoi_tfbind import as_sequence_model
     >>> one = as_sequence_model(lambda x: x[:, :, 2].sum(axis=1), targets=["G"])
     >>> two = as_sequence_model(lambda x: 3 * x[:, :, 2].sum(axis=1), targets=["G"])
