@@ -288,6 +288,7 @@ def as_sequence_model(
     targets: Sequence[str] | None = None,
     transform: Transform | None = None,
     output: OutputKind | None = None,
+    double_precision: bool = False,
     average_strands: bool = False,
 ) -> SequenceModel:
     """Give a model the one face that the methods see.
@@ -322,6 +323,9 @@ def as_sequence_model(
         "logit": leave out the sigmoid or softmax at the model's end; "probability": leave it; by default
         the logit where there is such an end, found in the model's own graph, and else the output as it
         comes ("raw").
+    double_precision
+        Compute in float64, whatever the model's weights are: slower, and exact where float32 loses digits
+        (the logits of attention, differences of large numbers). Not for models that only predict.
     average_strands
         Average over a sequence and its reverse complement.
 
@@ -357,6 +361,7 @@ def as_sequence_model(
         targets,
         transform,
         output,
+        double_precision,
     )
     if isinstance(model, list | tuple):
         wrapped = ensemble([wrap(member, options) for member in model])

@@ -29,6 +29,7 @@ class Options(NamedTuple):
     targets: Sequence[str] | None
     transform: Transform | None
     output: OutputKind | None
+    double_precision: bool = False
 
 
 @dataclass(frozen=True)

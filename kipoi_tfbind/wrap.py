@@ -57,7 +57,7 @@ def get_kipoi_model(
 def wrap(model: Any, options: Options) -> SequenceModel:
     """Wrap one model; see `as_sequence_model`."""
     if isinstance(model, SequenceModel):
-        if any(option not in (None, {}) for option in options):
+        if any(option is not None and option is not False and option != {} for option in options):
             raise InputError("model: is wrapped already; give the options to the call that wrapped it")
         return model
     description = describe(model, options)

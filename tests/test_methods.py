@@ -241,6 +241,35 @@ def test_what_does_not_fit_is_refused() -> None:
         tfb.occlusion("TFBind/CTCF", sequences)
 
 
+@pytest.mark.parametrize("kind", ["keras", "saved_model", "torch"])
+def test_double_precision_is_that_of_numpy(kind: str) -> None:
+    length = None if kind == "keras" else same_weights.LENGTH
+    raw = same_weights.MAKERS[kind]()
+    model = tfb.as_sequence_model(raw, targets=same_weights.TARGETS, length=length, double_precision=True)
+    sequences = random_sequences(2, same_weights.LENGTH, seed=6)
+    one_hot = sequences["one_hot"].values
+    expected = same_weights.logits(one_hot)
+    # The weights are float32, the arithmetic is float64: both sides sum tens of terms.
+    np.testing.assert_allclose(model.predict(one_hot), expected, rtol=0, atol=1e-12)
+    exact = tfb.in_silico_mutagenesis(same_weights.wrapped("predict_only"), sequences, start=20, end=24)
+    found = tfb.in_silico_mutagenesis(model, sequences, start=20, end=24)
+    np.testing.assert_allclose(found["mutation_effect"], exact["mutation_effect"], rtol=0, atol=1e-12)
+    shap = tfb.deep_shap(model, sequences, n_references=3)
+    assert shap["contribution"].dtype == np.float64
+    assert np.abs(shap["completeness_error"]).max() < 1e-12
+    assert tfb.gradients(model, sequences)["contribution"].dtype == np.float64
+    np.testing.assert_allclose(
+        shap["contribution"],
+        tfb.deep_shap(same_weights.wrapped(kind), sequences, n_references=3)["contribution"],
+        atol=1e-5,
+    )
+
+
+def test_double_precision_is_refused_where_only_predictions_are_known() -> None:
+    with pytest.raises(InputError, match=r"double_precision: model .* only predicts"):
+        tfb.as_sequence_model(same_weights.logits, targets=same_weights.TARGETS, double_precision=True)
+
+
 def test_a_bare_model_can_be_given_to_a_method() -> None:
     sequences = random_sequences(2, same_weights.LENGTH)
     by_itself = tfb.occlusion(same_weights.keras_network(), sequences)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.backends.base import Backend, InputStructure
 from kipoi_tfbind.backends.predict_only import PredictOnlyBackend
+from kipoi_tfbind.errors import InputError
 
 if TYPE_CHECKING:
     from kipoi_tfbind.model_kinds import Description, Options
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 def function_backend(description: Description, options: Options, examples: list[NDArray]) -> Backend:
     """A function of arrays, or a Kipoi model's `predict_on_batch`."""
+    if options.double_precision:
+        raise InputError(
+            f"double_precision: model {description.name} only predicts, in a precision of its own"
+        )
     return PredictOnlyBackend(
         description.model,
         description.structure,
@@ -36,6 +41,7 @@ def torch_backend(description: Description, options: Options, examples: list[NDA
         output=options.output or "logit",
         transform=options.transform,
         order=_order(description),
+        double_precision=options.double_precision,
     )
 
 
@@ -56,6 +62,7 @@ def keras_model_backend(description: Description, options: Options, examples: li
         output=options.output or "logit",
         transform=options.transform,
         order=_order(description),
+        double_precision=options.double_precision,
     )
 
 
@@ -80,6 +87,7 @@ def saved_model(description: Description, options: Options, examples: list[NDArr
         output=options.output or "logit",
         transform=options.transform,
         order=_order(description),
+        double_precision=options.double_precision,
     )
 
 

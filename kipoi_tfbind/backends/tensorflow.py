@@ -42,6 +42,8 @@ class TensorFlowBackend:
         Paths of the outputs in the order that is wanted; by default the output's own.
     variables
         The model's weights.
+    double_precision
+        Compute in float64.
     """
 
     framework = "tensorflow"
@@ -57,6 +59,7 @@ class TensorFlowBackend:
         transform: Transform | None = None,
         order: Sequence[Path] | None = None,
         variables: Iterable[Any] = (),
+        double_precision: bool = False,
     ) -> None:
         self._specs = list(specs)
         self._transform = transform
@@ -70,6 +73,12 @@ class TensorFlowBackend:
 
         graph = trace_tensorflow(outputs, self._specs)
         self.output, graph = with_output(graph, output)
+        if double_precision:
+            graph = graph.in_precision("float64")
+            self._specs = [
+                tf.TensorSpec(spec.shape, tf.float64) if spec.dtype.is_floating else spec
+                for spec in self._specs
+            ]
         self._model = graph.as_function()
         self._flat = tf.function(self._side_by_side, input_signature=[self._specs])
         column = tf.TensorSpec((None,), tf.int32)

@@ -47,6 +47,8 @@ class TorchBackend:
         Applied to each output tensor.
     order
         Paths of the outputs in the order that is wanted; by default the output's own.
+    double_precision
+        Compute in float64.
     """
 
     framework = "torch"
@@ -60,16 +62,19 @@ class TorchBackend:
         output: OutputKind = "logit",
         transform: Transform | None = None,
         order: Sequence[Path] | None = None,
+        double_precision: bool = False,
     ) -> None:
         self._module = module
         self._transform = transform
         self._wanted = output
+        self._double_precision = double_precision
         self._paths: list[Path] = []
         # By the shapes of the inputs: a trace holds for one length of the sequence.
         self._models: dict[Shapes, Model] = {}
         self._graphs: dict[Shapes, Any] = {}
         parameter = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
-        self._dtype, self._device = parameter.dtype, parameter.device
+        self._own_dtype, self._device = parameter.dtype, parameter.device
+        self._dtype = torch.float64 if double_precision else parameter.dtype
         call: Callable[[Sequence[torch.Tensor]], Any] = _call(module, structure)
 
         def outputs(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
@@ -84,6 +89,8 @@ class TorchBackend:
         try:
             self._model(tensors)
         except UnsupportedModelError as error:
+            if double_precision:
+                raise
             notice(f"{error}; its output is taken as it comes, and it has no DeepLIFT multipliers")
             self.capabilities = frozenset({"predictions", "gradients"})
 
@@ -150,8 +157,11 @@ class TorchBackend:
         shapes = _shapes(tensors)
         if shapes not in self._models:
             with evaluation_mode(self._module):
-                graph = trace_torch(self._outputs, tensors)
+                own = [t.to(self._own_dtype) if t.is_floating_point() else t for t in tensors]
+                graph = trace_torch(self._outputs, own)
             self.output, graph = with_output(graph, self._wanted)
+            if self._double_precision:
+                graph = graph.in_precision("float64")
             self._models[shapes] = graph.as_function()
         return self._models[shapes]
 

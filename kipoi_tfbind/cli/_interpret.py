@@ -51,6 +51,7 @@ _OPTIONS = (
         type=click.Choice(["mean", "sum", "max"]),
         help="Reduce a profile over its positions.  [default: every position is a target]",
     ),
+    click.option("--float64", is_flag=True, help="Compute in double precision: slower, with less rounding."),
     click.option("--average-strands", is_flag=True, help="Average over both strands."),
     click.option("--sequence-input", metavar="NAME", help="Which of the model's inputs is the sequence."),
     click.option(
@@ -196,6 +197,7 @@ def _load(options: dict[str, Any], *, with_dataloader: bool) -> tuple[SequenceMo
         auxiliary=_json("auxiliary", options["auxiliary"]),
         transform=options["transform"],
         output=options["output_kind"],
+        double_precision=options["float64"],
         average_strands=options["average_strands"],
     )
     if options["targets"]:
