@@ -45,14 +45,14 @@ def ensemble(models: Sequence[SequenceModel]) -> SequenceModel:
     digest = _digest([model.fingerprint for model in models])
     names = list(dict.fromkeys(model.name for model in models))
     return SequenceModel(
-        f"ensemble of {len(models)}: {listed(names)}",
-        first.target_names,
-        first.length,
-        first.output,
-        EnsembleMean(tuple(_Selected(model) for model in models)),
-        tuple(range(len(first.target_names))),
-        len(first.target_names),
-        tuple(dict.fromkeys(name for model in models for name in model.auxiliary)),
+        name=f"ensemble of {len(models)}: {listed(names)}",
+        target_names=first.target_names,
+        length=first.length,
+        output=first.output,
+        evaluator=EnsembleMean(tuple(_Selected(model) for model in models)),
+        columns=tuple(range(len(first.target_names))),
+        n_outputs=len(first.target_names),
+        auxiliary=tuple(dict.fromkeys(name for model in models for name in model.auxiliary)),
         fingerprint=digest,
         members=tuple(models),
     )

@@ -78,18 +78,18 @@ def wrap(model: Any, options: Options) -> SequenceModel:
                 f"auxiliary: no input {name!r} beside the sequence; this model has {listed(others) or 'none'}"
             )
     return SequenceModel(
-        description.name,
-        names,
-        length,
-        _output_kind(description.name, backend.output, options.output),
-        Adapted(backend, layout, tuple(f.name for f in settled.fields), index, fixed),
-        tuple(range(len(names))),
-        len(names),
-        tuple(name for name in others if name not in fixed),
-        layout,
-        _sequence_key(description.structure, index),
-        _fingerprint(backend, description.files),
-        description.source,
+        name=description.name,
+        target_names=names,
+        length=length,
+        output=_output_kind(description.name, backend.output, options.output),
+        evaluator=Adapted(backend, layout, tuple(f.name for f in settled.fields), index, fixed),
+        columns=tuple(range(len(names))),
+        n_outputs=len(names),
+        auxiliary=tuple(name for name in others if name not in fixed),
+        layout=layout,
+        sequence_input=_sequence_key(description.structure, index),
+        fingerprint=_fingerprint(backend, description.files),
+        source=description.source,
     )
 
 

@@ -20,7 +20,7 @@ from kipoi_tfbind.backends.base import (
     with_output,
 )
 from kipoi_tfbind.errors import UnsupportedModelError
-from kipoi_tfbind.graph import trace_tensorflow
+from kipoi_tfbind.graph import deep_lift, trace_tensorflow
 
 
 class TensorFlowBackend:
@@ -81,9 +81,7 @@ class TensorFlowBackend:
             ]
         self._model = graph.as_function()
         self._flat = tf.function(self._side_by_side, input_signature=[self._specs])
-        column = tf.TensorSpec((None,), tf.int32)
         self._gradients: dict[int, Any] = {}
-        self._column = column
         self._graph: Any = None
 
     def output_shapes(self, inputs: Sequence[NDArray]) -> list[tuple[Path, tuple[int, ...]]]:
@@ -100,7 +98,7 @@ class TensorFlowBackend:
         if wrt not in self._gradients:
             self._gradients[wrt] = tf.function(
                 lambda tensors, columns: self._gradient(tensors, wrt, columns),
-                input_signature=[self._specs, self._column],
+                input_signature=[self._specs, tf.TensorSpec((None,), tf.int32)],
             )
         by_column = self._gradients[wrt](self._tensors(inputs), tf.constant(columns, tf.int32))
         return np.moveaxis(by_column.numpy(), 0, -1)
@@ -109,8 +107,6 @@ class TensorFlowBackend:
         self, inputs: Sequence[NDArray], references: NDArray, wrt: int, columns: Sequence[int]
     ) -> tuple[NDArray, NDArray, NDArray]:
         """See the protocol."""
-        from kipoi_tfbind.graph import deep_lift
-
         if self._graph is None:
             self._graph = trace_tensorflow(lambda tensors: [self._side_by_side(tensors)], self._specs)
         return deep_lift(self._graph, list(inputs), references, wrt=wrt, targets=list(columns))

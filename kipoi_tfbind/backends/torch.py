@@ -20,7 +20,7 @@ from kipoi_tfbind.backends.base import (
     with_output,
 )
 from kipoi_tfbind.errors import UnsupportedModelError
-from kipoi_tfbind.graph import trace_torch
+from kipoi_tfbind.graph import deep_lift, trace_torch
 from kipoi_tfbind.notices import notice
 
 Shapes = tuple[tuple[int, ...], ...]
@@ -123,8 +123,6 @@ class TorchBackend:
         self, inputs: Sequence[NDArray], references: NDArray, wrt: int, columns: Sequence[int]
     ) -> tuple[NDArray, NDArray, NDArray]:
         """See the protocol."""
-        from kipoi_tfbind.graph import deep_lift
-
         tensors = self._tensors(inputs)
         shapes = _shapes(tensors)
         if shapes not in self._graphs:
