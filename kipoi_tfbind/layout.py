@@ -143,8 +143,7 @@ class Layout:
         """
         if self.takes_text:
             return one_hot([str(text) for text in np.asarray(array).ravel()])
-        # A copy: the dataloader's own array is not written to.
-        rows = np.array(self._rearranged(np.asarray(array)), dtype=np.float32, order="C")
+        rows = np.ascontiguousarray(self._rearranged(np.asarray(array)), dtype=np.float32)
         rows[(rows == rows[..., :1]).all(axis=-1)] = 0
         return rows
 

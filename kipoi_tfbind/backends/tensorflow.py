@@ -71,7 +71,6 @@ class TensorFlowBackend:
             self._paths = [path for path, _ in found]
             return [value for _, value in found]
 
-        self._outputs = outputs
         graph = trace_tensorflow(outputs, self._specs)
         self.output, graph = with_output(graph, output)
         if double_precision:
@@ -87,12 +86,12 @@ class TensorFlowBackend:
 
     def output_shapes(self, inputs: Sequence[NDArray]) -> list[tuple[Path, tuple[int, ...]]]:
         """See the protocol."""
-        tensors = [self._reduced(tensor) for tensor in self._model(self.tensors(inputs))]
+        tensors = [self._reduced(tensor) for tensor in self._model(self._tensors(inputs))]
         return [(path, tuple(tensor.shape[1:])) for path, tensor in zip(self._paths, tensors, strict=True)]
 
     def predict(self, inputs: Sequence[NDArray]) -> NDArray:
         """See the protocol."""
-        return self._flat(self.tensors(inputs)).numpy()
+        return self._flat(self._tensors(inputs)).numpy()
 
     def gradient(self, inputs: Sequence[NDArray], wrt: int, columns: Sequence[int]) -> NDArray:
         """See the protocol."""
@@ -101,7 +100,7 @@ class TensorFlowBackend:
                 lambda tensors, columns: self._gradient(tensors, wrt, columns),
                 input_signature=[self._specs, tf.TensorSpec((None,), tf.int32)],
             )
-        by_column = self._gradients[wrt](self.tensors(inputs), tf.constant(columns, tf.int32))
+        by_column = self._gradients[wrt](self._tensors(inputs), tf.constant(columns, tf.int32))
         return np.moveaxis(by_column.numpy(), 0, -1)
 
     def multipliers(
@@ -112,33 +111,26 @@ class TensorFlowBackend:
             self._graph = trace_tensorflow(lambda tensors: [self._side_by_side(tensors)], self._specs)
         return deep_lift(self._graph, list(inputs), references, wrt=wrt, targets=list(columns))
 
-    def model_outputs(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        """The outputs of the model itself instead of its trace: a sigmoid or softmax at its end is there."""
-        return self._outputs(tensors)
-
-    def joined(self, outputs: Sequence[tf.Tensor], rows: tf.Tensor) -> tf.Tensor:
-        """The outputs, each after its transform and flattened, side by side (row, column)."""
-        flat = [
-            tf.reshape(
-                tensor, (rows, -1 if None in tensor.shape[1:] else np.prod(tensor.shape[1:], dtype=int))
-            )
-            for tensor in map(self._reduced, outputs)
-        ]
-        return tf.concat(flat, axis=1) if len(flat) > 1 else flat[0]
-
     def weights(self) -> list[NDArray]:
         """See the protocol."""
         return [np.asarray(variable) for variable in self._variables]
 
-    def tensors(self, inputs: Sequence[NDArray]) -> list[tf.Tensor]:
-        """The inputs as tensors of the model's own types."""
+    def _tensors(self, inputs: Sequence[NDArray]) -> list[tf.Tensor]:
         return [
             tf.convert_to_tensor(_as(array, spec.dtype))
             for array, spec in zip(inputs, self._specs, strict=True)
         ]
 
     def _side_by_side(self, tensors: Sequence[tf.Tensor]) -> tf.Tensor:
-        return self.joined(self._model(list(tensors)), tf.shape(tensors[0])[0])
+        outputs = [self._reduced(tensor) for tensor in self._model(list(tensors))]
+        rows = tf.shape(tensors[0])[0]
+        flat = [
+            tf.reshape(
+                tensor, (rows, -1 if None in tensor.shape[1:] else np.prod(tensor.shape[1:], dtype=int))
+            )
+            for tensor in outputs
+        ]
+        return tf.concat(flat, axis=1) if len(flat) > 1 else flat[0]
 
     def _reduced(self, tensor: tf.Tensor) -> tf.Tensor:
         if callable(self._transform):

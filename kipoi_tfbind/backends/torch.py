@@ -129,20 +129,6 @@ class TorchBackend:
             self._graphs[shapes] = trace_torch(lambda tensors: [self._side_by_side(tensors)], tensors)
         return deep_lift(self._graphs[shapes], list(inputs), references, wrt=wrt, targets=list(columns))
 
-    @property
-    def module(self) -> torch.nn.Module:
-        """The model itself."""
-        return self._module
-
-    def module_outputs(self, tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """The outputs of the module itself instead of its trace: a sigmoid or softmax at its end is there."""
-        return self._outputs(tensors)
-
-    def joined(self, outputs: Sequence[torch.Tensor], rows: int) -> torch.Tensor:
-        """The outputs, each after its transform and flattened, side by side (row, column)."""
-        flat = [self._reduced(tensor).reshape(rows, -1) for tensor in outputs]
-        return torch.cat(flat, dim=1) if len(flat) > 1 else flat[0]
-
     def weights(self) -> list[NDArray]:
         """See the protocol."""
         return [value.detach().cpu().numpy() for value in self._module.state_dict().values()]
@@ -170,13 +156,7 @@ class TorchBackend:
         if shapes not in self._models:
             with evaluation_mode(self._module):
                 own = [t.to(self._own_dtype) if t.is_floating_point() else t for t in tensors]
-                try:
-                    graph = trace_torch(self._outputs, own)
-                except UnsupportedModelError:
-                    # Of inputs that the module does not take at all, its own error says more.
-                    with torch.no_grad():
-                        self._outputs(own)
-                    raise
+                graph = trace_torch(self._outputs, own)
             self.output, graph = with_output(graph, self._wanted)
             if self._double_precision:
                 graph = graph.in_precision("float64")
@@ -184,7 +164,8 @@ class TorchBackend:
         return self._models[shapes]
 
     def _side_by_side(self, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-        return self.joined(self._run(list(tensors)), tensors[0].shape[0])
+        flat = [self._reduced(tensor).reshape(tensors[0].shape[0], -1) for tensor in self._run(list(tensors))]
+        return torch.cat(flat, dim=1) if len(flat) > 1 else flat[0]
 
     def _reduced(self, tensor: torch.Tensor) -> torch.Tensor:
         if callable(self._transform):

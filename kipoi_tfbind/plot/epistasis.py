@@ -202,7 +202,7 @@ def _draw_triangle(ax: Axes, view: xr.Dataset) -> None:
     bar = figure_of(ax).colorbar(
         mesh, cax=ax.inset_axes((0.635, 0.965, 0.345, 0.022)), orientation="horizontal"
     )
-    bar.set_label(f"Strongest epistasis\nof the two positions (ΔΔ {unit(view)})", fontsize=8)
+    bar.set_label(f"Strongest epistasis\nof the two positions ($\\Delta\\Delta$ {unit(view)})", fontsize=8)
     bar.ax.tick_params(labelsize=8)
     bar.outline.set_visible(False)
 
@@ -267,7 +267,6 @@ def _mark(ax: Axes, pairs: list[Pair], positions: NDArray[np.integer]) -> None:
     lines = [f"{rank}  {_described(pair)}" for rank, pair in enumerate(pairs, start=1)]
     widest = max(map(len, lines), default=0)
     text = "\n".join(line[0] + line[1:].rjust(widest - 1) for line in lines)
-    text = text.replace(" ", "\N{NO-BREAK SPACE}")  # SVG draws several plain ones as one
     ax.text(0.98, 0.825, text, transform=ax.transAxes, ha="right", va="top", fontsize=8, family="monospace")
 
 

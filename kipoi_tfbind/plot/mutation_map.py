@@ -134,7 +134,7 @@ def _draw_map(ax: Axes, view: xr.Dataset, colour_bar: Axes) -> None:
 
 
 def _colour_unit(view: xr.Dataset, name: str) -> str:
-    return f"Δ {unit(view)}" if name == "mutation_effect" else unit(view)
+    return f"$\\Delta$ {unit(view)}" if name == "mutation_effect" else unit(view)
 
 
 def _mark_the_sequence(ax: Axes, view: xr.Dataset) -> None:
@@ -142,11 +142,4 @@ def _mark_the_sequence(ax: Axes, view: xr.Dataset) -> None:
     where, base = np.nonzero(view["one_hot"].transpose("position", "base").values == 1)
     positions = view["position"].values
     cell = 72 * width_of(ax) / (positions[-1] - positions[0] + 1)
-    size = min(3.2, 0.5 * cell)
-    ax.plot(
-        *(positions[where], base, "o"),
-        color="0.3",
-        markersize=size,
-        markeredgecolor="white",  # or it would be lost on the darkest cells
-        markeredgewidth=0.15 * size,
-    )
+    ax.plot(positions[where], base, "o", color="0.35", markersize=min(3.0, 0.45 * cell), markeredgewidth=0)

@@ -29,7 +29,6 @@ _KIND_OF = {
     "second_order_mutagenesis": "epistasis",
     "deep_shap": "logo",
     "gradients": "logo",
-    "sampled_shapley": "logo",
     "occlusion": "occlusion",
 }
 # Letters of a wider plot are too small to read on a page; a profile has no letters.
@@ -89,7 +88,7 @@ def plot_result(
     >>> plot_result(result).get_ylabel()
     'Substituted\nbase'
     >>> plot_result(result, kind="logo").get_ylabel()
-    '− mean effect\nof substitution\n(output)'
+    '$-$ mean effect\nof substitution\n(output)'
     """
     kind = kind_of(result) if kind is None else kind
     if kind not in _PLOTS:

@@ -10,11 +10,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.io import pieces
 from kipoi_tfbind.one_hot import N_CODE
 from kipoi_tfbind.plot._view import find
 
-_AT_ONCE = 256  # sequences
 _IDENTITY = ("id", "chrom", "start", "end", "strand")
 
 
@@ -112,12 +110,9 @@ def _agree(
 
 
 def _codes(result: xr.Dataset) -> NDArray[np.uint8]:
-    """Base codes (sequence, position), read a few sequences at a time."""
-    codes = []
-    for piece in pieces(result[["one_hot"]], _AT_ONCE):
-        one_hot = piece["one_hot"].transpose("sequence", "position", "base").values
-        codes.append(np.where(one_hot.any(axis=-1), one_hot.argmax(axis=-1), N_CODE).astype(np.uint8))
-    return np.concatenate(codes)
+    """Base codes (sequence, position)."""
+    one_hot = result["one_hot"].transpose("sequence", "position", "base").values
+    return np.where(one_hot.any(axis=-1), one_hot.argmax(axis=-1), N_CODE).astype(np.uint8)
 
 
 def _scores(result: xr.Dataset) -> NDArray:

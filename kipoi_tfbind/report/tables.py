@@ -87,14 +87,15 @@ def _substitutions(view: xr.Dataset, n: int) -> Table:
     ]
     return Table(
         f"Positions with the strongest single substitution (Δ {unit(view)})",
-        [_place(view), "base", "strongest substitution", "its effect", "−\N{NO-BREAK SPACE}mean effect"],
+        [_place(view), "base", "strongest substitution", "its effect", "− mean effect"],
         rows,
     )
 
 
 def _contributions(view: xr.Dataset, n: int) -> Table:
     values = np.nan_to_num(importance_of(view).values)
-    last, further = _further(view)
+    hypothetical = view["hypothetical_contribution"].transpose("position", "base").values
+    best = hypothetical.argmax(axis=1)
     there = view["one_hot"].transpose("position", "base").values.argmax(axis=1)
     spread = _spread(view, "contribution", there)
     rows = [
@@ -102,26 +103,15 @@ def _contributions(view: xr.Dataset, n: int) -> Table:
             _coordinate(view, i),
             _letter(view, i),
             number(values[i], "+.3f") + spread(i),
-            further(i),
+            f"{BASES[best[i]]} {number(hypothetical[i, best[i]], '+.3f')}",
         ]
         for i in _strongest(values, n)
     ]
     return Table(
         f"Positions with the strongest contribution ({contribution_kind(view)}, {unit(view)})",
-        [_place(view), "base", "contribution", last],
+        [_place(view), "base", "contribution", "highest hypothetical"],
         rows,
     )
-
-
-def _further(view: xr.Dataset) -> tuple[str, Callable[[int], str]]:
-    """Last column of a table of contributions: its title, and its cell for a position."""
-    if "hypothetical_contribution" in view:
-        hypothetical = view["hypothetical_contribution"].transpose("position", "base").values
-        best = hypothetical.argmax(axis=1)
-        value = hypothetical.max(axis=1)
-        return "highest hypothetical", lambda i: f"{BASES[best[i]]} {number(value[i], '+.3f')}"
-    error = view["contribution_standard_error"].values
-    return "standard error", lambda i: number(error[i], ".3f")
 
 
 def _windows(view: xr.Dataset, n: int) -> Table:
