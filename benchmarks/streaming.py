@@ -103,10 +103,8 @@ def measure(folder: Path, method: str, n: int) -> str:
     if ran.returncode:
         raise SystemExit(ran.stderr)
     seconds, kilobytes = map(float, ran.stdout.split())
-    size = output.stat().st_size / 1e6
-    return (
-        f"| {method} | {n:,} | {seconds:.0f} | {n / seconds:.0f} | {kilobytes / 1e6:.2f} GB | {size:.0f} MB |"
-    )
+    size, peak = output.stat().st_size / 1e6, kilobytes * 1024 / 1e9
+    return f"| {method} | {n:,} | {seconds:.0f} | {n / seconds:.0f} | {peak:.2f} GB | {size:.0f} MB |"
 
 
 if __name__ == "__main__":
