@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,11 +39,12 @@ class InputField:
 
 @dataclass(frozen=True)
 class OutputField:
-    """One output array: where it is in the model's output, its shape, and the labels of its columns."""
+    """One output array: where it is in the model's output, its shape, the labels of its columns, its name."""
 
     path: Path
     shape: Shape
     labels: tuple[str, ...] = ()
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,17 @@ def _input_field(name: str, schema: Any) -> InputField:
 def read_outputs(schema: Any) -> list[OutputField]:
     """Read `schema.targets` of a model.yaml: every array of a nested dict or list, in order."""
     return [
-        OutputField(path, tuple(part.shape), tuple(part.column_labels or ())) for path, part in leaves(schema)
+        OutputField(path, tuple(part.shape), tuple(part.column_labels or ()), _output_name(path, part))
+        for path, part in leaves(schema)
     ]
+
+
+def _output_name(path: Path, part: Any) -> str:
+    """The keys to it; an array in a list by its own name, where it has one."""
+    keys = list(path)
+    if keys and isinstance(keys[-1], int):
+        keys[-1] = getattr(part, "name", None) or keys[-1]
+    return "/".join(map(str, keys))
 
 
 def read_hints(kipoi_model: Any) -> Hints:
@@ -200,8 +211,8 @@ def settle_layout(
 def target_names(outputs: Sequence[OutputField]) -> tuple[str, ...]:
     """Name of each column when all outputs are laid out side by side.
 
-    Labels where there are any, else numbers; the key of a dict or list before them; a profile's
-    positions before its channels.
+    Labels where there are any, else numbers; the key of a dict or the name in a list before them; a
+    profile's positions before its channels. Of several columns of one name the second is NAME#2, and so on.
 
     Examples
     --------
@@ -212,12 +223,21 @@ def target_names(outputs: Sequence[OutputField]) -> tuple[str, ...]:
     """
     names: list[str] = []
     for output in outputs:
-        key = "/".join(map(str, output.path))
+        key = output.name or "/".join(map(str, output.path))
         columns = _column_names(tuple(size or 0 for size in output.shape), output.labels)
         if key:
             columns = [key] if len(columns) == 1 else [f"{key}/{column}" for column in columns]
         names += columns
-    return tuple(names)
+    return _all_different(names)
+
+
+def _all_different(names: Sequence[str]) -> tuple[str, ...]:
+    counts: Counter[str] = Counter()
+    different = []
+    for name in names:
+        counts[name] += 1
+        different.append(name if counts[name] == 1 else f"{name}#{counts[name]}")
+    return tuple(different)
 
 
 def _column_names(shape: tuple[int, ...], labels: tuple[str, ...]) -> list[str]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kipoi_tfbind.backends.base import Capability, OutputKind, Transform, check_transform
-from kipoi_tfbind.errors import InputError, UnsupportedModelError
+from kipoi_tfbind.backends.base import Capability, OutputKind, Transform, check_output, check_transform
+from kipoi_tfbind.errors import InputError, TFBindError, UnsupportedModelError
 from kipoi_tfbind.evaluation import Evaluator, Multipliers, StrandAverage
 from kipoi_tfbind.layout import Layout
 from kipoi_tfbind.one_hot import BASES
@@ -108,7 +109,8 @@ class SequenceModel:
             The model's output is not (sequence, target).
         """
         one_hot = self._checked(one_hot)
-        prediction = np.asarray(self.evaluator.predict(one_hot, auxiliary or {}))
+        with self._explained(one_hot):
+            prediction = np.asarray(self.evaluator.predict(one_hot, auxiliary or {}))
         expected = len(one_hot), self.n_outputs
         if prediction.shape != expected:
             raise UnsupportedModelError(
@@ -135,7 +137,9 @@ class SequenceModel:
             The model has no gradients.
         """
         self.require("gradients")
-        gradient = self.evaluator.gradient(self._checked(one_hot), auxiliary or {}, self.columns)
+        one_hot = self._checked(one_hot)
+        with self._explained(one_hot):
+            gradient = self.evaluator.gradient(one_hot, auxiliary or {}, self.columns)
         self._check_finite(gradient, "gradient")
         return gradient
 
@@ -170,7 +174,9 @@ class SequenceModel:
             The model has no multipliers, or an operation without a rule.
         """
         self.require("multipliers")
-        found = self.evaluator.multipliers(self._checked(one_hot), references, auxiliary or {}, self.columns)
+        one_hot = self._checked(one_hot)
+        with self._explained(one_hot):
+            found = self.evaluator.multipliers(one_hot, references, auxiliary or {}, self.columns)
         self._check_finite(found[0], "multiplier")
         return found
 
@@ -231,6 +237,20 @@ class SequenceModel:
                 f"got an array of shape {one_hot.shape}"
             )
         return one_hot
+
+    @contextmanager
+    def _explained(self, one_hot: NDArray) -> Iterator[None]:
+        """What a model raises on sequences that it does not take, as an error that says so."""
+        try:
+            yield
+        except (TFBindError, ImportError, MemoryError):
+            raise
+        except Exception as error:
+            reason = " ".join(str(error).split())[:300]
+            raise InputError(
+                f"model {self.name}: fails on {len(one_hot)} sequences of {one_hot.shape[1]} bases "
+                f"({type(error).__name__}: {reason}); does it take sequences of this length?"
+            ) from error
 
     def _check_finite(self, values: NDArray, what: str) -> None:
         """Check an array (sequence, ..., target)."""
@@ -351,6 +371,7 @@ def as_sequence_model(
     from kipoi_tfbind.wrap import wrap
 
     check_transform(transform)
+    check_output(output)
     options = Options(
         sequence_input,
         layout,

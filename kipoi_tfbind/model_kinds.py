@@ -86,9 +86,10 @@ def describe(model: Any, options: Options) -> Description:
         return _describe_keras(model)
     if _is_of(model, "torch.nn", "Module"):
         return _described_bare(model, options, type(model).__name__, make.torch_backend, "4,L")
+    if hasattr(model, "signatures"):  # a loaded SavedModel; its class has a name that says nothing
+        name = str(getattr(model, "name", None) or "SavedModel")
+        return _described_bare(model, options, name, make.saved_model)
     if _is_of(model, "tensorflow", "Module") or _is_tensorflow_function(model):
-        return _described_bare(model, options, _name(model), make.saved_model)
-    if hasattr(model, "signatures"):  # a loaded SavedModel
         return _described_bare(model, options, _name(model), make.saved_model)
     if not callable(model):
         raise UnsupportedModelError(

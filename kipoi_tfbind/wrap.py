@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kipoi_tfbind.backends.base import Backend, InputStructure, OutputKind
-from kipoi_tfbind.errors import InputError, UnsupportedModelError
+from kipoi_tfbind.errors import InputError, TFBindError, UnsupportedModelError
 from kipoi_tfbind.evaluation import Adapted
 from kipoi_tfbind.kipoi_entry import (
     InputField,
@@ -67,8 +68,9 @@ def wrap(model: Any, options: Options) -> SequenceModel:
 
     examples = [_example(f, i == index, layout, length, options) for i, f in enumerate(settled.fields)]
     description = replace(description, inputs=settled.fields)
-    backend = description.make(description, options, examples)
-    outputs = _outputs(description, backend, options, examples)
+    with _explained(description.name, examples):
+        backend = description.make(description, options, examples)
+        outputs = _outputs(description, backend, options, examples)
     names = _names(description, outputs, options)
     fixed = {name: np.asarray(value) for name, value in options.auxiliary.items()}
     others = [f.name for i, f in enumerate(settled.fields) if i != index]
@@ -121,6 +123,8 @@ def _settle(description: Description, index: int, options: Options) -> _Settled:
         _check_layout(sequence, layout)
     except (InputError, UnsupportedModelError) as error:
         raise type(error)(f"model {description.name}: {error}") from None
+    if options.length is not None and options.length < 1:
+        raise InputError(f"length: expected at least 1 base, got {options.length}")
     known = layout.length(sequence.shape) if sequence.shape is not None else None
     if None not in (known, options.length) and known != options.length:
         raise InputError(
@@ -161,6 +165,23 @@ def _example(
     return np.zeros((2, *shape), dtype=np.float32)
 
 
+@contextmanager
+def _explained(name: str, examples: list[NDArray]) -> Iterator[None]:
+    """What a model raises on inputs of a shape that it does not take, as an error that says so."""
+    try:
+        yield
+    except (TFBindError, ImportError, MemoryError):
+        raise
+    except Exception as error:
+        # Whatever it is: the user knows the length that the model takes.
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(
+            f"model {name}: fails on inputs of the shapes "
+            f"{', '.join(str(array.shape) for array in examples)} ({type(error).__name__}: {reason}); say "
+            "the length and layout of its sequences (length=, layout=; --length, --layout)"
+        ) from error
+
+
 def _outputs(
     description: Description, backend: Backend, options: Options, examples: list[NDArray]
 ) -> list[OutputField]:
@@ -171,20 +192,11 @@ def _outputs(
     complete = known is not None and all(None not in output.shape for output in known)
     if complete and options.transform is None and not description.probe:
         return list(known or ())
-    try:
-        shapes = backend.output_shapes(examples)
-    except (InputError, UnsupportedModelError):
-        raise
-    except Exception as error:
-        # Whatever a model raises on a length that it does not take: the user knows the length.
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"model {description.name}: fails on inputs of the shapes "
-            f"{', '.join(str(array.shape) for array in examples)} ({type(error).__name__}: {reason}); say "
-            "the length and layout of its sequences (length=, layout=; --length, --layout)"
-        ) from error
-    labels = {output.path: output.labels for output in known or ()}
-    found = [OutputField(path, shape, labels.get(path, ())) for path, shape in shapes]
+    described = {output.path: output for output in known or ()}
+    found = [
+        replace(described.get(path, OutputField(path, shape)), shape=shape)
+        for path, shape in backend.output_shapes(examples)
+    ]
     if any(None in output.shape for output in found):
         raise InputError(
             f"model {description.name}: the size of its output depends on the length of the sequence; "
@@ -204,6 +216,8 @@ def _names(description: Description, outputs: list[OutputField], options: Option
             f"targets: expected a list with the name of each of the {len(names)} outputs, "
             f"got {options.targets!r}"
         )
+    if len(set(options.targets)) < len(names):
+        raise InputError(f"targets: expected a name of its own for each output, got {options.targets!r}")
     return tuple(options.targets)
 
 

@@ -21,6 +21,7 @@ from kipoi_tfbind.testing import (
     assert_order_invariant,
     random_sequences,
 )
+from tests import foreign_models as foreign
 from tests import same_weights
 
 Method = tuple[Callable[..., xr.Dataset], dict[str, Any]]
@@ -29,7 +30,9 @@ METHODS: dict[str, Method] = {
     "ism": (tfb.in_silico_mutagenesis, {"start": 20, "end": 30}),
     "second_order": (tfb.second_order_mutagenesis, {"positions": [3, 21, 24, 50]}),
     "saliency": (tfb.gradients, {"method": "saliency"}),
-    "gradient_x_input": (tfb.gradients, {"method": "gradient_x_input", "correction": True}),
+    "saliency_corrected": (tfb.gradients, {"method": "saliency", "correction": True}),
+    "gradient_x_input": (tfb.gradients, {"method": "gradient_x_input"}),
+    "gradient_x_input_corrected": (tfb.gradients, {"method": "gradient_x_input", "correction": True}),
     "integrated": (
         tfb.gradients,
         {
@@ -39,11 +42,17 @@ METHODS: dict[str, Method] = {
             "n_steps": 9,
         },
     ),
+    "integrated_corrected": (
+        tfb.gradients,
+        {"method": "integrated_gradients", "correction": True, "n_steps": 9},
+    ),
     "deep_shap": (tfb.deep_shap, {"n_references": 3}),
     "occlusion": (tfb.occlusion, {"width": 7}),
     "occlusion_shuffle": (tfb.occlusion, {"fill": "shuffle", "n_shuffles": 2, "start": 10, "end": 40}),
 }
-NEEDS_GRADIENTS = ("saliency", "gradient_x_input", "integrated", "deep_shap")
+NEEDS_GRADIENTS = tuple(
+    name for name, (function, _) in METHODS.items() if function in (tfb.gradients, tfb.deep_shap)
+)
 VARIABLES = {
     "ism": {"mutation_effect"},
     "second_order": {"mutation_effect", "epistasis"},
@@ -138,7 +147,10 @@ def test_every_result_is_whole_and_labelled(method: str, kind: str, tmp_path: Pa
     for name in found.data_vars:
         assert found[name].dims == schema.VARIABLES[str(name)].dims
         assert found[name].attrs["long_name"]
-        assert np.isfinite(found[name]).any() or (method, name) == ("saliency", "completeness_error")
+        assert np.isfinite(found[name]).any() or (found.attrs.get("kind"), name) == (
+            "saliency",
+            "completeness_error",
+        )
     for name in ("id", "chrom", "start", "end", "strand"):
         np.testing.assert_array_equal(found[name], sequences()[name])
     assert found["target"].values.tolist() == list(same_weights.TARGETS)
@@ -177,55 +189,83 @@ def test_the_hash_is_that_of_the_weights() -> None:
     assert tfb.as_sequence_model(first).fingerprint != tfb.as_sequence_model(second).fingerprint
 
 
-def run_all(model: Any, dataset: xr.Dataset) -> None:
-    for function, options in METHODS.values():
-        function(model, dataset, **options)
+def snapshot_of_module(module: Any) -> list[Any]:
+    """All that a method could leave behind in a PyTorch module."""
+    found: list[Any] = []
+    for name, part in module.named_modules():
+        hooks = [len(value) for key, value in sorted(vars(part).items()) if key.endswith("_hooks")]
+        assert len(hooks) > 4
+        found.append((name, part.training, sorted(vars(part)), hooks))
+    for name, parameter in module.named_parameters():
+        found.append((name, parameter.requires_grad, parameter.grad is None, parameter.dtype))
+    values = [value.detach().numpy().tobytes() for value in module.state_dict().values()]
+    return [*found, *values, *module.state_dict()]
 
 
-@pytest.mark.parametrize("fails", [False, True])
-def test_a_pytorch_module_is_left_as_it_was(fails: bool) -> None:
+def torch_module(kind: str) -> Any:
     import torch
 
-    module = same_weights.torch_network()
+    class Branching(same_weights.TorchNetwork):
+        """Its path depends on the values, so that it cannot be traced and is called itself."""
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x) if x.sum() >= 0 else super().forward(-x)
+
+    module = Branching() if kind == "branching" else same_weights.TorchNetwork()
+    module.load_state_dict(same_weights.torch_network().state_dict())
+    module.body.insert(3, torch.nn.BatchNorm1d(foreign.FILTERS))
     module.train()
     module.body[1].eval()
     module.head.weight.requires_grad_(False)
+    return module
+
+
+@pytest.mark.parametrize("kind", ["traced", "branching"])
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_pytorch_module_is_left_as_it_was(kind: str, fails: bool) -> None:
+    import torch
+
+    module = torch_module(kind)
     if fails:
         module.head.bias.data[:] = torch.nan
-    before = {name: value.clone() for name, value in module.state_dict().items()}
-    modes = [part.training for part in module.modules()]
+    before = snapshot_of_module(module)
     wrapped = tfb.as_sequence_model(module, length=same_weights.LENGTH)
-    if fails:
-        with pytest.raises(InputError, match="is nan; are the model's weights sound"):
-            run_all(wrapped, sequences())
-    else:
-        run_all(wrapped, sequences())
-        with pytest.raises(InputError, match="expected one-hot sequences"):
-            tfb.gradients(wrapped, random_sequences(2, same_weights.LENGTH - 1))
-    assert [part.training for part in module.modules()] == modes
-    assert not module.head.weight.requires_grad
-    assert module.head.bias.requires_grad
-    assert all(parameter.grad is None for parameter in module.parameters())
-    for part in module.modules():
-        assert not part._forward_hooks
-        assert not part._backward_hooks
-        assert not part._forward_pre_hooks
-    for name, value in module.state_dict().items():
-        assert torch.equal(value.nan_to_num(), before[name].nan_to_num())
+    assert ("multipliers" in wrapped.capabilities) == (kind == "traced" and not fails)
+    for name, (function, options) in METHODS.items():
+        if fails and name != "deep_shap":
+            with pytest.raises(InputError, match="is nan; are the model's weights sound"):
+                function(wrapped, sequences(), **options)
+        elif name != "deep_shap" or "multipliers" in wrapped.capabilities:
+            function(wrapped, sequences(), **options)
+        with pytest.raises((InputError, UnsupportedModelError)):
+            function(wrapped, random_sequences(2, same_weights.LENGTH - 1), **options)
+    assert snapshot_of_module(module) == before
+    # What the user does next is not in the way of anything either.
+    assert torch.is_grad_enabled()
 
 
-def test_a_keras_model_is_left_as_it_was() -> None:
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_keras_model_is_left_as_it_was(fails: bool) -> None:
     model = same_weights.keras_network()
     model.layers[1].trainable = False
-    before = [weight.copy() for weight in model.get_weights()]
-    trainable = [layer.trainable for layer in model.layers]
+    if fails:
+        model.layers[-1].bias.assign([np.nan, 0])
+
+    def snapshot() -> list[Any]:
+        layers = [(layer.name, layer.trainable, sorted(vars(layer))) for layer in model.layers]
+        return [layers, model.trainable, sorted(vars(model)), *map(np.ndarray.tobytes, model.get_weights())]
+
+    before = snapshot()
     wrapped = tfb.as_sequence_model(model)
-    run_all(wrapped, sequences())
-    with pytest.raises(InputError, match="expected one-hot sequences"):
-        tfb.deep_shap(wrapped, random_sequences(2, same_weights.LENGTH - 1))
-    for now, then in zip(model.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(now, then)
-    assert [layer.trainable for layer in model.layers] == trainable
+    for function, options in METHODS.values():
+        if fails:
+            with pytest.raises(InputError, match="is nan; are the model's weights sound"):
+                function(wrapped, sequences(), **options)
+        else:
+            function(wrapped, sequences(), **options)
+        with pytest.raises(InputError, match="expected one-hot sequences"):
+            function(wrapped, random_sequences(2, same_weights.LENGTH - 1), **options)
+    assert snapshot() == before
 
 
 def test_logits_are_those_before_the_sigmoid_found_in_the_graph() -> None:

@@ -53,6 +53,8 @@ def test_every_method_that_applies(name: str, tmp_path: Path) -> None:
     # float32 rounding, larger on the logit of a probability that was itself rounded to float32.
     np.testing.assert_allclose(prediction, expected, rtol=1e-5, atol=1e-5)
 
+    if name in ("list_outputs", "dict_outputs"):
+        assert model.target_names == ("ctcf", "max")
     can = {"predictions"} if name in PREDICTIONS_ONLY else {"predictions", "gradients", "multipliers"}
     assert model.capabilities == can
     assert len(model.fingerprint) == 16

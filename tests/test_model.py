@@ -177,7 +177,12 @@ def test_what_the_user_says_settles_it(tmp_path: Path) -> None:
     [
         (array("(2, 2)"), ("0/0", "0/1", "1/0", "1/1")),
         (array("(2, 2)", column_labels=["plus", "minus"]), ("0/plus", "0/minus", "1/plus", "1/minus")),
-        ([array("(1, )", name="a"), array("(3, )", name="b")], ("0", "1/0", "1/1", "1/2")),
+        ([array("(1, )", name="a"), array("(3, )", name="b")], ("a", "b/0", "b/1", "b/2")),
+        ([array("(1, )"), array("(2, )")], ("0", "1/0", "1/1")),
+        (
+            {"x": array("(2, )", column_labels=["CTCF", "CTCF"]), "y": array("(1, )")},
+            ("x/CTCF", "x/CTCF#2", "y"),
+        ),
     ],
 )
 def test_outputs_of_any_form_are_named_targets(
@@ -239,6 +244,82 @@ def test_functions_are_taken_by_their_names() -> None:
         as_sequence_model(model, targets=["x"])
     with pytest.raises(UnsupportedModelError, match=r"expected a Kipoi, Keras, .* function .* got int"):
         as_sequence_model(3)
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ({"output": "logits"}, "output: expected logit, probability, raw, got 'logits'"),
+        ({"output": "logit"}, "does not end in a sigmoid or softmax that can be found"),
+        ({"targets": ["a", "c", "a", "t"]}, "expected a name of its own for each output"),
+        ({"targets": ["a", "c"]}, r"the name of each of the 4 outputs, got \['a', 'c'\]"),
+        ({"length": 0}, "length: expected at least 1 base, got 0"),
+        ({"transform": "median"}, r"transform: expected mean, sum, max .*; got 'median'"),
+        ({"auxiliary": {"sequence": 3}}, "no input 'sequence' beside the sequence; this model has none"),
+        ({"layout": "L,5"}, "layout: expected the axes of one sequence, .* got 'L,5'"),
+        ({"alphabet": "ACGU"}, "expected each of A, C, G and T once, .* got 'ACGU'"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(tmp_path: Path, options: dict[str, Any], found: str) -> None:
+    inputs = array("(5, 4)", name="sequence")
+    name = kipoi_entry(tmp_path / "counter", inputs=inputs, targets=array("(4, )"))
+    with pytest.raises(InputError, match=found):
+        load_model(name, source="dir", **options)
+
+
+def needs_nine_bases(x: np.ndarray) -> np.ndarray:
+    return x[:, 8]
+
+
+def test_sequences_that_a_function_fails_on() -> None:
+    model = as_sequence_model(needs_nine_bases, targets=list("ACGT"))
+    assert model.predict(one_hot(["A" * 9])).tolist() == [[1, 0, 0, 0]]
+    message = r"needs_nine_bases: fails on 2 sequences of 4 bases \(IndexError: index 8 .*of this length\?$"
+    with pytest.raises(InputError, match=message):
+        model.predict(one_hot(["ACGT", "AAAA"]))
+    with pytest.raises(InputError, match=r"fails on inputs of the shapes \(2, 4, 4\) .* say the length and"):
+        as_sequence_model(needs_nine_bases, length=4)
+
+
+@pytest.mark.parametrize("framework", ["keras", "torch"])
+def test_sequences_shorter_than_a_model_of_any_length_takes(
+    framework: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import keras
+    import torch
+
+    class Pooled(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.convolution = torch.nn.Conv1d(4, 2, 7)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.sigmoid(self.convolution(x).amax(dim=2))
+
+    layers = keras.layers
+    makers: dict[str, Any] = {
+        "keras": lambda: keras.Sequential(
+            [keras.Input((None, 4)), layers.Conv1D(2, 7), layers.GlobalMaxPooling1D()]
+        ),
+        "torch": Pooled,
+    }
+    model = as_sequence_model(makers[framework]())
+    assert model.length is None
+    assert model.predict(one_hot(["A" * 9])).shape == (1, 2)
+    with pytest.raises(InputError, match=r"fails on 1 sequences of 5 bases .*of this length"):
+        model.predict(one_hot(["A" * 5]))
+    # No notice of how it could not be traced.
+    assert "trace" not in capsys.readouterr().err
+
+
+def test_a_module_of_one_length_asks_for_it(capsys: pytest.CaptureFixture[str]) -> None:
+    import torch
+
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(40, 2))
+    with pytest.raises(InputError, match=r"fails on inputs of the shapes \(2, 4, 1000\) .*length=, layout="):
+        as_sequence_model(module)
+    assert capsys.readouterr().err == ""
+    assert as_sequence_model(module, length=10).length == 10
 
 
 def test_what_a_model_returns_is_checked() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,6 +155,19 @@ def check_transform(transform: Any) -> None:
         raise InputError(
             f"transform: expected {', '.join(REDUCTIONS)} (over positions), or a function; got {transform!r}"
         )
+
+
+def check_output(output: Any) -> None:
+    """Check that a kind of output is one of the names, or None.
+
+    Raises
+    ------
+    InputError
+        It is not.
+    """
+    kinds = get_args(OutputKind)
+    if output is not None and output not in kinds:
+        raise InputError(f"output: expected {', '.join(kinds)}, got {output!r}")
 
 
 def with_output(graph: Any, wanted: OutputKind) -> tuple[OutputKind, Any]:

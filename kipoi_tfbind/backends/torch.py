@@ -156,7 +156,13 @@ class TorchBackend:
         if shapes not in self._models:
             with evaluation_mode(self._module):
                 own = [t.to(self._own_dtype) if t.is_floating_point() else t for t in tensors]
-                graph = trace_torch(self._outputs, own)
+                try:
+                    graph = trace_torch(self._outputs, own)
+                except UnsupportedModelError:
+                    # Of inputs that the module does not take at all, its own error says more.
+                    with torch.no_grad():
+                        self._outputs(own)
+                    raise
             self.output, graph = with_output(graph, self._wanted)
             if self._double_precision:
                 graph = graph.in_precision("float64")

@@ -112,13 +112,14 @@ def _hypothetical(
     n_targets = len(model.target_names)
     hypothetical = np.empty((*batch.one_hot.shape, n_targets), dtype=np.float32)
     background = np.empty((len(batch), n_targets), dtype=np.float32)
-    given = None if isinstance(references, str) else np.asarray(references, dtype=np.float32)
-    n_each = n_references if given is None else given.shape[-3] if given.ndim > 2 else 1
+    # Checked against all of the sequences: below they come in parts.
+    given = None if isinstance(references, str) else make_references(batch.one_hot, references)
+    n_each = n_references if given is None else given.shape[1]
     for indices, padded in in_batches(
         len(batch), batch_size=max(1, batch_size // max(n_each, 1)), description="DeepSHAP"
     ):
         some = batch.rows(padded)
-        kind = references if given is None else given[padded] if given.ndim == 4 else given
+        kind = references if given is None else given[padded]
         own = make_references(some.one_hot, kind, n_references, seed=seed)
         multipliers, _, prediction = model.multipliers(some.one_hot, own, some.auxiliary)
         if multipliers.dtype != hypothetical.dtype:

@@ -155,7 +155,10 @@ class _Path:
         n_steps: int,
     ) -> None:
         self.model, self.batch = model, batch
-        self._references = references
+        # Checked against all of the sequences: they are taken one at a time.
+        self._references = (
+            references if isinstance(references, str) else make_references(batch.one_hot, references)
+        )
         self._n_references, self._seed = n_references, seed
         nodes, weights = np.polynomial.legendre.leggauss(n_steps)
         self._steps, self._weights = (nodes + 1) / 2, weights / 2
@@ -179,17 +182,15 @@ class _Path:
         return np.stack(hypothetical), np.stack(background)
 
     def _of(self, indices: NDArray[np.intp]) -> str | ArrayLike:
-        """The references, or those of one sequence where each has its own."""
-        if isinstance(self._references, str):
-            return self._references
-        given = np.asarray(self._references)
-        return given[indices] if given.ndim == 4 else given
+        """The kind of the references, or those that are given for some sequences."""
+        return self._references if isinstance(self._references, str) else self._references[indices]
 
     def _from_reference(
         self, one: Batch, reference: NDArray, correction: bool, batch_size: int
     ) -> tuple[NDArray, NDArray]:
-        difference = one.one_hot[0] - reference
-        path = reference + self._steps[:, np.newaxis, np.newaxis].astype(difference.dtype) * difference
+        # In float64, as a model may compute; any other rounds them itself.
+        difference = one.one_hot[0].astype(np.float64) - reference
+        path = reference + self._steps[:, np.newaxis, np.newaxis] * difference
         points = one.rows(np.zeros(len(path), dtype=np.intp)).replaced(path)
         mean = np.zeros((*reference.shape, len(self.model.target_names)))
         for first in range(0, len(path), batch_size):
