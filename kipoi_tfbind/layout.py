@@ -143,7 +143,8 @@ class Layout:
         """
         if self.takes_text:
             return one_hot([str(text) for text in np.asarray(array).ravel()])
-        rows = np.ascontiguousarray(self._rearranged(np.asarray(array)), dtype=np.float32)
+        # A copy: the dataloader's own array is not written to.
+        rows = np.array(self._rearranged(np.asarray(array)), dtype=np.float32, order="C")
         rows[(rows == rows[..., :1]).all(axis=-1)] = 0
         return rows
 

@@ -84,6 +84,8 @@ def test_rescale_by_hand(double_precision: bool) -> None:
     background = np.einsum("nrpf,pft->nt", places, HEAD) / REFERENCES.shape[1]
     np.testing.assert_allclose(result["background_prediction"], background, rtol=1e-5, atol=1e-6)
     assert result.attrs["references"] == "given"
+    # Nothing was drawn.
+    assert not {"seed", "n_references"} & set(result.attrs)
 
 
 def test_references_for_all_sequences_are_those_for_each() -> None:

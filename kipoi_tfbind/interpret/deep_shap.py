@@ -93,10 +93,10 @@ def deep_shap(
 
     settings: dict[str, int | float | str] = {
         "references": references if isinstance(references, str) else "given",
-        "n_references": n_references,
-        "seed": seed,
         "tolerance": tolerance,
     }
+    if isinstance(references, str):
+        settings |= {"n_references": n_references, "seed": seed}
     return run_method("deep_shap", model, sequences, compute, settings=settings, batch_size=batch_size)
 
 

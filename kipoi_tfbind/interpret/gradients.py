@@ -115,10 +115,10 @@ def gradients(
     if method == "integrated_gradients":
         settings |= {
             "references": references if isinstance(references, str) else "given",
-            "n_references": n_references,
             "n_steps": n_steps,
-            "seed": seed,
         }
+        if isinstance(references, str):
+            settings |= {"n_references": n_references, "seed": seed}
     return run_method("gradients", model, sequences, compute, settings=settings, batch_size=batch_size)
 
 
