@@ -243,9 +243,13 @@ class SequenceModel:
         """What a model raises on sequences that it does not take, as an error that says so."""
         try:
             yield
-        except (TFBindError, ImportError, MemoryError):
+        except TFBindError:
             raise
         except Exception as error:
+            # What NumPy, PyTorch and TensorFlow say of shapes; anything else is of the model's own making.
+            is_tensorflows = type(error).__module__.startswith("tensorflow.")
+            if not (is_tensorflows or isinstance(error, ValueError | IndexError | RuntimeError)):
+                raise
             reason = " ".join(str(error).split())[:300]
             raise InputError(
                 f"model {self.name}: fails on {len(one_hot)} sequences of {one_hot.shape[1]} bases "

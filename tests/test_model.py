@@ -281,6 +281,14 @@ def test_sequences_that_a_function_fails_on() -> None:
         as_sequence_model(needs_nine_bases, length=4)
 
 
+def test_other_errors_of_a_function_are_its_own() -> None:
+    def broken(x: np.ndarray) -> np.ndarray:
+        raise KeyError("weights")
+
+    with pytest.raises(KeyError, match="weights"):
+        as_sequence_model(broken, targets=["y"]).predict(one_hot(["ACGT"]))
+
+
 @pytest.mark.parametrize("framework", ["keras", "torch"])
 def test_sequences_shorter_than_a_model_of_any_length_takes(
     framework: str, capsys: pytest.CaptureFixture[str]
