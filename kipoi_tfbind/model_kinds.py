@@ -60,6 +60,8 @@ class Description:
         Names of its targets, where they are not those of `outputs`.
     probe
         Whether to ask it for the shape of its output.
+    single_precision
+        Whether it takes float32 only, as Kipoi's dataloaders give it.
     """
 
     model: Any = field(repr=False)
@@ -74,6 +76,7 @@ class Description:
     default_layout: str = "L,4"
     names: tuple[str, ...] | None = None
     probe: bool = True
+    single_precision: bool = False
 
 
 def describe(model: Any, options: Options) -> Description:
@@ -162,6 +165,7 @@ def _describe_kipoi(model: Any) -> Description:
         _source_name(model),
         tuple(_files_of(model)),
         probe=probe,
+        single_precision=True,
     )
 
 

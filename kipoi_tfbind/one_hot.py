@@ -148,8 +148,8 @@ def decode_codes(codes: NDArray[np.uint8]) -> list[str]:
     return [row.tobytes().decode("ascii") for row in letters]
 
 
-def decode_one_hot(one_hot: NDArray) -> list[str]:
-    """Turn one-hot rows (sequence, position, base) into upper-case strings; a row of zeros is N.
+def codes_of(one_hot: NDArray) -> NDArray[np.uint8]:
+    """Turn one-hot rows (sequence, position, base) into base codes (sequence, position).
 
     Raises
     ------
@@ -158,8 +158,8 @@ def decode_one_hot(one_hot: NDArray) -> list[str]:
 
     Examples
     --------
-    >>> decode_one_hot(one_hot(["GATTACAN"]))
-    ['GATTACAN']
+    >>> codes_of(np.array([[[0, 1, 0, 0], [0, 0, 0, 0]]]))
+    array([[1, 4]], dtype=uint8)
     """
     array = np.asarray(one_hot)
     if array.ndim != 3 or array.shape[-1] != len(BASES):
@@ -173,7 +173,23 @@ def decode_one_hot(one_hot: NDArray) -> list[str]:
             f"one_hot: sequence {sequence}, position {position}: expected a single 1 or zeros, "
             f"got {array[sequence, position].tolist()}"
         )
-    return decode_codes(np.where(is_base, array.argmax(axis=-1), N_CODE))
+    return np.where(is_base, array.argmax(axis=-1), N_CODE).astype(np.uint8)
+
+
+def decode_one_hot(one_hot: NDArray) -> list[str]:
+    """Turn one-hot rows (sequence, position, base) into upper-case strings; a row of zeros is N.
+
+    Raises
+    ------
+    InputError
+        As :func:`codes_of`.
+
+    Examples
+    --------
+    >>> decode_one_hot(one_hot(["GATTACAN"]))
+    ['GATTACAN']
+    """
+    return decode_codes(codes_of(one_hot))
 
 
 def reverse_complement(one_hot: NDArray) -> NDArray:

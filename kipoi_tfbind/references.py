@@ -6,11 +6,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.one_hot import BASES, N_CODE, one_hot_codes
+from kipoi_tfbind.one_hot import BASES, N_CODE, codes_of, one_hot_codes
 from kipoi_tfbind.shuffle import (
     MAX_K,
     SHUFFLE_METHODS,
-    codes_of,
     content_seeds,
     klet_length,
     random_sequences,

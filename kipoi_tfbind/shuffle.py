@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.one_hot import BASES, N_CODE, decode_one_hot, encode_bases, one_hot_codes
+from kipoi_tfbind.one_hot import BASES, N_CODE, codes_of, one_hot_codes
 
 # The tables of k-lets have 4**k entries; and in some kb few longer words occur twice, so that little moves.
 MAX_K = 8
@@ -58,7 +58,7 @@ def dinucleotide_shuffle(one_hot: NDArray, n: int, *, seed: int = 0) -> NDArray:
 
     Examples
     --------
-    >>> from kipoi_tfbind.one_hot import one_hot
+    >>> from kipoi_tfbind.one_hot import decode_one_hot, one_hot
     >>> decode_one_hot(dinucleotide_shuffle(one_hot(["ACGATCGACTGANNAAC"])[0], 3, seed=1))
     ['ACGACTCGATGANNAAC', 'ACGACTGATCGANNAAC', 'ATGACGACTCGANNAAC']
     """
@@ -91,7 +91,7 @@ def mononucleotide_shuffle(one_hot: NDArray, n: int, *, seed: int = 0) -> NDArra
 
     Examples
     --------
-    >>> from kipoi_tfbind.one_hot import one_hot
+    >>> from kipoi_tfbind.one_hot import decode_one_hot, one_hot
     >>> decode_one_hot(mononucleotide_shuffle(one_hot(["AACCGNT"])[0], 3))
     ['ACGACNT', 'CCAAGNT', 'ACACGNT']
     """
@@ -129,7 +129,7 @@ def klet_shuffle(one_hot: NDArray, n: int, *, k: int, seed: int = 0) -> NDArray:
 
     Examples
     --------
-    >>> from kipoi_tfbind.one_hot import one_hot
+    >>> from kipoi_tfbind.one_hot import decode_one_hot, one_hot
     >>> decode_one_hot(klet_shuffle(one_hot(["ACATACGACATGACA"])[0], 3, k=3))
     ['ACATGACATACGACA', 'ACATGACGACATACA', 'ACATACGACATGACA']
     """
@@ -172,7 +172,7 @@ def shuffle_batch(
 
     Examples
     --------
-    >>> from kipoi_tfbind.one_hot import one_hot
+    >>> from kipoi_tfbind.one_hot import decode_one_hot, one_hot
     >>> sequences = one_hot(["ACGATCGACTGA", "AACGTTGCAAGC"])
     >>> shuffle_batch(sequences, 20).shape
     (2, 20, 12, 4)
@@ -207,6 +207,7 @@ def shuffle_codes(codes: NDArray[np.uint8], n: int, *, k: int = 2, seed: int = 0
 
     Examples
     --------
+    >>> from kipoi_tfbind.one_hot import encode_bases
     >>> shuffle_codes(encode_bases(["ACGATCGACTGA"]), 2)
     array([[[0, 1, 3, 1, 2, 0, 3, 2, 0, 1, 2, 0],
             [0, 1, 3, 1, 2, 0, 1, 2, 0, 3, 2, 0]]], dtype=uint8)
@@ -256,8 +257,10 @@ def random_sequences(
 
     Examples
     --------
+    >>> from kipoi_tfbind.one_hot import decode_one_hot
     >>> decode_one_hot(random_sequences(2, 12, seed=1))
     ['GTATCCTCGATG', 'CTCCACACTCCT']
+    >>> from kipoi_tfbind.one_hot import decode_one_hot
     >>> decode_one_hot(random_sequences(1, 12, frequencies=[0.5, 0, 0, 0.5]))
     ['TAAATTTTTTTA']
     """
@@ -297,6 +300,7 @@ def content_seeds(codes: NDArray[np.uint8], seed: int, purpose: str) -> NDArray[
 
     Examples
     --------
+    >>> from kipoi_tfbind.one_hot import encode_bases
     >>> seeds = content_seeds(encode_bases(["ACGT", "AAAA", "ACGT"]), 0, "shuffle 2")
     >>> seeds.shape, (seeds[0] == seeds[2]).all(), (seeds[0] == seeds[1]).any()
     ((3, 4), np.True_, np.False_)
@@ -333,22 +337,6 @@ def klet_length(method: str) -> int:
             f"method: expected {', '.join(SHUFFLE_METHODS)} (K from 1 to {MAX_K}), got {method!r}"
         )
     return int(k)
-
-
-def codes_of(one_hot: NDArray) -> NDArray[np.uint8]:
-    """Turn one-hot rows (sequence, position, base) into base codes (sequence, position).
-
-    Raises
-    ------
-    InputError
-        The array is not (sequence, position, 4), or a row is neither a base nor zeros.
-
-    Examples
-    --------
-    >>> codes_of(np.array([[[0, 1, 0, 0], [0, 0, 0, 0]]]))
-    array([[1, 4]], dtype=uint8)
-    """
-    return encode_bases(decode_one_hot(one_hot)).reshape(np.shape(one_hot)[:2])
 
 
 def _checked_seed(seed: int) -> int:

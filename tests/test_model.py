@@ -36,6 +36,7 @@ MODEL_CODE = """
             if self.form == "text":
                 return np.array([[str(text).count(base) for base in "ACGT"] for text in x], dtype=np.float32)
             x = x["seq"] if isinstance(x, dict) else x
+            assert x.dtype == np.float32
             x = np.moveaxis(x, self.base_axis, -1).reshape(len(x), -1, 4)
             counts = x.sum(axis=1)
             if self.form == "dict":
@@ -69,7 +70,9 @@ def test_kipoi_model_with_column_labels(tmp_path: Path) -> None:
     )
     model = load_model(name, source="dir")
     assert (model.name, model.target_names, model.length, model.output) == (name, tuple("acgt"), None, "raw")
-    np.testing.assert_array_equal(model.predict(one_hot(["AACT"])), [[2, 1, 0, 1]])
+    np.testing.assert_array_equal(model.predict(one_hot(["AACT"]).astype(np.float64)), [[2, 1, 0, 1]])
+    with pytest.raises(InputError, match="this model has names for its targets"):
+        load_model(name, source="dir", targets=list("wxyz"))
 
 
 def test_kipoi_model_without_labels_numbers_its_targets(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ def function_backend(description: Description, options: Options, examples: list[
         description.structure,
         transform=options.transform,
         order=_order(description),
+        single_precision=description.single_precision,
     )
 
 

@@ -33,9 +33,10 @@ class PredictOnlyBackend(NoGradients):
         Applied to each output array.
     order
         Paths of the outputs in the order that is wanted; by default the output's own.
+    single_precision
+        Give it numbers as float32; by default as they come.
     """
 
-    framework = "none"
     # Nothing tells whether such a model ends in a sigmoid.
     output: OutputKind = "raw"
 
@@ -46,11 +47,13 @@ class PredictOnlyBackend(NoGradients):
         *,
         transform: Transform | None = None,
         order: Sequence[Path] | None = None,
+        single_precision: bool = False,
     ) -> None:
         self._function = function
         self._structure = structure or InputStructure()
         self._transform = transform
         self._order = order
+        self._single_precision = single_precision
 
     def output_shapes(self, inputs: Sequence[NDArray]) -> list[tuple[Path, tuple[int, ...]]]:
         """See the protocol."""
@@ -66,6 +69,10 @@ class PredictOnlyBackend(NoGradients):
         return prediction
 
     def _outputs(self, inputs: Sequence[NDArray]) -> list[tuple[Path, NDArray]]:
+        if self._single_precision:
+            inputs = [
+                array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array for array in inputs
+            ]
         output = self._structure.call(self._function, inputs)
         return [
             (path, self._reduced(path, array, len(inputs[0]))) for path, array in leaves(output, self._order)

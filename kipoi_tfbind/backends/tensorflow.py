@@ -46,7 +46,6 @@ class TensorFlowBackend:
         Compute in float64.
     """
 
-    framework = "tensorflow"
     capabilities: frozenset[Capability] = frozenset({"predictions", "gradients", "multipliers"})
 
     def __init__(

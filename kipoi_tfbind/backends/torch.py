@@ -51,8 +51,6 @@ class TorchBackend:
         Compute in float64.
     """
 
-    framework = "torch"
-
     def __init__(
         self,
         module: torch.nn.Module,

@@ -158,10 +158,6 @@ class Arrays(ABC):
         """As `numpy.zeros_like`."""
 
     @abstractmethod
-    def cast_like(self, x: Any, like: Any) -> Any:
-        """In the type of `like`."""
-
-    @abstractmethod
     def sum_to_shape(self, x: Any, like: Any) -> Any:
         """The sum over the axes along which `like` was broadcast to the shape of `x`."""
 

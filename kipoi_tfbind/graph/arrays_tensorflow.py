@@ -250,9 +250,6 @@ class TensorFlowArrays(Arrays):
     def zeros_like(self, x: Any) -> Any:
         return tf.zeros_like(x)
 
-    def cast_like(self, x: Any, like: Any) -> Any:
-        return tf.cast(x, like.dtype)
-
     def sum_to_shape(self, x: Any, like: Any) -> Any:
         if (
             x.shape.is_compatible_with(like.shape)

@@ -251,9 +251,6 @@ class TorchArrays(Arrays):
     def zeros_like(self, x: Any) -> Any:
         return torch.zeros_like(x)
 
-    def cast_like(self, x: Any, like: Any) -> Any:
-        return x.to(like.dtype)
-
     def sum_to_shape(self, x: Any, like: Any) -> Any:
         return x.sum_to_size(like.shape)
 

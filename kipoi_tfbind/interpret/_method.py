@@ -15,7 +15,7 @@ from kipoi_tfbind import schema
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch, batch_of, predict_in_batches
 from kipoi_tfbind.model import SequenceModel, as_sequence_model
-from kipoi_tfbind.one_hot import BASES, decode_one_hot, encode_bases, reverse_complement
+from kipoi_tfbind.one_hot import BASES, codes_of, reverse_complement
 
 Variables = dict[str, tuple[tuple[str, ...], NDArray]]
 # A model, the sequences, and their predictions -> the method's own variables.
@@ -66,7 +66,7 @@ def run_method(
     """
     model = as_sequence_model(model)
     schema.require(sequences, "one_hot")
-    check_one_hot(sequences["one_hot"].values)
+    codes_of(sequences["one_hot"].values)  # raises where a row is neither a base nor zeros
     members = model.members or (model,)
     mean_and_spread = _over_members(_variables(member, sequences, compute, batch_size) for member in members)
 
@@ -123,22 +123,6 @@ def predict_all(model: SequenceModel, batch: Batch, *, batch_size: int, descript
     parts = predict_in_batches(model, len(batch), batch.rows, batch_size=batch_size, description=description)
     found = [prediction for _, prediction in parts]
     return np.concatenate(found) if found else np.empty((0, len(model.target_names)), dtype=np.float32)
-
-
-def check_one_hot(one_hot: NDArray) -> None:
-    """Check that every row is a base or zeros.
-
-    Raises
-    ------
-    InputError
-        It is neither.
-    """
-    decode_one_hot(one_hot)
-
-
-def base_codes(one_hot: NDArray) -> NDArray[np.uint8]:
-    """Base codes (sequence, position) of one-hot rows."""
-    return encode_bases(decode_one_hot(one_hot)).reshape(one_hot.shape[:2])
 
 
 def check_range(start: int, end: int | None, length: int) -> tuple[int, int]:

@@ -140,10 +140,7 @@ def _corrected(gradient: NDArray, correction: bool) -> NDArray:
 
 
 class _Path:
-    """The straight paths from each sequence's references to the sequence.
-
-    A point is one reference and one step; points of several sequences share a batch.
-    """
+    """The straight paths from each sequence's references to the sequence, one path at a time."""
 
     def __init__(
         self,
@@ -168,17 +165,16 @@ class _Path:
         hypothetical, background = [], []
         for indices, _ in in_batches(len(self.batch), batch_size=1, description="integrated gradients"):
             one = self.batch.rows(indices)
-            references = make_references(one.one_hot, self._of(indices), self._n_references, seed=self._seed)[
-                0
-            ]
+            (references,) = make_references(
+                one.one_hot, self._of(indices), self._n_references, seed=self._seed
+            )
             pairs = [self._from_reference(one, reference, correction, batch_size) for reference in references]
             hypothetical.append(np.mean([pair[0] for pair in pairs], axis=0))
             background.append(np.mean([pair[1] for pair in pairs], axis=0))
         if not hypothetical:
             n_targets = len(self.model.target_names)
-            return np.empty((*self.batch.one_hot.shape, n_targets), np.float32), np.empty(
-                (0, n_targets), np.float32
-            )
+            nothing = np.empty((*self.batch.one_hot.shape, n_targets), np.float32)
+            return nothing, np.empty((0, n_targets), np.float32)
         return np.stack(hypothetical), np.stack(background)
 
     def _of(self, indices: NDArray[np.intp]) -> str | ArrayLike:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from kipoi_tfbind import schema
 from kipoi_tfbind.interpret._batches import Batch
 from kipoi_tfbind.interpret._edits import Edits, predict_edits
-from kipoi_tfbind.interpret._method import Variables, base_codes, choose_positions, run_method
+from kipoi_tfbind.interpret._method import Variables, choose_positions, run_method
 from kipoi_tfbind.model import SequenceModel
-from kipoi_tfbind.one_hot import BASES, N_CODE
+from kipoi_tfbind.one_hot import BASES, N_CODE, codes_of
 
 SUBSTITUTIONS = len(BASES) - 1
 
@@ -92,7 +92,7 @@ def mutation_effects(
     model: SequenceModel, batch: Batch, positions: NDArray[np.intp], reference: NDArray, batch_size: int
 ) -> NDArray:
     """Effects of all substitutions at some positions: (sequence, position, base, target)."""
-    codes = base_codes(batch.one_hot[:, positions])
+    codes = codes_of(batch.one_hot[:, positions])
     effect = np.zeros((*codes.shape, len(BASES), reference.shape[1]), dtype=reference.dtype)
     effect[codes == N_CODE] = np.nan
     site_of = np.flatnonzero(codes != N_CODE)

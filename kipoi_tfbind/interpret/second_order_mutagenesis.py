@@ -13,10 +13,10 @@ from kipoi_tfbind import schema
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch
 from kipoi_tfbind.interpret._edits import Edits, predict_edits
-from kipoi_tfbind.interpret._method import Variables, base_codes, choose_positions, run_method
+from kipoi_tfbind.interpret._method import Variables, choose_positions, run_method
 from kipoi_tfbind.interpret.in_silico_mutagenesis import SUBSTITUTIONS, mutation_effects
 from kipoi_tfbind.model import SequenceModel
-from kipoi_tfbind.one_hot import BASES, N_CODE
+from kipoi_tfbind.one_hot import BASES, N_CODE, codes_of
 
 _DOUBLE_SUBSTITUTIONS = SUBSTITUTIONS**2
 
@@ -115,7 +115,7 @@ def _epistasis(
 ) -> NDArray:
     """Epistasis (sequence, pair, base_a, base_b, target); `pairs` are indices into `positions`."""
     first, second = pairs
-    codes = base_codes(batch.one_hot[:, positions])
+    codes = codes_of(batch.one_hot[:, positions])
     known = (codes[:, first] != N_CODE) & (codes[:, second] != N_CODE)
     shape = (*known.shape, len(BASES), len(BASES), reference.shape[1])
     epistasis = np.zeros(shape, dtype=reference.dtype)

@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.one_hot import N_CODE
+from kipoi_tfbind.one_hot import codes_of
 from kipoi_tfbind.plot._view import find
 
 _IDENTITY = ("id", "chrom", "start", "end", "strand")
@@ -70,7 +70,9 @@ def find_subjects(results: Sequence[xr.Dataset], targets: Sequence[str] | None =
     """
     _check_targets(results, targets)
     known: dict[tuple[str, ...], list[Subject]] = {}
-    codes = [_codes(result) for result in results]
+    codes = [
+        codes_of(result["one_hot"].transpose("sequence", "position", "base").values) for result in results
+    ]
     positions = [result["position"].values for result in results]
     for index, result in enumerate(results):
         chosen = [find(result, "target", "target", name) for name in targets or () if _has(result, name)]
@@ -107,12 +109,6 @@ def _agree(
         if (codes[result][sequence, mine] != codes[other.result][other.sequence, theirs]).any():
             return False
     return True
-
-
-def _codes(result: xr.Dataset) -> NDArray[np.uint8]:
-    """Base codes (sequence, position)."""
-    one_hot = result["one_hot"].transpose("sequence", "position", "base").values
-    return np.where(one_hot.any(axis=-1), one_hot.argmax(axis=-1), N_CODE).astype(np.uint8)
 
 
 def _scores(result: xr.Dataset) -> NDArray:
