@@ -44,6 +44,7 @@ _MODULE_OF = {
     "plot_result": "plot",
     "read_fasta_sequences": "sequences",
     "read_sequences": "sequences",
+    "sampled_shapley": "interpret",
     "save_plot": "plot",
     "save_result": "io",
     "second_order_mutagenesis": "interpret",

@@ -18,7 +18,7 @@ from kipoi_tfbind.one_hot import BASES
 
 # What each capability is needed for; the names are those of the public functions.
 _METHODS: dict[Capability, tuple[str, ...]] = {
-    "predictions": ("in_silico_mutagenesis", "second_order_mutagenesis", "occlusion"),
+    "predictions": ("in_silico_mutagenesis", "second_order_mutagenesis", "occlusion", "sampled_shapley"),
     "gradients": ("gradients",),
     "multipliers": ("deep_shap",),
 }

@@ -78,6 +78,18 @@ VARIABLES = {
         "sum of the contributions minus the difference of the reference and the background prediction",
         "output",
     ),
+    "contribution_standard_error": Variable(
+        ("sequence", "position", "target"),
+        "standard error of the contribution as a mean over the references and the orders of the positions",
+        "output",
+    ),
+    "permutation_standard_error": Variable(
+        ("sequence", "position", "target"),
+        "standard error of the contribution as a mean over the orders of the positions, against these "
+        "references; missing where there is one order for each",
+        "output",
+    ),
+    "n_evaluations": Variable(("sequence",), "number of predictions that the contributions are made from"),
     "position": Variable(("position",), "position in the sequence, 0-based"),
     "position_a": Variable(("pair",), "first position of the pair in the sequence, 0-based"),
     "position_b": Variable(("pair",), "second position of the pair in the sequence, 0-based"),

@@ -19,6 +19,7 @@ _KINDS = {
     "saliency": "gradient",
     "gradient_x_input": "gradient × input",
     "integrated_gradients": "integrated gradients",
+    "sampled_shapley": "sampled Shapley values",
 }
 
 

@@ -29,6 +29,7 @@ _KIND_OF = {
     "second_order_mutagenesis": "epistasis",
     "deep_shap": "logo",
     "gradients": "logo",
+    "sampled_shapley": "logo",
     "occlusion": "occlusion",
 }
 # Letters of a wider plot are too small to read on a page; a profile has no letters.

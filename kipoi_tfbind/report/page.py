@@ -34,6 +34,7 @@ _TITLES = {
     "deep_shap": "DeepSHAP",
     "gradients": "Gradients",
     "occlusion": "Occlusion",
+    "sampled_shapley": "Sampled Shapley values",
 }
 _ROWS = 10  # of a table of top positions
 _ELSEWHERE = ("method", "versions")  # attributes that are no settings

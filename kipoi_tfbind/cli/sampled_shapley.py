@@ -1,0 +1,73 @@
+"""``kipoi tfbind sampled-shapley``."""
+
+from typing import Any
+
+import click
+
+from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_options
+
+
+@click.command(short_help="Shapley values of any model that predicts, by sampling.")
+@interpretation_options
+@click.option(
+    "--references",
+    default="dinucleotide_shuffle",
+    show_default=True,
+    help="What a sequence is compared with: dinucleotide_shuffle, mononucleotide_shuffle, klet_shuffle:K, "
+    "random, uniform, mean_profile or zeros; a model that takes text needs one of the first four, or zeros.",
+)
+@click.option(
+    "--n-references",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="Number of references for each sequence.",
+)
+@click.option(
+    "--n-permutations",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    help="Number of random orders for each reference, each with its opposite.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of the references and the orders.",
+)
+@click.option(
+    "--tolerance",
+    default=1e-3,
+    show_default=True,
+    help="Warn where contributions miss the difference by more than this, relative to it.",
+)
+def command(
+    references: str, n_references: int, n_permutations: int, seed: int, tolerance: float, **options: Any
+) -> None:
+    """Shapley values: how much each base contributes, for a model without gradients.
+
+    For models that only predict, such as those of scikit-learn; where deepshap works it is faster, and
+    needs no sampling. The bases of a shuffled sequence are replaced by those of the sequence in random
+    orders; what a position changes on average is its contribution, and all of them add up to the prediction
+    minus the mean prediction of the shuffled sequences.
+
+    The cost is in predictions: up to 2 x length x references x orders for each sequence. The result has
+    their number and the standard error of each contribution: where that is too large, take more references.
+
+    \b
+    Example:
+      kipoi tfbind sampled-shapley svm --source dir --sequences peaks.fa --n-references 20 -o shapley.nc
+      kipoi tfbind plot shapley.nc -o shapley.png
+    """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
+    from kipoi_tfbind.interpret import sampled_shapley
+
+    settings = {
+        "references": references,
+        "n_references": n_references,
+        "n_permutations": n_permutations,
+        "seed": seed,
+        "tolerance": tolerance,
+    }
+    interpret_to_file(sampled_shapley, options, settings, recorded=settings)
