@@ -50,6 +50,7 @@ def command(
       kipoi tfbind plot ism.nc --kind logo --target CTCF --start 170 --end 230 -o logo.pdf
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
     import matplotlib as mpl
+    import matplotlib.pyplot as plt
 
     from kipoi_tfbind.io import check_writable, open_result
     from kipoi_tfbind.plot import check_format, plot_result, save_plot
@@ -68,6 +69,7 @@ def command(
             whole=whole,
         )
     save_plot(axes, output)
+    plt.close(axes.get_figure(root=True))
     click.echo(output)
 
 

@@ -5,7 +5,7 @@ import click
 
 @click.command(short_help="Write an HTML report on results.")
 @click.argument("results", nargs=-1, required=True, type=click.Path(), metavar="RESULT...")
-@click.option("-o", "--output", required=True, type=click.Path(), help="Page to write, HTML.")
+@click.option("-o", "--output", required=True, type=click.Path(), help="Page to write: .html.")
 @click.option(
     "--model",
     type=click.Path(),
@@ -46,10 +46,11 @@ def command(
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
     from contextlib import ExitStack
 
-    from kipoi_tfbind.io import check_writable, open_result
+    from kipoi_tfbind.io import open_result
     from kipoi_tfbind.report import write_report
+    from kipoi_tfbind.report.page import check_page
 
-    check_writable(output)
+    check_page(output)
     with ExitStack() as stack:
         opened = [stack.enter_context(open_result(path, lazy=True)) for path in results]
         write_report(

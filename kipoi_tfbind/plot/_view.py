@@ -85,6 +85,8 @@ def find(result: xr.Dataset, dimension: str, coordinate: str, wanted: int | str)
         There is no such index or value.
     """
     size = result.sizes[dimension]
+    if not size:
+        raise InputError(f"{dimension}: this result has none; is it of an empty input?")
     if not isinstance(wanted, str):
         if not 0 <= wanted < size:
             raise InputError(f"{dimension}: expected an index from 0 to {size - 1}, got {wanted}")
@@ -99,15 +101,18 @@ def find(result: xr.Dataset, dimension: str, coordinate: str, wanted: int | str)
 
 
 def model_name(result: xr.Dataset) -> str:
-    """Name of the model of a result; of a whole path, its last two parts.
+    """Name of the model of a result; of a folder, the last two parts of its path.
 
     Examples
     --------
-    >>> model_name(xr.Dataset(attrs={"model": "/home/me/zoo/TFBind/CTCF"}))
+    >>> model_name(xr.Dataset(attrs={"model": "zoo/TFBind/CTCF", "model_source": "dir"}))
     'TFBind/CTCF'
+    >>> model_name(xr.Dataset(attrs={"model": "DeepMEL/a/b", "model_source": "kipoi"}))
+    'DeepMEL/a/b'
     """
     name = str(result.attrs.get("model", "model"))
-    return "/".join(PurePath(name).parts[-2:]) if name.startswith("/") else name
+    is_folder = result.attrs.get("model_source") == "dir" or name.startswith("/")
+    return "/".join(PurePath(name).parts[-2:]) if is_folder else name
 
 
 def name_of(view: xr.Dataset) -> str:

@@ -267,6 +267,7 @@ def _mark(ax: Axes, pairs: list[Pair], positions: NDArray[np.integer]) -> None:
     lines = [f"{rank}  {_described(pair)}" for rank, pair in enumerate(pairs, start=1)]
     widest = max(map(len, lines), default=0)
     text = "\n".join(line[0] + line[1:].rjust(widest - 1) for line in lines)
+    text = text.replace(" ", "\N{NO-BREAK SPACE}")  # SVG draws several plain ones as one
     ax.text(0.98, 0.825, text, transform=ax.transAxes, ha="right", va="top", fontsize=8, family="monospace")
 
 

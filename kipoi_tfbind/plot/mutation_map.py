@@ -142,4 +142,11 @@ def _mark_the_sequence(ax: Axes, view: xr.Dataset) -> None:
     where, base = np.nonzero(view["one_hot"].transpose("position", "base").values == 1)
     positions = view["position"].values
     cell = 72 * width_of(ax) / (positions[-1] - positions[0] + 1)
-    ax.plot(positions[where], base, "o", color="0.35", markersize=min(3.0, 0.45 * cell), markeredgewidth=0)
+    size = min(3.2, 0.5 * cell)
+    ax.plot(
+        *(positions[where], base, "o"),
+        color="0.3",
+        markersize=size,
+        markeredgecolor="white",  # or it would be lost on the darkest cells
+        markeredgewidth=0.15 * size,
+    )

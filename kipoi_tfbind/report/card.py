@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ class Card:
     Attributes
     ----------
     name
-        What the results call the model.
+        The first heading of its card, else what the results call the model.
     html
         Its card, safe to put into a page; None where it has none.
     info
@@ -46,6 +47,11 @@ class Card:
     html: str | None = None
     info: Sequence[tuple[str, str]] = ()
 
+    @property
+    def is_filled(self) -> bool:
+        """Whether anything is known but the name."""
+        return self.html is not None or bool(self.info)
+
 
 def read_card(name: str, folder: str | os.PathLike[str]) -> Card:
     """Read what is known of a Kipoi model in a local folder; none of the model's code is run.
@@ -53,7 +59,7 @@ def read_card(name: str, folder: str | os.PathLike[str]) -> Card:
     Parameters
     ----------
     name
-        What to call the model.
+        What to call the model where its card has no heading.
     folder
         The model's folder, as `load_model` takes it with ``source="dir"``: that of a group's model need
         not exist. The card is ``cards/NAME.md`` of the group, else ``README.md`` of the model, else
@@ -67,7 +73,8 @@ def read_card(name: str, folder: str | os.PathLike[str]) -> Card:
     folder = Path(os.path.abspath(folder))
     for path in _places(folder):
         if path.is_file():
-            return Card(name, to_html(path.read_text(encoding="utf-8", errors="replace")))
+            markdown = path.read_text(encoding="utf-8", errors="replace")
+            return Card(heading(markdown) or name, to_html(markdown))
     return Card(name, info=_info(folder))
 
 
@@ -98,6 +105,21 @@ def _text(value: Any) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(map(_text, value))
     return " ".join(str(getattr(value, "name", value)).split())
+
+
+def heading(markdown: str) -> str:
+    r"""Return the text of the first top heading of a card; empty where there is none.
+
+    Examples
+    --------
+    >>> heading("Some words\n\n# TFBind/*CTCF*\n")
+    'TFBind/CTCF'
+    """
+    tokens = MarkdownIt("commonmark", {"html": False}).parse(markdown)
+    for before, token in pairwise(tokens):
+        if before.type == "heading_open" and before.tag == "h1":
+            return "".join(child.content for child in token.children or ())
+    return ""
 
 
 def to_html(markdown: str) -> str:

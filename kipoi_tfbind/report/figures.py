@@ -22,9 +22,13 @@ _DPI = 180  # of the picture's own size; on paper it is smaller and so finer
 _INCH = 96  # a browser's pixels
 _COLOURS = 256
 # What a report shows of each kind of result: kind of plot, width and height in inches.
-_SHAPES = {"map": (11.0, 3.2), "epistasis": (6.6, 7.7), "occlusion": (11.0, 2.4)}
-_KINDS = {"logo": "map"}  # a map has the logo over it
-_NAMES = {"map": "Logo and map", "epistasis": "Epistasis map", "occlusion": "Occlusion profile"}
+_SHAPES = {"map": (11.0, 3.2), "logo": (11.0, 2.2), "epistasis": (6.6, 7.7), "occlusion": (11.0, 2.4)}
+_NAMES = {
+    "map": "Logo and map",
+    "logo": "Logo",
+    "epistasis": "Epistasis map",
+    "occlusion": "Occlusion profile",
+}
 _MARGINS = {"left": 0.08, "right": 0.94}
 _STRIP = 0.55  # inches; the whole sequence under what is shown of it
 
@@ -63,19 +67,20 @@ def draw(result: xr.Dataset, sequence: int, target: int, window: tuple[int, int]
         An occlusion profile is drawn whole.
     """
     kind = kind_of(result)
-    kind = _KINDS.get(kind, kind)
+    if kind == "logo" and "hypothetical_contribution" in result:
+        kind = "map"  # has the logo over it
     width, height = _SHAPES[kind]
     here = {"sequence": sequence, "target": target}
     view = select(result, source_of(result), **here)
     first, last = view["position"].values[[0, -1]]
-    is_part = kind == "map" and (window[0] > first or window[1] < last + 1)
+    is_part = kind in ("map", "logo") and (window[0] > first or window[1] < last + 1)
 
     # Not through pyplot, which keeps its figures and may open windows.
     figure = Figure(figsize=(width, height + (_STRIP + 0.7 if is_part else 0)))
     if is_part:
         grid = figure.add_gridspec(2, 1, height_ratios=(height, _STRIP), hspace=0.34, **_MARGINS)
         ax = figure.add_subplot(grid[0])
-        _draw_strip(figure.add_subplot(grid[1]), view, window)
+        _draw_strip(figure.add_subplot(grid[1]), view, window, beside_map=kind == "map")
     else:
         ax = figure.add_subplot(figure.add_gridspec(1, 1, **_MARGINS)[0])
     start, end = (None, None) if kind == "occlusion" else window
@@ -84,10 +89,11 @@ def draw(result: xr.Dataset, sequence: int, target: int, window: tuple[int, int]
     return Picture(source, f"{_NAMES[kind]} of {_described(view)}", *size)
 
 
-def _draw_strip(ax: Axes, view: xr.Dataset, window: tuple[int, int]) -> None:
+def _draw_strip(ax: Axes, view: xr.Dataset, window: tuple[int, int], *, beside_map: bool) -> None:
     """Draw the importance of all positions, with those that are shown in full shaded."""
-    # Room for the map's colour bar, so that both are of one width.
-    make_axes_locatable(ax).append_axes("right", size=0.12, pad=0.12).set_axis_off()
+    if beside_map:
+        # Room for the map's colour bar, so that both are of one width.
+        make_axes_locatable(ax).append_axes("right", size=0.12, pad=0.12).set_axis_off()
     label_positions(ax, view)
     ax.set_xlabel("")
     positions, values = view["position"].values, importance_of(view).values

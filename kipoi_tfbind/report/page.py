@@ -95,7 +95,7 @@ def write_report(
     results
         One result or several, of any methods; what they say of one sequence is shown together.
     path
-        Name of the page; a file of that name is replaced.
+        Name of the page, which ends in .html or .htm; a file of that name is replaced.
     model
         Folder of the Kipoi model, for its card; by default what the results call the model, if that is
         a local folder.
@@ -105,13 +105,13 @@ def write_report(
         How many sequences to show: those with the largest prediction (for a raw output, the largest
         magnitude). The page says how many were left out.
     title
-        Title of the page.
+        Title of the page; by default it names the models, as their cards do.
 
     Raises
     ------
     InputError
         No result, or one without a picture; a target that none of them has; no Kipoi model in the
-        folder; the page cannot be written there.
+        folder; the page has another suffix or cannot be written there.
 
     Examples
     --------
@@ -123,7 +123,7 @@ def write_report(
     >>> "number of G" in path.read_text()
     True
     """
-    check_writable(path)
+    check_page(path)
     results = [results] if isinstance(results, xr.Dataset) else list(results)
     labelled = _label(results)
     if max_sequences < 1:
@@ -148,6 +148,20 @@ def write_report(
     )
     with whole_file(path) as partial:
         partial.write_text(page, encoding="utf-8")
+
+
+def check_page(path: str | os.PathLike[str]) -> None:
+    """Check, before long work, that a page can be written; no result is mistaken for one.
+
+    Raises
+    ------
+    InputError
+        Its name does not end in .html or .htm, or it cannot be written there.
+    """
+    suffix = Path(path).suffix
+    if suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"{path}: expected a name that ends in .html or .htm; got {suffix or 'no suffix'!r}")
+    check_writable(path)
 
 
 def _label(results: Sequence[xr.Dataset]) -> list[Labelled]:
@@ -178,10 +192,22 @@ def _cards(results: Sequence[xr.Dataset], folder: str | os.PathLike[str] | None)
         return [read_card(", ".join(names.values()), folder)]
     # Results of older versions do not say their model's source.
     sources = {str(r.attrs.get("model", "")): str(r.attrs.get("model_source", "dir")) for r in results}
-    return [
-        _card_if_there(names[path], path) if source == "dir" else Card(names[path])
+    cards = {
+        path: _card_if_there(names[path], path) if source == "dir" else Card(names[path])
         for path, source in sources.items()
+    }
+    return _one_of_each(results, cards)
+
+
+def _one_of_each(results: Sequence[xr.Dataset], cards: Mapping[str, Card]) -> list[Card]:
+    """Leave out what says nothing new: a card twice, or no card for a model that has one by another path."""
+    pairs = [
+        (cards[str(result.attrs.get("model", ""))], str(result.attrs.get("model_hash", "")))
+        for result in results
     ]
+    known = {model_hash for card, model_hash in pairs if model_hash and card.is_filled}
+    kept = [card for card, model_hash in pairs if card.is_filled or model_hash not in known]
+    return [card for i, card in enumerate(kept) if card not in kept[:i]]
 
 
 def _card_if_there(name: str, folder: str) -> Card:

@@ -87,7 +87,7 @@ def _substitutions(view: xr.Dataset, n: int) -> Table:
     ]
     return Table(
         f"Positions with the strongest single substitution (Δ {unit(view)})",
-        [_place(view), "base", "strongest substitution", "its effect", "− mean effect"],
+        [_place(view), "base", "strongest substitution", "its effect", "−\N{NO-BREAK SPACE}mean effect"],
         rows,
     )
 
