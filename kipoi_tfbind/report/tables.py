@@ -94,8 +94,7 @@ def _substitutions(view: xr.Dataset, n: int) -> Table:
 
 def _contributions(view: xr.Dataset, n: int) -> Table:
     values = np.nan_to_num(importance_of(view).values)
-    hypothetical = view["hypothetical_contribution"].transpose("position", "base").values
-    best = hypothetical.argmax(axis=1)
+    last, further = _further(view)
     there = view["one_hot"].transpose("position", "base").values.argmax(axis=1)
     spread = _spread(view, "contribution", there)
     rows = [
@@ -103,15 +102,26 @@ def _contributions(view: xr.Dataset, n: int) -> Table:
             _coordinate(view, i),
             _letter(view, i),
             number(values[i], "+.3f") + spread(i),
-            f"{BASES[best[i]]} {number(hypothetical[i, best[i]], '+.3f')}",
+            further(i),
         ]
         for i in _strongest(values, n)
     ]
     return Table(
         f"Positions with the strongest contribution ({contribution_kind(view)}, {unit(view)})",
-        [_place(view), "base", "contribution", "highest hypothetical"],
+        [_place(view), "base", "contribution", last],
         rows,
     )
+
+
+def _further(view: xr.Dataset) -> tuple[str, Callable[[int], str]]:
+    """Last column of a table of contributions: its title, and its cell for a position."""
+    if "hypothetical_contribution" in view:
+        hypothetical = view["hypothetical_contribution"].transpose("position", "base").values
+        best = hypothetical.argmax(axis=1)
+        value = hypothetical.max(axis=1)
+        return "highest hypothetical", lambda i: f"{BASES[best[i]]} {number(value[i], '+.3f')}"
+    error = view["contribution_standard_error"].values
+    return "standard error", lambda i: number(error[i], ".3f")
 
 
 def _windows(view: xr.Dataset, n: int) -> Table:
