@@ -21,6 +21,7 @@ from kipoi_tfbind.backends.base import (
 )
 from kipoi_tfbind.errors import UnsupportedModelError
 from kipoi_tfbind.graph import deep_lift, trace_tensorflow
+from kipoi_tfbind.graph.tensorflow_graph import TensorFlowGraph
 
 
 class TensorFlowBackend:
@@ -81,7 +82,7 @@ class TensorFlowBackend:
         self._model = graph.as_function()
         self._flat = tf.function(self._side_by_side, input_signature=[self._specs])
         self._gradients: dict[int, Any] = {}
-        self._graph: Any = None
+        self._graph: TensorFlowGraph | None = None
 
     def output_shapes(self, inputs: Sequence[NDArray]) -> list[tuple[Path, tuple[int, ...]]]:
         """See the protocol."""
@@ -106,9 +107,13 @@ class TensorFlowBackend:
         self, inputs: Sequence[NDArray], references: NDArray, wrt: int, columns: Sequence[int]
     ) -> tuple[NDArray, NDArray, NDArray]:
         """See the protocol."""
+        return deep_lift(self.graph(), list(inputs), references, wrt=wrt, targets=list(columns))
+
+    def graph(self) -> TensorFlowGraph:
+        """The operations from the inputs to the outputs side by side."""
         if self._graph is None:
             self._graph = trace_tensorflow(lambda tensors: [self._side_by_side(tensors)], self._specs)
-        return deep_lift(self._graph, list(inputs), references, wrt=wrt, targets=list(columns))
+        return self._graph
 
     def weights(self) -> list[NDArray]:
         """See the protocol."""

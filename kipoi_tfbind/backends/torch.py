@@ -127,6 +127,20 @@ class TorchBackend:
             self._graphs[shapes] = trace_torch(lambda tensors: [self._side_by_side(tensors)], tensors)
         return deep_lift(self._graphs[shapes], list(inputs), references, wrt=wrt, targets=list(columns))
 
+    @property
+    def module(self) -> torch.nn.Module:
+        """The model itself."""
+        return self._module
+
+    def module_outputs(self, tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """The outputs of the module itself instead of its trace: a sigmoid or softmax at its end is there."""
+        return self._outputs(tensors)
+
+    def joined(self, outputs: Sequence[torch.Tensor], rows: int) -> torch.Tensor:
+        """The outputs, each after its transform and flattened, side by side (row, column)."""
+        flat = [self._reduced(tensor).reshape(rows, -1) for tensor in outputs]
+        return torch.cat(flat, dim=1) if len(flat) > 1 else flat[0]
+
     def weights(self) -> list[NDArray]:
         """See the protocol."""
         return [value.detach().cpu().numpy() for value in self._module.state_dict().values()]
@@ -168,8 +182,7 @@ class TorchBackend:
         return self._models[shapes]
 
     def _side_by_side(self, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-        flat = [self._reduced(tensor).reshape(tensors[0].shape[0], -1) for tensor in self._run(list(tensors))]
-        return torch.cat(flat, dim=1) if len(flat) > 1 else flat[0]
+        return self.joined(self._run(list(tensors)), tensors[0].shape[0])
 
     def _reduced(self, tensor: torch.Tensor) -> torch.Tensor:
         if callable(self._transform):
