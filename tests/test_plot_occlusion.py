@@ -60,7 +60,7 @@ def test_overlapping_windows_are_points_at_their_centres() -> None:
     left, right = np.asarray(bar.get_xdata(), dtype=float)
     assert right - left == 5
     assert "window, 5 bp" in [text.get_text() for text in ax.texts]
-    assert ax.get_ylabel() == "Effect of occlusion\n($\\Delta$ logit)"
+    assert ax.get_ylabel() == "Effect of occlusion\n(Δ logit)"
 
 
 def test_windows_side_by_side_are_steps_as_wide_as_they_are() -> None:
@@ -93,7 +93,7 @@ def test_logo_is_minus_the_mean_effect_of_the_windows_that_hide_a_position() -> 
     np.testing.assert_allclose(importance.values, expected, rtol=1e-12)
     part = importance_of(select(result, start=7, end=22))  # windows reach into it from outside
     np.testing.assert_allclose(part.values, expected[7:22], rtol=1e-12)
-    assert plot_logo(result).get_ylabel() == "$-$ mean effect\nof occlusion\n(logit)"
+    assert plot_logo(result).get_ylabel() == "− mean effect\nof occlusion\n(logit)"
 
 
 def test_the_result_of_another_method_is_refused() -> None:

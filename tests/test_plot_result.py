@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 import pytest
 import xarray as xr
-from click.testing import CliRunner
 
-from kipoi_tfbind import as_sequence_model, encode_sequences, in_silico_mutagenesis, save_result
-from kipoi_tfbind.cli import main
-from kipoi_tfbind.cli.plot import command
+from kipoi_tfbind import as_sequence_model, encode_sequences, in_silico_mutagenesis
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.plot import KINDS, plot_result
+from kipoi_tfbind.plot import plot_result
 from kipoi_tfbind.plot.result import strongest_window
 from tests.test_plot_epistasis import second_order
 from tests.test_plot_occlusion import occlusion
@@ -98,26 +94,3 @@ def test_what_has_no_picture_is_refused(result: xr.Dataset) -> None:
         plot_result(result, kind="epistasis")
     with pytest.raises(InputError, match="a mutation map needs the variable"):
         plot_result(occlusion([0, 5], 5), kind="map")
-
-
-def test_command_draws_the_kind_that_is_asked_for(result: xr.Dataset, tmp_path: Path) -> None:
-    path, picture = tmp_path / "ism.nc", tmp_path / "ism.svg"
-    save_result(result, path)
-
-    def draw(*options: str) -> str:
-        ran = CliRunner().invoke(main, ["plot", str(path), "-o", str(picture), *options])
-        assert ran.exit_code == 0, ran.output
-        return picture.read_text()
-
-    drawn = draw()
-    assert "100 of 400 positions" in drawn
-    assert "Substituted" in drawn
-    drawn = draw("--kind", "logo", "--whole")
-    assert "of 400 positions" not in drawn
-    assert "Substituted" not in drawn
-    assert "positions 170-229 (0-based)" in draw("--start", "170", "--end", "230")
-
-
-def test_command_knows_all_kinds() -> None:
-    (kind,) = [parameter for parameter in command.params if parameter.name == "kind"]
-    assert tuple(kind.type.choices) == KINDS  # type: ignore[attr-defined]

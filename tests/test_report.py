@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import subprocess
+import tracemalloc
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
-from click.testing import CliRunner
 from PIL import Image
 
-from kipoi_tfbind import as_sequence_model, encode_sequences, in_silico_mutagenesis, save_result
-from kipoi_tfbind.cli import main
+from kipoi_tfbind import as_sequence_model, encode_sequences, in_silico_mutagenesis, open_result, save_result
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.plot._view import select
 from kipoi_tfbind.report import write_report
@@ -44,6 +43,7 @@ class Page(HTMLParser):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
+        self.title = ""
         self.rows: list[list[str]] = []
         self._cell: list[str] | None = None
         self.feed(path.read_text())
@@ -61,6 +61,8 @@ class Page(HTMLParser):
             self._cell = None
 
     def handle_data(self, data: str) -> None:
+        if self.tags and self.tags[-1][0] == "title" and not self.title:
+            self.title = data
         self.text += data
         if self._cell is not None:
             self._cell.append(data)
@@ -190,11 +192,28 @@ def test_settings_and_versions_are_listed(page: Page, ism: xr.Dataset) -> None:
 
 def test_checks_are_listed(page: Page) -> None:
     # Errors 0, 0.01 and 0.02 of differences of 105, 104.5 and 104, the largest contribution being smaller.
-    expected = ["DeepSHAP", "<CTCF>", "9.6e-05", "1.9e-04", "0.02", "peak_2", "0.001", "✓ passed"]
+    expected = ["DeepSHAP", "<CTCF>", "9.6e−05", "1.9e−04", "0.02", "peak_2", "0.001", "✓ passed"]
     assert expected in page.rows
     assert ["DeepSHAP", "MAX", "0", "0", "0", NASTY, "0.001", "✓ passed"] in page.rows
     # 0.5 of a largest prediction of 5.
     assert ["DeepSHAP", "<CTCF>", "0.1", "0.1", "0.5", NASTY] in page.rows
+
+
+def test_verdicts_are_on_the_page(ism: xr.Dataset, tmp_path: Path) -> None:
+    few = contributions(ism)
+    strict, lax = few.assign_attrs(tolerance=1e-4), few.drop_vars("reverse_complement_difference")
+    del lax.attrs["tolerance"]
+    write_report([strict, lax], tmp_path / "report.html", max_sequences=1)
+    page = Page(tmp_path / "report.html")
+    verdicts = [row[-1] for row in page.rows if len(row) == 8]
+    assert verdicts == ["verdict", "✗ failed", "✓ passed", "no tolerance", "no tolerance"]
+    assert [row[0] for row in page.rows if len(row) == 6 and row[1] == "MAX"] == ["DeepSHAP [1]"]
+    write_report(ism.drop_vars("reverse_complement_difference"), tmp_path / "none.html", max_sequences=1)
+    text = Page(tmp_path / "none.html").text
+    assert "None of the results is of a method whose contributions have to sum" in text
+    assert "The results do not hold the predictions for the reverse complements." in text
+    write_report(ism, tmp_path / "both.html", max_sequences=1)
+    assert "Reverse-complement equivariance" in Page(tmp_path / "both.html").text
 
 
 def test_completeness_fails_where_an_error_is_too_large(ism: xr.Dataset) -> None:
@@ -321,11 +340,58 @@ def test_card_of_a_model_in_a_group(ism: xr.Dataset, tmp_path: Path) -> None:
     text = Page(tmp_path / "report.html").text
     assert "Held-out performance" in text
     assert "The model reads sequence only, from any assembly." in text
-    assert "Interpretation of CTCF/variants" in text
+    assert "Interpretation of TFBind/CTCF" in text
     write_report(ism.isel(sequence=[0]), tmp_path / "named.html", model=ZOO / "HepG2", title="HepG2 <1>")
     page = Page(tmp_path / "named.html")
     assert "Binding of 19 transcription factors in HepG2 cells." in page.text
     assert "HepG2 <1>" in page.text
+
+
+def test_models_are_named_by_their_cards_and_shown_once(
+    ism: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ZOO.parent)
+    one = ism.isel(sequence=[0])
+    here = {"model_source": "dir", "model_hash": "a"}
+    relative = one.assign_attrs(model="TFBind/CTCF", **here)
+    absolute = one.assign_attrs(model=str(ZOO / "CTCF" / "variants"), **here)
+    gone = one.assign_attrs(model="/moved/since/CTCF", **here)
+    write_report([gone, relative, absolute], tmp_path / "report.html")
+    page = Page(tmp_path / "report.html")
+    assert page.title == "Interpretation of TFBind/CTCF"
+    assert page.text.count("Held-out performance") == 1
+    assert "there is no card" not in page.text
+    settings = {row[0]: row[1:] for row in page.rows if row}
+    assert settings["model"] == ["/moved/since/CTCF", "TFBind/CTCF", str(ZOO / "CTCF" / "variants")]
+
+    other = gone.assign_attrs(model_hash="b")
+    write_report([other, relative], tmp_path / "two.html")
+    page = Page(tmp_path / "two.html")
+    assert page.title == "Interpretation of since/CTCF, TFBind/CTCF"
+    assert "since/CTCF: there is no card." in page.text
+    # Of a model from another source there is no folder, whatever lies there.
+    write_report(relative.assign_attrs(model_source="kipoi"), tmp_path / "kipoi.html")
+    assert "TFBind/CTCF: there is no card." in Page(tmp_path / "kipoi.html").text
+    assert "Held-out performance" not in Page(tmp_path / "kipoi.html").text
+
+
+def test_files_are_read_in_parts(ism: xr.Dataset, tmp_path: Path) -> None:
+    many = contributions(ism).isel(sequence=np.resize([0, 1, 2], 2000)).astype(np.float32)
+    many = many.assign_coords(id=("sequence", [f"s{i}" for i in range(2000)]))
+    many["reference_prediction"][1234, 0] = 50
+    save_result(many, tmp_path / "deepshap.nc")
+    whole = many["contribution"].nbytes + many["hypothetical_contribution"].nbytes
+    with open_result(tmp_path / "deepshap.nc", lazy=True) as opened:
+        tracemalloc.start()
+        write_report(opened, tmp_path / "lazy.html", max_sequences=1)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < whole / 3  # the parts, and a picture
+    page = Page(tmp_path / "lazy.html")
+    assert "1999 more are left out" in page.text
+    assert "s1234" in page.text
+    write_report(open_result(tmp_path / "deepshap.nc"), tmp_path / "eager.html", max_sequences=1)
+    assert (tmp_path / "lazy.html").read_bytes() == (tmp_path / "eager.html").read_bytes()
 
 
 def test_without_a_card_model_yaml_says_what_it_can(tmp_path: Path) -> None:
@@ -371,60 +437,55 @@ def test_what_cannot_be_reported_is_refused(ism: xr.Dataset, tmp_path: Path) -> 
         write_report(ism, path, max_sequences=0)
     with pytest.raises(InputError, match="there is no folder"):
         write_report(ism, tmp_path / "nowhere" / "report.html")
+    with pytest.raises(InputError, match=r"ism.nc: expected a name that ends in .html or .htm; got '.nc'"):
+        write_report(ism, tmp_path / "ism.nc")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_command_writes_the_page(results: list[xr.Dataset], tmp_path: Path) -> None:
-    files = [tmp_path / "ism.nc", tmp_path / "deepshap.nc"]
-    for result, file in zip(results, files, strict=False):
-        save_result(result, file)
-    page = tmp_path / "report.html"
-    arguments = ["report", *map(str, files), "-o", str(page), "--targets", "MAX", "--max-sequences", "2"]
-    ran = CliRunner().invoke(main, [*arguments, "--title", "Mine"])
-    assert (ran.exit_code, ran.stdout) == (0, f"{page}\n"), ran.output
-    shown = Page(page)
-    assert len(shown.attributes("img")) == 4
-    assert "1 more is left out" in shown.text
-    assert "In-silico mutagenesis, ism.nc: MAX" in shown.text
-    refused = CliRunner().invoke(main, ["report", str(tmp_path / "no.nc"), "-o", str(page)])
-    assert refused.exit_code == 1
-    assert "no.nc: no such file" in refused.output
 
 
 MEASURE = """
 <script>
 addEventListener("load", () => {
-  const measured = document.createElement("pre");
-  measured.id = "measured";
-  measured.textContent = JSON.stringify({
+  parent.postMessage(JSON.stringify({
     images: [...document.images].map(i => [i.naturalWidth, i.naturalHeight, i.clientWidth]),
+    clipped: [...document.images].some(i => {
+      const box = i.parentElement;
+      return box.scrollWidth > box.clientWidth && getComputedStyle(box).overflowX !== "auto";
+    }),
+    width: innerWidth,
     loaded: performance.getEntriesByType("resource").map(e => e.name).filter(n => !n.startsWith("data:")),
     overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
-  });
-  document.body.append(measured);
+  }), "*");
 });
 </script>
 """
+# A window has at least 500 pixels; a frame can be narrower.
+FRAME = """<!DOCTYPE html>
+<link rel="icon" href="data:,">
+<pre id="measured"></pre>
+<script>onmessage = event => { document.getElementById("measured").textContent = event.data; }</script>
+<iframe src="copy.html" width="%d" height="900" style="border: none"></iframe>
+"""
 
 
-def in_chromium(page: Path, folder: Path, *options: str, width: int = 1200) -> tuple[str, list[str]]:
+def in_chromium(page: Path, folder: Path, *options: str) -> tuple[str, list[str]]:
     """The page's tree after it was shown, and what it wrote to the console."""
     program = next(filter(None, map(shutil.which, CHROMIUM)))
     command = [program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
     command += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
     # The browser's own errands go nowhere either.
     command += ["--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={folder / 'profile'}"]
-    command += ["--enable-logging=stderr", f"--window-size={width},900", "--dump-dom", *options]
+    command += ["--enable-logging=stderr", "--window-size=1300,900", "--dump-dom", *options]
     ran = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, timeout=120, check=True)
     return ran.stdout, [line for line in ran.stderr.splitlines() if "CONSOLE" in line]
 
 
 def measured(html: str, folder: Path, width: int) -> dict[str, Any]:
     """What a browser finds in a page; the page's policy would allow no script to ask."""
-    copy = folder / f"copy_{width}.html"
     policy = next((line for line in html.splitlines() if "Content-Security-Policy" in line), "")
-    copy.write_text(html.replace(policy, "").replace("</body>", f"{MEASURE}</body>"))
-    shown, _ = in_chromium(copy, folder, width=width)
+    copy = html.replace(policy, "").replace("</body>", f"{MEASURE}</body>")
+    (folder / "copy.html").write_text(copy)
+    (folder / "frame.html").write_text(FRAME % width)
+    shown, _ = in_chromium(folder / "frame.html", folder, "--virtual-time-budget=5000")
     found = json.loads(shown.split('<pre id="measured">')[1].split("</pre>")[0])
     assert isinstance(found, dict)
     return found
@@ -435,12 +496,19 @@ def test_a_browser_shows_the_page_and_asks_for_nothing_else(path: Path, page: Pa
     shown, console = in_chromium(path, tmp_path)
     assert console == []
     assert "&lt;CTCF&gt;" in shown
-    for width in (1200, 600):
+    assert NASTY.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") in shown
+    # A picture on a narrow screen is scrolled in its own box, not made too small to be read.
+    for width, narrowest, widest in ((1200, 500, 1200), (400, 500, 720)):
         found = measured(path.read_text(), tmp_path, width)
+        assert found["width"] == width
         assert found["loaded"] == []
         assert len(found["images"]) == len(page.attributes("img"))
-        assert all(natural > 300 and high > 100 and 0 < w < width for natural, high, w in found["images"])
+        for natural, high, shown_width in found["images"]:
+            assert natural > 300
+            assert high > 100
+            assert narrowest < shown_width < widest
         assert found["overflow"] <= 0
+        assert not found["clipped"]
 
 
 @pytest.mark.needs_chromium
@@ -452,3 +520,7 @@ def test_the_browser_would_notice(tmp_path: Path) -> None:
     found = measured(page.read_text(), tmp_path, 1200)
     assert found["loaded"] == ["http://127.0.0.1:9/x.png"]
     assert found["images"][0][0] == 0
+    page.write_text("<body><p><img src='data:,' style='width: 1500px; height: 9px'></p></body>")
+    found = measured(page.read_text(), tmp_path, 400)
+    assert found["overflow"] > 1000
+    assert found["clipped"]

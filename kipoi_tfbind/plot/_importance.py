@@ -80,10 +80,10 @@ def importance_of(view: xr.Dataset) -> Importance:
     elif source == "mutation_effect":
         effect = view[source].transpose("position", "base").values
         values = -effect.sum(axis=-1) / (len(BASES) - 1)
-        label = f"$-$ mean effect\nof substitution\n({unit(view)})"
+        label = f"− mean effect\nof substitution\n({unit(view)})"
     else:
         values = -_mean_over_windows(view)
-        label = f"$-$ mean effect\nof occlusion\n({unit(view)})"
+        label = f"− mean effect\nof occlusion\n({unit(view)})"
     return Importance(np.where(known, values, np.nan), spread, label)
 
 

@@ -202,7 +202,7 @@ def _draw_triangle(ax: Axes, view: xr.Dataset) -> None:
     bar = figure_of(ax).colorbar(
         mesh, cax=ax.inset_axes((0.635, 0.965, 0.345, 0.022)), orientation="horizontal"
     )
-    bar.set_label(f"Strongest epistasis\nof the two positions ($\\Delta\\Delta$ {unit(view)})", fontsize=8)
+    bar.set_label(f"Strongest epistasis\nof the two positions (ΔΔ {unit(view)})", fontsize=8)
     bar.ax.tick_params(labelsize=8)
     bar.outline.set_visible(False)
 

@@ -134,7 +134,7 @@ def _draw_map(ax: Axes, view: xr.Dataset, colour_bar: Axes) -> None:
 
 
 def _colour_unit(view: xr.Dataset, name: str) -> str:
-    return f"$\\Delta$ {unit(view)}" if name == "mutation_effect" else unit(view)
+    return f"Δ {unit(view)}" if name == "mutation_effect" else unit(view)
 
 
 def _mark_the_sequence(ax: Axes, view: xr.Dataset) -> None:

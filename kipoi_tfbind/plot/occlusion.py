@@ -71,7 +71,7 @@ def plot_occlusion(
     if overlapping:
         _show_width(ax, view)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.set_ylabel(f"Effect of occlusion\n($\\Delta$ {unit(view)})", fontsize=8)
+    ax.set_ylabel(f"Effect of occlusion\n(Δ {unit(view)})", fontsize=8)
     ax.tick_params(labelsize=8)
     title(ax, view)
     return ax

@@ -89,7 +89,7 @@ def plot_result(
     >>> plot_result(result).get_ylabel()
     'Substituted\nbase'
     >>> plot_result(result, kind="logo").get_ylabel()
-    '$-$ mean effect\nof substitution\n(output)'
+    '− mean effect\nof substitution\n(output)'
     """
     kind = kind_of(result) if kind is None else kind
     if kind not in _PLOTS:

@@ -10,9 +10,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.io import pieces
 from kipoi_tfbind.one_hot import codes_of
 from kipoi_tfbind.plot._view import find
 
+_AT_ONCE = 256  # sequences
 _IDENTITY = ("id", "chrom", "start", "end", "strand")
 
 
@@ -109,6 +111,14 @@ def _agree(
         if (codes[result][sequence, mine] != codes[other.result][other.sequence, theirs]).any():
             return False
     return True
+
+
+def _codes(result: xr.Dataset) -> NDArray[np.uint8]:
+    """Base codes (sequence, position), read a few sequences at a time."""
+    parts = pieces(result[["one_hot"]], _AT_ONCE)
+    return np.concatenate(
+        [codes_of(part["one_hot"].transpose("sequence", "position", "base").values) for part in parts]
+    )
 
 
 def _scores(result: xr.Dataset) -> NDArray:
