@@ -234,15 +234,13 @@ def test_report_of_some_targets_and_sequences(results: Path, tmp_path: Path) -> 
 
 
 def test_no_display_is_needed(results: Path, tmp_path: Path) -> None:
-    """Also where the environment asks for a window, as a notebook's or a desktop's does."""
-    environment = {
-        name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")
-    }
+    """Also where a notebook has asked for a backend of its own, which is not there for a command."""
+    environment = {name: value for name, value in os.environ.items() if "DISPLAY" not in name}
     program = Path(sys.executable).with_name("kipoi-tfbind")
     for command_name, output in (("plot", "a.png"), ("report", "a.html")):
         ran = subprocess.run(
             [program, command_name, results / "occlusion.nc", "-o", tmp_path / output],
-            env=environment | {"MPLBACKEND": "tkagg"},
+            env=environment | {"MPLBACKEND": "module://of_a_notebook"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
