@@ -82,7 +82,7 @@ def sequences_from_dataloader(
         done += n
         yield schema.annotate(
             xr.Dataset(
-                {"one_hot": (("sequence", "position", "base"), one_hot), **_auxiliary(others)},
+                {"one_hot": (("sequence", "position", "base"), one_hot), **_auxiliary(others, n)},
                 coords={
                     **{name: ("sequence", values) for name, values in coordinates.items()},
                     "position": np.arange(length),
@@ -108,6 +108,10 @@ def _one_hot(sequence: NDArray, layout: Layout) -> NDArray:
             f"{sequence.shape}; give a dataloader that fits the model, or say how it is laid out (layout=; "
             "--layout)"
         )
+    if layout.takes_text:
+        # HDF5 hands text out as bytes.
+        texts = [text.decode() if isinstance(text, bytes) else text for text in sequence.ravel().tolist()]
+        sequence = np.array(texts, dtype=object)
     return layout.to_one_hot(sequence)
 
 
@@ -130,9 +134,15 @@ def _split(inputs: Any, wanted: str | int | None) -> tuple[NDArray, dict[str, ND
     return entries.pop(str(wanted)), entries
 
 
-def _auxiliary(others: Mapping[str, NDArray]) -> dict[str, tuple[tuple[str, ...], NDArray]]:
+def _auxiliary(others: Mapping[str, NDArray], n: int) -> dict[str, tuple[tuple[str, ...], NDArray]]:
+    """Variables of the inputs beside the sequence, after a check that each has a row for each sequence."""
     variables = {}
     for name, values in others.items():
+        if values.shape[:1] != (n,):
+            raise InputError(
+                f"dataloader: expected a row of the input {name} for each of {n} sequences, got a batch of "
+                f"shape {values.shape}; give a dataloader that fits the model"
+            )
         variable = f"{schema.AUXILIARY}{name}"
         dims = ("sequence", *(f"{variable}_{axis}" for axis in range(1, values.ndim)))
         variables[variable] = dims, values
@@ -148,6 +158,8 @@ def _coordinates(metadata: Any, n: int) -> dict[str, NDArray]:
             if kipoi in ranges
         }
         if {"chrom", "start", "end"} <= found.keys() and all(len(values) == n for values in found.values()):
+            for name in ("start", "end"):
+                found[name] = _whole_numbers(name, found[name])
             for name in ("chrom", "id", "strand"):
                 if name in found:
                     found[name] = found[name].astype(np.str_)
@@ -156,6 +168,20 @@ def _coordinates(metadata: Any, n: int) -> dict[str, NDArray]:
                 found["strand"] = np.where(found["strand"] == "-", "-", "+")
             return found
     return {}
+
+
+def _whole_numbers(name: str, values: NDArray) -> NDArray[np.int64]:
+    """Places as integers, from numbers or text, as loaders that read tables with pandas have them."""
+    try:
+        numbers = values.astype(np.float64)
+    except (TypeError, ValueError):
+        numbers = np.full(1, np.nan)
+    if not (numbers == np.floor(numbers)).all():
+        raise InputError(
+            f"dataloader: expected whole numbers as the {name} of its genomic ranges, got "
+            f"{values[:3].tolist()}; mend the dataloader's metadata"
+        )
+    return numbers.astype(np.int64)
 
 
 def _nested(metadata: Any) -> Iterator[Mapping[str, Any]]:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-import pysam
-
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.genome import silent_htslib
 from kipoi_tfbind.one_hot import CODE_OF_ASCII, NOT_A_BASE
 from kipoi_tfbind.text_files import numbered_lines
 
 
 def read_records(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
     r"""Read the records of a FASTA file, plain, gzip or bgzip.
+
+    Not with htslib, whose reader takes FASTQ as well: it passes over text before the first header, takes
+    lines after a "+" for qualities, and ends a sequence at a NUL byte.
 
     Yields
     ------
@@ -24,8 +24,8 @@ def read_records(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
     Raises
     ------
     InputError
-        The file is missing, empty, truncated or no FASTA; a record without bases, or with a character that
-        is no nucleotide: the message has its name and position.
+        The file is missing, empty, truncated or no FASTA; a record without name or bases, or with a
+        character that is no nucleotide: the message has its name and position (1-based).
 
     Examples
     --------
@@ -34,32 +34,30 @@ def read_records(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
     >>> list(read_records(path))
     [('first', 'ACGTA'), ('second', 'ttn')]
     """
-    _check_beginning(path)
-    name = None
-    try:
-        with silent_htslib(), pysam.FastxFile(os.fspath(path), persist=False) as file:
-            for record in file:
-                name = record.name or ""
-                yield name, _checked(path, name, record.sequence or "")
-    except (OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        where = f"after record {name!r}" if name is not None else "at its beginning"
-        raise InputError(f"{path}: truncated or corrupted {where} ({error}); copy or make it again") from None
+    name: str | None = None
+    parts: list[str] = []
+    for number, line in numbered_lines(path):
+        if line.startswith(">"):
+            if name is not None:
+                yield name, _checked(path, name, "".join(parts))
+            name, parts = _name(path, number, line), []
+        elif name is not None:
+            parts.append(line.rstrip())
+        elif line.strip():
+            raise InputError(
+                f"{path}: expected FASTA, which begins with '>', got {line.strip()[:40]!r}; give "
+                "lines such as '>name', then bases"
+            )
     if name is None:
         raise InputError(f"{path}: no record in this file; expected FASTA: lines such as '>name', then bases")
+    yield name, _checked(path, name, "".join(parts))
 
 
-def _check_beginning(path: str | os.PathLike[str]) -> None:
-    """Refuse a file without a first header: htslib would pass over all that is before one."""
-    for _, line in numbered_lines(path):
-        if line.strip():
-            if not line.startswith(">"):
-                raise InputError(
-                    f"{path}: expected FASTA, which begins with '>', got {line.strip()[:40]!r}; give "
-                    "lines such as '>name', then bases"
-                )
-            return
+def _name(path: str | os.PathLike[str], number: int, header: str) -> str:
+    words = header[1:].split(maxsplit=1)
+    if not words:
+        raise InputError(f"{path}: line {number}: a record without a name; write one after the '>'")
+    return words[0]
 
 
 def _checked(path: str | os.PathLike[str], name: str, sequence: str) -> str:

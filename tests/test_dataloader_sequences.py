@@ -191,3 +191,75 @@ def test_batches_without_inputs_are_refused() -> None:
 
     with pytest.raises(InputError, match="expected batches with the key 'inputs', got ndarray"):
         next(sequences_from_dataloader(Bare()))
+
+
+class Batches:
+    """Batches as a loader that is none of Kipoi's classes hands them out."""
+
+    def __init__(self, *batches: dict[str, Any]) -> None:
+        self.batches = batches
+
+    def batch_iter(self, batch_size: int) -> Iterator[dict[str, Any]]:
+        yield from self.batches
+
+
+ARRAY = one_hot(["ACGN", "TTTT"])
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        np.array(["acgn", "TTTT"]),
+        np.array([["acgn"], ["TTTT"]], dtype=object),
+        np.array([b"acgn", b"TTTT"]),
+        np.array([b"acgn", b"TTTT"], dtype=object),
+    ],
+)
+def test_text_may_be_bytes(texts: np.ndarray) -> None:
+    (found,) = sequences_from_dataloader(Batches({"inputs": texts}), layout="string")
+    assert decode_one_hot(found["one_hot"].values) == ["ACGN", "TTTT"]
+
+
+@pytest.mark.parametrize("kind", [int, float, str])
+def test_places_may_be_floats_or_text(kind: type) -> None:
+    ranges = {
+        "chr": np.array([b"chr1", b"2"], dtype=object),
+        "start": np.array([kind(0), kind(5)]),
+        "end": np.array([kind(4), kind(9)]),
+    }
+    (found,) = sequences_from_dataloader(Batches({"inputs": ARRAY, "metadata": {"ranges": ranges}}))
+    assert found["start"].dtype == found["end"].dtype == np.int64
+    assert (found["start"].values.tolist(), found["end"].values.tolist()) == ([0, 5], [4, 9])
+    assert found["chrom"].values.tolist() == ["chr1", "2"]
+
+
+@pytest.mark.parametrize("start", [[0.5, 5.0], [np.nan, 5], ["x", "5"]])
+def test_places_that_are_no_whole_numbers_are_refused(start: list[Any]) -> None:
+    ranges = {"chr": np.array(["1", "1"]), "start": np.array(start), "end": np.array([4, 9])}
+    loader = Batches({"inputs": ARRAY, "metadata": {"ranges": ranges}})
+    with pytest.raises(InputError, match="expected whole numbers as the start of its genomic ranges, got"):
+        next(sequences_from_dataloader(loader))
+
+
+@pytest.mark.parametrize("metadata", [None, [1, 2], {"note": np.array(["x", "y"])}, {"ranges": {"chr": "1"}}])
+def test_metadata_without_ranges_gives_running_numbers(metadata: Any) -> None:
+    batch = {"inputs": ARRAY, "metadata": metadata}
+    batches = list(sequences_from_dataloader(Batches(batch, batch)))
+    assert [name for found in batches for name in found["id"].values] == ["0", "1", "2", "3"]
+    assert all(set(found.coords) == {"id", "position", "base"} for found in batches)
+
+
+@pytest.mark.parametrize("other", [np.zeros((3, 2)), np.float32(1)])
+def test_another_input_has_a_row_for_each_sequence(other: Any) -> None:
+    loader = Batches({"inputs": {"dna": ARRAY, "age": other}})
+    with pytest.raises(InputError, match="expected a row of the input age for each of 2 sequences, got"):
+        next(sequences_from_dataloader(loader, sequence_input="dna"))
+
+
+def test_flattened_sequences() -> None:
+    (found,) = sequences_from_dataloader(Batches({"inputs": ARRAY.reshape(2, -1)}), layout="L*4")
+    assert decode_one_hot(found["one_hot"].values) == ["ACGN", "TTTT"]
+    swapped = ARRAY.transpose(0, 2, 1).reshape(2, -1).astype(np.int8)
+    (found,) = sequences_from_dataloader(Batches({"inputs": swapped}), layout="4*L")
+    assert decode_one_hot(found["one_hot"].values) == ["ACGN", "TTTT"]
+    assert found["one_hot"].dtype == np.float32
