@@ -21,7 +21,6 @@ from kipoi_tfbind.backends.base import (
 )
 from kipoi_tfbind.errors import UnsupportedModelError
 from kipoi_tfbind.graph import deep_lift, trace_tensorflow
-from kipoi_tfbind.graph.tensorflow_graph import TensorFlowGraph
 
 
 class TensorFlowBackend:
@@ -71,6 +70,7 @@ class TensorFlowBackend:
             self._paths = [path for path, _ in found]
             return [value for _, value in found]
 
+        self._outputs = outputs
         graph = trace_tensorflow(outputs, self._specs)
         self.output, graph = with_output(graph, output)
         if double_precision:
@@ -82,7 +82,7 @@ class TensorFlowBackend:
         self._model = graph.as_function()
         self._flat = tf.function(self._side_by_side, input_signature=[self._specs])
         self._gradients: dict[int, Any] = {}
-        self._graph: TensorFlowGraph | None = None
+        self._graph: Any = None
 
     def output_shapes(self, inputs: Sequence[NDArray]) -> list[tuple[Path, tuple[int, ...]]]:
         """See the protocol."""
@@ -107,13 +107,23 @@ class TensorFlowBackend:
         self, inputs: Sequence[NDArray], references: NDArray, wrt: int, columns: Sequence[int]
     ) -> tuple[NDArray, NDArray, NDArray]:
         """See the protocol."""
-        return deep_lift(self.graph(), list(inputs), references, wrt=wrt, targets=list(columns))
-
-    def graph(self) -> TensorFlowGraph:
-        """The operations from the inputs to the outputs side by side."""
         if self._graph is None:
             self._graph = trace_tensorflow(lambda tensors: [self._side_by_side(tensors)], self._specs)
-        return self._graph
+        return deep_lift(self._graph, list(inputs), references, wrt=wrt, targets=list(columns))
+
+    def model_outputs(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """The outputs of the model itself instead of its trace: a sigmoid or softmax at its end is there."""
+        return self._outputs(tensors)
+
+    def joined(self, outputs: Sequence[tf.Tensor], rows: tf.Tensor) -> tf.Tensor:
+        """The outputs, each after its transform and flattened, side by side (row, column)."""
+        flat = [
+            tf.reshape(
+                tensor, (rows, -1 if None in tensor.shape[1:] else np.prod(tensor.shape[1:], dtype=int))
+            )
+            for tensor in map(self._reduced, outputs)
+        ]
+        return tf.concat(flat, axis=1) if len(flat) > 1 else flat[0]
 
     def weights(self) -> list[NDArray]:
         """See the protocol."""
@@ -126,15 +136,7 @@ class TensorFlowBackend:
         ]
 
     def _side_by_side(self, tensors: Sequence[tf.Tensor]) -> tf.Tensor:
-        outputs = [self._reduced(tensor) for tensor in self._model(list(tensors))]
-        rows = tf.shape(tensors[0])[0]
-        flat = [
-            tf.reshape(
-                tensor, (rows, -1 if None in tensor.shape[1:] else np.prod(tensor.shape[1:], dtype=int))
-            )
-            for tensor in outputs
-        ]
-        return tf.concat(flat, axis=1) if len(flat) > 1 else flat[0]
+        return self.joined(self._model(list(tensors)), tf.shape(tensors[0])[0])
 
     def _reduced(self, tensor: tf.Tensor) -> tf.Tensor:
         if callable(self._transform):

@@ -30,7 +30,17 @@ from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_option
     show_default=True,
     help="Warn where contributions miss the difference by more than this, relative to it.",
 )
-def command(references: str, n_references: int, seed: int, tolerance: float, **options: Any) -> None:
+@click.option(
+    "--engine",
+    type=click.Choice(["exact", "shap"]),
+    default="exact",
+    show_default=True,
+    help="exact: this package's own rules; shap: those of shap.DeepExplainer, for comparisons: slower, for "
+    "fewer models, and with warnings where they do not add up.",
+)
+def command(
+    references: str, n_references: int, seed: int, tolerance: float, engine: str, **options: Any
+) -> None:
     """DeepSHAP: how much each base contributes to the difference from shuffled sequences.
 
     The contributions of a sequence add up to its prediction minus the mean prediction of its references; what
@@ -49,5 +59,6 @@ def command(references: str, n_references: int, seed: int, tolerance: float, **o
         "n_references": n_references,
         "seed": seed,
         "tolerance": tolerance,
+        "engine": engine,
     }
     interpret_to_file(deep_shap, options, settings, recorded=settings, rows=lambda length: 2 * length)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import xarray as xr
@@ -12,8 +12,11 @@ from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch, in_batches
 from kipoi_tfbind.interpret._contributions import contribution_variables, warn_incomplete
 from kipoi_tfbind.interpret._method import Variables, run_method
+from kipoi_tfbind.interpret._shap_engine import with_shap
 from kipoi_tfbind.model import SequenceModel, as_sequence_model
 from kipoi_tfbind.references import make_references
+
+Engine = Literal["exact", "shap"]
 
 
 def deep_shap(
@@ -25,6 +28,7 @@ def deep_shap(
     seed: int = 0,
     tolerance: float = 1e-3,
     batch_size: int = 256,
+    engine: Engine = "exact",
 ) -> xr.Dataset:
     """Contributions by DeepSHAP, which add up to the difference from the references.
 
@@ -50,6 +54,12 @@ def deep_shap(
         How far, relative to the difference, contributions may be from adding up before it is warned.
     batch_size
         Number of references that are run at once, of one or several sequences.
+    engine
+        "exact": this package's own rules, exact for every operation that they know. "shap": those of
+        `shap.DeepExplainer`, for comparisons: slower, for fewer models, and wrong for some, which the
+        completeness error shows. Both explain the same output against the same references. While shap
+        works out a TensorFlow model, its rules are TensorFlow's gradients for the whole process; they are
+        gone afterwards.
 
     Returns
     -------
@@ -61,9 +71,10 @@ def deep_shap(
     Raises
     ------
     InputError
-        Sequences or references that do not fit.
+        Sequences or references that do not fit; an unknown engine.
     UnsupportedModelError
-        The model cannot be traced, or has an operation for which there is no exact rule.
+        The model cannot be traced, or has an operation for which there is no exact rule; or shap cannot
+        explain it.
 
     Warns
     -----
@@ -82,7 +93,11 @@ def deep_shap(
     """
     if not tolerance > 0:
         raise InputError(f"tolerance: expected a positive number, got {tolerance}")
+    if engine not in get_args(Engine):
+        raise InputError(f"engine: expected {' or '.join(get_args(Engine))}, got {engine!r}")
     model = as_sequence_model(model)
+    if engine == "shap":
+        model = with_shap(model)
     model.require("multipliers")
 
     def compute(member: SequenceModel, batch: Batch, prediction: NDArray) -> Variables:
@@ -94,6 +109,7 @@ def deep_shap(
     settings: dict[str, int | float | str] = {
         "references": references if isinstance(references, str) else "given",
         "tolerance": tolerance,
+        "engine": engine,
     }
     if isinstance(references, str):
         settings |= {"n_references": n_references, "seed": seed}
