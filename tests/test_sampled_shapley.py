@@ -263,7 +263,7 @@ def test_contributions_that_do_not_add_up_are_warned() -> None:
     filled = random_sequences(3, LENGTH, seed=7)["one_hot"].values
     with pytest.warns(CompletenessWarning):
         result = tfb.sampled_shapley(model, holes, references=filled)
-    unknown = ~holes["one_hot"].values.any(axis=-1)
+    unknown = np.asarray(~holes["one_hot"].values.any(axis=-1))
     missing = -(filled.mean(axis=0)[:, :, np.newaxis] * model.evaluator.backend._function.weights).sum(axis=1)
     expected = np.array([missing[rows].sum(axis=0) for rows in unknown])
     np.testing.assert_allclose(result["completeness_error"], -expected, atol=1e-12)
