@@ -43,13 +43,13 @@ class TensorFlowExplainer:
         import shap
 
         self._backend = backend
-        tensors = [tf.convert_to_tensor(array) for array in inputs]
+        tensors = backend.tensors(inputs)
         self.prediction: NDArray = tf.function(self._outputs, autograph=False)(tensors).numpy()
         # shap takes the shapes of inputs and outputs from a Keras model, and then calls it.
-        entries = [keras.Input(array.shape[1:], dtype=str(array.dtype)) for array in inputs]
+        entries = [keras.Input(tensor.shape[1:], dtype=tensor.dtype.name) for tensor in tensors]
         shapes = keras.Model(entries, _Zeros(self.prediction.shape[1], self.prediction.dtype.name)(entries))
         with gradients_restored():
-            background = [np.asarray(array[:1]) for array in inputs]
+            background = [tensor[:1].numpy() for tensor in tensors]
             self._explainer = shap.DeepExplainer(shapes, background).explainer
         self._explainer.model = self._outputs
 

@@ -86,12 +86,12 @@ class TensorFlowBackend:
 
     def output_shapes(self, inputs: Sequence[NDArray]) -> list[tuple[Path, tuple[int, ...]]]:
         """See the protocol."""
-        tensors = [self._reduced(tensor) for tensor in self._model(self._tensors(inputs))]
+        tensors = [self._reduced(tensor) for tensor in self._model(self.tensors(inputs))]
         return [(path, tuple(tensor.shape[1:])) for path, tensor in zip(self._paths, tensors, strict=True)]
 
     def predict(self, inputs: Sequence[NDArray]) -> NDArray:
         """See the protocol."""
-        return self._flat(self._tensors(inputs)).numpy()
+        return self._flat(self.tensors(inputs)).numpy()
 
     def gradient(self, inputs: Sequence[NDArray], wrt: int, columns: Sequence[int]) -> NDArray:
         """See the protocol."""
@@ -100,7 +100,7 @@ class TensorFlowBackend:
                 lambda tensors, columns: self._gradient(tensors, wrt, columns),
                 input_signature=[self._specs, tf.TensorSpec((None,), tf.int32)],
             )
-        by_column = self._gradients[wrt](self._tensors(inputs), tf.constant(columns, tf.int32))
+        by_column = self._gradients[wrt](self.tensors(inputs), tf.constant(columns, tf.int32))
         return np.moveaxis(by_column.numpy(), 0, -1)
 
     def multipliers(
@@ -129,7 +129,8 @@ class TensorFlowBackend:
         """See the protocol."""
         return [np.asarray(variable) for variable in self._variables]
 
-    def _tensors(self, inputs: Sequence[NDArray]) -> list[tf.Tensor]:
+    def tensors(self, inputs: Sequence[NDArray]) -> list[tf.Tensor]:
+        """The inputs as tensors of the model's own types."""
         return [
             tf.convert_to_tensor(_as(array, spec.dtype))
             for array, spec in zip(inputs, self._specs, strict=True)
