@@ -259,12 +259,12 @@ def test_contributions_that_do_not_add_up_are_warned() -> None:
         tfb.sampled_shapley(unsteady, SEQUENCES, n_references=2)
     # A base of the reference where the sequence has N has no place among the sequence's bases.
     holes = random_sequences(2, LENGTH, n_fraction=0.3, seed=6)
-    model = wrapped(testing.linear_model(LENGTH))
+    linear = testing.linear_model(LENGTH)
     filled = random_sequences(3, LENGTH, seed=7)["one_hot"].values
     with pytest.warns(CompletenessWarning):
-        result = tfb.sampled_shapley(model, holes, references=filled)
+        result = tfb.sampled_shapley(wrapped(linear), holes, references=filled)
     unknown = np.asarray(~holes["one_hot"].values.any(axis=-1))
-    missing = -(filled.mean(axis=0)[:, :, np.newaxis] * model.evaluator.backend._function.weights).sum(axis=1)
+    missing = -(filled.mean(axis=0)[:, :, np.newaxis] * linear.weights).sum(axis=1)
     expected = np.array([missing[rows].sum(axis=0) for rows in unknown])
     np.testing.assert_allclose(result["completeness_error"], -expected, atol=1e-12)
 
