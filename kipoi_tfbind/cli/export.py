@@ -7,7 +7,9 @@ _FORMAT_OF = {
     ".bw": "bigwig",
     ".bigwig": "bigwig",
     ".bedgraph": "bedgraph",
+    ".bedgraph.gz": "bedgraph",
     ".bg": "bedgraph",
+    ".bg.gz": "bedgraph",
 }
 
 
@@ -18,7 +20,7 @@ _FORMAT_OF = {
     "--output",
     required=True,
     type=click.Path(),
-    help="File to write: .bw, .bedgraph, .bedgraph.gz; for modisco, how its two files begin.",
+    help="File to write: .bw, .bedgraph or .bedgraph.gz; for modisco, how its two files begin.",
 )
 @click.option(
     "--format",
@@ -27,13 +29,33 @@ _FORMAT_OF = {
     help="What to write.  [default: by the suffix of the output]",
 )
 @click.option("--target", default="0", show_default=True, help="Index of the target, 0-based, or its name.")
-@click.option("--fasta", type=click.Path(), help="The genome: names and lengths of the contigs, for bigWig.")
-def command(result: str, output: str, form: str | None, target: str, fasta: str | None) -> None:
-    """Write one target of RESULT, of ism, deepshap or gradients, for another program.
+@click.option(
+    "--fasta",
+    type=click.Path(),
+    help="The genome: names and lengths of the contigs; the sequences are compared with it.",
+)
+@click.option(
+    "--chrom-sizes",
+    type=click.Path(),
+    help="For bigWig, instead of the genome: a table of contigs and lengths, such as hg19.chrom.sizes.",
+)
+def command(
+    result: str, output: str, form: str | None, target: str, fasta: str | None, chrom_sizes: str | None
+) -> None:
+    """Write one target of RESULT, a file of one of the methods, for another program.
 
-    bigWig and bedGraph have a value for each base of the genome: the contribution of the base that is
-    there, of ism minus the mean effect of its substitutions; where they overlap, the mean. modisco has the
-    hypothetical scores of all four bases, as tfmodisco-lite reads them.
+    \b
+    Each format suits the results of some methods:
+      bigwig    track for a genome browser    ism, deepshap, gradients, sampled-shapley
+      bedgraph  the same as text, or .gz      ism, deepshap, gradients, sampled-shapley
+      modisco   arrays for tfmodisco-lite     ism, deepshap, gradients
+
+    A track has the score of each base at its place in the genome: the contribution of the base that is
+    there, of ism minus the mean effect of its three substitutions. Where sequences overlap, it is the mean;
+    N has none. The sequences were read with --fasta and --intervals, so that they have a place.
+
+    modisco has the hypothetical scores of all four bases, of ism the effects minus their mean at each
+    position.
 
     \b
     Examples:
@@ -45,18 +67,17 @@ def command(result: str, output: str, form: str | None, target: str, fasta: str 
     from kipoi_tfbind.export import export_bedgraph, export_bigwig, export_modisco
 
     which = int(target) if target.isdecimal() else target
-    name = output.lower().removesuffix(".gz")
-    form = form or next((f for suffix, f in _FORMAT_OF.items() if name.endswith(suffix)), None)
+    form = form or next((f for suffix, f in _FORMAT_OF.items() if output.lower().endswith(suffix)), None)
     if form is None:
-        raise InputError(f"{output}: which format? Give --format, or a name that ends in .bw or .bedgraph")
+        raise InputError(
+            f"{output}: which format? Give --format, or a name that ends in .bw, .bedgraph or .npz"
+        )
     if form == "modisco":
         for path in export_modisco(result, output.removesuffix(".npz"), target=which):
             click.echo(path)
         return
     if form == "bigwig":
-        if fasta is None:
-            raise InputError("--fasta: bigWig files have the lengths of the contigs; give the genome")
-        export_bigwig(result, output, target=which, fasta=fasta)
+        export_bigwig(result, output, target=which, fasta=fasta, chrom_sizes=chrom_sizes)
     else:
         export_bedgraph(result, output, target=which, fasta=fasta)
     click.echo(output)

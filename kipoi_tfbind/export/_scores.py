@@ -17,6 +17,13 @@ from kipoi_tfbind.one_hot import BASES
 Result = xr.Dataset | str | os.PathLike[str]
 _CHUNK = 256
 _VARIABLES = ("one_hot", "contribution", "hypothetical_contribution", "mutation_effect")
+# Its single effects are those of the positions in its pairs, often a few of a sequence: no track of it.
+_PAIRWISE = "second_order_mutagenesis"
+
+
+def name_of(result: Result) -> str:
+    """What messages call a result: its file, where it is in one."""
+    return "result" if isinstance(result, xr.Dataset) else os.fspath(result)
 
 
 def pieces_of(result: Result, target: int | str) -> Iterator[xr.Dataset]:
@@ -29,11 +36,15 @@ def pieces_of(result: Result, target: int | str) -> Iterator[xr.Dataset]:
     InputError
         The result has no such target, or is of a method without a score for each base.
     """
-    if not isinstance(result, xr.Dataset):
-        with open_result(result, lazy=True) as whole:
-            yield from pieces_of(whole, target)
+    if isinstance(result, xr.Dataset):
+        yield from _pieces(result, target, name_of(result))
         return
-    one = _of_target(result, target)
+    with open_result(result, lazy=True) as whole:
+        yield from _pieces(whole, target, name_of(result))
+
+
+def _pieces(result: xr.Dataset, target: int | str, name: str) -> Iterator[xr.Dataset]:
+    one = _of_target(result, target, name)
     with tqdm(
         total=one.sizes["sequence"], desc="export", unit="seq", disable=None, leave=False, delay=1
     ) as progress:
@@ -42,20 +53,21 @@ def pieces_of(result: Result, target: int | str) -> Iterator[xr.Dataset]:
             progress.update(piece.sizes["sequence"])
 
 
-def _of_target(result: xr.Dataset, target: int | str) -> xr.Dataset:
-    if "contribution" not in result and "mutation_effect" not in result:
+def _of_target(result: xr.Dataset, target: int | str, name: str) -> xr.Dataset:
+    method = result.attrs.get("method", "an unknown method")
+    if method == _PAIRWISE or ("contribution" not in result and "mutation_effect" not in result):
         raise InputError(
-            f"result: of the method {result.attrs.get('method', 'unknown')}, which has no score for each "
-            "base; export one of ism, deepshap or gradients"
+            f"{name}: of {method}, which has no score for each base; export a result of ism, deepshap, "
+            "gradients or sampled-shapley on the same sequences"
         )
-    names = [str(name) for name in result["target"].values]
+    names = [str(value) for value in result["target"].values]
     if isinstance(target, str) and target not in names:
         there = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-        raise InputError(f"target: this result has none of the name {target!r}; it has {there}")
+        raise InputError(f"target: {name} has none of the name {target!r}; it has {there}")
     index = names.index(target) if isinstance(target, str) else target
     if not 0 <= index < len(names):
         raise InputError(f"target: expected an index from 0 to {len(names) - 1}, got {index}")
-    return result[[name for name in _VARIABLES if name in result]].isel(target=index)
+    return result[[variable for variable in _VARIABLES if variable in result]].isel(target=index)
 
 
 def base_scores(piece: xr.Dataset) -> NDArray:
@@ -63,7 +75,7 @@ def base_scores(piece: xr.Dataset) -> NDArray:
 
     Its contribution; of mutagenesis, minus the mean effect of its three substitutions.
     """
-    is_base = piece["one_hot"].values.any(axis=-1)
+    is_base = piece["one_hot"].transpose("sequence", "position", "base").values.any(axis=-1)
     if "contribution" in piece:
         scores = piece["contribution"].transpose("sequence", "position", "base").values.sum(axis=-1)
     else:
@@ -72,10 +84,15 @@ def base_scores(piece: xr.Dataset) -> NDArray:
     return np.where(is_base, scores, np.nan)
 
 
-def hypothetical_scores(piece: xr.Dataset) -> NDArray:
+def hypothetical_scores(piece: xr.Dataset, name: str) -> NDArray:
     """Score (sequence, position, base) that each base would have, not projected; 0 for N.
 
     The hypothetical contribution; of mutagenesis, the effect minus its mean over the four bases.
+
+    Raises
+    ------
+    InputError
+        The method has none; `name` is what the message calls the result.
     """
     if "hypothetical_contribution" in piece:
         scores = piece["hypothetical_contribution"].transpose("sequence", "position", "base").values
@@ -84,8 +101,8 @@ def hypothetical_scores(piece: xr.Dataset) -> NDArray:
         scores = effect - effect.mean(axis=-1, keepdims=True)
     else:
         raise InputError(
-            f"result: of the method {piece.attrs.get('method', 'unknown')}, which has no hypothetical "
-            "scores; export one of ism, deepshap or gradients"
+            f"{name}: of {piece.attrs.get('method', 'an unknown method')}, which has no scores of the bases "
+            "that are not there; give tfmodisco-lite a result of ism, deepshap or gradients"
         )
-    is_base = piece["one_hot"].values.any(axis=-1, keepdims=True)
+    is_base = piece["one_hot"].transpose("sequence", "position", "base").values.any(axis=-1, keepdims=True)
     return np.where(is_base, scores, 0)

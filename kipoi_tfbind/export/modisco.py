@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.export._scores import Result, hypothetical_scores, pieces_of
+from kipoi_tfbind.export._scores import Result, hypothetical_scores, name_of, pieces_of
 from kipoi_tfbind.io import check_writable, whole_file
 
 
@@ -52,18 +52,20 @@ def export_modisco(
     paths = Path(f"{prefix}.one_hot.npz"), Path(f"{prefix}.scores.npz")
     for path in paths:
         check_writable(path)
+    name = name_of(result)
     one_hot: list[NDArray] = []
     scores: list[NDArray] = []
     for piece in pieces_of(result, target):
         positions = piece["position"].values
         if (np.diff(positions) != 1).any():
             raise InputError(
-                f"result: has only some of the positions from {positions[0]} to {positions[-1]}; give "
+                f"{name}: has only some of the positions from {positions[0]} to {positions[-1]}; give "
                 "tfmodisco-lite a result of all of them"
             )
-        one_hot.append(piece["one_hot"].values.transpose(0, 2, 1).astype(np.int8))
-        scores.append(hypothetical_scores(piece).transpose(0, 2, 1).astype(np.float32))
-    for path, arrays in zip(paths, (one_hot, scores), strict=True):
-        with whole_file(path) as partial:
-            np.savez_compressed(partial, arr_0=np.concatenate(arrays))
+        one_hot.append(piece["one_hot"].transpose("sequence", "base", "position").values.astype(np.int8))
+        scores.append(hypothetical_scores(piece, name).transpose(0, 2, 1).astype(np.float32))
+    # Both or none of them.
+    with whole_file(paths[0]) as first, whole_file(paths[1]) as second:
+        np.savez_compressed(first, arr_0=np.concatenate(one_hot))
+        np.savez_compressed(second, arr_0=np.concatenate(scores))
     return paths

@@ -2,47 +2,61 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError, MissingProgramError
-from kipoi_tfbind.export._scores import Result, base_scores, pieces_of
-from kipoi_tfbind.genome import Genome
+from kipoi_tfbind.export._places import ChromSizes, Contigs, check_bases, contigs_of, inside, places_of
+from kipoi_tfbind.export._scores import Result, base_scores, name_of, pieces_of
 from kipoi_tfbind.io import check_writable, whole_file
-from kipoi_tfbind.one_hot import reverse_complement_codes
+from kipoi_tfbind.notices import notice
 
 # Contig -> 0-based positions, sorted, and their scores.
 Track = dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]]
 
+_MERGE_AT = 1 << 20
+_WRITE_AT_ONCE = 1 << 18
+
 
 def genomic_scores(
-    result: Result, *, target: int | str = 0, fasta: str | os.PathLike[str] | None = None
+    result: Result,
+    *,
+    target: int | str = 0,
+    fasta: str | os.PathLike[str] | None = None,
+    chrom_sizes: ChromSizes | None = None,
 ) -> Track:
     """Score of each base of a result by its place in the genome.
 
     The contribution of the base that is there; of in-silico mutagenesis, minus the mean effect of its three
     substitutions. Where sequences overlap, the mean of their scores; where they have N, or reach over the
-    ends of a contig, none.
+    ends of a contig, none. A result in a file is read piece by piece: memory grows with the number of bases
+    that have a score, and not with the number of sequences that cover them.
 
     Parameters
     ----------
     result
-        Result of `in_silico_mutagenesis`, `deep_shap` or `gradients`, with coordinates, or the file of one.
+        Result of `in_silico_mutagenesis`, `deep_shap`, `gradients` or `sampled_shapley`, with coordinates, or
+        the file of one.
     target
         Index of the target, or its name.
     fasta
         Genome that the sequences are compared with: one that is on another strand or of another assembly
         than its coordinates say would put every score in a wrong place.
+    chrom_sizes
+        Length of each contig, or a file of them such as hg19.chrom.sizes, instead of a genome; then nothing
+        can be compared.
 
     Returns
     -------
     dict
-        Contig -> 0-based positions, sorted, and the score of each; contigs in the order of the result, or
-        under the names and in the order of the FASTA.
+        Contig -> 0-based positions, sorted, and the score of each; contigs sorted by name, which is that in
+        the result, or in the FASTA or the table where it is written otherwise there.
 
     Raises
     ------
@@ -60,83 +74,73 @@ def genomic_scores(
     >>> genomic_scores(in_silico_mutagenesis(model, sequences))["chr20"][1].round(2)
     array([-0.33, -0.33,  1.  ])
     """
-    positions: dict[str, list[NDArray]] = {}
-    scores: dict[str, list[NDArray]] = {}
-    genome = None if fasta is None else Genome(fasta)
+    return _track(result, target, contigs_of(fasta, chrom_sizes))
+
+
+def _track(result: Result, target: int | str, contigs: Contigs | None) -> Track:
+    name, n_outside = name_of(result), 0
+    means: dict[str, _Means] = {}
     for piece in pieces_of(result, target):
-        where, values = _places(piece), base_scores(piece)
-        if genome is not None:
-            _check_genome(piece, where, genome)
-        known = np.isfinite(values) & (where >= 0)
+        places, values = places_of(piece, name), base_scores(piece)
+        is_base = np.isfinite(values)
+        placed = inside(piece, places, is_base, contigs)
+        n_outside += int(is_base.sum() - placed.sum())
+        if contigs is not None and contigs.genome is not None:
+            check_bases(piece, placed, contigs.genome)
         chrom = piece["chrom"].values.astype(str)
-        for name in dict.fromkeys(chrom.tolist()):
-            rows = known & (chrom == name)[:, np.newaxis]
-            positions.setdefault(name, []).append(where[rows])
-            scores.setdefault(name, []).append(values[rows])
-    track = {
-        name: _averaged(np.concatenate(positions[name]), np.concatenate(scores[name]))
-        for name in positions
-        if sum(map(len, positions[name]))
-    }
+        for contig in np.unique(chrom).tolist():
+            rows = placed & (chrom == contig)[:, np.newaxis]
+            own = contig if contigs is None else contigs.own_name(contig)
+            means.setdefault(own, _Means()).add(places[rows], values[rows])
+    if n_outside:
+        notice(f"{name}: bases that are outside their contig are left out: {n_outside:,}")
+    track = {contig: means[contig].result() for contig in sorted(means)}
+    track = {contig: scores for contig, scores in track.items() if len(scores[0])}
     if not track:
-        raise InputError("result: has no base with a place in the genome; are all of its sequences N?")
-    if genome is None:
-        return track
-    named = {genome.contig(name): scores for name, scores in track.items()}
-    return {name: named[name] for name in genome.lengths if name in named}
+        raise InputError(f"{name}: has no base with a place in the genome; are all of its sequences N?")
+    return track
 
 
-def _places(piece: xr.Dataset) -> NDArray[np.int64]:
-    """0-based place in the genome (sequence, position) of each base."""
-    if not {"chrom", "start", "end"} <= set(piece.coords):
-        raise InputError(
-            "result: its sequences have no places in the genome; read them with --fasta and --intervals"
-        )
-    offset = piece["position"].values[np.newaxis]
-    start, end = (piece[name].values.astype(np.int64)[:, np.newaxis] for name in ("start", "end"))
-    strand = piece["strand"].values if "strand" in piece.coords else np.full(len(start), "+")
-    return np.where((strand == "-")[:, np.newaxis], end - 1 - offset, start + offset)
+class _Means:
+    """Means of scores by position, of which many may be added."""
+
+    def __init__(self) -> None:
+        self._positions: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self._sums: NDArray[np.float64] = np.empty(0)
+        self._counts: NDArray[np.float64] = np.empty(0)
+        self._waiting: list[tuple[NDArray, NDArray]] = []
+        self._n_waiting = 0
+
+    def add(self, positions: NDArray[np.int64], scores: NDArray) -> None:
+        self._waiting.append((positions, scores))
+        self._n_waiting += len(positions)
+        # As many as there are already: each is sorted a few times, however many come.
+        if self._n_waiting > max(_MERGE_AT, len(self._positions)):
+            self._merge()
+
+    def result(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Positions, sorted, and the mean of the scores at each."""
+        self._merge()
+        return self._positions, self._sums / self._counts
+
+    def _merge(self) -> None:
+        positions = np.concatenate([self._positions, *(positions for positions, _ in self._waiting)])
+        sums = np.concatenate([self._sums, *(scores for _, scores in self._waiting)])
+        counts = np.concatenate([self._counts, np.ones(self._n_waiting)])
+        self._waiting, self._n_waiting = [], 0
+        self._positions, row = np.unique(positions, return_inverse=True)
+        n = len(self._positions)
+        self._sums, self._counts = np.zeros(n), np.zeros(n)
+        np.add.at(self._sums, row, sums)
+        np.add.at(self._counts, row, counts)
 
 
-def _check_genome(piece: xr.Dataset, places: NDArray[np.int64], genome: Genome) -> None:
-    """Compare sequences with what the genome has at their places.
-
-    A variant may be in them; of another strand, or another assembly, a quarter of the bases agree by chance.
-    """
-    one_hot = piece["one_hot"].transpose("sequence", "position", "base").values
-    is_base = np.asarray(one_hot.any(axis=-1))
-    start, end = piece["start"].values, piece["end"].values
-    chrom = [genome.contig(str(name)) for name in piece["chrom"].values]
-    lengths = np.array([genome.lengths[name] for name in chrom])
-    if (outside := (is_base & (places >= lengths[:, np.newaxis])).any(axis=1)).any():
-        row = int(outside.argmax())
-        raise InputError(
-            f"{genome.path}: contig {chrom[row]} has {lengths[row]:,} bases, and the result a score at "
-            f"{places[row][is_base[row]].max() + 1:,}; use the FASTA that the result was made with"
-        )
-    codes = genome.windows(chrom, start, int(end[0] - start[0]))
-    if "strand" in piece.coords:
-        reverse = piece["strand"].values == "-"
-        codes[reverse] = reverse_complement_codes(codes[reverse])
-    agree = is_base & (codes[:, piece["position"].values] == one_hot.argmax(axis=-1))
-    other = np.flatnonzero(2 * agree.sum(axis=1) < is_base.sum(axis=1))
-    if other.size:
-        row = int(other[0])
-        name = f"{piece['id'].values[row]!s} " if "id" in piece.coords else ""
-        raise InputError(
-            f"{genome.path}: the result's sequence {name}is not what this FASTA has at {chrom[row]}:"
-            f"{start[row] + 1}-{end[row]}, read on the strand {_strand(piece, row)}; use the FASTA that the "
-            "result was made with"
-        )
-
-
-def _strand(piece: xr.Dataset, row: int) -> str:
-    return str(piece["strand"].values[row]) if "strand" in piece.coords else "+"
-
-
-def _averaged(positions: NDArray, scores: NDArray) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    unique, row = np.unique(positions, return_inverse=True)
-    return unique, np.bincount(row, weights=scores, minlength=len(unique)) / np.bincount(row)
+def _parts(track: Track) -> Iterator[tuple[str, NDArray[np.int64], NDArray[np.float64]]]:
+    """Contig, positions and scores, so many at a time."""
+    for contig, (positions, scores) in track.items():
+        for first in range(0, len(positions), _WRITE_AT_ONCE):
+            rows = slice(first, first + _WRITE_AT_ONCE)
+            yield contig, positions[rows], scores[rows]
 
 
 def export_bedgraph(
@@ -146,7 +150,7 @@ def export_bedgraph(
     target: int | str = 0,
     fasta: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Write the score of each base as a bedGraph: contig, start, end (0-based, half-open), score.
+    r"""Write the score of each base as a bedGraph: contig, start, end (0-based, half-open), score.
 
     Parameters
     ----------
@@ -155,27 +159,42 @@ def export_bedgraph(
     path
         Name of the file, which is compressed where it ends in ``.gz``; a file of that name is replaced.
     fasta
-        Genome, for the names and the order of the contigs, and to compare the sequences with; by default
-        they are as in the result.
+        Genome, for the names of the contigs, and to compare the sequences with; by default the names are
+        as in the result.
 
     Raises
     ------
     InputError
         As `genomic_scores`; or the file cannot be written.
+
+    Examples
+    --------
+    >>> from kipoi_tfbind import as_sequence_model, encode_sequences, in_silico_mutagenesis
+    >>> model = as_sequence_model(lambda x: x[:, :, 2].sum(axis=1), targets=["number of G"])
+    >>> places = {name: ("sequence", [value]) for name, value in
+    ...           {"chrom": "chr20", "start": 100, "end": 102, "strand": "+"}.items()}
+    >>> sequences = encode_sequences(["GN"]).assign_coords(places)
+    >>> path = getfixture("tmp_path") / "g.bedgraph"
+    >>> export_bedgraph(in_silico_mutagenesis(model, sequences), path)
+    >>> path.read_text()
+    'chr20\t100\t101\t1\n'
     """
     check_writable(path)
     track = genomic_scores(result, target=target, fasta=fasta)
-    with whole_file(path) as partial:
-        pd.concat(
-            [
-                pd.DataFrame({"chrom": name, "start": start, "end": start + 1, "score": scores})
-                for name, (start, scores) in track.items()
-            ]
-        ).to_csv(partial, sep="\t", header=False, index=False, float_format="%.7g")
+    opened = gzip.open if Path(path).suffix == ".gz" else open
+    with whole_file(path) as partial, opened(partial, "wt", newline="") as file:
+        for contig, start, scores in _parts(track):
+            rows = pd.DataFrame({"chrom": contig, "start": start, "end": start + 1, "score": scores})
+            rows.to_csv(file, sep="\t", header=False, index=False, float_format="%.7g", lineterminator="\n")
 
 
 def export_bigwig(
-    result: Result, path: str | os.PathLike[str], *, fasta: str | os.PathLike[str], target: int | str = 0
+    result: Result,
+    path: str | os.PathLike[str],
+    *,
+    target: int | str = 0,
+    fasta: str | os.PathLike[str] | None = None,
+    chrom_sizes: ChromSizes | None = None,
 ) -> None:
     """Write the score of each base as a bigWig file.
 
@@ -185,15 +204,30 @@ def export_bigwig(
         As in `genomic_scores`.
     path
         Name of the file; a file of that name is replaced.
-    fasta
-        Genome, for the names, the order and the lengths of the contigs, and to compare the sequences with.
+    fasta, chrom_sizes
+        Genome, for the names and the lengths of the contigs, and to compare the sequences with; or the
+        lengths alone, as in `genomic_scores`. One of them is needed.
 
     Raises
     ------
     InputError
-        As `genomic_scores`; or the FASTA is of another genome, or the file cannot be written.
+        As `genomic_scores`; neither `fasta` nor `chrom_sizes`; or the file cannot be written.
     MissingProgramError
         pyBigWig is not installed.
+
+    Examples
+    --------
+    >>> import pyBigWig
+    >>> from kipoi_tfbind import as_sequence_model, encode_sequences, in_silico_mutagenesis
+    >>> model = as_sequence_model(lambda x: x[:, :, 2].sum(axis=1), targets=["number of G"])
+    >>> places = {name: ("sequence", [value]) for name, value in
+    ...           {"chrom": "chr20", "start": 100, "end": 102, "strand": "+"}.items()}
+    >>> sequences = encode_sequences(["GN"]).assign_coords(places)
+    >>> path = getfixture("tmp_path") / "g.bw"
+    >>> export_bigwig(in_silico_mutagenesis(model, sequences), path, chrom_sizes={"chr20": 63_025_520})
+    >>> with pyBigWig.open(str(path)) as file:
+    ...     file.intervals("chr20")
+    ((100, 101, 1.0),)
     """
     check_writable(path)
     try:
@@ -202,13 +236,20 @@ def export_bigwig(
         raise MissingProgramError(
             "bigWig files need pyBigWig, which is not installed: pip install 'kipoi_tfbind[export]'"
         ) from None
-    track = genomic_scores(result, target=target, fasta=fasta)
-    lengths = Genome(fasta).lengths
+    contigs = contigs_of(fasta, chrom_sizes)
+    if contigs is None:
+        raise InputError(
+            "fasta: a bigWig file has the lengths of the contigs; give the genome (fasta=; --fasta) or their "
+            "lengths (chrom_sizes=; --chrom-sizes)"
+        )
+    track = _track(result, target, contigs)
     with whole_file(path) as partial:
         file = pyBigWig.open(str(partial), "w")
         try:
-            file.addHeader([(name, lengths[name]) for name in track])
-            for name, (start, scores) in track.items():
-                file.addEntries(name, start, values=scores, span=1)
+            file.addHeader([(contig, contigs.lengths[contig]) for contig in track])
+            for contig, start, scores in _parts(track):
+                file.addEntries(contig, start, values=scores, span=1)
+        except RuntimeError as error:
+            raise InputError(f"{path}: cannot be written ({error}); choose another place") from None
         finally:
             file.close()

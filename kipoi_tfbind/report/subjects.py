@@ -73,7 +73,7 @@ def find_subjects(results: Sequence[xr.Dataset], targets: Sequence[str] | None =
     _check_targets(results, targets)
     known: dict[tuple[str, ...], list[Subject]] = {}
     codes = [
-        codes_of(result["one_hot"].transpose("sequence", "position", "base").values) for result in results
+        _codes(result) for result in results
     ]
     positions = [result["position"].values for result in results]
     for index, result in enumerate(results):
