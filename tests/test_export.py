@@ -242,7 +242,8 @@ def test_many_overlapping_sequences_are_averaged_in_parts(monkeypatch: pytest.Mo
     chrom = rng.choice(["chr2", "chr10", "2"], size=n).tolist()
     result = placed(starts, chrom, strand)
     monkeypatch.setattr("kipoi_tfbind.export._scores._CHUNK", 7)
-    monkeypatch.setattr("kipoi_tfbind.export.tracks._MERGE_AT", 50)
+    monkeypatch.setattr("kipoi_tfbind.export._means._BLOCK", 32)
+    monkeypatch.setattr("kipoi_tfbind.export._means._BLOCKS_AT_ONCE", 3)
     # 2 and chr2 are one contig where there is a table to say so, and else two.
     for sizes, own in (({"chr2": 500, "chr10": 500}, {"2": "chr2"}), (None, {})):
         found = defaultdict(list)
@@ -382,8 +383,8 @@ def test_modisco_finds_a_planted_motif(tmp_path: Path) -> None:
     model = tfb.as_sequence_model(score, targets=["motif"])
     result = tfb.in_silico_mutagenesis(model, tfb.encode_sequences(texts))
     one_hot, scores = export_modisco(result, tmp_path / "m")
-    command = [str(MODISCO), "motifs", "-s", one_hot, "-a", scores, "-n", "2000", "-w", "100"]
-    subprocess.run([*command, "-o", tmp_path / "m.h5"], check=True)
+    files = ["-s", str(one_hot), "-a", str(scores), "-o", str(tmp_path / "m.h5")]
+    subprocess.run([str(MODISCO), "motifs", *files, "-n", "2000", "-w", "100"], check=True)
     import h5py
 
     with h5py.File(tmp_path / "m.h5") as file:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError, MissingProgramError
+from kipoi_tfbind.export._means import Means
 from kipoi_tfbind.export._places import ChromSizes, Contigs, check_bases, contigs_of, inside, places_of
 from kipoi_tfbind.export._scores import Result, base_scores, name_of, pieces_of
 from kipoi_tfbind.io import check_writable, whole_file
@@ -19,9 +19,6 @@ from kipoi_tfbind.notices import notice
 
 # Contig -> 0-based positions, sorted, and their scores.
 Track = dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]]
-
-_MERGE_AT = 1 << 20
-_WRITE_AT_ONCE = 1 << 18
 
 
 def genomic_scores(
@@ -74,12 +71,18 @@ def genomic_scores(
     >>> genomic_scores(in_silico_mutagenesis(model, sequences))["chr20"][1].round(2)
     array([-0.33, -0.33,  1.  ])
     """
-    return _track(result, target, contigs_of(fasta, chrom_sizes))
+    means = _means_by_contig(result, target, contigs_of(fasta, chrom_sizes))
+    parts = {contig: list(of_contig.parts()) for contig, of_contig in means.items()}
+    return {
+        contig: (np.concatenate([p for p, _ in some]), np.concatenate([s for _, s in some]))
+        for contig, some in parts.items()
+    }
 
 
-def _track(result: Result, target: int | str, contigs: Contigs | None) -> Track:
+def _means_by_contig(result: Result, target: int | str, contigs: Contigs | None) -> dict[str, Means]:
+    """Means of the scores on each contig that has any, sorted by its name."""
     name, n_outside = name_of(result), 0
-    means: dict[str, _Means] = {}
+    means: dict[str, Means] = {}
     for piece in pieces_of(result, target):
         places, values = places_of(piece, name), base_scores(piece)
         is_base = np.isfinite(values)
@@ -91,56 +94,13 @@ def _track(result: Result, target: int | str, contigs: Contigs | None) -> Track:
         for contig in np.unique(chrom).tolist():
             rows = placed & (chrom == contig)[:, np.newaxis]
             own = contig if contigs is None else contigs.own_name(contig)
-            means.setdefault(own, _Means()).add(places[rows], values[rows])
+            means.setdefault(own, Means()).add(places[rows], values[rows])
     if n_outside:
         notice(f"{name}: bases that are outside their contig are left out: {n_outside:,}")
-    track = {contig: means[contig].result() for contig in sorted(means)}
-    track = {contig: scores for contig, scores in track.items() if len(scores[0])}
-    if not track:
+    covered = {contig: means[contig] for contig in sorted(means) if means[contig]}
+    if not covered:
         raise InputError(f"{name}: has no base with a place in the genome; are all of its sequences N?")
-    return track
-
-
-class _Means:
-    """Means of scores by position, of which many may be added."""
-
-    def __init__(self) -> None:
-        self._positions: NDArray[np.int64] = np.empty(0, dtype=np.int64)
-        self._sums: NDArray[np.float64] = np.empty(0)
-        self._counts: NDArray[np.float64] = np.empty(0)
-        self._waiting: list[tuple[NDArray, NDArray]] = []
-        self._n_waiting = 0
-
-    def add(self, positions: NDArray[np.int64], scores: NDArray) -> None:
-        self._waiting.append((positions, scores))
-        self._n_waiting += len(positions)
-        # As many as there are already: each is sorted a few times, however many come.
-        if self._n_waiting > max(_MERGE_AT, len(self._positions)):
-            self._merge()
-
-    def result(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Positions, sorted, and the mean of the scores at each."""
-        self._merge()
-        return self._positions, self._sums / self._counts
-
-    def _merge(self) -> None:
-        positions = np.concatenate([self._positions, *(positions for positions, _ in self._waiting)])
-        sums = np.concatenate([self._sums, *(scores for _, scores in self._waiting)])
-        counts = np.concatenate([self._counts, np.ones(self._n_waiting)])
-        self._waiting, self._n_waiting = [], 0
-        self._positions, row = np.unique(positions, return_inverse=True)
-        n = len(self._positions)
-        self._sums, self._counts = np.zeros(n), np.zeros(n)
-        np.add.at(self._sums, row, sums)
-        np.add.at(self._counts, row, counts)
-
-
-def _parts(track: Track) -> Iterator[tuple[str, NDArray[np.int64], NDArray[np.float64]]]:
-    """Contig, positions and scores, so many at a time."""
-    for contig, (positions, scores) in track.items():
-        for first in range(0, len(positions), _WRITE_AT_ONCE):
-            rows = slice(first, first + _WRITE_AT_ONCE)
-            yield contig, positions[rows], scores[rows]
+    return covered
 
 
 def export_bedgraph(
@@ -180,12 +140,15 @@ def export_bedgraph(
     'chr20\t100\t101\t1\n'
     """
     check_writable(path)
-    track = genomic_scores(result, target=target, fasta=fasta)
+    means = _means_by_contig(result, target, contigs_of(fasta, None))
     opened = gzip.open if Path(path).suffix == ".gz" else open
     with whole_file(path) as partial, opened(partial, "wt", newline="") as file:
-        for contig, start, scores in _parts(track):
-            rows = pd.DataFrame({"chrom": contig, "start": start, "end": start + 1, "score": scores})
-            rows.to_csv(file, sep="\t", header=False, index=False, float_format="%.7g", lineterminator="\n")
+        for contig, of_contig in means.items():
+            for start, scores in of_contig.parts():
+                rows = pd.DataFrame({"chrom": contig, "start": start, "end": start + 1, "score": scores})
+                rows.to_csv(
+                    file, sep="\t", header=False, index=False, float_format="%.7g", lineterminator="\n"
+                )
 
 
 def export_bigwig(
@@ -242,13 +205,14 @@ def export_bigwig(
             "fasta: a bigWig file has the lengths of the contigs; give the genome (fasta=; --fasta) or their "
             "lengths (chrom_sizes=; --chrom-sizes)"
         )
-    track = _track(result, target, contigs)
+    means = _means_by_contig(result, target, contigs)
     with whole_file(path) as partial:
         file = pyBigWig.open(str(partial), "w")
         try:
-            file.addHeader([(contig, contigs.lengths[contig]) for contig in track])
-            for contig, start, scores in _parts(track):
-                file.addEntries(contig, start, values=scores, span=1)
+            file.addHeader([(contig, contigs.lengths[contig]) for contig in means])
+            for contig, of_contig in means.items():
+                for start, scores in of_contig.parts():
+                    file.addEntries(contig, start, values=scores, span=1)
         except RuntimeError as error:
             raise InputError(f"{path}: cannot be written ({error}); choose another place") from None
         finally:
