@@ -50,6 +50,7 @@ class InputStructure:
 class Backend(Protocol):
     """A model in its framework, with its inputs as a list of arrays and its outputs as one flat array."""
 
+    framework: str
     output: OutputKind
     capabilities: frozenset[Capability]
 

@@ -37,6 +37,7 @@ class PredictOnlyBackend(NoGradients):
         Give it numbers as float32; by default as they come.
     """
 
+    framework = "none"
     # Nothing tells whether such a model ends in a sigmoid.
     output: OutputKind = "raw"
 

@@ -46,6 +46,7 @@ class TensorFlowBackend:
         Compute in float64.
     """
 
+    framework = "tensorflow"
     capabilities: frozenset[Capability] = frozenset({"predictions", "gradients", "multipliers"})
 
     def __init__(

@@ -51,6 +51,8 @@ class TorchBackend:
         Compute in float64.
     """
 
+    framework = "torch"
+
     def __init__(
         self,
         module: torch.nn.Module,

@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch, in_batches
 from kipoi_tfbind.interpret._contributions import contribution_variables, warn_incomplete
-from kipoi_tfbind.interpret._method import Variables, base_codes, run_method
+from kipoi_tfbind.interpret._method import Variables, run_method
 from kipoi_tfbind.model import SequenceModel, as_sequence_model
+from kipoi_tfbind.one_hot import codes_of
 from kipoi_tfbind.references import make_references
 from kipoi_tfbind.shuffle import content_seeds
 
@@ -165,7 +166,7 @@ class _Samples:
         given = None
         if not isinstance(references, str):
             given = make_references(one_hot, references, n_references)
-        seeds = content_seeds(base_codes(one_hot), self._seed, "orders of sampled_shapley")
+        seeds = content_seeds(codes_of(one_hot), self._seed, "orders of sampled_shapley")
         for (row,), _ in in_batches(len(one_hot), batch_size=1, description="sampled Shapley values"):
             if given is None:
                 own = make_references(one_hot[[row]], references, n_references, seed=self._seed)[0]

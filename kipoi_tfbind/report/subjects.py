@@ -72,9 +72,7 @@ def find_subjects(results: Sequence[xr.Dataset], targets: Sequence[str] | None =
     """
     _check_targets(results, targets)
     known: dict[tuple[str, ...], list[Subject]] = {}
-    codes = [
-        _codes(result) for result in results
-    ]
+    codes = [_codes(result) for result in results]
     positions = [result["position"].values for result in results]
     for index, result in enumerate(results):
         chosen = [find(result, "target", "target", name) for name in targets or () if _has(result, name)]
