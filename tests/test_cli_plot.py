@@ -35,6 +35,7 @@ MARKS = {
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a result of each method."""
+    plt.close("all")  # What the doctests of the plots drew.
     folder = tmp_path_factory.mktemp("results")
     ism = mutagenesis()
     save_result(ism, folder / "ism.nc")
