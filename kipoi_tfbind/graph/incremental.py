@@ -1,0 +1,141 @@
+"""Predictions of edited sequences from the windows that edits reach, at a cost that is known beforehand."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kipoi_tfbind.graph.incremental_walk import IncrementalWalk
+from kipoi_tfbind.graph.program import Program
+from kipoi_tfbind.graph.window_arrays import WindowArrays, running_maximum
+from kipoi_tfbind.graph.window_counts import WindowCounts
+from kipoi_tfbind.graph.windows import Table
+
+# Passing an element through memory takes about as long as this many multiply-accumulates.
+_PRODUCTS_PER_ELEMENT = 12
+# A plan that saves less than this is not worth its overhead.
+_WORTHWHILE = 2.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What predictions of edited sequences cost, one sequence each.
+
+    Attributes
+    ----------
+    width
+        Positions from the first edited one to the last.
+    naive_products, products
+        Multiply-accumulates of a forward pass, and of an incremental one.
+    naive_elements, elements
+        Elements that the two pass through memory.
+    whole_from
+        The layer where the windows end, if they do so before the positions do; "" otherwise.
+    """
+
+    width: int
+    naive_products: int
+    products: int
+    naive_elements: int
+    elements: int
+    whole_from: str = ""
+
+    @property
+    def saving(self) -> float:
+        """How many times less work it is expected to be."""
+        naive = self.naive_products + _PRODUCTS_PER_ELEMENT * self.naive_elements
+        return naive / max(self.products + _PRODUCTS_PER_ELEMENT * self.elements, 1)
+
+    def worthwhile(self, edits_per_sequence: float) -> bool:
+        """Whether the incremental path is to be taken, if each sequence is itself run once for its edits."""
+        return 1 / (1 / self.saving + 2 / max(edits_per_sequence, 1)) >= _WORTHWHILE
+
+
+class Incremental(ABC):
+    """Predictions of edited sequences, in one framework.
+
+    Parameters
+    ----------
+    program
+        The model.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self._plans: dict[int, tuple[Plan, list[Table]]] = {}
+
+    def plan(self, width: int) -> Plan:
+        """What edits of so many positions beside each other cost."""
+        return self._planned(width)[0]
+
+    @abstractmethod
+    def references(self, inputs: Sequence[NDArray], codes: NDArray, width: int) -> list[Any]:
+        """What edits of `width` positions look up of some sequences: their inputs, and their base codes."""
+
+    @abstractmethod
+    def predict(self, references: list[Any], sequence: NDArray, first: NDArray, codes: NDArray) -> NDArray:
+        """Predictions (edit, target).
+
+        Parameters
+        ----------
+        references
+            Of some sequences and the width of these edits.
+        sequence, first
+            Which sequence each edit is of, and where it starts.
+        codes
+            Base codes (edit, position), 4 for N.
+        """
+
+    def _planned(self, width: int) -> tuple[Plan, list[Table]]:
+        if width not in self._plans:
+            self._plans[width] = self._plan(width)
+        return self._plans[width]
+
+    def _plan(self, width: int) -> tuple[Plan, list[Table]]:
+        tables: dict[Table, None] = {}
+        program = self.program
+
+        def table(wanted: Table) -> Any:
+            tables[wanted] = None
+            shape = tuple(max(size, 0) for size in program.shapes[wanted.ref])
+            if wanted.how == "codes":
+                return np.empty(0, np.int64)
+            if wanted.how == "whole" or wanted.axis == 0:
+                return np.empty((0, *shape), np.float32)
+            return np.empty((0, *shape[: wanted.axis - 1], *shape[wanted.axis :]), np.float32)
+
+        nothing = np.empty(0, np.int64)
+        walk = IncrementalWalk(
+            WindowCounts(),
+            program,
+            table,
+            sequence=nothing,
+            first=nothing,
+            codes=np.empty((0, width), np.int64),
+        )
+        walk.outputs()
+        plan = Plan(
+            width,
+            sum(program.products(i) for i in program.steps),
+            walk.windows.products,
+            sum(program.elements(i) for i in program.steps),
+            walk.windows.elements,
+            walk.ended_at,
+        )
+        return plan, list(tables)
+
+
+def make_table(arrays: WindowArrays, program: Program, table: Table, value: Any) -> Any:
+    """What is looked up of a value of some sequences, in the framework's layout."""
+    if table.how == "whole" or table.axis == 0:
+        return value
+    length = program.shapes[table.ref][table.axis - 1]
+    rows = arrays.from_layout(value, table.axis, length)
+    if table.how != "rows":
+        rows = running_maximum(arrays, rows, length, backward=table.how == "after")
+    return arrays.flat(rows)

@@ -1,0 +1,138 @@
+"""Incremental predictions in PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kipoi_tfbind.graph.graph import Ref
+from kipoi_tfbind.graph.incremental import Incremental, make_table
+from kipoi_tfbind.graph.incremental_walk import IncrementalWalk
+from kipoi_tfbind.graph.program import Program
+from kipoi_tfbind.graph.torch_geometry import torch_geometry
+from kipoi_tfbind.graph.torch_graph import BatchInteger, TorchGraph
+from kipoi_tfbind.graph.window_arrays_torch import TorchWindows
+
+
+class TorchIncremental(Incremental):
+    """The walk in PyTorch.
+
+    Parameters
+    ----------
+    graph
+        The model, traced for sequences of one length.
+    wrt
+        Number of the input whose sequence is edited.
+    axis
+        Axis of the positions there.
+    units
+        What that input has at a position with each of the five codes: (code, ...).
+    shape
+        Shape of each input, without the batch.
+    """
+
+    def __init__(
+        self, graph: TorchGraph, wrt: int, axis: int, units: NDArray, shapes: Sequence[tuple[int, ...]]
+    ) -> None:
+        self._graph = graph
+        self._device = next(
+            (node.attributes["value"].device for node in graph.nodes if node.kind == "constant"),
+            torch.device("cpu"),
+        )
+        self._dtypes = [graph.nodes[i].attributes["dtype"] for i in graph.inputs]
+        constants = _constants(graph)
+        known = dict(zip(((i, 0) for i in graph.inputs), map(tuple, shapes), strict=True))
+        all_shapes = known | _shapes(graph, constants)
+        dtype = torch.empty(0, dtype=self._dtypes[wrt]).numpy().dtype
+        super().__init__(
+            Program(graph, wrt, axis, all_shapes, constants, units.astype(dtype), torch_geometry)
+        )
+        self._arrays: dict[int, TorchWindows] = {}
+
+    def references(self, inputs: Sequence[NDArray], codes: NDArray, width: int) -> list[Any]:
+        """See the base class."""
+        _, tables = self._planned(width)
+        wanted = {table.ref for table in tables}
+        arrays = self._windows(len(codes))
+        with torch.no_grad():
+            tensors = [
+                torch.as_tensor(np.ascontiguousarray(array)).to(device=self._device, dtype=dtype)
+                for array, dtype in zip(inputs, self._dtypes, strict=True)
+            ]
+            values = _values(self._graph, tensors, wanted)
+            flat = torch.as_tensor(codes.reshape(-1).astype(np.int64), device=self._device)
+            return [
+                flat
+                if table.how == "codes"
+                else make_table(arrays, self.program, table, values[table.ref]).contiguous()
+                for table in tables
+            ]
+
+    def predict(self, references: list[Any], sequence: NDArray, first: NDArray, codes: NDArray) -> NDArray:
+        """See the base class."""
+        _, tables = self._planned(codes.shape[1])
+        found = dict(zip(tables, references, strict=True))
+        places = [
+            torch.as_tensor(array.astype(np.int64), device=self._device) for array in (sequence, first, codes)
+        ]
+        with torch.no_grad():
+            walk = IncrementalWalk(
+                self._windows(len(codes)),
+                self.program,
+                found.__getitem__,
+                sequence=places[0],
+                first=places[1],
+                codes=places[2],
+            )
+            return walk.outputs().cpu().numpy()
+
+    def _windows(self, n: int) -> TorchWindows:
+        if n not in self._arrays:
+            self._arrays[n] = TorchWindows(self._graph, self._device, n)
+        return self._arrays[n]
+
+
+def _values(graph: TorchGraph, tensors: Sequence[torch.Tensor], wanted: set[Ref]) -> dict[Ref, torch.Tensor]:
+    """Some values of a graph."""
+    values: dict[Ref, torch.Tensor] = {(i, 0): t for i, t in zip(graph.inputs, tensors, strict=True)}
+    steps = [i for i in graph.live_nodes() if i not in graph.inputs]
+    last_use = {ref: i for i in steps for ref in graph.nodes[i].inputs}
+    for i in steps:
+        node = graph.nodes[i]
+        outputs = graph.run_node(node, [values[ref] for ref in node.inputs], len(tensors[0]))
+        values |= {(i, j): output for j, output in enumerate(outputs)}
+        for ref in node.inputs:
+            if last_use[ref] == i and ref not in wanted:
+                values.pop(ref, None)
+    return values
+
+
+def _constants(graph: TorchGraph) -> dict[Ref, NDArray]:
+    """The values that depend neither on an input nor on the size of the batch."""
+    varying = set(graph.inputs)
+    values: dict[Ref, torch.Tensor] = {}
+    with torch.no_grad():
+        for i in graph.live_nodes():
+            node = graph.nodes[i]
+            depends = any(source in varying for source, _ in node.inputs)
+            if i in varying or depends or node.attributes.get("uses_batch_size"):
+                varying.add(i)
+                continue
+            outputs = graph.run_node(node, [values[ref] for ref in node.inputs])
+            values |= {(i, j): output for j, output in enumerate(outputs)}
+    return {ref: value.cpu().numpy() for ref, value in values.items()}
+
+
+def _shapes(graph: TorchGraph, constants: dict[Ref, NDArray]) -> dict[Ref, tuple[int, ...]]:
+    """The shape of every value but the inputs, without the first axis where it varies."""
+    shapes: dict[Ref, tuple[int, ...]] = {ref: value.shape for ref, value in constants.items()}
+    for i in graph.live_nodes():
+        for j, shape in enumerate(graph.nodes[i].attributes.get("shapes", ())):
+            if (i, j) not in constants:
+                sizes = [-1 if isinstance(size, BatchInteger) else size for size in shape]
+                shapes[(i, j)] = tuple(sizes[1:])
+    return shapes
