@@ -84,3 +84,6 @@ class _Selected:
     ) -> Multipliers:
         m, prediction, reference = self._model.multipliers(one_hot, references, auxiliary)
         return m[..., list(columns)], prediction[..., list(columns)], reference[..., list(columns)]
+
+    def edit_engine(self, one_hot: NDArray, auxiliary: Mapping[str, NDArray]) -> None:
+        """There is none, as of the ensemble."""

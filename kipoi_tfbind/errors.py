@@ -30,5 +30,9 @@ class UnsupportedOperationError(UnsupportedModelError):
     """A model has an operation for which the method has no exact rule."""
 
 
+class VerificationError(TFBindError, RuntimeError):
+    """Two ways to compute the same numbers do not agree."""
+
+
 class CompletenessWarning(UserWarning):
     """Contributions do not add up to the difference that they explain, beyond the tolerance."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kipoi_tfbind.backends.base import Backend, Capability
+from kipoi_tfbind.edit_engine import AdaptedEdits, EditEngine, StrandAverageEdits, position_axis, units_of
 from kipoi_tfbind.errors import InputError, UnsupportedModelError
 from kipoi_tfbind.layout import Layout
 from kipoi_tfbind.one_hot import reverse_complement
@@ -44,6 +45,9 @@ class Evaluator(Protocol):
         (sequence, reference, column).
         """
 
+    def edit_engine(self, one_hot: NDArray, auxiliary: Auxiliary) -> EditEngine | None:
+        """What predicts edits of sequences like these; None where each is to be predicted as a whole."""
+
 
 @dataclass(frozen=True)
 class Adapted:
@@ -76,11 +80,11 @@ class Adapted:
 
     def predict(self, one_hot: NDArray, auxiliary: Auxiliary) -> NDArray:
         """See the protocol."""
-        return self.backend.predict(self._inputs(one_hot, auxiliary))
+        return self.backend.predict(self.inputs(one_hot, auxiliary))
 
     def gradient(self, one_hot: NDArray, auxiliary: Auxiliary, columns: Sequence[int]) -> NDArray:
         """See the protocol."""
-        gradient = self.backend.gradient(self._inputs(one_hot, auxiliary), self.sequence_index, columns)
+        gradient = self.backend.gradient(self.inputs(one_hot, auxiliary), self.sequence_index, columns)
         return _columns_last(self.layout.gradient_to_one_hot(_columns_first(gradient)))
 
     def multipliers(
@@ -88,12 +92,22 @@ class Adapted:
     ) -> Multipliers:
         """See the protocol."""
         multipliers, prediction, reference = self.backend.multipliers(
-            self._inputs(one_hot, auxiliary), self.layout.to_model(references), self.sequence_index, columns
+            self.inputs(one_hot, auxiliary), self.layout.to_model(references), self.sequence_index, columns
         )
         own = _columns_last(self.layout.gradient_to_one_hot(_columns_first(multipliers)))
         return own, prediction, reference
 
-    def _inputs(self, one_hot: NDArray, auxiliary: Auxiliary) -> list[NDArray]:
+    def edit_engine(self, one_hot: NDArray, auxiliary: Auxiliary) -> EditEngine | None:
+        """See the protocol."""
+        if self.layout.takes_text or self.layout.flattened:
+            return None
+        inputs = self.inputs(one_hot, auxiliary)
+        axis, units = position_axis(self.layout), units_of(self.layout)
+        incremental = self.backend.incremental(inputs, self.sequence_index, axis, units)
+        return None if incremental is None else AdaptedEdits(self, incremental)
+
+    def inputs(self, one_hot: NDArray, auxiliary: Auxiliary) -> list[NDArray]:
+        """The backend's inputs, in its order."""
         return [
             self.layout.to_model(one_hot)
             if i == self.sequence_index
@@ -148,6 +162,11 @@ class StrandAverage:
         )
         return multipliers, predictions[0], predictions[1]
 
+    def edit_engine(self, one_hot: NDArray, auxiliary: Auxiliary) -> EditEngine | None:
+        """See the protocol."""
+        inner = self.inner.edit_engine(one_hot, auxiliary)
+        return None if inner is None else StrandAverageEdits(inner, one_hot.shape[1])
+
 
 @dataclass(frozen=True)
 class EnsembleMean:
@@ -173,6 +192,10 @@ class EnsembleMean:
     ) -> Multipliers:
         """Refuse: multipliers of a mean are those of no single model."""
         raise UnsupportedModelError("ensemble: multipliers are to be asked of its members")
+
+    def edit_engine(self, one_hot: NDArray, auxiliary: Auxiliary) -> EditEngine | None:
+        """There is none: edits are to be asked of its members."""
+        return None
 
 
 def _columns_first(array: NDArray) -> NDArray:

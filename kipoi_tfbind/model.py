@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kipoi_tfbind.backends.base import Capability, OutputKind, Transform, check_output, check_transform
+from kipoi_tfbind.edit_engine import EditEngine
 from kipoi_tfbind.errors import InputError, TFBindError, UnsupportedModelError
 from kipoi_tfbind.evaluation import Evaluator, Multipliers, StrandAverage
 from kipoi_tfbind.layout import Layout
@@ -118,7 +119,7 @@ class SequenceModel:
                 f"the targets {listed(self.target_names)}, got {prediction.shape}"
             )
         prediction = prediction[:, list(self.columns)]
-        self._check_finite(prediction, "prediction")
+        self.check_finite(prediction, "prediction")
         return prediction
 
     def gradient(self, one_hot: NDArray, auxiliary: Mapping[str, NDArray] | None = None) -> NDArray:
@@ -140,7 +141,7 @@ class SequenceModel:
         one_hot = self._checked(one_hot)
         with self._explained(one_hot):
             gradient = self.evaluator.gradient(one_hot, auxiliary or {}, self.columns)
-        self._check_finite(gradient, "gradient")
+        self.check_finite(gradient, "gradient")
         return gradient
 
     def multipliers(
@@ -177,8 +178,24 @@ class SequenceModel:
         one_hot = self._checked(one_hot)
         with self._explained(one_hot):
             found = self.evaluator.multipliers(one_hot, references, auxiliary or {}, self.columns)
-        self._check_finite(found[0], "multiplier")
+        self.check_finite(found[0], "multiplier")
         return found
+
+    def edit_engine(
+        self, one_hot: NDArray, auxiliary: Mapping[str, NDArray] | None = None
+    ) -> EditEngine | None:
+        """What predicts edits of sequences from what the edits reach; None where the model cannot be traced.
+
+        It gives all outputs of the evaluator; `columns` are the targets.
+
+        Parameters
+        ----------
+        one_hot, auxiliary
+            Sequences like those that are edited, as in `predict`.
+        """
+        one_hot = self._checked(one_hot)
+        with self._explained(one_hot):
+            return self.evaluator.edit_engine(one_hot, auxiliary or {})
 
     def require(self, capability: Capability) -> None:
         """Check that the model has a capability.
@@ -256,8 +273,14 @@ class SequenceModel:
                 f"({type(error).__name__}: {reason}); does it take sequences of this length?"
             ) from error
 
-    def _check_finite(self, values: NDArray, what: str) -> None:
-        """Check an array (sequence, ..., target)."""
+    def check_finite(self, values: NDArray, what: str) -> None:
+        """Check an array (sequence, ..., target).
+
+        Raises
+        ------
+        InputError
+            A number is not finite.
+        """
         if np.isfinite(values).all():
             return
         *place, target = np.argwhere(~np.isfinite(values))[0]

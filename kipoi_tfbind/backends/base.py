@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError, UnsupportedModelError
+
+if TYPE_CHECKING:
+    from kipoi_tfbind.graph.incremental import Incremental
 
 OutputKind = Literal["logit", "probability", "raw"]
 Capability = Literal["predictions", "gradients", "multipliers"]
@@ -76,6 +79,14 @@ class Backend(Protocol):
             Outputs (sequence, column) and (sequence, reference, column).
         """
 
+    def incremental(
+        self, inputs: Sequence[NDArray], wrt: int, axis: int, units: NDArray
+    ) -> Incremental | None:
+        """What predicts edits of input `wrt`; None where the model cannot be traced.
+
+        See `kipoi_tfbind.graph.graph.Graph.incremental`.
+        """
+
     def weights(self) -> list[NDArray]:
         """All weights of the model, in an order of their own; empty where they cannot be had."""
 
@@ -94,6 +105,12 @@ class NoGradients:
     ) -> tuple[NDArray, NDArray, NDArray]:
         """Refuse."""
         raise UnsupportedModelError("model: gives predictions only, no DeepLIFT multipliers")
+
+    def incremental(
+        self, inputs: Sequence[NDArray], wrt: int, axis: int, units: NDArray
+    ) -> Incremental | None:
+        """There is nothing to follow edits through."""
+        return None
 
 
 def leaves(output: Any, order: Sequence[Path] | None = None) -> list[tuple[Path, Any]]:

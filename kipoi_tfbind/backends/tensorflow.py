@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -21,6 +21,9 @@ from kipoi_tfbind.backends.base import (
 )
 from kipoi_tfbind.errors import UnsupportedModelError
 from kipoi_tfbind.graph import deep_lift, trace_tensorflow
+
+if TYPE_CHECKING:
+    from kipoi_tfbind.graph.incremental import Incremental
 
 
 class TensorFlowBackend:
@@ -84,6 +87,7 @@ class TensorFlowBackend:
         self._flat = tf.function(self._side_by_side, input_signature=[self._specs])
         self._gradients: dict[int, Any] = {}
         self._graph: Any = None
+        self._incremental: dict[Any, Incremental] = {}
 
     def output_shapes(self, inputs: Sequence[NDArray]) -> list[tuple[Path, tuple[int, ...]]]:
         """See the protocol."""
@@ -111,6 +115,17 @@ class TensorFlowBackend:
         if self._graph is None:
             self._graph = trace_tensorflow(lambda tensors: [self._side_by_side(tensors)], self._specs)
         return deep_lift(self._graph, list(inputs), references, wrt=wrt, targets=list(columns))
+
+    def incremental(
+        self, inputs: Sequence[NDArray], wrt: int, axis: int, units: NDArray
+    ) -> Incremental | None:
+        """See the protocol."""
+        shapes = tuple(array.shape[1:] for array in inputs)
+        if (wrt, shapes) not in self._incremental:
+            specs = [tf.TensorSpec((None, *s), t.dtype) for s, t in zip(shapes, self._specs, strict=True)]
+            graph = trace_tensorflow(lambda tensors: [self._side_by_side(tensors)], specs)
+            self._incremental[wrt, shapes] = graph.incremental(wrt, shapes, axis, units)
+        return self._incremental[wrt, shapes]
 
     def model_outputs(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """The outputs of the model itself instead of its trace: a sigmoid or softmax at its end is there."""

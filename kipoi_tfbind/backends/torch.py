@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ from kipoi_tfbind.backends.base import (
 from kipoi_tfbind.errors import UnsupportedModelError
 from kipoi_tfbind.graph import deep_lift, trace_torch
 from kipoi_tfbind.notices import notice
+
+if TYPE_CHECKING:
+    from kipoi_tfbind.graph.incremental import Incremental
 
 Shapes = tuple[tuple[int, ...], ...]
 Model = Callable[[list[torch.Tensor]], list[torch.Tensor]]
@@ -72,6 +75,7 @@ class TorchBackend:
         # By the shapes of the inputs: a trace holds for one length of the sequence.
         self._models: dict[Shapes, Model] = {}
         self._graphs: dict[Shapes, Any] = {}
+        self._incremental: dict[Any, Incremental] = {}
         parameter = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
         self._own_dtype, self._device = parameter.dtype, parameter.device
         self._dtype = torch.float64 if double_precision else parameter.dtype
@@ -128,6 +132,19 @@ class TorchBackend:
         if shapes not in self._graphs:
             self._graphs[shapes] = trace_torch(lambda tensors: [self._side_by_side(tensors)], tensors)
         return deep_lift(self._graphs[shapes], list(inputs), references, wrt=wrt, targets=list(columns))
+
+    def incremental(
+        self, inputs: Sequence[NDArray], wrt: int, axis: int, units: NDArray
+    ) -> Incremental | None:
+        """See the protocol."""
+        if "multipliers" not in self.capabilities:
+            return None
+        tensors = self._tensors(inputs)
+        key = wrt, _shapes(tensors)
+        if key not in self._incremental:
+            graph = trace_torch(lambda tensors: [self._side_by_side(tensors)], tensors)
+            self._incremental[key] = graph.incremental(wrt, key[1], axis, units)
+        return self._incremental[key]
 
     @property
     def module(self) -> torch.nn.Module:

@@ -9,7 +9,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from kipoi_tfbind.graph.incremental import Incremental
 
 # The output `Ref[1]` of node `Ref[0]`.
 Ref = tuple[int, int]
@@ -87,6 +92,20 @@ class Graph(ABC):
         self, wrt: int, shapes: Sequence[tuple[int, ...]], jit_compile: bool
     ) -> Callable[..., tuple[Any, Any, Any]]:
         """What `deep_lift` runs, for inputs of these shapes (without the batch)."""
+
+    @abstractmethod
+    def incremental(
+        self, wrt: int, shapes: Sequence[tuple[int, ...]], axis: int, units: NDArray
+    ) -> Incremental:
+        """What predicts edits of input number `wrt`, for inputs of these shapes (without the batch).
+
+        Parameters
+        ----------
+        axis
+            Axis of the positions in that input, which has the batch as axis 0.
+        units
+            What it has at a position with each of the codes of A, C, G, T and N: (code, ...).
+        """
 
     def live_nodes(self) -> list[int]:
         """The nodes that some output depends on, and all inputs, in execution order."""

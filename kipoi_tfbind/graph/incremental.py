@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ from kipoi_tfbind.graph.windows import Table
 
 # Passing an element through memory takes about as long as this many multiply-accumulates.
 _PRODUCTS_PER_ELEMENT = 12
-# A plan that saves less than this is not worth its overhead.
+# A plan that saves less than this is not worth its overhead; nor is one for a model that runs in no time.
 _WORTHWHILE = 2.0
+_SMALL = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,10 @@ class Plan:
         Multiply-accumulates of a forward pass, and of an incremental one.
     naive_elements, elements
         Elements that the two pass through memory.
+    table_elements
+        Elements that are kept of each unedited sequence.
+    spans
+        Whether it has arrays whose size depends on where the edits are.
     whole_from
         The layer where the windows end, if they do so before the positions do; "" otherwise.
     """
@@ -43,17 +49,27 @@ class Plan:
     products: int
     naive_elements: int
     elements: int
+    table_elements: int
+    spans: bool = False
     whole_from: str = ""
 
     @property
-    def saving(self) -> float:
-        """How many times less work it is expected to be."""
-        naive = self.naive_products + _PRODUCTS_PER_ELEMENT * self.naive_elements
-        return naive / max(self.products + _PRODUCTS_PER_ELEMENT * self.elements, 1)
+    def naive_work(self) -> int:
+        """The cost of a forward pass, in multiply-accumulates."""
+        return self.naive_products + _PRODUCTS_PER_ELEMENT * self.naive_elements
 
-    def worthwhile(self, edits_per_sequence: float) -> bool:
-        """Whether the incremental path is to be taken, if each sequence is itself run once for its edits."""
-        return 1 / (1 / self.saving + 2 / max(edits_per_sequence, 1)) >= _WORTHWHILE
+    @property
+    def work(self) -> int:
+        """The cost of an incremental one."""
+        return self.products + _PRODUCTS_PER_ELEMENT * self.elements
+
+    def worthwhile(self, per_sequence: float) -> bool:
+        """Whether the incremental path is to be taken, for so many edits of each sequence.
+
+        It does not depend on the number of sequences, so that a result is the same in pieces and whole.
+        """
+        incremental = self.work + 2 * self.naive_work / max(per_sequence, 1)
+        return self.naive_work >= max(_WORTHWHILE * incremental, _SMALL)
 
 
 class Incremental(ABC):
@@ -125,6 +141,8 @@ class Incremental(ABC):
             walk.windows.products,
             sum(program.elements(i) for i in program.steps),
             walk.windows.elements,
+            sum(math.prod(program.shapes[table.ref]) for table in tables),
+            walk.spans,
             walk.ended_at,
         )
         return plan, list(tables)

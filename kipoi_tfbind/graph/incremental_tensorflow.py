@@ -18,6 +18,9 @@ from kipoi_tfbind.graph.tensorflow_graph import TensorFlowGraph
 from kipoi_tfbind.graph.window_arrays_tensorflow import TensorFlowWindows
 from kipoi_tfbind.graph.windows import Table
 
+# From this on, a model's mutants are worth the seconds that XLA takes to compile.
+_LARGE = 20_000_000
+
 
 class TensorFlowIncremental(Incremental):
     """Two functions for each width of edits, each compiled once: one of the sequences, one of their edits.
@@ -28,22 +31,31 @@ class TensorFlowIncremental(Incremental):
         The model, traced for sequences of one length.
     wrt
         Number of the input whose sequence is edited.
+    shapes
+        Shape of each input, without the batch.
     axis
         Axis of the positions there.
     units
         What that input has at a position with each of the five codes: (code, ...).
     """
 
-    def __init__(self, graph: TensorFlowGraph, wrt: int, axis: int, units: NDArray) -> None:
-        shapes, constants = _known(graph)
+    def __init__(
+        self, graph: TensorFlowGraph, wrt: int, shapes: Sequence[tuple[int, ...]], axis: int, units: NDArray
+    ) -> None:
+        self._signature = [
+            tf.TensorSpec((None, *shape), graph.nodes[i].attributes["dtype"])
+            for i, shape in zip(graph.inputs, shapes, strict=True)
+        ]
+        all_shapes, constants = _known(graph, self._signature)
         dtype = graph.nodes[graph.inputs[wrt]].attributes["dtype"].as_numpy_dtype
         super().__init__(
-            Program(graph, wrt, axis, shapes, constants, units.astype(dtype), tensorflow_geometry)
+            Program(graph, wrt, axis, all_shapes, constants, units.astype(dtype), tensorflow_geometry)
         )
         self._graph = graph
         self._arrays = TensorFlowWindows(graph)
         self._of_sequences: dict[int, Any] = {}
-        self._of_edits: dict[int, Any] = {}
+        self._of_edits: dict[Any, Any] = {}
+        self._not_fused: set[int] = set()
 
     def references(self, inputs: Sequence[NDArray], codes: NDArray, width: int) -> list[Any]:
         """See the base class."""
@@ -51,7 +63,7 @@ class TensorFlowIncremental(Incremental):
         if width not in self._of_sequences:
             self._of_sequences[width] = tf.function(
                 lambda tensors: self._tables(tables, tensors),
-                input_signature=[_signature(self._graph)],
+                input_signature=[self._signature],
                 autograph=False,
             )
         dtypes = [self._graph.nodes[i].attributes["dtype"] for i in self._graph.inputs]
@@ -62,18 +74,30 @@ class TensorFlowIncremental(Incremental):
 
     def predict(self, references: list[Any], sequence: NDArray, first: NDArray, codes: NDArray) -> NDArray:
         """See the base class."""
-        width = codes.shape[1]
-        if width not in self._of_edits:
-            places = tf.TensorSpec((None,), tf.int32)
-            signature = [
-                [tf.TensorSpec((None, *t.shape[1:]), t.dtype) for t in references],
-                places,
-                places,
-                tf.TensorSpec((None, width), tf.int32),
-            ]
-            self._of_edits[width] = tf.function(self._outputs, input_signature=signature, autograph=False)
         places = [tf.constant(array, tf.int32) for array in (sequence, first, codes)]
+        width = codes.shape[1]
+        if self._fuses(width):
+            key = (len(codes), width, len(references[0]))
+            if key not in self._of_edits:
+                signature = _specs([references, *places], any_number=False)
+                self._of_edits[key] = tf.function(
+                    self._outputs, input_signature=signature, autograph=False, jit_compile=True
+                )
+            try:
+                return self._of_edits[key](references, *places).numpy()
+            except (tf.errors.OpError, ValueError, TypeError):
+                self._not_fused.add(width)  # XLA does not have every operation.
+        if width not in self._of_edits:
+            self._of_edits[width] = tf.function(
+                self._outputs, input_signature=_specs([references, *places], any_number=True), autograph=False
+            )
         return self._of_edits[width](references, *places).numpy()
+
+    def _fuses(self, width: int) -> bool:
+        """Whether XLA is to compile it: it must know all shapes, and takes long for long graphs."""
+        plan = self.plan(width)
+        known = not plan.spans and not plan.whole_from
+        return known and plan.naive_work >= _LARGE and width not in self._not_fused
 
     def _tables(self, tables: list[Table], tensors: list[tf.Tensor]) -> list[tf.Tensor]:
         values = _values(self._graph, tensors)
@@ -94,9 +118,14 @@ class TensorFlowIncremental(Incremental):
         return walk.outputs()
 
 
-def _signature(graph: TensorFlowGraph) -> list[tf.TensorSpec]:
-    nodes = [graph.nodes[i] for i in graph.inputs]
-    return [tf.TensorSpec(node.attributes["shape"], node.attributes["dtype"]) for node in nodes]
+def _specs(arguments: Sequence[Any], *, any_number: bool) -> Any:
+    """Signature of a function that takes these tensors, or such with any length of the first axis."""
+    return [
+        _specs(argument, any_number=any_number)
+        if isinstance(argument, list)
+        else tf.TensorSpec((None if any_number else argument.shape[0], *argument.shape[1:]), argument.dtype)
+        for argument in arguments
+    ]
 
 
 def _values(graph: TensorFlowGraph, tensors: Sequence[tf.Tensor]) -> dict[Ref, tf.Tensor]:
@@ -109,7 +138,9 @@ def _values(graph: TensorFlowGraph, tensors: Sequence[tf.Tensor]) -> dict[Ref, t
     return values
 
 
-def _known(graph: TensorFlowGraph) -> tuple[dict[Ref, tuple[int, ...]], dict[Ref, NDArray]]:
+def _known(
+    graph: TensorFlowGraph, signature: Sequence[tf.TensorSpec]
+) -> tuple[dict[Ref, tuple[int, ...]], dict[Ref, NDArray]]:
     """The shape of every value, and the values that depend on no input."""
     varying = set(graph.inputs)
     for i in graph.live_nodes():
@@ -124,7 +155,6 @@ def _known(graph: TensorFlowGraph) -> tuple[dict[Ref, tuple[int, ...]], dict[Ref
             shapes[ref] = tuple(sizes[1:] if ref[0] in varying else sizes)
         return {f"{i} {j}": value for (i, j), value in values.items() if i not in varying}
 
-    signature = _signature(graph)
     function = tf.function(trace, input_signature=signature, autograph=False).get_concrete_function()
     examples = [tf.zeros([n or 1 for n in spec.shape], spec.dtype) for spec in signature]
     found = {

@@ -27,16 +27,16 @@ class TorchIncremental(Incremental):
         The model, traced for sequences of one length.
     wrt
         Number of the input whose sequence is edited.
+    shapes
+        Shape of each input, without the batch.
     axis
         Axis of the positions there.
     units
         What that input has at a position with each of the five codes: (code, ...).
-    shape
-        Shape of each input, without the batch.
     """
 
     def __init__(
-        self, graph: TorchGraph, wrt: int, axis: int, units: NDArray, shapes: Sequence[tuple[int, ...]]
+        self, graph: TorchGraph, wrt: int, shapes: Sequence[tuple[int, ...]], axis: int, units: NDArray
     ) -> None:
         self._graph = graph
         self._device = next(

@@ -51,6 +51,7 @@ class IncrementalWalk:
         self.windows = Windows(arrays, program, table, sequence)
         self.state: dict[Ref, Any] = {program.sequence: self._edited(first, codes)}
         self._whole: dict[Ref, Any] = {}
+        self.spans = False
         # The layer where windows end before the positions do.
         self.ended_at = ""
         for node in program.graph.inputs:

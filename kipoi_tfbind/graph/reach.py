@@ -394,6 +394,7 @@ def dense(walk: Walk, i: int, known: geo.Linear) -> Any:
     weight = known.by_position(shape, window.axis)
     x = walk.arrays.reshape(walk.windows.change(window), (-1, window.width, weight.shape[1]))
     walk.windows.products += min(window.width + 1, window.length) * weight.shape[1] * n_units
+    walk.spans = True
     return walk.windows.whole((i, 0)) + walk.arrays.span_product(x, walk.windows.positions(window), weight)
 
 

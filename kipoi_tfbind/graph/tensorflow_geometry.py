@@ -180,8 +180,8 @@ def _strided_slice(node: Node, operands: Sequence[Operand], axis: int) -> Geomet
             continue
         size = shape[i - 1]
         if whole["shrink_axis"]:
-            first = int(begin[k]) % size
-            chosen = range(first, first + 1)
+            at = int(begin[k]) % size
+            chosen = range(at, at + 1)
         else:
             first, last = (None if whole["begin"] else int(begin[k])), (None if whole["end"] else int(end[k]))
             chosen = range(size)[first : last : int(step[k])]

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import UnsupportedModelError
 from kipoi_tfbind.graph.graph import Graph, Node, Ref
 from kipoi_tfbind.graph.tensorflow_kinds import converted
+
+if TYPE_CHECKING:
+    from kipoi_tfbind.graph.incremental import Incremental
 
 # Their result is float32 whatever they are given.
 _FLOAT32_ONLY = frozenset({"ResizeBicubic", "ResizeBilinear"})
@@ -89,6 +93,14 @@ class TensorFlowGraph(Graph):
         from kipoi_tfbind.graph.arrays_tensorflow import compiled_deep_lift
 
         return compiled_deep_lift(self, wrt, shapes, jit_compile)
+
+    def incremental(
+        self, wrt: int, shapes: Sequence[tuple[int, ...]], axis: int, units: NDArray
+    ) -> Incremental:
+        """See the base class."""
+        from kipoi_tfbind.graph.incremental_tensorflow import TensorFlowIncremental
+
+        return TensorFlowIncremental(self, wrt, shapes, axis, units)
 
     def _known_and_added(self) -> tuple[list[Ref], list[int]]:
         """The values to take from `frozen`, and the nodes to run on them, in order."""

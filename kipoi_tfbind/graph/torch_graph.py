@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from numpy.typing import NDArray
 from torch.utils._pytree import tree_leaves, tree_map
 
 from kipoi_tfbind.graph.graph import Graph, Node, Ref
+
+if TYPE_CHECKING:
+    from kipoi_tfbind.graph.incremental import Incremental
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,14 @@ class TorchGraph(Graph):
         from kipoi_tfbind.graph.arrays_torch import deep_lift_function
 
         return deep_lift_function(self, wrt)
+
+    def incremental(
+        self, wrt: int, shapes: Sequence[tuple[int, ...]], axis: int, units: NDArray
+    ) -> Incremental:
+        """See the base class."""
+        from kipoi_tfbind.graph.incremental_torch import TorchIncremental
+
+        return TorchIncremental(self, wrt, shapes, axis, units)
 
     def in_precision(self, dtype: Literal["float32", "float64"]) -> TorchGraph:
         """The same graph with every float32 (or float64) constant and operation in `dtype`."""

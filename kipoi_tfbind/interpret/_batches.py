@@ -120,8 +120,7 @@ def in_batches(
     InputError
         `batch_size` is not positive.
     """
-    if batch_size < 1:
-        raise InputError(f"batch_size: expected at least 1, got {batch_size}")
+    check_batch_size(batch_size)
     step = min(batch_size, n)
     # tqdm says nothing where stderr is no terminal, and nothing before a second has passed.
     with tqdm(total=n, desc=description, unit="seq", disable=None, leave=False, delay=1) as progress:
@@ -129,3 +128,15 @@ def in_batches(
             indices = np.arange(first, first + step)
             yield indices[indices < n], np.minimum(indices, n - 1)
             progress.update(min(step, n - first))
+
+
+def check_batch_size(batch_size: int) -> None:
+    """Check that it is positive.
+
+    Raises
+    ------
+    InputError
+        It is not.
+    """
+    if batch_size < 1:
+        raise InputError(f"batch_size: expected at least 1, got {batch_size}")

@@ -84,6 +84,10 @@ class ShapBackend:
         weights: list[NDArray] = self._inner.weights()
         return weights
 
+    def incremental(self, inputs: Sequence[NDArray], wrt: int, axis: int, units: NDArray) -> Any:
+        """See the protocol."""
+        return self._inner.incremental(inputs, wrt, axis, units)
+
     def multipliers(
         self, inputs: Sequence[NDArray], references: NDArray, wrt: int, columns: Sequence[int]
     ) -> tuple[NDArray, NDArray, NDArray]:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind import schema
 from kipoi_tfbind.interpret._batches import Batch
-from kipoi_tfbind.interpret._edits import Edits, predict_edits
+from kipoi_tfbind.interpret._edits import Edits, Path, path_settings, predict_edits
 from kipoi_tfbind.interpret._method import Variables, choose_positions, run_method
-from kipoi_tfbind.model import SequenceModel
+from kipoi_tfbind.model import SequenceModel, as_sequence_model
 from kipoi_tfbind.one_hot import BASES, N_CODE, codes_of
 
 SUBSTITUTIONS = len(BASES) - 1
@@ -26,6 +26,8 @@ def in_silico_mutagenesis(
     start: int = 0,
     end: int | None = None,
     positions: Sequence[int] | None = None,
+    path: Path = "auto",
+    verify: bool = False,
     batch_size: int = 256,
 ) -> xr.Dataset:
     """Effect of every substitution of a base on the prediction.
@@ -45,6 +47,11 @@ def in_silico_mutagenesis(
         Positions to mutate, 0-based, `end` not included; None is the end of the sequence.
     positions
         The positions to mutate instead, 0-based, in any order.
+    path
+        "incremental": compute only what a substitution changes, which is exact; "full": predict every mutant
+        as a whole; "auto": what is expected to be faster. The result says which it was.
+    verify
+        Hold a random part of the incremental predictions against full ones.
     batch_size
         Number of mutants that are predicted at once. Mutants of several sequences share a batch; memory
         for them does not grow with the number of sequences.
@@ -57,6 +64,8 @@ def in_silico_mutagenesis(
 
     Raises
     ------
+    VerificationError
+        The incremental predictions are not those of whole mutants.
     InputError
         Positions outside the sequence; a Dataset without a one-hot array, or one that does not fit the model.
 
@@ -72,9 +81,13 @@ def in_silico_mutagenesis(
     """
     schema.require(sequences, "one_hot")
     chosen = choose_positions(start, end, positions, sequences.sizes["position"])
+    model = as_sequence_model(model)
+    per_sequence = SUBSTITUTIONS * len(chosen)
 
     def compute(member: SequenceModel, batch: Batch, reference: NDArray) -> Variables:
-        effect = mutation_effects(member, batch, chosen, reference, batch_size)
+        effect = mutation_effects(
+            member, batch, chosen, reference, path=path, verify=verify, batch_size=batch_size
+        )
         return {"mutation_effect": (("sequence", "position", "base", "target"), effect)}
 
     return run_method(
@@ -82,14 +95,26 @@ def in_silico_mutagenesis(
         model,
         sequences,
         compute,
-        settings={"start": int(chosen[0]), "end": int(chosen[-1]) + 1, "n_positions": len(chosen)},
+        settings={
+            "start": int(chosen[0]),
+            "end": int(chosen[-1]) + 1,
+            "n_positions": len(chosen),
+            **path_settings(model, sequences, 1, per_sequence, path),
+        },
         batch_size=batch_size,
         positions=chosen,
     )
 
 
 def mutation_effects(
-    model: SequenceModel, batch: Batch, positions: NDArray[np.intp], reference: NDArray, batch_size: int
+    model: SequenceModel,
+    batch: Batch,
+    positions: NDArray[np.intp],
+    reference: NDArray,
+    *,
+    path: Path,
+    verify: bool,
+    batch_size: int,
 ) -> NDArray:
     """Effects of all substitutions at some positions: (sequence, position, base, target)."""
     codes = codes_of(batch.one_hot[:, positions])
@@ -109,7 +134,15 @@ def mutation_effects(
 
     n = SUBSTITUTIONS * len(site_of)
     for mutants, prediction in predict_edits(
-        model, batch, n, edits_of, batch_size=batch_size, description="mutants"
+        model,
+        batch,
+        n,
+        edits_of,
+        per_sequence=SUBSTITUTIONS * len(positions),
+        path=path,
+        verify=verify,
+        batch_size=batch_size,
+        description="mutants",
     ):
         sequence, index, base = sites(mutants)
         effect[sequence, index, base] = prediction - reference[sequence]

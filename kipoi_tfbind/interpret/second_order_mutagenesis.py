@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kipoi_tfbind import schema
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch
-from kipoi_tfbind.interpret._edits import Edits, predict_edits
+from kipoi_tfbind.interpret._edits import Edits, Path, predict_edits
 from kipoi_tfbind.interpret._method import Variables, choose_positions, run_method
 from kipoi_tfbind.interpret.in_silico_mutagenesis import SUBSTITUTIONS, mutation_effects
 from kipoi_tfbind.model import SequenceModel
@@ -28,6 +28,8 @@ def second_order_mutagenesis(
     start: int = 0,
     end: int | None = None,
     positions: Sequence[int] | None = None,
+    path: Path = "auto",
+    verify: bool = False,
     batch_size: int = 256,
 ) -> xr.Dataset:
     """Epistasis of every pair of substitutions (Koo et al. 2018, doi:10.1101/418459).
@@ -47,6 +49,11 @@ def second_order_mutagenesis(
         Positions to mutate, 0-based, `end` not included; None is the end of the sequence.
     positions
         The positions to mutate instead, 0-based, at least two, in any order.
+    path
+        "incremental": compute only what a substitution changes, which is exact; "full": predict every mutant
+        as a whole; "auto": what is expected to be faster. The result says which it was.
+    verify
+        Hold a random part of the incremental predictions against full ones.
     batch_size
         Number of mutants that are predicted at once.
 
@@ -80,7 +87,9 @@ def second_order_mutagenesis(
     first, second = np.triu_indices(len(chosen), k=1)
 
     def compute(member: SequenceModel, batch: Batch, reference: NDArray) -> Variables:
-        single = mutation_effects(member, batch, chosen, reference, batch_size)
+        single = mutation_effects(
+            member, batch, chosen, reference, path=path, verify=verify, batch_size=batch_size
+        )
         epistasis = _epistasis(member, batch, chosen, (first, second), reference, single, batch_size)
         return {
             "mutation_effect": (("sequence", "position", "base", "target"), single),
@@ -137,7 +146,14 @@ def _epistasis(
 
     n = _DOUBLE_SUBSTITUTIONS * len(known_pairs)
     for mutants, prediction in predict_edits(
-        model, batch, n, edits_of, batch_size=batch_size, description="double mutants"
+        model,
+        batch,
+        n,
+        edits_of,
+        per_sequence=_DOUBLE_SUBSTITUTIONS * len(first),
+        path="full",
+        batch_size=batch_size,
+        description="double mutants",
     ):
         sequence, pair, base_a, base_b = places(mutants)
         alone = single[sequence, first[pair], base_a] + single[sequence, second[pair], base_b]
