@@ -6,12 +6,14 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kipoi_tfbind.graph.incremental_walk import IncrementalWalk
+from kipoi_tfbind.graph.pairs import PairProgram, Pairs, empty_table
 from kipoi_tfbind.graph.program import Program
 from kipoi_tfbind.graph.window_arrays import WindowArrays, running_maximum
 from kipoi_tfbind.graph.window_counts import WindowCounts
@@ -107,6 +109,25 @@ class Incremental(ABC):
             Base codes (edit, position), 4 for N.
         """
 
+    @abstractmethod
+    def pairs(self, inputs: Sequence[NDArray], codes: NDArray, first: NDArray, new: NDArray) -> Pairs:
+        """What predicts pairs of edits of one sequence.
+
+        Parameters
+        ----------
+        inputs, codes
+            Of the sequence, as for `references`.
+        first
+            The position of each edit.
+        new
+            The code of its new base.
+        """
+
+    @cached_property
+    def pair_program(self) -> PairProgram:
+        """What pairs look up."""
+        return PairProgram.of(self.program)
+
     def _planned(self, width: int) -> tuple[Plan, list[Table]]:
         if width not in self._plans:
             self._plans[width] = self._plan(width)
@@ -118,12 +139,7 @@ class Incremental(ABC):
 
         def table(wanted: Table) -> Any:
             tables[wanted] = None
-            shape = tuple(max(size, 0) for size in program.shapes[wanted.ref])
-            if wanted.how == "codes":
-                return np.empty(0, np.int64)
-            if wanted.how == "whole" or wanted.axis == 0:
-                return np.empty((0, *shape), np.float32)
-            return np.empty((0, *shape[: wanted.axis - 1], *shape[wanted.axis :]), np.float32)
+            return empty_table(program, wanted)
 
         nothing = np.empty(0, np.int64)
         walk = IncrementalWalk(

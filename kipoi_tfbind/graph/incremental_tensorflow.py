@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from kipoi_tfbind.graph.graph import Ref
 from kipoi_tfbind.graph.incremental import Incremental, make_table
 from kipoi_tfbind.graph.incremental_walk import IncrementalWalk
+from kipoi_tfbind.graph.pairs import Pairs
+from kipoi_tfbind.graph.pairs_tensorflow import PairFunctions, TensorFlowPairs, specs_of
 from kipoi_tfbind.graph.program import Program
 from kipoi_tfbind.graph.tensorflow_geometry import tensorflow_geometry
 from kipoi_tfbind.graph.tensorflow_graph import TensorFlowGraph
@@ -53,22 +55,26 @@ class TensorFlowIncremental(Incremental):
         )
         self._graph = graph
         self._arrays = TensorFlowWindows(graph)
-        self._of_sequences: dict[int, Any] = {}
+        self._of_sequences: dict[Any, Any] = {}
+        self._pairs: PairFunctions | None = None
         self._of_edits: dict[Any, Any] = {}
         self._not_fused: set[int] = set()
 
     def references(self, inputs: Sequence[NDArray], codes: NDArray, width: int) -> list[Any]:
         """See the base class."""
-        _, tables = self._planned(width)
-        if width not in self._of_sequences:
-            self._of_sequences[width] = tf.function(
-                lambda tensors: self._tables(tables, tensors),
+        return self._looked_up(self._planned(width)[1], inputs, codes)
+
+    def _looked_up(self, tables: list[Table], inputs: Sequence[NDArray], codes: NDArray) -> list[Any]:
+        wanted = tuple(table for table in tables if table.how != "codes")
+        if wanted not in self._of_sequences:
+            self._of_sequences[wanted] = tf.function(
+                lambda tensors: self._tables(wanted, tensors),
                 input_signature=[self._signature],
                 autograph=False,
             )
         dtypes = [self._graph.nodes[i].attributes["dtype"] for i in self._graph.inputs]
         tensors = [tf.constant(array, dtype) for array, dtype in zip(inputs, dtypes, strict=True)]
-        found = iter(self._of_sequences[width](tensors))
+        found = iter(self._of_sequences[wanted](tensors))
         flat = tf.constant(codes.reshape(-1), tf.int32)
         return [flat if table.how == "codes" else next(found) for table in tables]
 
@@ -79,7 +85,7 @@ class TensorFlowIncremental(Incremental):
         if self._fuses(width):
             key = (len(codes), width, len(references[0]))
             if key not in self._of_edits:
-                signature = _specs([references, *places], any_number=False)
+                signature = specs_of([references, *places], any_number=False)
                 self._of_edits[key] = tf.function(
                     self._outputs, input_signature=signature, autograph=False, jit_compile=True
                 )
@@ -89,7 +95,9 @@ class TensorFlowIncremental(Incremental):
                 self._not_fused.add(width)  # XLA does not have every operation.
         if width not in self._of_edits:
             self._of_edits[width] = tf.function(
-                self._outputs, input_signature=_specs([references, *places], any_number=True), autograph=False
+                self._outputs,
+                input_signature=specs_of([references, *places], any_number=True),
+                autograph=False,
             )
         return self._of_edits[width](references, *places).numpy()
 
@@ -99,33 +107,35 @@ class TensorFlowIncremental(Incremental):
         known = not plan.spans and not plan.whole_from
         return known and plan.naive_work >= _LARGE and width not in self._not_fused
 
-    def _tables(self, tables: list[Table], tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+    def pairs(self, inputs: Sequence[NDArray], codes: NDArray, first: NDArray, new: NDArray) -> Pairs:
+        """See the base class."""
+        if self._pairs is None:
+            self._pairs = PairFunctions(self, self._arrays)
+        return TensorFlowPairs(self._pairs, lambda tables: self._looked_up(tables, inputs, codes), first, new)
+
+    def walk(
+        self,
+        tables: list[Table],
+        references: list[tf.Tensor],
+        sequence: tf.Tensor,
+        first: tf.Tensor,
+        codes: tf.Tensor,
+    ) -> IncrementalWalk:
+        """The walk for edits, as operations of the function that is being traced."""
+        found = dict(zip(tables, references, strict=True))
+        return IncrementalWalk(
+            self._arrays, self.program, found.__getitem__, sequence=sequence, first=first, codes=codes
+        )
+
+    def _tables(self, tables: Sequence[Table], tensors: list[tf.Tensor]) -> list[tf.Tensor]:
         values = _values(self._graph, tensors)
-        return [
-            make_table(self._arrays, self.program, table, values[table.ref])
-            for table in tables
-            if table.how != "codes"
-        ]
+        return [make_table(self._arrays, self.program, table, values[table.ref]) for table in tables]
 
     def _outputs(
         self, references: list[tf.Tensor], sequence: tf.Tensor, first: tf.Tensor, codes: tf.Tensor
     ) -> tf.Tensor:
-        _, tables = self._planned(codes.shape[1])
-        found = dict(zip(tables, references, strict=True))
-        walk = IncrementalWalk(
-            self._arrays, self.program, found.__getitem__, sequence=sequence, first=first, codes=codes
-        )
-        return walk.outputs()
-
-
-def _specs(arguments: Sequence[Any], *, any_number: bool) -> Any:
-    """Signature of a function that takes these tensors, or such with any length of the first axis."""
-    return [
-        _specs(argument, any_number=any_number)
-        if isinstance(argument, list)
-        else tf.TensorSpec((None if any_number else argument.shape[0], *argument.shape[1:]), argument.dtype)
-        for argument in arguments
-    ]
+        tables = self._planned(codes.shape[1])[1]
+        return self.walk(tables, references, sequence, first, codes).outputs()
 
 
 def _values(graph: TensorFlowGraph, tensors: Sequence[tf.Tensor]) -> dict[Ref, tf.Tensor]:

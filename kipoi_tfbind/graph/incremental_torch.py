@@ -12,10 +12,16 @@ from numpy.typing import NDArray
 from kipoi_tfbind.graph.graph import Ref
 from kipoi_tfbind.graph.incremental import Incremental, make_table
 from kipoi_tfbind.graph.incremental_walk import IncrementalWalk
+from kipoi_tfbind.graph.pairs import Pairs, single_changes
+from kipoi_tfbind.graph.pairs_torch import Parts, TorchPairs
 from kipoi_tfbind.graph.program import Program
 from kipoi_tfbind.graph.torch_geometry import torch_geometry
 from kipoi_tfbind.graph.torch_graph import BatchInteger, TorchGraph
 from kipoi_tfbind.graph.window_arrays_torch import TorchWindows
+from kipoi_tfbind.graph.windows import Table
+
+# Single edits of pairs that are followed at once.
+_AT_ONCE = 256
 
 
 class TorchIncremental(Incremental):
@@ -55,7 +61,34 @@ class TorchIncremental(Incremental):
 
     def references(self, inputs: Sequence[NDArray], codes: NDArray, width: int) -> list[Any]:
         """See the base class."""
-        _, tables = self._planned(width)
+        return self._looked_up(self._planned(width)[1], inputs, codes)
+
+    def predict(self, references: list[Any], sequence: NDArray, first: NDArray, codes: NDArray) -> NDArray:
+        """See the base class."""
+        with torch.no_grad():
+            tables = self._planned(codes.shape[1])[1]
+            return self._walk(tables, references, sequence, first, codes).outputs().cpu().numpy()
+
+    def pairs(self, inputs: Sequence[NDArray], codes: NDArray, first: NDArray, new: NDArray) -> Pairs:
+        """See the base class."""
+        program = self.pair_program
+
+        def look_up(tables: list[Table]) -> list[Any]:
+            return self._looked_up(tables, inputs, codes)
+
+        def follow() -> Parts:
+            own, parts = look_up(program.own), []
+            with torch.no_grad():
+                for at in range(0, len(first), _AT_ONCE):
+                    some = slice(at, at + _AT_ONCE)
+                    sequence = np.zeros(len(first[some]), np.int64)
+                    walk = self._walk(program.own, own, sequence, first[some], new[some, np.newaxis])
+                    parts.append(single_changes(walk, program.singles))
+            return parts
+
+        return TorchPairs(program, self._windows, look_up, follow, self._device)
+
+    def _looked_up(self, tables: list[Table], inputs: Sequence[NDArray], codes: NDArray) -> list[Any]:
         wanted = {table.ref for table in tables}
         arrays = self._windows(len(codes))
         with torch.no_grad():
@@ -72,23 +105,21 @@ class TorchIncremental(Incremental):
                 for table in tables
             ]
 
-    def predict(self, references: list[Any], sequence: NDArray, first: NDArray, codes: NDArray) -> NDArray:
-        """See the base class."""
-        _, tables = self._planned(codes.shape[1])
+    def _walk(
+        self, tables: list[Table], references: list[Any], sequence: NDArray, first: NDArray, codes: NDArray
+    ) -> IncrementalWalk:
         found = dict(zip(tables, references, strict=True))
         places = [
             torch.as_tensor(array.astype(np.int64), device=self._device) for array in (sequence, first, codes)
         ]
-        with torch.no_grad():
-            walk = IncrementalWalk(
-                self._windows(len(codes)),
-                self.program,
-                found.__getitem__,
-                sequence=places[0],
-                first=places[1],
-                codes=places[2],
-            )
-            return walk.outputs().cpu().numpy()
+        return IncrementalWalk(
+            self._windows(len(codes)),
+            self.program,
+            found.__getitem__,
+            sequence=places[0],
+            first=places[1],
+            codes=places[2],
+        )
 
     def _windows(self, n: int) -> TorchWindows:
         if n not in self._arrays:

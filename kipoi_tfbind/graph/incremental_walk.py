@@ -15,11 +15,98 @@ from kipoi_tfbind.graph.graph import Ref
 from kipoi_tfbind.graph.program import Program
 from kipoi_tfbind.graph.window_arrays import WindowArrays
 from kipoi_tfbind.graph.window_places import Start
-from kipoi_tfbind.graph.windows import Dealt, Flat, Table, Window, Windows
+from kipoi_tfbind.graph.windows import Dealt, Flat, Table, Unmet, Window, Windows
 
 
-class IncrementalWalk:
-    """The walk; `outputs` gives the predictions of the edited sequences.
+class Walk:
+    """The walk from the windows of the input to the predictions.
+
+    Parameters
+    ----------
+    windows
+        What can be done with windows.
+    entry
+        The windows of the input.
+
+    Attributes
+    ----------
+    state
+        What is known of each value: a window, or the whole array.
+    spans
+        Whether there are arrays whose size depends on where the edits are.
+    ended_at
+        The layer where windows ended before the positions did.
+    """
+
+    # Whether a convolution gives what the pool after it needs.
+    looks_ahead = True
+
+    def __init__(self, windows: Windows, entry: Any) -> None:
+        self.windows, self.program, self.arrays = windows, windows.program, windows.arrays
+        self.state: dict[Ref, Any] = {self.program.sequence: entry}
+        self.spans, self.ended_at = False, ""
+        # Changes of whole values where the windows ended in a sum.
+        self.ends: dict[Ref, Any] = {}
+        self._whole: dict[Ref, Any] = {}
+        for node in self.program.graph.inputs:
+            if (node, 0) != self.program.sequence:
+                self.state[(node, 0)] = windows.unchanged((node, 0))
+        for i in self.program.steps:
+            self._step(i)
+
+    def outputs(self) -> Any:
+        """Predictions (edit, target)."""
+        return self.whole(self.program.output)
+
+    def is_window(self, ref: Ref) -> bool:
+        """Whether a value is known by windows."""
+        return isinstance(self.state.get(ref), Window | Flat | Dealt | Unmet)
+
+    def whole(self, ref: Ref) -> Any:
+        """A value of the edited sequences, in the framework's layout."""
+        if ref in self.program.constants:
+            return self.arrays.constant(self.program.constants[ref])
+        if not self.is_window(ref):
+            return self.state[ref]
+        if ref not in self._whole:
+            self._whole[ref] = self._joined(ref)
+        return self._whole[ref]
+
+    def handled(self, i: int, known: Any) -> Any:
+        """The state of a node's outputs, from the table of what becomes of windows."""
+        return reach.HANDLERS[type(known)](self, i, known)
+
+    def _joined(self, ref: Ref) -> Any:
+        state = self.state[ref]
+        if not isinstance(state, Window):
+            return self._run_whole(ref[0])[ref[1]]
+        self.ended_at = self.ended_at or self.program.graph.nodes[ref[0]].layer or "output"
+        return self.arrays.to_layout(self.windows.value(self.windows.everywhere(state)), state.axis)
+
+    def _step(self, i: int) -> None:
+        node = self.program.graph.nodes[i]
+        axes = {ref: self.state[ref].axis for ref in node.inputs if self.is_window(ref)}
+        if node.operation == "Shape" and axes:
+            shape = self.program.shapes[node.inputs[0]]
+            self.state[(i, 0)] = self.arrays.shape_of(self.windows.sequence, shape)
+            return
+        known = self.program.geometry(i, axes) if axes else None
+        found = None if known is None else self.handled(i, known)
+        if found is None:
+            found = {(i, j): y for j, y in enumerate(self._run_whole(i))}
+        self.state.update(found if isinstance(found, Mapping) else {(i, 0): found})
+
+    def _run_whole(self, i: int) -> list[Any]:
+        """Outputs of a node for whole arrays."""
+        node = self.program.graph.nodes[i]
+        shapes = [self.program.shapes[(i, j)] for j in range(node.n_outputs)]
+        self.windows.products += self.program.products(i)
+        self.windows.elements += self.program.elements(i)
+        return self.arrays.run(node, [self.whole(ref) for ref in node.inputs], shapes)
+
+
+class IncrementalWalk(Walk):
+    """The walk for edits of a stretch of the sequence.
 
     Parameters
     ----------
@@ -47,75 +134,12 @@ class IncrementalWalk:
         first: Any,
         codes: Any,
     ) -> None:
-        self.arrays, self.program = arrays, program
-        self.windows = Windows(arrays, program, table, sequence)
-        self.state: dict[Ref, Any] = {program.sequence: self._edited(first, codes)}
-        self._whole: dict[Ref, Any] = {}
-        self.spans = False
-        # The layer where windows end before the positions do.
-        self.ended_at = ""
-        for node in program.graph.inputs:
-            if (node, 0) != program.sequence:
-                self.state[(node, 0)] = self.windows.whole((node, 0))
-        for i in program.steps:
-            self._step(i)
-
-    def outputs(self) -> Any:
-        """Predictions (edit, target)."""
-        return self.whole(self.program.output)
-
-    def is_window(self, ref: Ref) -> bool:
-        """Whether a value is known by windows."""
-        return isinstance(self.state.get(ref), Window | Flat | Dealt)
-
-    def whole(self, ref: Ref) -> Any:
-        """A value of the edited sequences, in the framework's layout."""
-        if ref in self.program.constants:
-            return self.arrays.constant(self.program.constants[ref])
-        state = self.state[ref]
-        if not self.is_window(ref):
-            return state
-        if ref not in self._whole:
-            if not isinstance(state, Window):
-                return self._run_whole(ref[0])[ref[1]]
-            self.ended_at = self.ended_at or self.program.graph.nodes[ref[0]].layer or "output"
-            everywhere = self.windows.everywhere(state)
-            value = self.windows.value(everywhere)
-            self._whole[ref] = self.arrays.to_layout(value, state.axis)
-        return self._whole[ref]
-
-    def _edited(self, first: Any, codes: Any) -> Window:
-        """The window of the input."""
-        ref, axis, width = self.program.sequence, self.program.axis, codes.shape[1]
-        window = Window(ref, axis, self.program.shapes[ref][axis - 1], Start(first), width)
-        codes_of_own = self.windows.table(Table(ref, "codes"))
-        own = self.arrays.take(codes_of_own, self.windows.own_rows(window))
-        units = self.arrays.constant(self.program.units)
-        change = self.arrays.take(units, codes) - self.arrays.take(units, own)
-        substitution = own[:, 0] * len(self.program.units) + codes[:, 0] if width == 1 else None
-        return Window(ref, axis, window.length, window.start, width, change=change, substitution=substitution)
-
-    def _step(self, i: int) -> None:
-        node = self.program.graph.nodes[i]
-        axes = {ref: self._axis(ref) for ref in node.inputs if self.is_window(ref)}
-        if node.operation == "Shape" and axes:
-            shape = self.program.shapes[node.inputs[0]]
-            self.state[(i, 0)] = self.arrays.shape_of(self.windows.sequence, shape)
-            return
-        known = self.program.geometry(i, axes) if axes else None
-        found = None if known is None else reach.HANDLERS[type(known)](self, i, known)
-        if found is None:
-            found = {(i, j): y for j, y in enumerate(self._run_whole(i))}
-        self.state.update(found if isinstance(found, Mapping) else {(i, 0): found})
-
-    def _axis(self, ref: Ref) -> int:
-        state = self.state[ref]
-        return 1 if isinstance(state, Flat) else state.axis
-
-    def _run_whole(self, i: int) -> list[Any]:
-        """Outputs of a node for whole arrays."""
-        node = self.program.graph.nodes[i]
-        shapes = [self.program.shapes[(i, j)] for j in range(node.n_outputs)]
-        self.windows.products += self.program.products(i)
-        self.windows.elements += self.program.elements(i)
-        return self.arrays.run(node, [self.whole(ref) for ref in node.inputs], shapes)
+        windows = Windows(arrays, program, table, sequence)
+        ref, axis, width = program.sequence, program.axis, codes.shape[1]
+        bare = Window(ref, axis, program.shapes[ref][axis - 1], Start(first), width)
+        own = arrays.take(table(Table(ref, "codes")), windows.own_rows(bare))
+        units = arrays.constant(program.units)
+        change = arrays.take(units, codes) - arrays.take(units, own)
+        substitution = own[:, 0] * len(program.units) + codes[:, 0] if width == 1 else None
+        entry = Window(ref, axis, bare.length, bare.start, width, change=change, substitution=substitution)
+        super().__init__(windows, entry)

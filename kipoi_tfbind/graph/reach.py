@@ -20,7 +20,7 @@ from kipoi_tfbind.graph.window_places import ALL, Start, pooled
 from kipoi_tfbind.graph.windows import Dealt, Flat, Table, Window
 
 if TYPE_CHECKING:
-    from kipoi_tfbind.graph.incremental_walk import IncrementalWalk as Walk
+    from kipoi_tfbind.graph.incremental_walk import Walk
 
 
 def _inputs(walk: Walk, i: int) -> list[Window] | None:
@@ -284,7 +284,7 @@ def convolve(walk: Walk, i: int, known: geo.Convolution, window: Window, axis: i
 def _target(walk: Walk, i: int, known: geo.Convolution, window: Window, axis: int, n_out: int) -> Window:
     """Where the output's windows are to lie: as the pool that follows needs them, or all positions."""
     start, width = window.start.moved(known.before - known.span + 1), window.width + known.span - 1
-    pool = walk.program.next_pool((i, 0), axis)
+    pool = walk.program.next_pool((i, 0), axis) if walk.looks_ahead else None
     if pool is not None:
         out, width_out, start, width = pooled(walk.arrays, start, width, *pool)
         return Window((i, 0), axis, n_out, start, width, ready=(pool[0], out, width_out))
@@ -365,7 +365,8 @@ def reduced(walk: Walk, i: int, known: geo.Reduce) -> Any:
     walk.windows.count(window)
     if known.how == "mean":
         total = total / math.prod(shape[a - 1] for a in known.axes)
-    return walk.windows.whole((i, 0)) + walk.arrays.reshape(total, (-1, *after))
+    walk.ends[(i, 0)] = walk.arrays.reshape(total, (-1, *after))
+    return walk.windows.whole((i, 0)) + walk.ends[(i, 0)]
 
 
 def _maximum(walk: Walk, window: Window) -> Any:
@@ -395,7 +396,8 @@ def dense(walk: Walk, i: int, known: geo.Linear) -> Any:
     x = walk.arrays.reshape(walk.windows.change(window), (-1, window.width, weight.shape[1]))
     walk.windows.products += min(window.width + 1, window.length) * weight.shape[1] * n_units
     walk.spans = True
-    return walk.windows.whole((i, 0)) + walk.arrays.span_product(x, walk.windows.positions(window), weight)
+    walk.ends[(i, 0)] = walk.arrays.span_product(x, walk.windows.positions(window), weight)
+    return walk.windows.whole((i, 0)) + walk.ends[(i, 0)]
 
 
 HANDLERS: Mapping[type, Any] = {

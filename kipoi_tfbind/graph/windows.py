@@ -27,7 +27,7 @@ class Table:
     how
         "rows": (sequence * position, ...); "before" and "after": running maxima
         (sequence * (position + 1), ...); "whole": the array as it is; "codes": base codes
-        (sequence * position).
+        (sequence * position); "starts": where the windows of edits start (edit).
     axis
         Of the positions; 0 where they are one axis with the batch.
     """
@@ -77,6 +77,7 @@ class Flat:
     """A window whose positions and channels a reshape has merged."""
 
     window: Window
+    axis: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +88,18 @@ class Dealt:
     blocks: Blocks
     axis: int
     convolution: Convolution | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Unmet:
+    """A value that two edits change each by itself so far; `single` is what each of them does."""
+
+    single: Window | Flat | Dealt
+
+    @property
+    def axis(self) -> int:
+        """Axis of the positions."""
+        return self.single.axis
 
 
 class Windows:
@@ -119,7 +132,11 @@ class Windows:
 
     def count(self, window: Window) -> None:
         """Note that an array of this window was made."""
-        self.elements += window.width * math.prod(self.rest(window.ref, window.axis))
+        self.elements += window.width * self.channels(window)
+
+    def channels(self, window: Window) -> int:
+        """Number of elements at one position."""
+        return math.prod(self.rest(window.ref, window.axis))
 
     def rest(self, ref: Ref, axis: int) -> tuple[int, ...]:
         """Shape of a value at one position."""
@@ -147,7 +164,11 @@ class Windows:
         return self.arrays.take(self.table(Table(window.ref, "rows", window.axis)), self.own_rows(window))
 
     def whole(self, ref: Ref) -> Any:
-        """A value of the edits' sequences: (edit, ...)."""
+        """A value that edits change, of their sequences: (edit, ...)."""
+        return self.unchanged(ref)
+
+    def unchanged(self, ref: Ref) -> Any:
+        """A value of the sequences: (edit, ...)."""
         return self.arrays.take(self.table(Table(ref, "whole")), self.sequence)
 
     def change(self, window: Window) -> Any:
