@@ -43,6 +43,24 @@ class EditEngine(Protocol):
             Codes (edit, position) of its bases, 4 for N.
         """
 
+    def pair_work(self) -> float:
+        """What a pair of edits of one position each costs, about, in multiply-accumulates."""
+
+    def pairs(
+        self, one_hot: NDArray, auxiliary: Mapping[str, NDArray], first: NDArray, new: NDArray
+    ) -> PairEngine:
+        """Pairs of edits of one sequence, each of the position `first` to the code `new`."""
+
+
+class PairEngine(Protocol):
+    """Predictions of pairs of one sequence's edits."""
+
+    def measure(self, first: NDArray, second: NDArray) -> float:
+        """See how much these pairs have in common, for the calls of `predict` that follow; what one costs."""
+
+    def predict(self, first: NDArray, second: NDArray) -> NDArray:
+        """All outputs (pair, column) of some of the pairs that were measured, by numbers of their edits."""
+
 
 @dataclass(frozen=True)
 class AdaptedEdits:
@@ -71,6 +89,17 @@ class AdaptedEdits:
     def predict(self, references: Any, sequence: NDArray, first: NDArray, codes: NDArray) -> NDArray:
         """See the protocol."""
         return self.incremental.predict(references, sequence, first, codes)
+
+    def pair_work(self) -> float:
+        """See the protocol."""
+        return self.incremental.pair_program.typical_work
+
+    def pairs(
+        self, one_hot: NDArray, auxiliary: Mapping[str, NDArray], first: NDArray, new: NDArray
+    ) -> PairEngine:
+        """See the protocol."""
+        inputs = self.adapted.inputs(one_hot, auxiliary)
+        return self.incremental.pairs(inputs, codes_of(one_hot), first, new)
 
 
 @dataclass(frozen=True)
@@ -103,6 +132,35 @@ class StrandAverageEdits:
         mirrored = self.length - first - codes.shape[1]
         backward = self.inner.predict(references[1], sequence, mirrored, _COMPLEMENT[codes[:, ::-1]])
         return (forward + backward) / 2
+
+    def pair_work(self) -> float:
+        """See the protocol: of one of the two strands."""
+        return self.inner.pair_work()
+
+    def pairs(
+        self, one_hot: NDArray, auxiliary: Mapping[str, NDArray], first: NDArray, new: NDArray
+    ) -> PairEngine:
+        """See the protocol."""
+        forward = self.inner.pairs(one_hot, auxiliary, first, new)
+        mirrored = self.length - 1 - first
+        backward = self.inner.pairs(reverse_complement(one_hot), auxiliary, mirrored, _COMPLEMENT[new])
+        return StrandAveragePairs(forward, backward)
+
+
+@dataclass(frozen=True)
+class StrandAveragePairs:
+    """The mean of pairs over a sequence and its reverse complement."""
+
+    forward: PairEngine
+    backward: PairEngine
+
+    def measure(self, first: NDArray, second: NDArray) -> float:
+        """See the protocol."""
+        return self.forward.measure(first, second) + self.backward.measure(first, second)
+
+    def predict(self, first: NDArray, second: NDArray) -> NDArray:
+        """See the protocol."""
+        return (self.forward.predict(first, second) + self.backward.predict(first, second)) / 2
 
 
 def units_of(layout: Layout) -> NDArray:

@@ -93,6 +93,27 @@ def interpretation_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+_PATH_OPTIONS = (
+    click.option(
+        "--path",
+        type=click.Choice(["auto", "incremental", "full"]),
+        default="auto",
+        show_default=True,
+        help="Compute only what a mutation changes (exact), or predict every mutant as a whole.",
+    ),
+    click.option(
+        "--verify", is_flag=True, help="Hold a random part against full predictions; fail if they differ."
+    ),
+)
+
+
+def path_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of how mutants are predicted."""
+    for option in reversed(_PATH_OPTIONS):
+        command = option(command)
+    return command
+
+
 def interpret_to_file(
     method: Callable[..., xr.Dataset],
     options: dict[str, Any],

@@ -4,7 +4,12 @@ from typing import Any
 
 import click
 
-from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_options, parse_positions
+from kipoi_tfbind.cli._interpret import (
+    interpret_to_file,
+    interpretation_options,
+    parse_positions,
+    path_options,
+)
 
 
 @click.command(short_help="In-silico mutagenesis: the effect of every substitution.")
@@ -14,10 +19,14 @@ from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_option
 @click.option(
     "--positions", metavar="N,N,...", help="Only these positions, 0-based, instead of --start and --end."
 )
-def command(start: int, end: int | None, positions: str | None, **options: Any) -> None:
+@path_options
+def command(
+    start: int, end: int | None, positions: str | None, path: str, verify: bool, **options: Any
+) -> None:
     """In-silico mutagenesis: the effect of every substitution on the prediction.
 
-    Each base is replaced by each of the other three, one at a time; three predictions for each position.
+    Each base is replaced by each of the other three, one at a time. Where the model's graph can be followed,
+    only what a substitution changes is computed, which is exact, and often ten times faster.
     Several MODELs are an ensemble: the mean of their effects, and its standard deviation.
 
     \b
@@ -29,6 +38,6 @@ def command(start: int, end: int | None, positions: str | None, **options: Any) 
     from kipoi_tfbind.interpret import in_silico_mutagenesis
 
     chosen = parse_positions(positions)
-    settings = {"start": start, "end": end, "positions": chosen}
+    settings = {"start": start, "end": end, "positions": chosen, "path": path, "verify": verify}
     recorded = {"start": start} if chosen is None else {"n_positions": len(set(chosen))}
     interpret_to_file(in_silico_mutagenesis, options, settings, recorded=recorded)

@@ -4,7 +4,12 @@ from typing import Any
 
 import click
 
-from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_options, parse_positions
+from kipoi_tfbind.cli._interpret import (
+    interpret_to_file,
+    interpretation_options,
+    parse_positions,
+    path_options,
+)
 from kipoi_tfbind.notices import notice
 
 
@@ -15,11 +20,16 @@ from kipoi_tfbind.notices import notice
 @click.option(
     "--positions", metavar="N,N,...", help="Only these positions, 0-based, instead of --start and --end."
 )
-def command(start: int, end: int | None, positions: str | None, **options: Any) -> None:
+@path_options
+def command(
+    start: int, end: int | None, positions: str | None, path: str, verify: bool, **options: Any
+) -> None:
     """Second-order mutagenesis: what two substitutions do beyond the sum of what each does alone.
 
-    All pairs of n positions take 9 n (n - 1) / 2 predictions for a sequence: 3,915 for 30 positions, 179,100
-    for 200. Choose a window around a site first, with --start and --end.
+    n positions have 9 n (n - 1) / 2 double mutants: 3,915 for 30 positions, 179,100 for 200. Where the
+    model's graph can be followed, each substitution is followed by itself, and of a pair only what the two
+    do together. A model whose every output sees the whole sequence gains little by that: choose a window
+    around a site then, with --start and --end.
 
     \b
     Example:
@@ -31,10 +41,10 @@ def command(start: int, end: int | None, positions: str | None, **options: Any) 
 
     def pairs(length: int) -> int:
         n = len(chosen) if chosen else (end or length) - start
-        notice(f"{9 * n * (n - 1) // 2:,} predictions for each sequence ({n} positions)")
+        notice(f"{9 * n * (n - 1) // 2:,} double mutants of each sequence ({n} positions)")
         return 4 * max(1, n * (n - 1) // 2)
 
     chosen = parse_positions(positions)
-    settings = {"start": start, "end": end, "positions": chosen}
+    settings = {"start": start, "end": end, "positions": chosen, "path": path, "verify": verify}
     recorded = {"start": start} if chosen is None else {"n_positions": len(set(chosen))}
     interpret_to_file(second_order_mutagenesis, options, settings, recorded=recorded, rows=pairs)

@@ -13,17 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kipoi_tfbind.graph.incremental_walk import IncrementalWalk
-from kipoi_tfbind.graph.pairs import PairProgram, Pairs, empty_table
+from kipoi_tfbind.graph.pairs import PRODUCTS_PER_ELEMENT, PairProgram, Pairs, empty_table
 from kipoi_tfbind.graph.program import Program
 from kipoi_tfbind.graph.window_arrays import WindowArrays, running_maximum
 from kipoi_tfbind.graph.window_counts import WindowCounts
 from kipoi_tfbind.graph.windows import Table
 
-# Passing an element through memory takes about as long as this many multiply-accumulates.
-_PRODUCTS_PER_ELEMENT = 12
 # A plan that saves less than this is not worth its overhead; nor is one for a model that runs in no time.
 _WORTHWHILE = 2.0
-_SMALL = 2_000_000
+SMALL = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -58,12 +56,12 @@ class Plan:
     @property
     def naive_work(self) -> int:
         """The cost of a forward pass, in multiply-accumulates."""
-        return self.naive_products + _PRODUCTS_PER_ELEMENT * self.naive_elements
+        return self.naive_products + PRODUCTS_PER_ELEMENT * self.naive_elements
 
     @property
     def work(self) -> int:
         """The cost of an incremental one."""
-        return self.products + _PRODUCTS_PER_ELEMENT * self.elements
+        return self.products + PRODUCTS_PER_ELEMENT * self.elements
 
     def worthwhile(self, per_sequence: float) -> bool:
         """Whether the incremental path is to be taken, for so many edits of each sequence.
@@ -71,7 +69,7 @@ class Plan:
         It does not depend on the number of sequences, so that a result is the same in pieces and whole.
         """
         incremental = self.work + 2 * self.naive_work / max(per_sequence, 1)
-        return self.naive_work >= max(_WORTHWHILE * incremental, _SMALL)
+        return self.naive_work >= max(_WORTHWHILE * incremental, SMALL)
 
 
 class Incremental(ABC):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,9 @@ from kipoi_tfbind.graph.pair_walk import PairWalk, PairWindows, Single
 from kipoi_tfbind.graph.program import Program
 from kipoi_tfbind.graph.window_counts import WindowCounts
 from kipoi_tfbind.graph.windows import Table, Window
+
+# Passing an element through memory takes about as long as this many multiply-accumulates.
+PRODUCTS_PER_ELEMENT = 12
 
 # How far the windows of each value start from each other, at least: values and distances.
 Apart = tuple[tuple[Ref, int], ...]
@@ -69,6 +73,14 @@ class PairProgram:
             self._costs[apart] = self._count(dict(apart))
             single_changes(self._single(), self.singles)
         return self._costs[apart]
+
+    @cached_property
+    def typical_work(self) -> float:
+        """The cost of pairs, between those that are next to each other and those that never meet."""
+        windows = {ref: state for ref, state in self.template.items() if isinstance(state, Window)}
+        far = tuple((ref, window.width) for ref, window in windows.items() if window.start.places is not None)
+        costs = [self.cost(()), self.cost(far)]
+        return sum(products + PRODUCTS_PER_ELEMENT * elements for products, elements in costs) / 2
 
     def _single(self) -> IncrementalWalk:
         """The walk of no single edits, which tells what they look up."""
@@ -161,6 +173,7 @@ class Pairs(ABC):
         self.program = program
         self._prepared_for = program.size
         self.starts: Mapping[Ref, NDArray] = self.prepare()
+        self._apart: Apart = ()
 
     @abstractmethod
     def prepare(self) -> dict[Ref, NDArray]:
@@ -170,17 +183,18 @@ class Pairs(ABC):
     def predict_prepared(self, first: NDArray, second: NDArray, apart: Apart) -> NDArray:
         """Predictions of pairs from what has been prepared."""
 
-    def predict(self, first: NDArray, second: NDArray, apart: Apart) -> NDArray:
-        """Predictions (pair, target) of pairs of edits whose windows are at least so far apart."""
-        self.program.cost(apart)
+    def measure(self, first: NDArray, second: NDArray) -> int:
+        """See how far apart the windows of these pairs start, for `predict`; what one of them costs."""
+        self._apart = self.program.apart(self.starts, first, second)
+        products, elements = self.program.cost(self._apart)
         if self._prepared_for != self.program.size:
             self._prepared_for = self.program.size
             self.starts = self.prepare()
-        return self.predict_prepared(first, second, apart)
+        return products + PRODUCTS_PER_ELEMENT * elements
 
-    def apart(self, first: NDArray, second: NDArray) -> Apart:
-        """How far apart the windows of these pairs start."""
-        return self.program.apart(self.starts, first, second)
+    def predict(self, first: NDArray, second: NDArray) -> NDArray:
+        """Predictions (pair, target) of some of the pairs that were measured."""
+        return self.predict_prepared(first, second, self._apart)
 
 
 def single_changes(walk: Walk, tables: list[Table]) -> list[tuple[Any, Any]]:

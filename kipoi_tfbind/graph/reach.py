@@ -171,7 +171,7 @@ def reshaped(walk: Walk, i: int, known: geo.Reshape) -> Any:
         found = 0 if merged else 1
     rest = walk.windows.rest((i, 0), found)
     arrays = _each(state, lambda x: walk.arrays.reshape(x, (-1, state.width, *rest)))
-    return _like(walk, i, state, found, **arrays)
+    return _like(walk, i, state, found, substitution=state.substitution, **arrays)
 
 
 def permuted(walk: Walk, i: int, known: geo.Permute) -> Any:

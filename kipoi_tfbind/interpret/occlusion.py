@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind import schema
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.interpret._batches import Batch, predict_in_batches
+from kipoi_tfbind.interpret._batches import Batch
+from kipoi_tfbind.interpret._edits import Edits, Path, path_settings, predict_edits
 from kipoi_tfbind.interpret._method import Variables, check_range, run_method
-from kipoi_tfbind.model import SequenceModel
+from kipoi_tfbind.model import SequenceModel, as_sequence_model
+from kipoi_tfbind.one_hot import N_CODE, codes_of
 from kipoi_tfbind.references import make_references
 
 Fill = Literal["N", "shuffle"]
@@ -29,6 +31,7 @@ def occlusion(
     start: int = 0,
     end: int | None = None,
     seed: int = 0,
+    path: Path = "auto",
     batch_size: int = 256,
 ) -> xr.Dataset:
     """Effect of hiding each window of a sequence (Zeiler and Fergus 2014, arXiv:1311.2901).
@@ -55,6 +58,9 @@ def occlusion(
         Positions to hide, 0-based, `end` not included; None is the end of the sequence.
     seed
         Of the shuffles; they also depend on the sequence, and on nothing else.
+    path
+        "incremental": compute only what a hidden window changes, which is exact; "full": predict every
+        sequence as a whole; "auto": what is expected to be faster. The result says which it was.
     batch_size
         Number of sequences that are predicted at once.
 
@@ -85,7 +91,7 @@ def occlusion(
         starts = np.append(starts, end - width)
 
     def compute(member: SequenceModel, batch: Batch, reference: NDArray) -> Variables:
-        hidden = _hidden_predictions(member, batch, starts, width, fill, n_shuffles, seed, batch_size)
+        hidden = _hidden_predictions(member, batch, starts, width, fill, n_shuffles, seed, path, batch_size)
         return {"occlusion_effect": (("sequence", "window", "target"), hidden - reference[:, np.newaxis])}
 
     settings: dict[str, int | str] = {
@@ -97,6 +103,9 @@ def occlusion(
     }
     if fill == "shuffle":
         settings |= {"n_shuffles": n_shuffles, "seed": seed}
+    model = as_sequence_model(model)
+    per_sequence = len(starts) * (n_shuffles if fill == "shuffle" else 1)
+    settings |= path_settings(model, sequences, width, per_sequence, path)
     return run_method(
         "occlusion",
         model,
@@ -126,28 +135,33 @@ def _hidden_predictions(
     fill: Fill,
     n_shuffles: int,
     seed: int,
+    path: Path,
     batch_size: int,
 ) -> NDArray:
     """Mean predictions (sequence, window, target) over what hides a window."""
     fills = n_shuffles if fill == "shuffle" else 1
     sizes = (len(batch), len(starts), fills)
-    total: NDArray | None = None
 
-    def make(numbers: NDArray[np.intp]) -> Batch:
+    def edits_of(numbers: NDArray[np.intp]) -> Edits:
         sequence, window, draw = np.unravel_index(numbers, sizes)
-        hidden = batch.rows(sequence)
-        rows = np.arange(len(numbers))[:, np.newaxis]
         positions = starts[window][:, np.newaxis] + np.arange(width)
-        filling = np.zeros((), dtype=hidden.one_hot.dtype)
-        if fill == "shuffle":
-            own, place = np.unique(sequence, return_inverse=True)
-            shuffles = make_references(batch.one_hot[own], "dinucleotide_shuffle", n_shuffles, seed=seed)
-            filling = shuffles[place[:, np.newaxis], draw[:, np.newaxis], positions]
-        hidden.one_hot[rows, positions] = filling
-        return hidden
+        if fill == "N":
+            return Edits(sequence, positions, np.full(positions.shape, N_CODE))
+        own, place = np.unique(sequence, return_inverse=True)
+        shuffles = make_references(batch.one_hot[own], "dinucleotide_shuffle", n_shuffles, seed=seed)
+        codes = codes_of(shuffles.reshape(-1, *shuffles.shape[2:])).reshape(shuffles.shape[:3])
+        return Edits(sequence, positions, codes[place[:, np.newaxis], draw[:, np.newaxis], positions])
 
-    for numbers, prediction in predict_in_batches(
-        model, int(np.prod(sizes)), make, batch_size=batch_size, description="windows"
+    total: NDArray | None = None
+    for numbers, prediction in predict_edits(
+        model,
+        batch,
+        int(np.prod(sizes)),
+        edits_of,
+        per_sequence=len(starts) * fills,
+        path=path,
+        batch_size=batch_size,
+        description="windows",
     ):
         if total is None:
             total = np.zeros((*sizes[:2], prediction.shape[1]), dtype=prediction.dtype)

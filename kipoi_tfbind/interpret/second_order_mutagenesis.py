@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,14 +13,17 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind import schema
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.interpret._batches import Batch
+from kipoi_tfbind.interpret._batches import Batch, batch_of
 from kipoi_tfbind.interpret._edits import Edits, Path, predict_edits
 from kipoi_tfbind.interpret._method import Variables, choose_positions, run_method
+from kipoi_tfbind.interpret._pairs import choose_engine, predict_pairs
 from kipoi_tfbind.interpret.in_silico_mutagenesis import SUBSTITUTIONS, mutation_effects
-from kipoi_tfbind.model import SequenceModel
+from kipoi_tfbind.model import SequenceModel, as_sequence_model
+from kipoi_tfbind.notices import notice
 from kipoi_tfbind.one_hot import BASES, N_CODE, codes_of
 
 _DOUBLE_SUBSTITUTIONS = SUBSTITUTIONS**2
+_MANY = 100_000
 
 
 def second_order_mutagenesis(
@@ -36,8 +41,9 @@ def second_order_mutagenesis(
 
     epistasis(i, a, j, b) = f(x with a at i and b at j) - f(x with a at i) - f(x with b at j) + f(x), for
     all i < j. It is 0 for every additive model, and where one of the two bases is the one that is there;
-    it is missing (NaN) where the sequence has N. The number of predictions is 9 n (n - 1) / 2 for n
-    positions: 179,100 for 200.
+    it is missing (NaN) where the sequence has N. There are 9 n (n - 1) / 2 double mutants of n positions,
+    179,100 for 200; where the model's graph is known, substitutions that do not meet before its last layers
+    cost next to nothing.
 
     Parameters
     ----------
@@ -50,10 +56,11 @@ def second_order_mutagenesis(
     positions
         The positions to mutate instead, 0-based, at least two, in any order.
     path
-        "incremental": compute only what a substitution changes, which is exact; "full": predict every mutant
-        as a whole; "auto": what is expected to be faster. The result says which it was.
+        "incremental": follow each single substitution through the model, and of a pair only what the two do
+        together, which is exact; "full": predict every double mutant as a whole; "auto": what is expected to
+        be faster. The result says which it was.
     verify
-        Hold a random part of the incremental predictions against full ones.
+        Hold some pairs of every distance against full predictions.
     batch_size
         Number of mutants that are predicted at once.
 
@@ -66,6 +73,8 @@ def second_order_mutagenesis(
 
     Raises
     ------
+    VerificationError
+        The incremental predictions are not those of whole mutants.
     InputError
         Positions outside the sequence, fewer than two of them, or both `positions` and a range.
 
@@ -85,12 +94,23 @@ def second_order_mutagenesis(
     if len(chosen) < 2:
         raise InputError(f"positions: expected at least two different ones to pair, got {len(chosen)}")
     first, second = np.triu_indices(len(chosen), k=1)
+    model = as_sequence_model(model)
 
     def compute(member: SequenceModel, batch: Batch, reference: NDArray) -> Variables:
         single = mutation_effects(
             member, batch, chosen, reference, path=path, verify=verify, batch_size=batch_size
         )
-        epistasis = _epistasis(member, batch, chosen, (first, second), reference, single, batch_size)
+        epistasis = _epistasis(
+            member,
+            batch,
+            chosen,
+            (first, second),
+            reference,
+            single,
+            path=path,
+            verify=verify,
+            batch_size=batch_size,
+        )
         return {
             "mutation_effect": (("sequence", "position", "base", "target"), single),
             "epistasis": (("sequence", "pair", "base_a", "base_b", "target"), epistasis),
@@ -101,7 +121,12 @@ def second_order_mutagenesis(
         model,
         sequences,
         compute,
-        settings={"start": int(chosen[0]), "end": int(chosen[-1]) + 1, "n_positions": len(chosen)},
+        settings={
+            "start": int(chosen[0]),
+            "end": int(chosen[-1]) + 1,
+            "n_positions": len(chosen),
+            "path": _path_of(model, sequences, path),
+        },
         batch_size=batch_size,
         positions=chosen,
         coordinates={
@@ -113,6 +138,15 @@ def second_order_mutagenesis(
     )
 
 
+def _path_of(model: SequenceModel, sequences: xr.Dataset, path: Path) -> str:
+    """How double mutants are predicted; "mixed" where an ensemble's members differ."""
+    engines = [
+        choose_engine(member, batch_of(sequences, member), path) for member in model.members or (model,)
+    ]
+    names = {"full" if engine is None else "incremental" for engine in engines}
+    return names.pop() if len(names) == 1 else "mixed"
+
+
 def _epistasis(
     model: SequenceModel,
     batch: Batch,
@@ -120,6 +154,9 @@ def _epistasis(
     pairs: tuple[NDArray[np.intp], NDArray[np.intp]],
     reference: NDArray,
     single: NDArray,
+    *,
+    path: Path,
+    verify: bool,
     batch_size: int,
 ) -> NDArray:
     """Epistasis (sequence, pair, base_a, base_b, target); `pairs` are indices into `positions`."""
@@ -129,33 +166,102 @@ def _epistasis(
     shape = (*known.shape, len(BASES), len(BASES), reference.shape[1])
     epistasis = np.zeros(shape, dtype=reference.dtype)
     epistasis[~known] = np.nan
-    known_pairs = np.flatnonzero(known)
-
-    def places(mutants: NDArray[np.intp]) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-        """Sequence, pair, and the two new bases of each double mutant: nine for each pair without N."""
-        number, substitutions = np.divmod(mutants, _DOUBLE_SUBSTITUTIONS)
-        sequence, pair = np.divmod(known_pairs[number], known.shape[1])
-        shift_a, shift_b = np.divmod(substitutions, SUBSTITUTIONS)
-        base_a = (codes[sequence, first[pair]] + 1 + shift_a) % len(BASES)
-        return sequence, pair, base_a, (codes[sequence, second[pair]] + 1 + shift_b) % len(BASES)
-
-    def edits_of(mutants: NDArray[np.intp]) -> Edits:
-        sequence, pair, base_a, base_b = places(mutants)
-        where = np.stack([positions[first[pair]], positions[second[pair]]], axis=1)
-        return Edits(sequence, where, np.stack([base_a, base_b], axis=1))
-
-    n = _DOUBLE_SUBSTITUTIONS * len(known_pairs)
-    for mutants, prediction in predict_edits(
-        model,
-        batch,
-        n,
-        edits_of,
-        per_sequence=_DOUBLE_SUBSTITUTIONS * len(first),
-        path="full",
-        batch_size=batch_size,
-        description="double mutants",
-    ):
-        sequence, pair, base_a, base_b = places(mutants)
+    double = _DoubleMutants(codes, positions, first, second, known)
+    for mutants, prediction in _predictions(model, batch, double, path, verify, batch_size):
+        sequence, pair, base_a, base_b = double.places(mutants)
         alone = single[sequence, first[pair], base_a] + single[sequence, second[pair], base_b]
         epistasis[sequence, pair, base_a, base_b] = prediction - reference[sequence] - alone
     return epistasis
+
+
+@dataclass(frozen=True)
+class _DoubleMutants:
+    """The double mutants by number: nine for each pair of positions without N.
+
+    Attributes
+    ----------
+    codes
+        Base codes (sequence, position).
+    positions
+        The positions of the sequences that these are.
+    first, second
+        Indices of the positions of each pair.
+    known
+        Which pairs of which sequences have no N (sequence, pair).
+    """
+
+    codes: NDArray[np.uint8]
+    positions: NDArray[np.intp]
+    first: NDArray[np.intp]
+    second: NDArray[np.intp]
+    known: NDArray[np.bool_]
+
+    @cached_property
+    def known_pairs(self) -> NDArray[np.intp]:
+        """Number of each pair without N, over all sequences."""
+        return np.flatnonzero(self.known)
+
+    def __len__(self) -> int:
+        return _DOUBLE_SUBSTITUTIONS * len(self.known_pairs)
+
+    def places(self, mutants: NDArray[np.intp]) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+        """Sequence, pair, and the two new bases of each double mutant."""
+        number, substitutions = np.divmod(mutants, _DOUBLE_SUBSTITUTIONS)
+        sequence, pair = np.divmod(self.known_pairs[number], self.known.shape[1])
+        shift_a, shift_b = np.divmod(substitutions, SUBSTITUTIONS)
+        base_a = (self.codes[sequence, self.first[pair]] + 1 + shift_a) % len(BASES)
+        return sequence, pair, base_a, (self.codes[sequence, self.second[pair]] + 1 + shift_b) % len(BASES)
+
+    def edits_of(self, mutants: NDArray[np.intp]) -> Edits:
+        """The mutants as edits."""
+        sequence, pair, base_a, base_b = self.places(mutants)
+        where = np.stack([self.positions[self.first[pair]], self.positions[self.second[pair]]], axis=1)
+        return Edits(sequence, where, np.stack([base_a, base_b], axis=1))
+
+    def of_sequence(self, sequence: int) -> NDArray[np.intp]:
+        """Numbers of one sequence's double mutants."""
+        at = np.searchsorted(
+            self.known_pairs, [sequence * self.known.shape[1], (sequence + 1) * self.known.shape[1]]
+        )
+        return np.arange(_DOUBLE_SUBSTITUTIONS * at[0], _DOUBLE_SUBSTITUTIONS * at[1])
+
+
+def _predictions(
+    model: SequenceModel, batch: Batch, double: _DoubleMutants, path: Path, verify: bool, batch_size: int
+) -> Iterator[tuple[NDArray[np.intp], NDArray]]:
+    """Numbers of double mutants and their predictions, by the path that was chosen."""
+    engine = choose_engine(model, batch, path)
+    if engine is None:
+        if len(double) > _MANY:
+            notice(
+                f"{len(double):,} double mutants, each predicted as a whole: what two substitutions reach in "
+                f"model {model.name} is most of it, or is not known; a window (start, end) takes less"
+            )
+        yield from predict_edits(
+            model,
+            batch,
+            len(double),
+            double.edits_of,
+            per_sequence=_DOUBLE_SUBSTITUTIONS * len(double.first),
+            path="full",
+            batch_size=batch_size,
+            description="double mutants",
+        )
+        return
+    for sequence in range(len(batch)):
+        mutants = double.of_sequence(sequence)
+        if not len(mutants):
+            continue
+        _, pair, base_a, base_b = double.places(mutants)
+        # A single substitution by number: its position and base.
+        numbers_a, numbers_b = (
+            double.first[pair] * len(BASES) + base_a,
+            double.second[pair] * len(BASES) + base_b,
+        )
+        edits, place = np.unique(np.concatenate([numbers_a, numbers_b]), return_inverse=True)
+        sites = double.positions[edits // len(BASES)], edits % len(BASES)
+        both = place[: len(mutants)], place[len(mutants) :]
+        for which, prediction in predict_pairs(
+            model, batch, engine, sequence, sites, both, batch_size=batch_size, verify=verify
+        ):
+            yield mutants[which], prediction

@@ -1,0 +1,144 @@
+"""Predictions of pairs of substitutions: of each sequence's single ones first, and then of what pairs add."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from kipoi_tfbind.edit_engine import EditEngine
+from kipoi_tfbind.errors import InputError, VerificationError
+from kipoi_tfbind.interpret._batches import Batch, check_batch_size
+from kipoi_tfbind.interpret._edits import Edits, Path, check_path, edited, verification_limit
+from kipoi_tfbind.model import SequenceModel
+
+# Pairs whose positions are between two of these distances are predicted together: what they share is what
+# those that are nearest share.
+_DISTANCES = (1, 4, 8, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
+# Many cheap pairs share a batch: up to this many times as many as whole sequences would.
+_MOST = 64
+_WORTHWHILE = 1.5
+# Multiply-accumulates of a model that runs in no time.
+SMALL_MODEL = 2_000_000
+_N_VERIFIED = 64
+
+
+def choose_engine(model: SequenceModel, batch: Batch, path: Path) -> EditEngine | None:
+    """What predicts pairs from single edits; None where each pair is to be predicted as a whole sequence.
+
+    Raises
+    ------
+    InputError
+        `path` is none, or "incremental" for a model that cannot be traced.
+    """
+    check_path(path)
+    if path == "full" or not len(batch):
+        return None
+    one = batch.rows(np.array([0]))
+    engine = model.edit_engine(one.one_hot, one.auxiliary)
+    if engine is None:
+        if path == "incremental":
+            raise InputError(
+                f"path: model {model.name} gives predictions only, and cannot be followed step by step; use "
+                f"'auto' or 'full'"
+            )
+        return None
+    plan, pair_work = engine.plan(1), engine.pair_work()
+    if path == "auto" and plan.naive_work < max(_WORTHWHILE * pair_work, SMALL_MODEL):
+        return None
+    return engine
+
+
+def predict_pairs(
+    model: SequenceModel,
+    batch: Batch,
+    engine: EditEngine,
+    sequence: int,
+    edits: tuple[NDArray[np.intp], NDArray[np.intp]],
+    pairs: tuple[NDArray[np.intp], NDArray[np.intp]],
+    *,
+    batch_size: int,
+    verify: bool = False,
+) -> Iterator[tuple[NDArray[np.intp], NDArray]]:
+    """Predict pairs of substitutions in one sequence.
+
+    Parameters
+    ----------
+    model
+        The model.
+    batch
+        The sequences.
+    engine
+        From `choose_engine`.
+    sequence
+        Index of the sequence.
+    edits
+        Position, and code of the new base, of each single substitution.
+    pairs
+        Numbers of the two substitutions of each pair, which are at different positions.
+    batch_size
+        Number of whole sequences that would be predicted at once.
+    verify
+        Hold some pairs of each distance against full predictions.
+
+    Yields
+    ------
+    numbers, prediction
+        Numbers of some pairs, and their predictions (pair, target).
+
+    Raises
+    ------
+    VerificationError
+        The two ways to predict do not agree.
+    """
+    check_batch_size(batch_size)
+    positions, _ = edits
+    one = batch.rows(np.array([sequence]))
+    found = engine.pairs(one.one_hot, one.auxiliary, *edits)
+    distance = np.abs(positions[pairs[1]] - positions[pairs[0]])
+    near = np.searchsorted(_DISTANCES, distance, side="right")
+    naive = engine.plan(1).naive_work
+    with tqdm(
+        total=len(distance), desc="double mutants", unit="pair", disable=None, leave=False, delay=1
+    ) as progress:
+        for group in np.unique(near):
+            chosen = np.flatnonzero(near == group)
+            cost = found.measure(pairs[0][chosen], pairs[1][chosen])
+            step = batch_size * int(np.clip(naive / max(4 * cost, 1), 1, _MOST))
+            step = min(step, len(chosen))
+            for at in range(0, len(chosen), step):
+                which = chosen[at : at + step]
+                filled = np.concatenate([which, np.repeat(which[-1:], step - len(which))])
+                prediction = found.predict(pairs[0][filled], pairs[1][filled])
+                prediction = prediction[: len(which), list(model.columns)]
+                model.check_finite(prediction, "prediction")
+                if verify and at == 0:
+                    _verify(model, one, edits, pairs, which, prediction)
+                progress.update(len(which))
+                yield which, prediction
+
+
+def _verify(
+    model: SequenceModel,
+    one: Batch,
+    edits: tuple[NDArray[np.intp], NDArray[np.intp]],
+    pairs: tuple[NDArray[np.intp], NDArray[np.intp]],
+    which: NDArray[np.intp],
+    prediction: NDArray,
+) -> None:
+    """Compare some predictions with those of whole sequences."""
+    rows = np.random.default_rng(0).permutation(len(which))[:_N_VERIFIED]
+    both = np.stack([pairs[0][which[rows]], pairs[1][which[rows]]], axis=1)
+    whole = edited(one, Edits(np.zeros(len(rows), np.intp), edits[0][both], edits[1][both]))
+    expected = model.predict(whole.one_hot, whole.auxiliary)
+    effect = np.abs(expected - model.predict(one.one_hot, one.auxiliary)).max()
+    difference = float(np.abs(expected - prediction[rows]).max())
+    limit = verification_limit(float(effect), expected)
+    if difference > limit:
+        raise VerificationError(
+            f"model {model.name}: of {len(rows)} double mutants, an incremental and a full prediction differ "
+            f"by {difference:.3g}, expected at most {limit:.3g}; use path='full' (--path full), and please "
+            f"report the model's architecture"
+        )
