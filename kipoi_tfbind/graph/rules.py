@@ -93,7 +93,8 @@ def unsupported(node: Node, problem: str = "has no exact DeepLIFT rule") -> Unsu
 def midpoint_gradient(site: Site) -> Pull:
     """The gradient at the midpoint, which is exact for a quadratic function."""
     _, pull = site.xp.linearise(site.node, site.midpoints(), site.varying, site.batch_size)
-    return pull
+    # Each row has a gradient of its own.
+    return Pull(pull.run)
 
 
 def elementwise(site: Site) -> Pull:
@@ -106,7 +107,7 @@ def elementwise(site: Site) -> Pull:
         flat = xp.reshape(cotangents[0], xp.shape(slope))
         return [xp.reshape(flat * slope, xp.shape(like))]
 
-    return pull
+    return Pull(pull, diagonal=True)
 
 
 def secant(site: Site, x: Any, r: Any, fx: Any, fr: Any) -> Any:
@@ -203,7 +204,7 @@ def ratio(site: Site) -> Pull:
     def pull(cotangents: Sequence[Any]) -> list[Any]:
         return [xp.sum_to_shape(cotangents[0] * shares[i], site.r_inputs[i]) for i in site.varying]
 
-    return pull
+    return Pull(pull)
 
 
 def elementwise_pair(site: Site) -> Pull:
@@ -237,7 +238,7 @@ def elementwise_pair(site: Site) -> Pull:
             result.append(xp.sum_to_shape(cotangent * slopes[k], at_r[i]) + there)
         return result
 
-    return pull
+    return Pull(pull)
 
 
 def maximum_of_many(site: Site) -> Pull:
@@ -299,7 +300,7 @@ def _routed_in_windows(site: Site, windows: Windows) -> Pull:
             pulled = xp.pad(pulled, windows.length - n_used, -2)
         return [xp.reshape(pulled, xp.shape(like))]
 
-    return pull
+    return Pull(pull, diagonal=True, windows=windows)
 
 
 def _routed_by_gradient(site: Site) -> Pull:
@@ -322,7 +323,7 @@ def _routed_by_gradient(site: Site) -> Pull:
         (routed_r,) = to_r([cotangents[0] * gain_at_r, *rest])
         return [(routed_x + routed_r) * scale]
 
-    return pull
+    return Pull(pull)
 
 
 RULES: dict[str, Rule] = {

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import tensorflow as tf
 
 from kipoi_tfbind.errors import UnsupportedModelError
 from kipoi_tfbind.graph.graph import Graph, Node, Ref
 from kipoi_tfbind.graph.tensorflow_kinds import converted
+
+if TYPE_CHECKING:
+    from kipoi_tfbind.graph.multipliers import CompiledDeepLift
 
 # Their result is float32 whatever they are given.
 _FLOAT32_ONLY = frozenset({"ResizeBicubic", "ResizeBilinear"})
@@ -84,11 +87,11 @@ class TensorFlowGraph(Graph):
 
     def compile_deep_lift(
         self, wrt: int, shapes: Sequence[tuple[int, ...]], jit_compile: bool
-    ) -> Callable[..., tuple[Any, Any, Any]]:
+    ) -> CompiledDeepLift:
         """What `deep_lift` runs, for inputs of these shapes (without the batch)."""
-        from kipoi_tfbind.graph.arrays_tensorflow import compiled_deep_lift
+        from kipoi_tfbind.graph.arrays_tensorflow import TensorFlowDeepLift
 
-        return compiled_deep_lift(self, wrt, shapes, jit_compile)
+        return TensorFlowDeepLift(self, wrt, shapes, jit_compile)
 
     def _known_and_added(self) -> tuple[list[Ref], list[int]]:
         """The values to take from `frozen`, and the nodes to run on them, in order."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch.utils._pytree import tree_leaves, tree_map
 
 from kipoi_tfbind.graph.graph import Graph, Node, Ref
+
+if TYPE_CHECKING:
+    from kipoi_tfbind.graph.multipliers import CompiledDeepLift
 
 
 @dataclass(frozen=True)
@@ -66,11 +69,11 @@ class TorchGraph(Graph):
 
     def compile_deep_lift(
         self, wrt: int, shapes: Sequence[tuple[int, ...]], jit_compile: bool
-    ) -> Callable[..., tuple[Any, Any, Any]]:
+    ) -> CompiledDeepLift:
         """What `deep_lift` runs, for inputs of these shapes (without the batch)."""
-        from kipoi_tfbind.graph.arrays_torch import deep_lift_function
+        from kipoi_tfbind.graph.arrays_torch import TorchDeepLift
 
-        return deep_lift_function(self, wrt)
+        return TorchDeepLift(self, wrt)
 
     def in_precision(self, dtype: Literal["float32", "float64"]) -> TorchGraph:
         """The same graph with every float32 (or float64) constant and operation in `dtype`."""
