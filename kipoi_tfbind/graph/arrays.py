@@ -155,16 +155,20 @@ class Arrays(ABC):
     def gathered_matmul(self, values: Any, index: Any, table: Any) -> Any:
         """Products of each of (item, target, channel) with rows of a table: (item, target, column).
 
-        A part of the items at a time, so that what is fetched from the table stays in the cache. The matrix of an item has the rows `index` (item, channel) of `table` (row, column).
+        The matrix of an item has the rows `index` (item, channel) of `table` (row, column). Items come a
+        part at a time, so that what is fetched from the table stays in the cache.
         """
 
     @abstractmethod
     def each_row(self, function: Callable[[Any], Any], n: Any, like: Any) -> Any:
-        """What a function gives for 0, 1, ... n - 1, one after the other, in one array of the type of `like`."""
+        """What a function gives for 0, 1, ... n - 1, one after the other, in one array.
+
+        It is of the type of `like`.
+        """
 
     @abstractmethod
-    def add_many(self, arrays: Sequence[Any]) -> Any:
-        """The sum of arrays of the same shape."""
+    def add_shifted(self, arrays: Sequence[Any]) -> Any:
+        """The sum of arrays of the same shape, each one place further along the first axis."""
 
     @abstractmethod
     def matmul(self, x: Any, y: Any) -> Any:
@@ -216,7 +220,7 @@ class Arrays(ABC):
 
     @abstractmethod
     def unary(self, name: str, x: Any) -> Any:
-        """One of exp, expm1, log, log1p, tanh, sqrt, abs, sigmoid."""
+        """One of exp, expm1, log, log1p, tanh, sqrt, abs, sigmoid, sign."""
 
     @abstractmethod
     def scalar(self, value: float, like: Any) -> Any:
@@ -225,6 +229,10 @@ class Arrays(ABC):
     @abstractmethod
     def tiny(self, x: Any) -> float:
         """The smallest normal number of the array's type."""
+
+    @abstractmethod
+    def large(self, x: Any) -> float:
+        """A number of the array's type that is far larger than what a model computes with."""
 
     @abstractmethod
     def clip(self, x: Any, low: float, high: float) -> Any:

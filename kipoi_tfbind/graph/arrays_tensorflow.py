@@ -32,6 +32,7 @@ _UNARY = {
     "log": tf.math.log,
     "log1p": tf.math.log1p,
     "sigmoid": tf.sigmoid,
+    "sign": tf.sign,
     "sqrt": tf.sqrt,
     "tanh": tf.tanh,
 }
@@ -125,7 +126,10 @@ def _with_targets(x: Any, n_targets: Any) -> Any:
     """The shape of an array with so many times its rows."""
     shape = tf.shape(x)
     static = x.shape.as_list()
-    return [n_targets * shape[0], *(shape[i] if static[i] is None else static[i] for i in range(1, len(static)))]
+    return [
+        n_targets * shape[0],
+        *(shape[i] if static[i] is None else static[i] for i in range(1, len(static))),
+    ]
 
 
 def _gradients(
@@ -174,7 +178,8 @@ class TensorFlowArrays(Arrays):
                 return [tf.reshape(cotangents[0], _with_targets(inputs[0], n_targets))]
             # The gradient takes no more than the shapes from the inputs.
             wide = [
-                tf.zeros(_with_targets(x, n_targets), x.dtype) if k in wanted else x for k, x in enumerate(inputs)
+                tf.zeros(_with_targets(x, n_targets), x.dtype) if k in wanted else x
+                for k, x in enumerate(inputs)
             ]
             for k in wanted:
                 wide[k].set_shape([None, *inputs[k].shape[1:]])
@@ -223,8 +228,9 @@ class TensorFlowArrays(Arrays):
     def each_row(self, function: Callable[[Any], Any], n: Any, like: Any) -> Any:
         return tf.map_fn(function, tf.range(n), parallel_iterations=1, fn_output_signature=like.dtype)
 
-    def add_many(self, arrays: Sequence[Any]) -> Any:
-        return tf.add_n(list(arrays))
+    def add_shifted(self, arrays: Sequence[Any]) -> Any:
+        last = len(arrays) - 1
+        return tf.add_n([self.pad(array, last - k, 0, k) for k, array in enumerate(arrays)])
 
     def matmul(self, x: Any, y: Any) -> Any:
         return tf.matmul(x, y)
@@ -341,6 +347,9 @@ class TensorFlowArrays(Arrays):
 
     def tiny(self, x: Any) -> float:
         return float(np.finfo(x.dtype.as_numpy_dtype).tiny)
+
+    def large(self, x: Any) -> float:
+        return float(np.finfo(x.dtype.as_numpy_dtype).max) / 1e6
 
     def clip(self, x: Any, low: float, high: float) -> Any:
         return tf.clip_by_value(x, low, high)

@@ -21,7 +21,8 @@ from kipoi_tfbind.graph.torch_convolution import ConvolutionGradient
 from kipoi_tfbind.graph.torch_graph import BatchInteger, TorchGraph
 
 _UNARY: dict[str, Callable[[Any], Any]] = {
-    name: getattr(torch, name) for name in ("abs", "exp", "expm1", "log", "log1p", "sigmoid", "sqrt", "tanh")
+    name: getattr(torch, name)
+    for name in ("abs", "exp", "expm1", "log", "log1p", "sigmoid", "sign", "sqrt", "tanh")
 }
 
 # Numbers of a table that are fetched at once: they are to stay in the cache.
@@ -110,10 +111,12 @@ class TorchArrays(Arrays):
             return self.graph.run_node(node, inputs, batch_size)
         # Faster than PyTorch's own, which looks for the positions as well; no rule needs those.
         x = inputs[0]
-        rows = x.reshape(len(x) * windows.before, windows.length, windows.after)[
-            :, : windows.n * windows.size
-        ]
-        values = rows.unflatten(1, (windows.n, windows.size)).amax(2)
+        if windows.after == 1 and node.kind == "max_pool":
+            values = torch.max_pool1d(x.reshape(len(x), windows.before, windows.length), windows.size)
+        else:
+            rows = x.reshape(len(x) * windows.before, windows.length, windows.after)
+            rows = rows[:, : windows.n * windows.size]
+            values = rows.unflatten(1, (windows.n, windows.size)).amax(2)
         shape = node.attributes["shapes"][0]
         return [values.reshape(len(x), *shape[1:]), torch.empty(0, dtype=torch.int64)]
 
@@ -127,7 +130,8 @@ class TorchArrays(Arrays):
         if node.operation == "aten.native_batch_norm.default" and node.kind == "normalise":
             return self._batch_norm(node, inputs, batch_size)
         if node.operation == "aten.convolution.default" and list(wanted) == [0]:
-            return self.graph.run_node(node, inputs, batch_size), ConvolutionGradient(self, node, inputs).pull()
+            outputs = self.graph.run_node(node, inputs, batch_size)
+            return outputs, ConvolutionGradient(self, node, inputs).pull()
         leaves, outputs = self._differentiable(node, inputs, wanted, batch_size)
 
         def of_targets(cotangents: Sequence[Any], n_targets: Any) -> list[Any]:
@@ -179,6 +183,7 @@ class TorchArrays(Arrays):
     def gathered_matmul(self, values: Any, index: Any, table: Any) -> Any:
         n, n_channels = index.shape
         n_columns = table.shape[1]
+        values = values.contiguous()
         n_at_once = min(n, max(1, _FETCHED // (n_channels * n_columns)))
         fetched = table.new_empty(n_at_once * n_channels, n_columns)
         products = table.new_empty(n, values.shape[1], n_columns)
@@ -196,10 +201,11 @@ class TorchArrays(Arrays):
     def each_row(self, function: Callable[[Any], Any], n: Any, like: Any) -> Any:
         return torch.stack([function(row) for row in range(n)])
 
-    def add_many(self, arrays: Sequence[Any]) -> Any:
-        total = arrays[0].clone()
-        for array in arrays[1:]:
-            total += array
+    def add_shifted(self, arrays: Sequence[Any]) -> Any:
+        n, *shape = arrays[0].shape
+        total = arrays[0].new_zeros(n + len(arrays) - 1, *shape)
+        for k, array in enumerate(arrays):
+            total[k : k + n] += array
         return total
 
     def matmul(self, x: Any, y: Any) -> Any:
@@ -311,6 +317,9 @@ class TorchArrays(Arrays):
 
     def tiny(self, x: Any) -> float:
         return torch.finfo(x.dtype).tiny
+
+    def large(self, x: Any) -> float:
+        return torch.finfo(x.dtype).max / 1e6
 
     def clip(self, x: Any, low: float, high: float) -> Any:
         return x.clamp(low, high)

@@ -96,7 +96,13 @@ def _without(shape: tuple[Any, ...], axis: int) -> tuple[Any, ...]:
 
 
 def routed(
-    xp: Arrays, convolution: Convolution, values: Any, factor: Any, place: Any, windows: Windows, n_targets: Any
+    xp: Arrays,
+    convolution: Convolution,
+    values: Any,
+    factor: Any,
+    place: Any,
+    windows: Windows,
+    n_targets: Any,
 ) -> Any:
     """Input gradient where each window of each channel has its cotangent at one position.
 
@@ -122,9 +128,7 @@ def routed(
         own = own * xp.reshape(factor[row], (n, 1, n_out))
         products = xp.gathered_matmul(own, index[row], table)
         products = xp.reshape(products, (n, n_targets, n_reached, size * n_in))
-        total = xp.add_many(
-            [xp.pad(products[:, :, k], n_reached - 1 - k, 0, k) for k in range(n_reached)],
-        )
+        total = xp.add_shifted([products[:, :, k] for k in range(n_reached)])
         total = xp.reshape(total, (n + n_reached - 1, n_targets, size, n_in))
         total = xp.transpose(total, (1, 0, 2, 3))
         total = xp.reshape(total, (n_targets, (n + n_reached - 1) * size, n_in))

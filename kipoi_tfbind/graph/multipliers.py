@@ -111,7 +111,8 @@ def deep_lift(
         graph.compiled[key] = graph.compile_deep_lift(wrt, [a.shape[1:] for a in inputs], jit_compile)
     columns = None if targets is None else np.asarray(list(targets), dtype=np.int64)
     compiled = graph.compiled[key]
-    parts = _parts(*references.shape[:2], compiled.n_pairs_at_once(columns))
+    n, n_references = references.shape[:2]
+    parts = _parts(n, n_references, compiled.n_pairs_at_once(columns))
     if len(parts) == 1:
         return DeepLiftResult(*compiled(inputs, references, columns))
     return _joined(
@@ -138,7 +139,7 @@ def _parts(n: int, n_references: int, n_at_once: int) -> list[tuple[slice, slice
 def _joined(
     references: NDArray, parts: Iterable[tuple[slice, slice, tuple[NDArray, NDArray, NDArray]]]
 ) -> DeepLiftResult:
-    result: DeepLiftResult | None = None
+    result: Any = None
     n, n_references, *shape = references.shape
     for rows, some, (multipliers, output, reference_output) in parts:
         if result is None:
@@ -153,7 +154,6 @@ def _joined(
         result.multipliers[rows, some] = multipliers
         result.output[rows] = output
         result.reference_output[rows, some] = reference_output
-    assert result is not None
     return result
 
 
@@ -276,9 +276,7 @@ class Walk:
 
     def largest(self) -> int:
         """Numbers that the largest value has for each pair of sequence and reference, as far as known."""
-        return max(
-            self.xp.row_size(value) for ref, value in self._r.items() if self._blocks.get(ref, 0) == 1
-        )
+        return max(self.xp.row_size(value) for ref, value in self._r.items() if self._blocks.get(ref, 0) == 1)
 
     def back(self, cotangent: Any, n_targets: Any = None) -> Any:
         """Multipliers of the explained input for a cotangent of the output at the references.
@@ -291,10 +289,7 @@ class Walk:
             of_outputs = [cotangents.pop((i, j), None) for j in range(self.graph.nodes[i].n_outputs)]
             if all(c is None for c in of_outputs):
                 continue
-            if n_targets is None:
-                pulled = pull(of_outputs)
-            else:
-                pulled = self._pulled(i, pull, of_outputs, n_targets)
+            pulled = pull(of_outputs) if n_targets is None else self._pulled(i, pull, of_outputs, n_targets)
             for ref, c in zip(sources, pulled, strict=True):
                 if c is not None and ref in cotangents:
                     cotangents[ref] = self._dense(cotangents[ref], n_targets) + self._dense(c, n_targets)
@@ -322,8 +317,8 @@ class Walk:
             found = pull.of_factored(first, n_targets)
             if found is not None:
                 return [found]
-        assert pull.of_targets is not None
-        return pull.of_targets([self._dense(c, n_targets) for c in cotangents], n_targets)
+        dense = [self._dense(c, n_targets) for c in cotangents]
+        return [] if pull.of_targets is None else pull.of_targets(dense, n_targets)
 
     def _dense(self, cotangent: Any, n_targets: Any) -> Any:
         """A cotangent with its factor."""
@@ -454,7 +449,8 @@ class Walk:
             return Pull(pull.run)
         if len(varying) > 1 or not self._rows_lead(node, varying, refs):
             return replace(pull, of_factored=None)
-        same = node.kind in _DIAGONAL and self.xp.same_shape(self._r[node.inputs[varying[0]]], self._r[refs[0]])
+        source = node.inputs[varying[0]]
+        same = node.kind in _DIAGONAL and self.xp.same_shape(self._r[source], self._r[refs[0]])
         return replace(pull, diagonal=same or node.kind == "reshape")
 
     def _run_at_sequences(self, node: Node, varying: tuple[int, ...], refs: list[Ref]) -> None:
