@@ -129,7 +129,7 @@ def test_contributions_add_up_where_n_is_a_quarter(kind: str) -> None:
 
 
 def test_weights_of_nan_are_named() -> None:
-    """Training that diverged is told, whatever the trace makes of constants that are not equal to themselves."""
+    """Training that diverged is told; a constant that is not equal to itself is no obstacle to the trace."""
     module = Network()
     with torch.no_grad():
         module.head.weight[1, 0] = float("nan")

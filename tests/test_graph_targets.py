@@ -16,7 +16,14 @@ from kipoi_tfbind.graph import Graph, deep_lift, multipliers, trace_tensorflow, 
 from kipoi_tfbind.graph.arrays import Convolution, Factored, Windows
 from kipoi_tfbind.graph.arrays_tensorflow import TensorFlowArrays
 from kipoi_tfbind.graph.arrays_torch import TorchArrays
-from kipoi_tfbind.graph.convolution_gradient import few_channels, one_position, routed, routed_is_faster
+from kipoi_tfbind.graph.convolution_gradient import (
+    by_spectrum,
+    cost_of_convolution,
+    cost_of_routed,
+    few_channels,
+    one_position,
+    routed,
+)
 from tests import graph_models as m
 
 # Not a multiple of the pools: what is left over belongs to no window.
@@ -216,10 +223,38 @@ def test_gradients_of_a_convolution(
     assert not one_position(xp, convolution, to(factor), windows)[2]
 
 
+@pytest.mark.parametrize("shape", [(5, 1, 40, 40), (0, 1, 30, 40), (10, 1, 50, 40)])
+@pytest.mark.parametrize("channels_last", [True, False])
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_gradient_by_the_spectrum(
+    framework: str, channels_last: bool, shape: tuple[int, int, int, int]
+) -> None:
+    """A wide convolution of many channels; as exact in float32 as the convolution."""
+    padding, dilation, n_out, n_in = shape
+    rng = np.random.default_rng(5)
+    kernel, cotangent = rng.normal(size=(11, 40, 48)), rng.normal(size=(3, n_out, 48))
+    expected = gradient(kernel, cotangent, padding, dilation, n_in)
+    for dtype, tolerance in (("float64", 1e-14), ("float32", 1e-6)):
+        convolution = Convolution(
+            tensor(framework, kernel.astype(dtype)), padding, dilation, n_in, channels_last
+        )
+        given = (cotangent if channels_last else np.swapaxes(cotangent, 1, 2)).astype(dtype)
+        found = by_spectrum(arrays(framework), convolution, tensor(framework, given))
+        assert found is not None
+        found = found.numpy() if channels_last else np.swapaxes(found.numpy(), 1, 2)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+
+
 def test_what_is_faster() -> None:
-    """Windows of one or two positions, and single targets, are left to the convolution."""
-    kernel = np.zeros((19, 4, 8))
-    convolution = Convolution(kernel, 9, 1, 100, True)
-    assert routed_is_faster(convolution, Windows(1, 100, 8, 4), 19)
-    assert not routed_is_faster(convolution, Windows(1, 100, 8, 1), 19)
-    assert not routed_is_faster(convolution, Windows(1, 100, 8, 4), 1)
+    """Windows of one position, single targets, and narrow kernels are left to the convolution."""
+    first = Convolution(np.zeros((19, 4, 64)), 9, 1, 100, True)
+    direct = 100 * 19 * 4 * 64
+    assert cost_of_convolution(first, 100) == direct
+    assert cost_of_routed(first, Windows(1, 100, 64, 4), 19) < direct
+    assert cost_of_routed(first, Windows(1, 100, 64, 1), 19) > direct
+    assert cost_of_routed(first, Windows(1, 100, 64, 4), 1) > direct
+    wide, narrow = (Convolution(np.zeros((k, 200, 300)), 0, 1, 300, True) for k in (11, 3))
+    assert cost_of_convolution(wide, 300) < 0.5 * 300 * 11 * 200 * 300
+    assert cost_of_convolution(narrow, 300) == 300 * 3 * 200 * 300
+    dilated = Convolution(np.zeros((11, 200, 300)), 0, 2, 300, True)
+    assert cost_of_convolution(dilated, 300) == 300 * 11 * 200 * 300

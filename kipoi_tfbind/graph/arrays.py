@@ -223,6 +223,10 @@ class Arrays(ABC):
         """One of exp, expm1, log, log1p, tanh, sqrt, abs, sigmoid, sign."""
 
     @abstractmethod
+    def constant(self, array: Any, like: Any) -> Any:
+        """A NumPy array in the type of `like`."""
+
+    @abstractmethod
     def scalar(self, value: float, like: Any) -> Any:
         """A number of the type of `like`."""
 

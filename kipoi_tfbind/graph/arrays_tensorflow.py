@@ -342,6 +342,9 @@ class TensorFlowArrays(Arrays):
     def unary(self, name: str, x: Any) -> Any:
         return _UNARY[name](x)
 
+    def constant(self, array: Any, like: Any) -> Any:
+        return tf.constant(array, like.dtype)
+
     def scalar(self, value: float, like: Any) -> Any:
         return tf.constant(value, like.dtype)
 

@@ -312,6 +312,9 @@ class TorchArrays(Arrays):
     def unary(self, name: str, x: Any) -> Any:
         return _UNARY[name](x)
 
+    def constant(self, array: Any, like: Any) -> Any:
+        return torch.as_tensor(array.copy(), dtype=like.dtype, device=like.device)
+
     def scalar(self, value: float, like: Any) -> Any:
         return like.new_tensor(value)
 

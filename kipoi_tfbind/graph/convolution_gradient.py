@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from kipoi_tfbind.graph.arrays import Arrays, Convolution, Factored, Windows
+from kipoi_tfbind.graph.fourier_gradient import best_pieces, fourier
 
 # Up to so many input channels a framework's own gradient leaves most of the processor's lanes empty.
 _FEW_CHANNELS = 8
@@ -55,15 +56,36 @@ def is_routed(convolution: Convolution, cotangent: Factored, shape: tuple[int, .
     return (windows.before, windows.length, windows.after) == (before, length, after)
 
 
-def routed_is_faster(convolution: Convolution, windows: Windows, n_targets: Any) -> Any:
-    """Whether `routed` takes less time than a convolution, where each window has one position.
+def cost_of_routed(convolution: Convolution, windows: Windows, n_targets: Any) -> Any:
+    """What `routed` takes for each row, in multiplications of a convolution.
 
     Measured: fetching a number of the kernel takes as long as 7 multiplications, and one multiplication of
     the smaller products 1.2 times as long as one of the convolution.
     """
-    size, width = windows.size, convolution.kernel.shape[0]
-    saved = size * width / (size + width - 1)
-    return saved * n_targets > 1.2 * n_targets + 7
+    width, n_in, n_out = convolution.kernel.shape
+    span = (width - 1) * convolution.dilation + windows.size
+    return float(windows.n * span * n_in * n_out) * (1.2 + 7 / n_targets)
+
+
+def cost_of_convolution(convolution: Convolution, length: int) -> float:
+    """What `at_all_positions` takes for each row of `length` output positions, in multiplications."""
+    width, n_in, n_out = convolution.kernel.shape
+    direct = float(length * width * n_in * n_out)
+    pieces = None if has_few_channels(convolution) else best_pieces(convolution, length)
+    return direct if pieces is None else min(direct, pieces.cost)
+
+
+def by_spectrum(xp: Arrays, convolution: Convolution, cotangent: Any) -> Any | None:
+    """Input gradient by way of the spectrum; None where the convolution itself is faster."""
+    width, n_in, n_out = convolution.kernel.shape
+    length = xp.sizes(cotangent)[1 if convolution.channels_last else 2]
+    pieces = best_pieces(convolution, length)
+    if pieces is None or pieces.cost >= length * width * n_in * n_out:
+        return None
+    if not convolution.channels_last:
+        cotangent = xp.transpose(cotangent, (0, 2, 1))
+    total = _at_input(xp, convolution, fourier(xp, convolution, pieces, cotangent), 1)
+    return total if convolution.channels_last else xp.transpose(total, (0, 2, 1))
 
 
 def one_position(xp: Arrays, convolution: Convolution, factor: Any, windows: Windows) -> tuple[Any, Any, Any]:

@@ -9,12 +9,14 @@ import tensorflow as tf
 
 from kipoi_tfbind.graph.arrays import Arrays, Factored, Pull
 from kipoi_tfbind.graph.convolution_gradient import (
+    by_spectrum,
+    cost_of_convolution,
+    cost_of_routed,
     few_channels,
     has_few_channels,
     is_routed,
     one_position,
     routed,
-    routed_is_faster,
 )
 from kipoi_tfbind.graph.graph import Node
 
@@ -39,7 +41,7 @@ class ConvolutionGradient:
         """The gradient as the walk takes it."""
         return Pull(
             lambda cotangents: [self.at(cotangents[0])],
-            lambda cotangents, n_targets: [self.at(cotangents[0], n_targets)],
+            lambda cotangents, n_targets: [self.of_targets(cotangents[0], n_targets)],
             None if self.along_positions is None else self.of_factored,
         )
 
@@ -55,6 +57,15 @@ class ConvolutionGradient:
         parts = zip(tf.split(cotangent, n_groups, 3), tf.split(self.kernel, n_groups, 3), strict=True)
         return tf.concat([self._of_group(part, kernel, n_targets) for part, kernel in parts], 3)
 
+    def of_targets(self, cotangent: Any, n_targets: Any) -> Any:
+        """The same for several targets, which share what is made of the kernel."""
+        convolution = self.along_positions
+        if convolution is not None and not has_few_channels(convolution):
+            found = by_spectrum(self.xp, convolution, cotangent[:, 0])
+            if found is not None:
+                return found[:, tf.newaxis]
+        return self.at(cotangent, n_targets)
+
     def of_factored(self, cotangent: Factored, n_targets: Any) -> Any:
         """The gradient for a cotangent that comes from max pooling; None if it does not."""
         convolution, windows = self.along_positions, cotangent.windows
@@ -62,10 +73,11 @@ class ConvolutionGradient:
         if convolution is None or windows is None or not is_routed(convolution, cotangent, shape):
             return None
         factor, place, complete = one_position(self.xp, convolution, cotangent.factor, windows)
+        cost = cost_of_routed(convolution, windows, tf.cast(n_targets, tf.float32))
         gradient = tf.cond(
-            complete & routed_is_faster(convolution, windows, tf.cast(n_targets, tf.float32)),
+            complete & (cost < cost_of_convolution(convolution, windows.length)),
             lambda: routed(self.xp, convolution, cotangent.values, factor, place, windows, n_targets),
-            lambda: self.at(self.xp.multiplied_out(cotangent, n_targets), n_targets)[:, 0],
+            lambda: self.of_targets(self.xp.multiplied_out(cotangent, n_targets), n_targets)[:, 0],
         )
         return gradient[:, tf.newaxis]
 

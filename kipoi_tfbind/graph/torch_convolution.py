@@ -9,12 +9,14 @@ import torch
 
 from kipoi_tfbind.graph.arrays import Arrays, Factored, Pull
 from kipoi_tfbind.graph.convolution_gradient import (
+    by_spectrum,
+    cost_of_convolution,
+    cost_of_routed,
     few_channels,
     has_few_channels,
     is_routed,
     one_position,
     routed,
-    routed_is_faster,
 )
 from kipoi_tfbind.graph.graph import Node
 
@@ -31,7 +33,7 @@ class ConvolutionGradient:
         """The gradient as the walk takes it."""
         return Pull(
             lambda cotangents: [self.at(cotangents[0])],
-            lambda cotangents, n_targets: [self.at(cotangents[0], n_targets)],
+            lambda cotangents, n_targets: [self.of_targets(cotangents[0], n_targets)],
             None if self.along_positions is None else self.of_factored,
         )
 
@@ -47,13 +49,23 @@ class ConvolutionGradient:
             cotangent, like, self.kernel, None, *self.options, [True, False, False]
         )[0]
 
+    def of_targets(self, cotangent: Any, n_targets: int) -> Any:
+        """The same for several targets, which share what is made of the kernel."""
+        convolution = self.along_positions
+        if convolution is not None and not has_few_channels(convolution):
+            found = by_spectrum(self.xp, convolution, cotangent)
+            if found is not None:
+                return found
+        return self.at(cotangent, n_targets)
+
     def of_factored(self, cotangent: Factored, n_targets: int) -> Any:
         """The gradient for a cotangent that comes from max pooling; None if it does not."""
         convolution, windows = self.along_positions, cotangent.windows
         shape = tuple(cotangent.factor.shape[1:])
         if convolution is None or windows is None or not is_routed(convolution, cotangent, shape):
             return None
-        if not routed_is_faster(convolution, windows, n_targets):
+        cost = cost_of_routed(convolution, windows, n_targets)
+        if cost >= cost_of_convolution(convolution, windows.length):
             return None
         factor, place, complete = one_position(self.xp, convolution, cotangent.factor, windows)
         if not complete:
