@@ -3,10 +3,10 @@
     python benchmarks/deep_shap.py speed [--sequences 4] [--rounds 5] [--xla]
     python benchmarks/deep_shap.py completeness
 
-The README has both tables. All are given the same weights, sequences and references. The methods take turns in
-one process; each ratio is the median over the rounds, of which the fastest and the slowest are given too. The
-load of the machine is printed: PyTorch's threads wait for each other, so that anything else that runs slows it
-down many times over. tangermeme is left out where it is not installed
+The README has both tables. All are given the same weights, sequences and references. The methods take turns
+in one process; each ratio is the median over the rounds, with the smallest and the largest. The load of the
+machine is printed: PyTorch's threads wait for each other, so that anything else that runs slows it down many
+times over. tangermeme is left out where it is not installed
 (``pip install --no-deps "tangermeme==1.6.*"``).
 """
 
@@ -214,8 +214,8 @@ def speed(n: int, rounds: int, jit_compile: bool) -> None:
     rng = np.random.default_rng(0)
     x, r = one_hot(rng, n, LENGTH), one_hot(rng, n, N_REFERENCES, LENGTH)
     print(
-        f"{n} sequences of {LENGTH} bp, {N_REFERENCES} references each; seconds are medians of {rounds} rounds; "
-        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}.\n"
+        f"{n} sequences of {LENGTH} bp, {N_REFERENCES} references each; seconds are medians of {rounds} "
+        f"rounds; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}.\n"
     )
     table: list[dict[str, str]] = []
     for title, function in MODELS.items():

@@ -120,14 +120,24 @@ def test_at_once_as_one_by_one(name: str, framework: str, kind: str) -> None:
     np.testing.assert_allclose(some, expected[..., [7, 3]], rtol=0, atol=1e-13 * np.abs(expected).max())
 
 
+# Pairs that may be run at once, for speed and for memory, and the sequences and references in each part.
+PARTS = {
+    "both sequences": (6, 6, {(2, 3)}),
+    "each sequence": (1, 4, {(1, 3)}),
+    "some references": (6, 2, {(1, 2), (1, 1)}),
+    "each reference": (1, 1, {(1, 1)}),
+}
+
+
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-@pytest.mark.parametrize("at_once", [1, 2, 4])
-def test_parts_as_a_whole(framework: str, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither sequences, nor references, nor targets depend on what is run with them."""
-    own = graph("basset", framework)
+@pytest.mark.parametrize("case", PARTS)
+def test_parts_as_a_whole(framework: str, case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither sequences nor references depend on what is run with them."""
+    for_speed, for_memory, parts = PARTS[case]
     expected = explained("basset", framework)
-    for compiled in own.compiled.values():
-        monkeypatch.setattr(multipliers, "_AT_ONCE", at_once * compiled.largest)
+    (compiled,) = graph("basset", framework).compiled.values()
+    monkeypatch.setattr(multipliers, "_AT_ONCE", for_speed * compiled.largest)
+    monkeypatch.setattr(multipliers, "WITH_TARGETS", for_memory * compiled.largest * N_TARGETS)
     shapes = set()
     original = type(compiled).__call__
 
@@ -138,7 +148,15 @@ def test_parts_as_a_whole(framework: str, at_once: int, monkeypatch: pytest.Monk
     monkeypatch.setattr(type(compiled), "__call__", counted)
     found = explained("basset", framework)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13 * np.abs(expected).max())
-    assert shapes == {1: {(1, 1)}, 2: {(1, 2), (1, 1)}, 4: {(1, 3)}}[at_once]
+    assert shapes == parts
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("name", ["basset", "dilated", "rc_tied"])
+def test_which_take_all_targets_at_once(name: str, framework: str) -> None:
+    explained(name, framework)
+    (compiled,) = graph(name, framework).compiled.values()
+    assert compiled.takes_targets
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

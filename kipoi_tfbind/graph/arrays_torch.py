@@ -236,9 +236,13 @@ class TorchArrays(Arrays):
     def keeps_rows(self, node: Node, inputs: Sequence[Any]) -> bool:
         if node.kind in _CHANGES_ROWS:
             return True
+        shapes = node.attributes["shapes"]
+        if node.kind == "normalise":
+            # The others are statistics.
+            shapes = shapes[:1]
         sizes = {self._rows_of(ref) for ref in node.inputs} - {None}
         return len(sizes) == 1 and sizes == {
-            shape[0].slope if shape and _is_rows(shape[0]) else None for shape in node.attributes["shapes"]
+            shape[0].slope if shape and _is_rows(shape[0]) else None for shape in shapes
         }
 
     def _rows_of(self, ref: tuple[int, int]) -> int | None:

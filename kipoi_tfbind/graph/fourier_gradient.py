@@ -1,8 +1,8 @@
 """The input gradient of a wide convolution by way of its spectrum, for several targets.
 
-In pieces of some tens of positions a convolution is a product at each frequency: a kernel of 11 positions takes
-a third of the multiplications. The transforms of a few tens of positions are matrix products too, so that it is
-as exact as the convolution itself: all its sums are of no more terms.
+In pieces of some tens of positions a convolution is a product at each frequency: a kernel of 11 positions
+takes a third of the multiplications. The transforms of so few positions are matrix products as well; their
+rounding is no larger than that of the convolution.
 """
 
 from __future__ import annotations

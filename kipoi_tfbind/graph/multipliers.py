@@ -112,7 +112,7 @@ def deep_lift(
     columns = None if targets is None else np.asarray(list(targets), dtype=np.int64)
     compiled = graph.compiled[key]
     n, n_references = references.shape[:2]
-    parts = _parts(n, n_references, compiled.n_pairs_at_once(columns))
+    parts = _parts(n, n_references, compiled.n_pairs_at_once(n_references, columns))
     if len(parts) == 1:
         return DeepLiftResult(*compiled(inputs, references, columns))
     return _joined(
@@ -198,10 +198,10 @@ class CompiledDeepLift(ABC):
     ) -> tuple[NDArray, NDArray, NDArray]:
         """Multipliers, output and output at the references, as in `DeepLiftResult`."""
 
-    def n_pairs_at_once(self, columns: NDArray | None) -> int:
-        """How many pairs of sequence and reference are to be run together."""
+    def n_pairs_at_once(self, n_references: int, columns: NDArray | None) -> int:
+        """How many pairs of sequence and reference are to be run together: those of a sequence, or more."""
         n_targets = self.n_outputs if columns is None else len(columns)
-        n_at_once = max(1, _AT_ONCE // self.largest)
+        n_at_once = max(1, n_references, _AT_ONCE // self.largest)
         if self.takes_targets and n_targets:
             n_at_once = min(n_at_once, max(1, WITH_TARGETS // (self.largest * n_targets)))
         return n_at_once
