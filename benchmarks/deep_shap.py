@@ -3,8 +3,10 @@
     python benchmarks/deep_shap.py speed [--sequences 4] [--rounds 5] [--xla]
     python benchmarks/deep_shap.py completeness
 
-All are given the same weights, sequences and references. The methods take turns in one process; each ratio is
-the median over the rounds. tangermeme is left out where it is not installed
+The README has both tables. All are given the same weights, sequences and references. The methods take turns
+in one process; each ratio is the median over the rounds, with the smallest and the largest. The load of the
+machine is printed: PyTorch's threads wait for each other, so that anything else that runs slows it down many
+times over. tangermeme is left out where it is not installed
 (``pip install --no-deps "tangermeme==1.6.*"``).
 """
 
@@ -81,6 +83,17 @@ def conv_max_pool(m: Any, n_targets: int = 1) -> Any:
     return m.dense(relu(m, m.dense(m.flatten(x), 128)), n_targets)
 
 
+def basset(m: Any, n_targets: int = 1) -> Any:
+    """Basset (Kelley et al. 2016): three convolutions with max pooling, two hidden layers of 1,000."""
+    x = m.source(0, LENGTH)
+    for filters, width, size in ((300, 19, 3), (200, 11, 4), (200, 7, 4)):
+        x = max_pool(m, relu(m, m.batch_norm(m.conv(x, filters, width))), size)
+    x = m.flatten(x)
+    for _ in range(2):
+        x = relu(m, m.dense(x, 1000))
+    return m.dense(x, n_targets)
+
+
 def dilated_residual(m: Any) -> Any:
     """A small BPNet: a stack of dilated convolutions with skip connections."""
     x = relu(m, m.conv(m.source(0, LENGTH), 32, 21))
@@ -112,6 +125,9 @@ MODELS: dict[str, Callable[[Any], Any]] = {
     "RC-tied, dilated residual": rc_tied,
     "RC-tied, shallow": rc_tied_shallow,
 }
+
+
+MULTI_TASK: dict[str, Callable[..., Any]] = {"conv, max pool": conv_max_pool, "Basset": basset}
 
 
 def one_hot(rng: np.random.Generator, *shape: int) -> np.ndarray:
@@ -197,7 +213,10 @@ def speed(n: int, rounds: int, jit_compile: bool) -> None:
     m = graph_models()
     rng = np.random.default_rng(0)
     x, r = one_hot(rng, n, LENGTH), one_hot(rng, n, N_REFERENCES, LENGTH)
-    print(f"{n} sequences of {LENGTH} bp, {N_REFERENCES} references each; seconds are medians of {rounds}.\n")
+    print(
+        f"{n} sequences of {LENGTH} bp, {N_REFERENCES} references each; seconds are medians of {rounds} "
+        f"rounds; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}.\n"
+    )
     table: list[dict[str, str]] = []
     for title, function in MODELS.items():
         keras.utils.set_random_seed(0)
@@ -210,14 +229,21 @@ def speed(n: int, rounds: int, jit_compile: bool) -> None:
         pairs = ("shap", "ours, Keras"), ("tangermeme", "ours, PyTorch"), ("tangermeme", "ours, Keras")
         for other, mine in pairs:
             if other in seconds:
-                ratio = np.median(np.array(seconds[other]) / np.array(seconds[mine]))
-                row[f"{other} / {mine}"] = f"{ratio:.1f}"
+                row[f"{other} / {mine}"] = ratio(seconds[other], seconds[mine])
         table.append(row)
     print_table(table)
-    targets(m, x, r, rounds)
+    print()
+    rows = [targets(m, title, function, x, r, rounds) for title, function in MULTI_TASK.items()]
+    print_table(rows)
+    print(f"\nLoad at the end: {os.getloadavg()[0]:.1f}.")
 
 
-def targets(m: Any, x: Any, r: Any, rounds: int) -> None:
+def ratio(slow: list[float], fast: list[float]) -> str:
+    ratios = np.array(slow) / np.array(fast)
+    return f"{np.median(ratios):.1f} ({ratios.min():.1f}–{ratios.max():.1f})"
+
+
+def targets(m: Any, title: str, function: Callable[..., Any], x: Any, r: Any, rounds: int) -> dict[str, str]:
     """All 19 targets of a model against one of them."""
     import keras
     import tensorflow as tf
@@ -226,7 +252,7 @@ def targets(m: Any, x: Any, r: Any, rounds: int) -> None:
     from kipoi_tfbind.graph import deep_lift, trace_tensorflow, trace_torch
 
     keras.utils.set_random_seed(0)
-    output = conv_max_pool(m, 19)
+    output = function(m, 19)
     model = keras.Model(keras.utils.get_source_inputs(output.keras), output.keras)
     in_keras = trace_tensorflow(lambda t: [model(t, training=False)], [tf.TensorSpec((None, LENGTH, 4))])
     in_torch = trace_torch(m.TwinModule([output]).eval(), [torch.zeros(1, 4, LENGTH)])
@@ -238,12 +264,10 @@ def targets(m: Any, x: Any, r: Any, rounds: int) -> None:
         "PyTorch, 19": lambda x, r: deep_lift(in_torch, flipped[:1], flipped[1]),
     }
     seconds = median_seconds(methods, x, r, rounds)
-    row = {"conv, max pool; targets": ""} | {name: f"{np.median(t):.3f} s" for name, t in seconds.items()}
+    row = {"model, number of targets": title} | {name: f"{np.median(t):.3f} s" for name, t in seconds.items()}
     for framework in ("Keras", "PyTorch"):
-        ratio = np.array(seconds[f"{framework}, 19"]) / np.array(seconds[f"{framework}, 1"])
-        row[f"19 / 1, {framework}"] = f"{np.median(ratio):.1f}"
-    print()
-    print_table([row])
+        row[f"19 / 1, {framework}"] = ratio(seconds[f"{framework}, 19"], seconds[f"{framework}, 1"])
+    return row
 
 
 def completeness() -> None:

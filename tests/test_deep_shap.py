@@ -128,6 +128,16 @@ def test_contributions_add_up_where_n_is_a_quarter(kind: str) -> None:
     )
 
 
+def test_weights_of_nan_are_named() -> None:
+    """Training that diverged is told; a constant that is not equal to itself is no obstacle to the trace."""
+    module = Network()
+    with torch.no_grad():
+        module.head.weight[1, 0] = float("nan")
+    model = tfb.as_sequence_model(module, length=LENGTH, targets=["a", "b"])
+    with pytest.raises(InputError, match=r"prediction of b for sequence 0 .* is nan; are .* weights sound"):
+        tfb.deep_shap(model, SEQUENCES, references=REFERENCES)
+
+
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_references_of_other_sequences_are_refused(n: int) -> None:
     references = np.zeros((n, 2, LENGTH, 4), dtype=np.float32)

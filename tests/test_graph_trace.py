@@ -281,3 +281,26 @@ def test_batch_size_in_the_arguments() -> None:
     x = torch.arange(28.0).reshape(7, 4)
     graph = trace_torch(function, [x[:1]])
     np.testing.assert_array_equal(graph.as_function()([x])[0], function([x]))
+
+
+def test_weights_of_nan_are_traced() -> None:
+    """NaN is not equal to itself, which does not make a constant one that depends on the batch."""
+    module = nn.Sequential(nn.Flatten(), nn.Linear(4 * LENGTH, 2))
+    with torch.no_grad():
+        module[1].weight[1, 5] = float("nan")
+
+    def function(tensors: list[torch.Tensor]) -> torch.Tensor:
+        # As a constant that is made anew in each run.
+        return module(tensors[0]) + torch.from_numpy(np.array([0.0, np.nan], np.float32))
+
+    graph = trace_torch(function, [torch.zeros(1, 4, LENGTH)])
+    found = run_torch(graph, np.swapaxes(one_hot(3), 1, 2))
+    np.testing.assert_array_equal(np.isnan(found), [[False, True]] * 3)
+
+
+def test_constants_that_differ_are_refused_with_nan_too() -> None:
+    def function(tensors: list[torch.Tensor]) -> torch.Tensor:
+        return tensors[0] + torch.from_numpy(np.array([len(tensors[0]), np.nan], np.float32))
+
+    with pytest.raises(UnsupportedModelError, match="depends on the number of sequences"):
+        trace_torch(function, [torch.zeros(1, 2)])

@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from kipoi_tfbind.graph.graph import Graph, Node
-
-# From a cotangent of each output (None for an output that nothing depends on) to one of each wanted input.
-Pull = Callable[[Sequence[Any]], list[Any]]
 
 
 class Windows(NamedTuple):
@@ -25,6 +23,77 @@ class Windows(NamedTuple):
     def n(self) -> int:
         """Number of windows; what is left at the end belongs to none."""
         return self.length // self.size
+
+
+class Convolution(NamedTuple):
+    """A convolution along positions, in steps of 1: output[l] = sum_k input[l + k * dilation - padding] W[k].
+
+    `kernel` is (width, input channel, channel); `length` counts the input's positions.
+    """
+
+    kernel: Any
+    padding: int
+    dilation: int
+    length: int
+    channels_last: bool
+
+
+@dataclass(frozen=True)
+class Factored:
+    """Cotangents of several targets that have not been multiplied out: `values` times one `factor`.
+
+    Attributes
+    ----------
+    values
+        (target * row, ...): one for each window, or for each element where there are no windows.
+    factor
+        (row, ...), the same for all targets.
+    windows
+        Where the values go.
+    n_pairs
+        Number of pairs of sequence and reference; a row is one of them, or a part of one.
+    """
+
+    values: Any
+    factor: Any
+    windows: Windows | None
+    n_pairs: Any
+
+
+@dataclass(frozen=True)
+class Pull:
+    """What takes cotangents back through an operation.
+
+    Attributes
+    ----------
+    run
+        From a cotangent of each output (None for an output that nothing depends on) to one of each wanted
+        input.
+    of_targets
+        The same for several targets at once, whose rows stand one after the other along the first axis:
+        from cotangents and the number of targets. None where it has to be one after the other.
+    of_factored
+        From one factored cotangent and the number of targets to a cotangent, or None where that is no gain.
+    diagonal
+        Whether it is one factor for each element, so that it goes through a `Factored` as its factor does.
+    windows
+        Whether it is diagonal after the values have been spread over windows.
+    """
+
+    run: Callable[[Sequence[Any]], list[Any]]
+    of_targets: Callable[[Sequence[Any], Any], list[Any]] | None = None
+    of_factored: Callable[[Factored, Any], Any] | None = None
+    diagonal: bool = False
+    windows: Windows | None = None
+
+    def __call__(self, cotangents: Sequence[Any]) -> list[Any]:
+        """As `run`."""
+        return self.run(cotangents)
+
+    @property
+    def takes_targets(self) -> bool:
+        """Whether it can do several targets at once."""
+        return self.of_targets is not None or self.diagonal
 
 
 class Arrays(ABC):
@@ -62,6 +131,54 @@ class Arrays(ABC):
         """Where the windows of a maximum lie; None where they overlap or are padded."""
 
     @abstractmethod
+    def convolution(self, node: Node, inputs: Sequence[Any]) -> Convolution | None:
+        """What a node is as a convolution along positions; None where it is another one."""
+
+    def multiplied_out(self, cotangent: Factored, n_targets: Any) -> Any:
+        """The values times the factor: (target * row, ...)."""
+        factor, windows, n_pairs = cotangent.factor, cotangent.windows, cotangent.n_pairs
+        rows, *shape = self.sizes(factor)
+        if windows is None:
+            values = self.reshape(cotangent.values, (n_targets, n_pairs, -1))
+            product = values * self.reshape(factor, (n_pairs, -1))
+            return self.reshape(product, (n_targets * rows, *shape))
+        before, n, size, after = windows.before, windows.n, windows.size, windows.after
+        factor = self.reshape(factor, (n_pairs, before, windows.length, after))[:, :, : n * size]
+        values = self.reshape(cotangent.values, (n_targets, n_pairs, before, n, 1, after))
+        product = values * self.reshape(factor, (n_pairs, before, n, size, after))
+        if n * size < windows.length:
+            product = self.reshape(product, (n_targets * n_pairs, before, n * size, after))
+            product = self.pad(product, windows.length - n * size, 2)
+        return self.reshape(product, (n_targets * rows, *shape))
+
+    @abstractmethod
+    def gathered_matmul(self, values: Any, index: Any, table: Any) -> Any:
+        """Products of each of (item, target, channel) with rows of a table: (item, target, column).
+
+        The matrix of an item has the rows `index` (item, channel) of `table` (row, column). Items come a
+        part at a time, so that what is fetched from the table stays in the cache.
+        """
+
+    @abstractmethod
+    def each_row(self, function: Callable[[Any], Any], n: Any, like: Any) -> Any:
+        """What a function gives for 0, 1, ... n - 1, one after the other, in one array.
+
+        It is of the type of `like`.
+        """
+
+    @abstractmethod
+    def add_shifted(self, arrays: Sequence[Any]) -> Any:
+        """The sum of arrays of the same shape, each one place further along the first axis."""
+
+    @abstractmethod
+    def matmul(self, x: Any, y: Any) -> Any:
+        """As `numpy.matmul`."""
+
+    @abstractmethod
+    def transpose(self, x: Any, axes: Sequence[int]) -> Any:
+        """As `numpy.transpose`."""
+
+    @abstractmethod
     def axis(self, node: Node) -> int:
         """The axis of a softmax and the like."""
 
@@ -82,6 +199,10 @@ class Arrays(ABC):
         """The length of each axis."""
 
     @abstractmethod
+    def row_size(self, x: Any) -> int:
+        """Numbers in each row; 1 where that is not known."""
+
+    @abstractmethod
     def same_shape(self, x: Any, y: Any) -> bool:
         """Whether two arrays are known to have the same shape."""
 
@@ -99,7 +220,11 @@ class Arrays(ABC):
 
     @abstractmethod
     def unary(self, name: str, x: Any) -> Any:
-        """One of exp, expm1, log, log1p, tanh, sqrt, abs, sigmoid."""
+        """One of exp, expm1, log, log1p, tanh, sqrt, abs, sigmoid, sign."""
+
+    @abstractmethod
+    def constant(self, array: Any, like: Any) -> Any:
+        """A NumPy array in the type of `like`."""
 
     @abstractmethod
     def scalar(self, value: float, like: Any) -> Any:
@@ -108,6 +233,10 @@ class Arrays(ABC):
     @abstractmethod
     def tiny(self, x: Any) -> float:
         """The smallest normal number of the array's type."""
+
+    @abstractmethod
+    def large(self, x: Any) -> float:
+        """A number of the array's type that is far larger than what a model computes with."""
 
     @abstractmethod
     def clip(self, x: Any, low: float, high: float) -> Any:
@@ -138,8 +267,24 @@ class Arrays(ABC):
         """Maximum over an axis, which stays with length 1."""
 
     @abstractmethod
-    def pad(self, x: Any, n: int, axis: int) -> Any:
-        """With `n` zeros at the end of an axis."""
+    def pad(self, x: Any, n: int, axis: int, before: int = 0) -> Any:
+        """With `n` zeros at the end of an axis, and `before` at its start."""
+
+    @abstractmethod
+    def tile_rows(self, x: Any, n: Any) -> Any:
+        """`n` times the whole array along the first axis."""
+
+    @abstractmethod
+    def range(self, n: int, like: Any) -> Any:
+        """0, 1, ... n - 1 in the type of `like`."""
+
+    @abstractmethod
+    def integers(self, x: Any) -> Any:
+        """Numbers as indices."""
+
+    @abstractmethod
+    def all(self, x: Any) -> Any:
+        """Whether all of an array is true."""
 
     @abstractmethod
     def concat(self, arrays: Sequence[Any], axis: int) -> Any:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,15 @@ from numpy.typing import NDArray
 from tensorflow.python.framework.ops import get_gradient_function
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.graph.arrays import Arrays, Pull, Windows, windows_of_axes
+from kipoi_tfbind.graph.arrays import Arrays, Convolution, Pull, Windows, windows_of_axes
 from kipoi_tfbind.graph.graph import Node
-from kipoi_tfbind.graph.multipliers import Walk
+from kipoi_tfbind.graph.multipliers import WITH_TARGETS, CompiledDeepLift, Walk
 from kipoi_tfbind.graph.rules import unsupported
-from kipoi_tfbind.graph.tensorflow_convolution import grouped_input_gradient, is_grouped
+from kipoi_tfbind.graph.tensorflow_convolution import ConvolutionGradient, is_grouped
 from kipoi_tfbind.graph.tensorflow_graph import TensorFlowGraph
+
+# Numbers of a table that are fetched at once: they are to stay in the cache.
+_FETCHED = 2**20
 
 _UNARY = {
     "abs": tf.abs,
@@ -28,61 +32,117 @@ _UNARY = {
     "log": tf.math.log,
     "log1p": tf.math.log1p,
     "sigmoid": tf.sigmoid,
+    "sign": tf.sign,
     "sqrt": tf.sqrt,
     "tanh": tf.tanh,
 }
 
 
-def compiled_deep_lift(
-    graph: TensorFlowGraph, wrt: int, shapes: Sequence[tuple[int, ...]], jit_compile: bool
-) -> Callable[..., tuple[NDArray, NDArray, NDArray]]:
-    """The function that `deep_lift` runs: traced once, for any number of sequences and so on."""
-    dtypes = [graph.nodes[i].attributes["dtype"] for i in graph.inputs]
-    signature = [
-        *(tf.TensorSpec((None, *shape), dtype) for shape, dtype in zip(shapes, dtypes, strict=True)),
-        tf.TensorSpec((None, None, *shapes[wrt]), dtypes[wrt]),
-        tf.TensorSpec((None,), tf.int64),
-    ]
+class TensorFlowDeepLift(CompiledDeepLift):
+    """The function that `deep_lift` runs: traced for any number of sequences and so on.
 
-    n_outputs: list[int | None] = []
+    It is traced once for one target after the other, and once more for several at a time when that is asked
+    for.
+    """
 
-    def run(*arguments: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        *inputs, references, columns = arguments
-        n, n_references = tf.shape(references)[0], tf.shape(references)[1]
-        rows = tf.reshape(references, (-1, *shapes[wrt]))
-        walk = Walk(TensorFlowArrays(graph), inputs, rows, wrt, n, n_references)
-        x, r = (tf.reshape(y, (tf.shape(y)[0], -1)) for y in walk.outputs())
-        n_columns = tf.shape(r)[1]
-        n_outputs.append(walk.outputs()[1].shape[1:].num_elements())
-        columns = tf.cond(
-            tf.size(columns) > 0, lambda: columns, lambda: tf.range(tf.cast(n_columns, tf.int64))
-        )
+    def __init__(
+        self, graph: TensorFlowGraph, wrt: int, shapes: Sequence[tuple[int, ...]], jit_compile: bool
+    ) -> None:
+        self._graph, self._wrt, self._shapes, self._jit_compile = graph, wrt, shapes, jit_compile
+        self._dtypes = [graph.nodes[i].attributes["dtype"] for i in graph.inputs]
+        self._one_by_one = self._compiled(at_once=False)
+        self._at_once: Any = None
 
-        def multipliers(column: tf.Tensor) -> tf.Tensor:
-            seed = tf.one_hot(tf.fill((tf.shape(r)[0],), column), n_columns, dtype=r.dtype)
-            return walk.back(tf.reshape(seed, tf.shape(walk.outputs()[1])))
-
-        stacked = tf.map_fn(multipliers, columns, parallel_iterations=1, fn_output_signature=rows.dtype)
-        r = tf.reshape(r, (n, n_references, -1))
-        shape = tf.concat([tf.shape(columns), tf.shape(references)], 0)
-        return tf.reshape(stacked, shape), tf.gather(x, columns, axis=1), tf.gather(r, columns, axis=2)
-
-    function = tf.function(run, input_signature=signature, autograph=False, jit_compile=jit_compile)
-    concrete = function.get_concrete_function()
-
-    def call(
-        inputs: Sequence[NDArray], references: NDArray, columns: NDArray | None
+    def __call__(
+        self, inputs: Sequence[NDArray], references: NDArray, columns: NDArray | None
     ) -> tuple[NDArray, NDArray, NDArray]:
-        values = [tf.constant(a, dtype) for a, dtype in zip(inputs, dtypes, strict=True)]
-        chosen = np.empty(0, dtype=np.int64) if columns is None else columns
-        n = n_outputs[-1]
-        if n is not None and not np.all((chosen >= 0) & (chosen < n)):
-            raise InputError(f"targets: the model has {n} outputs, got the columns {chosen.tolist()}")
-        result = concrete(*values, tf.constant(references, dtypes[wrt]), tf.constant(chosen))
+        """See the base class."""
+        values = [tf.constant(a, dtype) for a, dtype in zip(inputs, self._dtypes, strict=True)]
+        chosen = np.arange(self.n_outputs) if columns is None else columns
+        if not np.all((chosen >= 0) & (chosen < self.n_outputs)):
+            raise InputError(
+                f"targets: the model has {self.n_outputs} outputs, got the columns {chosen.tolist()}"
+            )
+        function = self._one_by_one
+        if self.takes_targets and len(chosen) > 1:
+            self._at_once = self._at_once or self._compiled(at_once=True)
+            function = self._at_once
+        result = function(
+            *values, tf.constant(references, self._dtypes[self._wrt]), tf.constant(chosen, tf.int64)
+        )
         multipliers, x, r = (value.numpy() for value in result)
         return np.moveaxis(multipliers, 0, -1), x, r
 
-    return call
+    def _compiled(self, at_once: bool) -> Any:
+        shapes, dtypes = self._shapes, self._dtypes
+        signature = [
+            *(tf.TensorSpec((None, *shape), dtype) for shape, dtype in zip(shapes, dtypes, strict=True)),
+            tf.TensorSpec((None, None, *shapes[self._wrt]), dtypes[self._wrt]),
+            tf.TensorSpec((None,), tf.int64),
+        ]
+        function = tf.function(
+            partial(self._run, at_once),
+            input_signature=signature,
+            autograph=False,
+            jit_compile=self._jit_compile,
+        )
+        return function.get_concrete_function()
+
+    def _run(self, at_once: bool, *arguments: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        *inputs, references, columns = arguments
+        n, n_references = tf.shape(references)[0], tf.shape(references)[1]
+        rows = tf.reshape(references, (-1, *self._shapes[self._wrt]))
+        walk = Walk(TensorFlowArrays(self._graph), inputs, rows, self._wrt, n, n_references)
+        output, output_shape = walk.outputs()[1], walk.xp.sizes(walk.outputs()[1])
+        x, r = (tf.reshape(y, (tf.shape(y)[0], -1)) for y in walk.outputs())
+        self.n_outputs = output.shape[1:].num_elements()
+        self.largest, self.takes_targets = walk.largest(), walk.takes_targets and not self._jit_compile
+
+        def multipliers(columns: tf.Tensor) -> tf.Tensor:
+            n_targets = tf.size(columns)
+            seed = tf.repeat(tf.one_hot(columns, self.n_outputs, dtype=r.dtype), n * n_references, 0)
+            seed = tf.reshape(seed, (n_targets * n * n_references, *output_shape[1:]))
+            pulled = walk.back(seed, n_targets if at_once else None)
+            return tf.reshape(pulled, tf.concat([[n_targets], tf.shape(references)], 0))
+
+        n_at_once = 1
+        if at_once:
+            # Parts of the same size; the last is filled up with what comes again.
+            n_at_once = tf.maximum(1, WITH_TARGETS // (n * n_references * self.largest))
+            n_at_once = -(-tf.size(columns) // -(-tf.size(columns) // n_at_once))
+        padded = tf.pad(columns, [(0, -tf.size(columns) % n_at_once)])
+        stacked = tf.map_fn(
+            multipliers,
+            tf.reshape(padded, (-1, n_at_once)),
+            parallel_iterations=1,
+            fn_output_signature=rows.dtype,
+        )
+        stacked = tf.reshape(stacked, tf.concat([[-1], tf.shape(references)], 0))[: tf.size(columns)]
+        r = tf.reshape(r, (n, n_references, -1))
+        return stacked, tf.gather(x, columns, axis=1), tf.gather(r, columns, axis=2)
+
+
+def _with_targets(x: Any, n_targets: Any) -> Any:
+    """The shape of an array with so many times its rows."""
+    shape = tf.shape(x)
+    static = x.shape.as_list()
+    return [
+        n_targets * shape[0],
+        *(shape[i] if static[i] is None else static[i] for i in range(1, len(static))),
+    ]
+
+
+def _gradients(
+    node: Node, outputs: Sequence[Any], cotangents: Sequence[Any], wanted: Sequence[int]
+) -> list[Any]:
+    operation = outputs[0].op
+    given = [tf.zeros_like(y) if c is None else c for c, y in zip(cotangents, outputs, strict=True)]
+    try:
+        gradients = get_gradient_function(operation)(operation, *given)
+    except LookupError:
+        raise unsupported(node, "TensorFlow has no gradient for it") from None
+    gradients = gradients if isinstance(gradients, list | tuple) else [gradients]
+    return [None if gradients[k] is None else tf.convert_to_tensor(gradients[k]) for k in wanted]
 
 
 class TensorFlowArrays(Arrays):
@@ -100,23 +160,95 @@ class TensorFlowArrays(Arrays):
         self, node: Node, inputs: Sequence[Any], wanted: Sequence[int], batch_size: Any
     ) -> tuple[list[Any], Pull]:
         outputs = self.graph.run_node(node, inputs)
-        operation = outputs[0].op
-
-        def pull(cotangents: Sequence[Any]) -> list[Any]:
-            if node.kind == "identity":
-                # StopGradient and the like have no gradient, and are the identity all the same.
+        if node.kind == "identity":
+            # StopGradient and the like have no gradient, and are the identity all the same.
+            def same(cotangents: Sequence[Any], n_targets: Any = None) -> list[Any]:
                 return [cotangents[k] for k in wanted]
-            if list(wanted) == [0] and is_grouped(node, inputs):
-                return [grouped_input_gradient(node, inputs[0], inputs[1], cotangents[0])]
-            given = [tf.zeros_like(y) if c is None else c for c, y in zip(cotangents, outputs, strict=True)]
-            try:
-                gradients = get_gradient_function(operation)(operation, *given)
-            except LookupError:
-                raise unsupported(node, "TensorFlow has no gradient for it") from None
-            gradients = gradients if isinstance(gradients, list | tuple) else [gradients]
-            return [None if gradients[k] is None else tf.convert_to_tensor(gradients[k]) for k in wanted]
 
-        return outputs, pull
+            return outputs, Pull(same, same)
+        if node.kind == "convolution" and list(wanted) == [0] and node.operation == "Conv2D":
+            return outputs, ConvolutionGradient(self, node, inputs).pull()
+
+        def of_targets(cotangents: Sequence[Any], n_targets: Any) -> list[Any]:
+            if node.operation == "MatMul" and list(wanted) == [0]:
+                attrs = node.attributes["attrs"]
+                if not attrs["transpose_a"].b:
+                    return [tf.matmul(cotangents[0], inputs[1], transpose_b=not attrs["transpose_b"].b)]
+            if node.kind == "reshape":
+                return [tf.reshape(cotangents[0], _with_targets(inputs[0], n_targets))]
+            # The gradient takes no more than the shapes from the inputs.
+            wide = [
+                tf.zeros(_with_targets(x, n_targets), x.dtype) if k in wanted else x
+                for k, x in enumerate(inputs)
+            ]
+            for k in wanted:
+                wide[k].set_shape([None, *inputs[k].shape[1:]])
+            return _gradients(node, self.graph.run_node(node, wide), cotangents, wanted)
+
+        return outputs, Pull(lambda cotangents: _gradients(node, outputs, cotangents, wanted), of_targets)
+
+    def convolution(self, node: Node, inputs: Sequence[Any]) -> Convolution | None:
+        x, kernel = inputs
+        attrs = node.attributes["attrs"]
+        known = kernel.shape.is_fully_defined() and x.shape.rank == 4 and x.shape[1:].is_fully_defined()
+        if not known or attrs["data_format"].s != b"NHWC" or is_grouped(node, inputs):
+            return None
+        height, width, n_in, n_out = kernel.shape
+        dilation = (list(attrs["dilations"].list.i) or [1, 1, 1, 1])[2]
+        if height != 1 or x.shape[1] != 1 or list(attrs["strides"].list.i) != [1, 1, 1, 1]:
+            return None
+        padding = {b"VALID": 0, b"SAME": (width - 1) * dilation // 2}.get(attrs["padding"].s)
+        if padding is None:
+            above, below, padding, _ = list(attrs["explicit_paddings"].list.i)[2:6]
+            if above or below:
+                return None
+        return Convolution(tf.reshape(kernel, (width, n_in, n_out)), padding, dilation, x.shape[2], True)
+
+    def gathered_matmul(self, values: Any, index: Any, table: Any) -> Any:
+        n, n_channels = index.shape
+        n_parts = -(-n * n_channels * table.shape[1] // _FETCHED)
+        if n_parts == 1:
+            return tf.matmul(values, tf.gather(table, index))
+        size = -(-n // n_parts)
+        if n % size:
+            values = tf.pad(values, [(0, -n % size), (0, 0), (0, 0)])
+            index = tf.pad(index, [(0, -n % size), (0, 0)])
+        n_targets = tf.shape(values)[1]
+        products = tf.map_fn(
+            lambda part: tf.matmul(part[0], tf.gather(table, part[1])),
+            (
+                tf.reshape(values, (-1, size, n_targets, n_channels)),
+                tf.reshape(index, (-1, size, n_channels)),
+            ),
+            parallel_iterations=1,
+            fn_output_signature=values.dtype,
+        )
+        return tf.reshape(products, (-1, n_targets, table.shape[1]))[:n]
+
+    def each_row(self, function: Callable[[Any], Any], n: Any, like: Any) -> Any:
+        return tf.map_fn(function, tf.range(n), parallel_iterations=1, fn_output_signature=like.dtype)
+
+    def add_shifted(self, arrays: Sequence[Any]) -> Any:
+        last = len(arrays) - 1
+        return tf.add_n([self.pad(array, last - k, 0, k) for k, array in enumerate(arrays)])
+
+    def matmul(self, x: Any, y: Any) -> Any:
+        return tf.matmul(x, y)
+
+    def transpose(self, x: Any, axes: Sequence[int]) -> Any:
+        return tf.transpose(x, axes)
+
+    def tile_rows(self, x: Any, n: Any) -> Any:
+        return tf.tile(x, [n, *[1] * (x.shape.rank - 1)])
+
+    def range(self, n: int, like: Any) -> Any:
+        return tf.range(n, dtype=like.dtype)
+
+    def integers(self, x: Any) -> Any:
+        return tf.cast(x, tf.int32)
+
+    def all(self, x: Any) -> Any:
+        return tf.reduce_all(x)
 
     def batch_leads(self, node: Node, output: int, value: Any) -> bool:
         shape = value.shape
@@ -191,6 +323,9 @@ class TensorFlowArrays(Arrays):
         known, dynamic = x.shape.as_list(), tf.shape(x)
         return [dynamic[i] if size is None else size for i, size in enumerate(known)]
 
+    def row_size(self, x: Any) -> int:
+        return (x.shape.rank and x.shape[1:].num_elements()) or 1
+
     def same_shape(self, x: Any, y: Any) -> bool:
         known = x.shape.rank is not None and x.shape.rank == y.shape.rank
         return known and x.shape[1:].is_fully_defined() and x.shape.as_list() == y.shape.as_list()
@@ -207,11 +342,17 @@ class TensorFlowArrays(Arrays):
     def unary(self, name: str, x: Any) -> Any:
         return _UNARY[name](x)
 
+    def constant(self, array: Any, like: Any) -> Any:
+        return tf.constant(array, like.dtype)
+
     def scalar(self, value: float, like: Any) -> Any:
         return tf.constant(value, like.dtype)
 
     def tiny(self, x: Any) -> float:
         return float(np.finfo(x.dtype.as_numpy_dtype).tiny)
+
+    def large(self, x: Any) -> float:
+        return float(np.finfo(x.dtype.as_numpy_dtype).max) / 1e6
 
     def clip(self, x: Any, low: float, high: float) -> Any:
         return tf.clip_by_value(x, low, high)
@@ -234,8 +375,8 @@ class TensorFlowArrays(Arrays):
     def max(self, x: Any, axis: int) -> Any:
         return tf.reduce_max(x, axis, keepdims=True)
 
-    def pad(self, x: Any, n: int, axis: int) -> Any:
-        return tf.pad(x, [(0, n if i == axis % x.shape.rank else 0) for i in range(x.shape.rank)])
+    def pad(self, x: Any, n: int, axis: int, before: int = 0) -> Any:
+        return tf.pad(x, [(before, n) if i == axis % x.shape.rank else (0, 0) for i in range(x.shape.rank)])
 
     def concat(self, arrays: Sequence[Any], axis: int) -> Any:
         return tf.concat(arrays, axis)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from kipoi_tfbind.graph.incremental import Incremental
+    from kipoi_tfbind.graph.multipliers import CompiledDeepLift
 
 # The output `Ref[1]` of node `Ref[0]`.
 Ref = tuple[int, int]
@@ -70,7 +71,7 @@ class Graph(ABC):
     nodes: tuple[Node, ...] = field(repr=False)
     inputs: tuple[int, ...]
     outputs: tuple[Ref, ...]
-    compiled: dict[Any, Callable[..., Any]] = field(default_factory=dict, init=False, repr=False)
+    compiled: dict[Any, CompiledDeepLift] = field(default_factory=dict, init=False, repr=False)
 
     @abstractmethod
     def run_node(self, node: Node, values: Sequence[Any], batch_size: Any = None) -> list[Any]:
@@ -90,7 +91,7 @@ class Graph(ABC):
     @abstractmethod
     def compile_deep_lift(
         self, wrt: int, shapes: Sequence[tuple[int, ...]], jit_compile: bool
-    ) -> Callable[..., tuple[Any, Any, Any]]:
+    ) -> CompiledDeepLift:
         """What `deep_lift` runs, for inputs of these shapes (without the batch)."""
 
     @abstractmethod

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.graph.arrays import Arrays, Pull
+from kipoi_tfbind.graph.arrays import Arrays, Factored, Pull
 from kipoi_tfbind.graph.graph import Graph, Node, Ref
 from kipoi_tfbind.graph.rules import Site, is_linear, unsupported
 from kipoi_tfbind.graph.rules_composite import rule_for
 
+# Numbers that a value may have for all pairs that are run at once: more would be slower, out of the cache.
+_AT_ONCE = 2**21
+# And for all targets of them.
+WITH_TARGETS = 2**26
+# Whose gradient is a factor for each element where the shape stays the same, or only the shape changes.
+_DIAGONAL = frozenset({"add", "identity", "normalise", "product", "ratio"})
 # Whose outputs are the rows of its inputs in their order, whatever it does along the other axes.
 _KEEPS_BLOCKS = frozenset({"convolution", "add", "identity", "cast"})
 # What may lie between a value and a choice that is a function of it alone.
@@ -102,7 +110,51 @@ def deep_lift(
     if key not in graph.compiled:
         graph.compiled[key] = graph.compile_deep_lift(wrt, [a.shape[1:] for a in inputs], jit_compile)
     columns = None if targets is None else np.asarray(list(targets), dtype=np.int64)
-    return DeepLiftResult(*graph.compiled[key](inputs, references, columns))
+    compiled = graph.compiled[key]
+    n, n_references = references.shape[:2]
+    parts = _parts(n, n_references, compiled.n_pairs_at_once(n_references, columns))
+    if len(parts) == 1:
+        return DeepLiftResult(*compiled(inputs, references, columns))
+    return _joined(
+        references,
+        (
+            (rows, some, compiled([a[rows] for a in inputs], references[rows, some], columns))
+            for rows, some in parts
+        ),
+    )
+
+
+def _parts(n: int, n_references: int, n_at_once: int) -> list[tuple[slice, slice]]:
+    """Sequences and references of them that are run together; as even as can be."""
+    n_parts = max(1, -(-n_references // n_at_once))
+    n_each = max(1, -(-n_references // n_parts))
+    n_rows = max(1, n_at_once // max(n_references, 1))
+    return [
+        (slice(row, row + n_rows), slice(some, some + n_each))
+        for row in range(0, max(n, 1), n_rows)
+        for some in range(0, max(n_references, 1), n_each)
+    ]
+
+
+def _joined(
+    references: NDArray, parts: Iterable[tuple[slice, slice, tuple[NDArray, NDArray, NDArray]]]
+) -> DeepLiftResult:
+    result: Any = None
+    n, n_references, *shape = references.shape
+    for rows, some, (multipliers, output, reference_output) in parts:
+        if result is None:
+            n_targets = output.shape[1]
+            # The targets are last but lie first in memory, as they come.
+            empty = np.empty((n_targets, n, n_references, *shape), dtype=multipliers.dtype)
+            result = DeepLiftResult(
+                np.moveaxis(empty, 0, -1),
+                np.empty((n, n_targets), dtype=output.dtype),
+                np.empty((n, n_references, n_targets), dtype=output.dtype),
+            )
+        result.multipliers[rows, some] = multipliers
+        result.output[rows] = output
+        result.reference_output[rows, some] = reference_output
+    return result
 
 
 def _check(graph: Graph, inputs: Sequence[NDArray], references: NDArray, wrt: int) -> None:
@@ -121,6 +173,38 @@ def _check(graph: Graph, inputs: Sequence[NDArray], references: NDArray, wrt: in
         raise InputError(
             f"inputs: expected as many sequences in each, got {[len(array) for array in inputs]}"
         )
+
+
+class CompiledDeepLift(ABC):
+    """What `deep_lift` runs for one graph and inputs of one shape.
+
+    Attributes
+    ----------
+    n_outputs
+        Number of the model's outputs.
+    largest
+        Numbers that the largest value on the way has for each pair of sequence and reference.
+    takes_targets
+        Whether several targets are taken at once.
+    """
+
+    n_outputs: int
+    largest: int
+    takes_targets: bool
+
+    @abstractmethod
+    def __call__(
+        self, inputs: Sequence[NDArray], references: NDArray, columns: NDArray | None
+    ) -> tuple[NDArray, NDArray, NDArray]:
+        """Multipliers, output and output at the references, as in `DeepLiftResult`."""
+
+    def n_pairs_at_once(self, n_references: int, columns: NDArray | None) -> int:
+        """How many pairs of sequence and reference are to be run together: those of a sequence, or more."""
+        n_targets = self.n_outputs if columns is None else len(columns)
+        n_at_once = max(1, n_references, _AT_ONCE // self.largest)
+        if self.takes_targets and n_targets:
+            n_at_once = min(n_at_once, max(1, WITH_TARGETS // (self.largest * n_targets)))
+        return n_at_once
 
 
 class Walk:
@@ -185,18 +269,62 @@ class Walk:
             x = self._x[self._output]
         return x, self._r[self._output]
 
-    def back(self, cotangent: Any) -> Any:
-        """Multipliers of the explained input for a cotangent of the output at the references."""
+    @property
+    def takes_targets(self) -> bool:
+        """Whether all operations can be gone back through for several targets at once."""
+        return all(pull.takes_targets for _, _, pull in self._pulls)
+
+    def largest(self) -> int:
+        """Numbers that the largest value has for each pair of sequence and reference, as far as known."""
+        return max(self.xp.row_size(value) for ref, value in self._r.items() if self._blocks.get(ref, 0) == 1)
+
+    def back(self, cotangent: Any, n_targets: Any = None) -> Any:
+        """Multipliers of the explained input for a cotangent of the output at the references.
+
+        With `n_targets`, for the cotangents of several targets, whose rows stand one after the other along
+        the first axis; their multipliers do so as well.
+        """
         cotangents: dict[Ref, Any] = {self._output: cotangent}
         for i, sources, pull in reversed(self._pulls):
             of_outputs = [cotangents.pop((i, j), None) for j in range(self.graph.nodes[i].n_outputs)]
             if all(c is None for c in of_outputs):
                 continue
-            for ref, c in zip(sources, pull(of_outputs), strict=True):
-                if c is not None:
-                    cotangents[ref] = cotangents[ref] + c if ref in cotangents else c
+            pulled = pull(of_outputs) if n_targets is None else self._pulled(i, pull, of_outputs, n_targets)
+            for ref, c in zip(sources, pulled, strict=True):
+                if c is not None and ref in cotangents:
+                    cotangents[ref] = self._dense(cotangents[ref], n_targets) + self._dense(c, n_targets)
+                elif c is not None:
+                    cotangents[ref] = c
         result = cotangents.get(self._explained)
-        return self.xp.zeros_like(self._r[self._explained]) if result is None else result
+        if result is None:
+            zeros = self.xp.zeros_like(self._r[self._explained])
+            return zeros if n_targets is None else self.xp.tile_rows(zeros, n_targets)
+        return self._dense(result, n_targets)
+
+    def _pulled(self, i: int, pull: Pull, cotangents: list[Any], n_targets: Any) -> list[Any]:
+        """One step back for several targets: what is the same for all of them is done once."""
+        first = cotangents[0]
+        if pull.diagonal and first is not None:
+            others: list[Any] = [None] * (len(cotangents) - 1)
+            if isinstance(first, Factored) and pull.windows is None:
+                (factor,) = pull([first.factor, *others])
+                return [replace(first, factor=factor)]
+            if pull.of_targets is None:
+                (factor,) = pull([self.xp.ones_like(self._r[i, 0]), *others])
+                n_pairs = self.n * self.n_references
+                return [Factored(self._dense(first, n_targets), factor, pull.windows, n_pairs)]
+        if isinstance(first, Factored) and pull.of_factored is not None:
+            found = pull.of_factored(first, n_targets)
+            if found is not None:
+                return [found]
+        dense = [self._dense(c, n_targets) for c in cotangents]
+        return [] if pull.of_targets is None else pull.of_targets(dense, n_targets)
+
+    def _dense(self, cotangent: Any, n_targets: Any) -> Any:
+        """A cotangent with its factor."""
+        if isinstance(cotangent, Factored):
+            return self.xp.multiplied_out(cotangent, n_targets)
+        return cotangent
 
     def _forward(self, i: int) -> None:
         node = self.graph.nodes[i]
@@ -265,7 +393,7 @@ class Walk:
             there = xp.where(near, cotangent, xp.zeros_like(cotangent))
             return [cotangent * slope, *local([there])]
 
-        return pull
+        return Pull(pull)
 
     def _common_source(self, node: Node) -> Ref | None:
         """The one value of which a node's output is a function, element by element; None if there is none."""
@@ -295,6 +423,7 @@ class Walk:
             outputs, pull = self.xp.linearise(node, inputs, varying, self.n * self.n_references)
             self._r |= dict(zip(refs, outputs, strict=True))
             self._run_at_sequences(node, varying, refs)
+            pull = self._of_linear(node, varying, refs, pull)
         else:
             rule = rule_for(node)
             if rule is None:
@@ -302,8 +431,27 @@ class Walk:
             self._run_at_references(node, refs)
             self._run_at_sequences(node, varying, refs)
             pull = rule(self._site(node, varying, refs))
+            if not self._rows_lead(node, varying, refs):
+                pull = Pull(pull.run)
         self._steps.update(ref for ref in refs if not self.xp.is_floating(self._r[ref]))
         self._pulls.append((i, [node.inputs[k] for k in varying], pull))
+
+    def _rows_lead(self, node: Node, varying: tuple[int, ...], refs: list[Ref]) -> bool:
+        return all(self._blocks[ref] == 1 for ref in (*refs, *(node.inputs[k] for k in varying)))
+
+    def _of_linear(self, node: Node, varying: tuple[int, ...], refs: list[Ref], pull: Pull) -> Pull:
+        """The pull of a linear operation, with what it may be used for."""
+        others = [ref for k, ref in enumerate(node.inputs) if k not in varying]
+        if node.kind != "reshape" and not all(ref in self._constant for ref in others):
+            # Each row has its own, or they were made for this number of rows.
+            return Pull(pull.run)
+        if any(self._blocks[ref] == 0 for ref in (*refs, *(node.inputs[k] for k in varying))):
+            return Pull(pull.run)
+        if len(varying) > 1 or not self._rows_lead(node, varying, refs):
+            return replace(pull, of_factored=None)
+        source = node.inputs[varying[0]]
+        same = node.kind in _DIAGONAL and self.xp.same_shape(self._r[source], self._r[refs[0]])
+        return replace(pull, diagonal=same or node.kind == "reshape")
 
     def _run_at_sequences(self, node: Node, varying: tuple[int, ...], refs: list[Ref]) -> None:
         blocks = self._blocks_after(node, varying)
@@ -313,7 +461,7 @@ class Walk:
             if not all(
                 self.xp.batch_leads(node, j, value)
                 for j, value in enumerate(outputs)
-                if self.xp.is_floating(value)
+                if self.xp.is_floating(value) and not (node.kind == "normalise" and j)
             ):
                 blocks = 0
         if blocks == 0:

@@ -93,7 +93,8 @@ def unsupported(node: Node, problem: str = "has no exact DeepLIFT rule") -> Unsu
 def midpoint_gradient(site: Site) -> Pull:
     """The gradient at the midpoint, which is exact for a quadratic function."""
     _, pull = site.xp.linearise(site.node, site.midpoints(), site.varying, site.batch_size)
-    return pull
+    # Each row has a gradient of its own.
+    return Pull(pull.run)
 
 
 def elementwise(site: Site) -> Pull:
@@ -106,7 +107,7 @@ def elementwise(site: Site) -> Pull:
         flat = xp.reshape(cotangents[0], xp.shape(slope))
         return [xp.reshape(flat * slope, xp.shape(like))]
 
-    return pull
+    return Pull(pull, diagonal=True)
 
 
 def secant(site: Site, x: Any, r: Any, fx: Any, fr: Any) -> Any:
@@ -150,8 +151,9 @@ def _relu(xp: Arrays, x: Any, r: Any, fx: Any, fr: Any) -> Any:
 
 def exp_slope(xp: Arrays, x: Any, r: Any, fx: Any, fr: Any) -> Any:
     """The slope of the secant of exp, from the inputs and exp at both."""
-    distance = -xp.unary("abs", x - r)
-    return xp.maximum(fx, fr) * over(xp, xp.unary("expm1", distance), distance, xp.scalar(1.0, x))
+    # The smallest number keeps 0 / 0 away and changes no other ratio.
+    distance = -xp.tiny(x) - xp.unary("abs", x - r)
+    return xp.maximum(fx, fr) * (xp.unary("expm1", distance) / distance)
 
 
 def _tanh_ratio(xp: Arrays, t: Any) -> Any:
@@ -203,7 +205,7 @@ def ratio(site: Site) -> Pull:
     def pull(cotangents: Sequence[Any]) -> list[Any]:
         return [xp.sum_to_shape(cotangents[0] * shares[i], site.r_inputs[i]) for i in site.varying]
 
-    return pull
+    return Pull(pull)
 
 
 def elementwise_pair(site: Site) -> Pull:
@@ -237,7 +239,7 @@ def elementwise_pair(site: Site) -> Pull:
             result.append(xp.sum_to_shape(cotangent * slopes[k], at_r[i]) + there)
         return result
 
-    return pull
+    return Pull(pull)
 
 
 def maximum_of_many(site: Site) -> Pull:
@@ -284,11 +286,17 @@ def _routed_in_windows(site: Site, windows: Windows) -> Pull:
         return xp.reshape(flat, (*rows, windows.before, windows.n, 1, windows.after))
 
     x, r, fx, fr = in_windows(x), in_windows(r), of_windows(fx), of_windows(fr)
-    nowhere, gain = xp.scalar(float("nan"), fr), _beyond_rounding(xp, fx, fr, 2)
+    nowhere, gain = xp.scalar(float("inf"), fr), _beyond_rounding(xp, fx, fr, 2)
     to_x, to_r = (gain < 0, gain > 0) if _is_minimum(site.node) else (gain > 0, gain < 0)
-    there = (x == xp.where(to_x, fx, nowhere)) | (r == xp.where(to_r, fr, nowhere))
-    share = gain / xp.count(there, -2, gain)
-    slope = xp.where(there, share / (x - r), xp.scalar(0.0, fr))
+    # 1 where the position does not have the maximum; numbers are faster than conditions.
+    absent = xp.unary("sign", x - xp.where(to_x, fx, nowhere)) * xp.unary(
+        "sign", r - xp.where(to_r, fr, nowhere)
+    )
+    absent = xp.unary("abs", absent)
+    present = 1 - absent
+    share = gain / xp.clip(xp.sum(present, -2), 1.0, float(windows.size))
+    # No difference is as large: what is added keeps 0 / 0 away.
+    slope = share * present / (x - r + absent * xp.large(r))
 
     def pull(cotangents: Sequence[Any]) -> list[Any]:
         cotangent = xp.reshape(cotangents[0], xp.shape(fr))
@@ -299,7 +307,7 @@ def _routed_in_windows(site: Site, windows: Windows) -> Pull:
             pulled = xp.pad(pulled, windows.length - n_used, -2)
         return [xp.reshape(pulled, xp.shape(like))]
 
-    return pull
+    return Pull(pull, diagonal=True, windows=windows)
 
 
 def _routed_by_gradient(site: Site) -> Pull:
@@ -322,7 +330,7 @@ def _routed_by_gradient(site: Site) -> Pull:
         (routed_r,) = to_r([cotangents[0] * gain_at_r, *rest])
         return [(routed_x + routed_r) * scale]
 
-    return pull
+    return Pull(pull)
 
 
 RULES: dict[str, Rule] = {

@@ -55,7 +55,7 @@ def softmax(site: Site) -> Pull:
         (g,) = cotangents
         return [slope * (inverse * g - xp.sum(share * g, axis))]
 
-    return pull
+    return Pull(pull)
 
 
 def log_softmax(site: Site) -> Pull:
@@ -68,7 +68,7 @@ def log_softmax(site: Site) -> Pull:
         (g,) = cotangents
         return [g - share * xp.sum(g, axis)]
 
-    return pull
+    return Pull(pull)
 
 
 def log_sum_exp(site: Site) -> Pull:
@@ -76,7 +76,7 @@ def log_sum_exp(site: Site) -> Pull:
     xp, axis = site.xp, site.xp.axis(site.node)
     _, _, slope, sum_x, sum_r = _exponentials(xp, site.x_input(0), site.r_inputs[0], axis)
     share = slope * log_slope(xp, sum_x, sum_r)
-    return lambda cotangents: [xp.reshape(cotangents[0], xp.shape(sum_r)) * share]
+    return Pull(lambda cotangents: [xp.reshape(cotangents[0], xp.shape(sum_r)) * share])
 
 
 def _standardised(site: Site, shape: Sequence[int], scale: Any) -> Pull:
@@ -101,7 +101,7 @@ def _standardised(site: Site, shape: Sequence[int], scale: Any) -> Pull:
         g = inverse * g + slope * middle * xp.sum(middle * g, -1)
         return [xp.reshape(g - xp.sum(g, -1) / n, xp.shape(like))]
 
-    return pull
+    return Pull(pull)
 
 
 def layer_norm(site: Site) -> Pull:
@@ -130,7 +130,7 @@ def glu(site: Site) -> Pull:
     (ax, bx), (ar, br) = xp.split(site.x_input(0), axis), xp.split(site.r_inputs[0], axis)
     gx, gr = xp.unary("sigmoid", bx), xp.unary("sigmoid", br)
     gate, slope = (gx + gr) / 2, (ax + ar) / 2 * sigmoid_slope(xp, bx, br, gx, gr)
-    return lambda cotangents: [xp.concat([cotangents[0] * gate, cotangents[0] * slope], axis)]
+    return Pull(lambda cotangents: [xp.concat([cotangents[0] * gate, cotangents[0] * slope], axis)])
 
 
 def _reduced_axes(node: Node, x: Any) -> tuple[int, ...]:
@@ -149,7 +149,7 @@ def vector_norm(site: Site) -> Pull:
     axes = _reduced_axes(site.node, r)
     total = xp.unary("sqrt", xp.sum(x * x, axes)) + xp.unary("sqrt", xp.sum(r * r, axes))
     share = over(xp, x + r, total, xp.scalar(0.0, r))
-    return lambda cotangents: [xp.reshape(cotangents[0], xp.shape(total)) * share]
+    return Pull(lambda cotangents: [xp.reshape(cotangents[0], xp.shape(total)) * share])
 
 
 def deviation(site: Site) -> Pull:
@@ -165,7 +165,7 @@ def deviation(site: Site) -> Pull:
 
     (dx, sx), (dr, sr) = parts(site.x_input(0)), parts(site.r_inputs[0])
     share = over(xp, (dx + dr) / (n - correction), sx + sr, xp.scalar(0.0, dr))
-    return lambda cotangents: [xp.reshape(cotangents[0], xp.shape(sr)) * share]
+    return Pull(lambda cotangents: [xp.reshape(cotangents[0], xp.shape(sr)) * share])
 
 
 _RULES: dict[str, Rule] = {

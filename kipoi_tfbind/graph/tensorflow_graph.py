@@ -15,6 +15,7 @@ from kipoi_tfbind.graph.tensorflow_kinds import converted
 
 if TYPE_CHECKING:
     from kipoi_tfbind.graph.incremental import Incremental
+    from kipoi_tfbind.graph.multipliers import CompiledDeepLift
 
 # Their result is float32 whatever they are given.
 _FLOAT32_ONLY = frozenset({"ResizeBicubic", "ResizeBilinear"})
@@ -88,11 +89,11 @@ class TensorFlowGraph(Graph):
 
     def compile_deep_lift(
         self, wrt: int, shapes: Sequence[tuple[int, ...]], jit_compile: bool
-    ) -> Callable[..., tuple[Any, Any, Any]]:
+    ) -> CompiledDeepLift:
         """What `deep_lift` runs, for inputs of these shapes (without the batch)."""
-        from kipoi_tfbind.graph.arrays_tensorflow import compiled_deep_lift
+        from kipoi_tfbind.graph.arrays_tensorflow import TensorFlowDeepLift
 
-        return compiled_deep_lift(self, wrt, shapes, jit_compile)
+        return TensorFlowDeepLift(self, wrt, shapes, jit_compile)
 
     def incremental(
         self, wrt: int, shapes: Sequence[tuple[int, ...]], axis: int, units: NDArray

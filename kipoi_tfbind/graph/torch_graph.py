@@ -14,6 +14,7 @@ from kipoi_tfbind.graph.graph import Graph, Node, Ref
 
 if TYPE_CHECKING:
     from kipoi_tfbind.graph.incremental import Incremental
+    from kipoi_tfbind.graph.multipliers import CompiledDeepLift
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,11 @@ class TorchGraph(Graph):
 
     def compile_deep_lift(
         self, wrt: int, shapes: Sequence[tuple[int, ...]], jit_compile: bool
-    ) -> Callable[..., tuple[Any, Any, Any]]:
+    ) -> CompiledDeepLift:
         """What `deep_lift` runs, for inputs of these shapes (without the batch)."""
-        from kipoi_tfbind.graph.arrays_torch import deep_lift_function
+        from kipoi_tfbind.graph.arrays_torch import TorchDeepLift
 
-        return deep_lift_function(self, wrt)
+        return TorchDeepLift(self, wrt)
 
     def incremental(
         self, wrt: int, shapes: Sequence[tuple[int, ...]], axis: int, units: NDArray

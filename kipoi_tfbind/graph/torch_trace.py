@@ -335,12 +335,20 @@ def _live(recorder: _Recorder, outputs: list[Ref], n_inputs: int) -> list[int]:
 def _constant(calls: list[_Call]) -> Node:
     values = [call.constant for call in calls if call.constant is not None]
     value = values[0]
-    if any(v is not value and (v.shape != value.shape or not torch.equal(v, value)) for v in values):
+    if not all(v is value or _equal(v, value) for v in values):
         raise UnsupportedModelError(
             f"model: layer {calls[0].layer or 'without a name'} makes a constant that depends on the number "
             f"of sequences in the batch, or is random; it cannot be traced"
         )
     return Node("constant", "constant", (), {"value": value}, calls[0].layer)
+
+
+def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two tensors are the same, NaN in the same places too: a weight may have become NaN."""
+    if one.shape != other.shape:
+        return False
+    same = (one == other) | ((one != one) & (other != other))
+    return bool(same.all())
 
 
 def _with_batch_integers(arguments: list[Any], call: _Call) -> Any:
@@ -373,7 +381,8 @@ def _check_replay(graph: TorchGraph, recorder: _Recorder) -> None:
     """Make sure that the graph gives what the model gave."""
     replayed = graph.as_function()(recorder.inputs)
     for mine, its in zip(replayed, recorder.outputs, strict=True):
-        scale = float(its.abs().max()) if its.numel() else 0.0
+        finite = its[its.isfinite()]
+        scale = float(finite.abs().max()) if finite.numel() else 0.0
         if mine.shape != its.shape or not torch.allclose(
             mine, its, rtol=1e-4, atol=1e-4 * scale, equal_nan=True
         ):
