@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from kipoi_tfbind import __version__
-from kipoi_tfbind.errors import CompletenessWarning, TFBindError
+from kipoi_tfbind.errors import BackgroundWarning, CompletenessWarning, TFBindError
 from kipoi_tfbind.notices import notice
 from kipoi_tfbind.plugin import error_line, wants_traceback
 
@@ -51,7 +51,7 @@ class CommandFolder(click.Group):
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
     """Show a warning of this package in one line; those of libraries are not for the user of a command."""
-    if issubclass(category, CompletenessWarning):
+    if issubclass(category, CompletenessWarning | BackgroundWarning):
         notice(str(message))
 
 
