@@ -67,8 +67,8 @@ def make_backgrounds(
         - ``"mononucleotide_shuffle"``, ``"dinucleotide_shuffle"``, ``"klet_shuffle:K"``: shuffles of the
           sequences in turn, uniform over all that preserve exactly the counts of 1-, 2- or K-letter words;
           N stays in its place. See `kipoi_tfbind.shuffle`.
-        - ``"markov:K"``: a Markov chain of order K, fitted to all sequences together: preserves on average the
-          counts of words of K + 1 letters. Words that never occur do not.
+        - ``"markov:K"``: a Markov chain of order K, fitted to all sequences together: it preserves, on average,
+          the counts of words of K + 1 letters, and makes no word that they do not have.
     n
         Number of backgrounds.
     sequences
@@ -111,7 +111,9 @@ def make_backgrounds(
         drawn = _markov_chain(codes, n, length or codes.shape[1], _order(kind), seed)
         return encode_sequences(decode_codes(drawn)).assign_attrs(attributes)
     if length not in (None, codes.shape[1]):
-        raise InputError(f"length: expected {codes.shape[1]}, that of the sequences, for {kind}; got {length}")
+        raise InputError(
+            f"length: expected {codes.shape[1]}, that of the sequences, for {kind}; got {length}"
+        )
     if kind == "profile":
         one_hot = random_sequences(n, codes.shape[1], frequencies=_profile(codes), seed=seed)
         return _labelled(one_hot).assign_attrs(attributes)
@@ -130,8 +132,8 @@ def genomic_backgrounds(
 ) -> xr.Dataset:
     """Draw windows of a genome that have the GC content of given sequences.
 
-    Preserves the distribution of the GC content, in classes of 2%, and everything that is natural in a genome.
-    The windows have no N and do not overlap the intervals to avoid; a window may be near another one.
+    Preserves the distribution of the GC content, in classes of 2%, and everything that is natural in a
+    genome. The windows have no N and do not overlap the intervals to avoid; a window may be near another one.
 
     Parameters
     ----------
@@ -184,8 +186,8 @@ def genomic_backgrounds(
     else:
         lacking = classes[chosen < 0]
         raise InputError(
-            f"{fasta}: no {len(lacking)} further windows with a GC content of {100 * lacking[0] // _GC_CLASSES}% "
-            f"and the like were found; give other sequences, or avoid fewer intervals"
+            f"{fasta}: {len(lacking)} windows, with a GC content of {100 * lacking[0] // _GC_CLASSES}% and "
+            "the like, were not found; give other sequences, or avoid fewer intervals"
         )
     places = [found[index] for index in chosen]
     starts = np.array([start for _, start in places])
@@ -246,7 +248,7 @@ def central_backgrounds(
     >>> backgrounds = make_backgrounds("uniform", 100, length=20)
     >>> kept = central_backgrounds(model, backgrounds)
     >>> np.unique(kept["one_hot"].sel(base="G").sum("position"))
-    array([3., 4., 5., 6., 7.], dtype=float32)
+    array([3., 4., 5., 6., 7., 8.], dtype=float32)
     """
     if not 0 <= low < high <= 1:
         raise InputError(f"low, high: expected 0 <= low < high <= 1, got {low} and {high}")
@@ -312,8 +314,8 @@ def distribution_shift(
         if share > _MOST_OUTSIDE:
             column = names.index(name)
             warnings.warn(
-                f"{name}: {share:.0%} of the backgrounds are predicted outside the central {_CENTRAL:.0%} of the "
-                f"real sequences ({low[column]:.3g} to {high[column]:.3g}; the median background "
+                f"{name}: {share:.0%} of the backgrounds are predicted outside the central {_CENTRAL:.0%} of "
+                f"the real sequences ({low[column]:.3g} to {high[column]:.3g}; the median background "
                 f"{np.median(sample):.3g}); what a pattern does there may not be what it does in a genome",
                 BackgroundWarning,
                 stacklevel=2,
@@ -341,7 +343,9 @@ def _predictions(model: Any, sequences: xr.Dataset, batch_size: int) -> tuple[An
     model = as_sequence_model(model)
     batch = batch_of(sequences, model)
     values = predict_all(model, batch, batch_size=batch_size, description="backgrounds")
-    return model, xr.DataArray(values, dims=("sequence", "target"), coords={"target": list(model.target_names)})
+    return model, xr.DataArray(
+        values, dims=("sequence", "target"), coords={"target": list(model.target_names)}
+    )
 
 
 def _labelled(one_hot: NDArray) -> xr.Dataset:
@@ -371,7 +375,11 @@ def _shuffles(
     own = codes[:n]
     shuffled = shuffle_codes(own, rounds, k=klet_length(kind), seed=seed)
     draw, row = np.divmod(np.arange(n), len(codes))
-    names = sequences["id"].values if sequences is not None and "id" in sequences.coords else np.arange(len(codes))
+    names = (
+        sequences["id"].values
+        if sequences is not None and "id" in sequences.coords
+        else np.arange(len(codes))
+    )
     ids = [f"{names[r]} shuffle {d}" for r, d in zip(row, draw, strict=True)]
     return encode_sequences(decode_codes(shuffled[row, draw]), ids=ids)
 

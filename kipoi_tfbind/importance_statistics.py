@@ -66,9 +66,9 @@ def paired_statistics(
     """Mean, intervals and tests of series of paired differences.
 
     The bootstrap is Efron's BCa (1987, doi:10.1080/01621459.1987.10478410): second-order correct for the
-    skewed differences that motifs make. All series share their resamples, which makes it a matrix product. The
-    sign-flip test is Fisher's: of all 2**n flips where these are no more than `n_resamples`, else of as many
-    random ones, and then the smallest possible p is 1 / (n_resamples + 1).
+    skewed differences that motifs make. All series share their resamples, which makes it a matrix product.
+    The sign-flip test is Fisher's: of all 2**n flips where these are no more than `n_resamples`, else of as
+    many random ones, and then the smallest possible p is 1 / (n_resamples + 1).
 
     Parameters
     ----------
@@ -83,8 +83,8 @@ def paired_statistics(
     seed
         Of the resamples and flips.
     rounding
-        Size, for each series or for all, of a mean that the rounding of predictions can make: no larger one is
-        taken for an effect (its p-values are 1).
+        Size, for each series or for all, of a mean that the rounding of predictions can make: no larger one
+        is taken for an effect (its p-values are 1).
 
     Returns
     -------
@@ -113,8 +113,8 @@ def paired_statistics(
         found = _complete_statistics(complete, confidence, n_resamples, seed, floor[chosen])
         for column, part in zip(columns, found, strict=True):
             column[chosen] = part
-    *numbers, count = (column.reshape(shape) for column in columns)
-    return PairedStatistics(*numbers, np.nan_to_num(count).astype(np.int64))
+    shaped = dict(zip(PairedStatistics._fields, (column.reshape(shape) for column in columns), strict=True))
+    return PairedStatistics(**shaped | {"n": np.nan_to_num(shaped["n"]).astype(np.int64)})
 
 
 def benjamini_hochberg(p_values: ArrayLike, *, axis: int = 0) -> NDArray[np.float64]:

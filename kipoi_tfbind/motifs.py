@@ -63,7 +63,7 @@ class Motif:
     @property
     def is_fixed(self) -> bool:
         """Whether it is one sequence: every row has a single base, or none."""
-        return bool((np.count_nonzero(self.matrix, axis=1) <= 1).all())
+        return bool(((self.matrix > 0).sum(axis=1) <= 1).all())
 
     @property
     def key(self) -> str:
@@ -73,8 +73,7 @@ class Motif:
     @property
     def columns(self) -> NDArray[np.intp]:
         """Positions that are written, as embedded: all but those of N."""
-        written = self.matrix.any(axis=1)
-        return np.flatnonzero(written[::-1] if self.is_reverse else written)
+        return np.flatnonzero((self.matrix[::-1] if self.is_reverse else self.matrix).sum(axis=1))
 
     @property
     def text(self) -> str:
@@ -103,8 +102,8 @@ class Motif:
         >>> Motif("m", np.array([[0.1, 0.2, 0.6, 0.1], [0.5, 0, 0, 0.5]])).consensus().text
         'GA'
         """
-        likeliest = np.eye(len(BASES))[self.matrix.argmax(axis=1)] * self.matrix.any(axis=1)[:, np.newaxis]
-        return replace(self, matrix=likeliest, stream="")
+        likeliest = np.eye(len(BASES))[self.matrix.argmax(axis=1)] * (self.matrix.sum(axis=1, keepdims=True) >
+        0) return replace(self, matrix=likeliest, stream="")
 
     def draw(self, uniforms: NDArray[np.float64]) -> NDArray[np.uint8]:
         """Sequences drawn from the motif, from one uniform number for each position.
@@ -122,7 +121,7 @@ class Motif:
         steps = np.cumsum(self.matrix, axis=1)
         steps /= np.where(steps[:, -1:] > 0, steps[:, -1:], 1)
         codes = (uniforms[:, :, np.newaxis] >= steps[np.newaxis, :, :-1]).sum(axis=2).astype(np.uint8)
-        codes = codes[:, self.matrix.any(axis=1)]
+        codes = codes[:, self.matrix.sum(axis=1) > 0]
         return (3 - codes[:, ::-1]).astype(np.uint8) if self.is_reverse else codes
 
 
@@ -172,8 +171,8 @@ def parse_motif(motif: str | Motif | NDArray, *, name: str | None = None) -> Mot
     if Path(path).suffix in _MEME_SUFFIXES or os.path.exists(path):
         return _from_meme(path, identifier, name)
     raise InputError(
-        f"motif {motif!r}: expected a sequence or IUPAC consensus, a JASPAR id such as MA0139.2, or FILE.meme "
-        "or FILE.meme:ID"
+        f"motif {motif!r}: expected a sequence or IUPAC consensus, a JASPAR id such as MA0139.2, or "
+        "FILE.meme or FILE.meme:ID"
     )
 
 
@@ -201,7 +200,9 @@ def parse_motifs(motifs: Mapping[str, str | Motif | NDArray] | Iterable[str | Mo
     names = [motif.name for motif in found]
     for name in names:
         if names.count(name) > 1:
-            raise InputError(f"motifs: two have the name {name!r}; give them as a mapping with names of their own")
+            raise InputError(
+                f"motifs: two have the name {name!r}; give them as a mapping with names of their own"
+            )
     return dict(zip(names, found, strict=True))
 
 
@@ -245,7 +246,8 @@ def read_meme(path: str | os.PathLike[str]) -> dict[str, Motif]:
     {'M1': ('GATA', 'GW')}
     """
     motifs: dict[str, Motif] = {}
-    identifier, label, rows, wanted = "", "", [], 0
+    rows: list[list[float]] = []
+    identifier, label, wanted = "", "", 0
     for number, line in numbered_lines(path):
         words = line.split()
         if line.startswith("ALPHABET") and "".join(words[1:]).strip("= ") not in ("", BASES):
@@ -314,8 +316,8 @@ def _checked_matrix(matrix: NDArray | Sequence[Sequence[float]], name: str) -> N
     is_row = (np.abs(total - 1) <= _SUM_TOLERANCE) | (total == 0)
     if not ((array >= 0).all() and is_row.all()) or not array.any():
         raise InputError(
-            f"{name}: expected probabilities from 0 on whose rows sum to 1 (or to 0, for N), got a smallest of "
-            f"{array.min():.4g} and a sum of {total[np.argmin(is_row)]:.4g}"
+            f"{name}: expected probabilities from 0 on whose rows sum to 1 (or to 0, for N), got a smallest "
+            f"of {array.min():.4g} and a sum of {total[np.argmin(is_row)]:.4g}"
         )
     return array / np.where(total > 0, total, 1)[:, np.newaxis]
 
