@@ -67,8 +67,8 @@ def make_backgrounds(
         - ``"mononucleotide_shuffle"``, ``"dinucleotide_shuffle"``, ``"klet_shuffle:K"``: shuffles of the
           sequences in turn, uniform over all that preserve exactly the counts of 1-, 2- or K-letter words;
           N stays in its place. See `kipoi_tfbind.shuffle`.
-        - ``"markov:K"``: a Markov chain of order K, fitted to all sequences together: it preserves, on average,
-          the counts of words of K + 1 letters, and makes no word that they do not have.
+        - ``"markov:K"``: a Markov chain of order K, fitted to all sequences together: it preserves, on
+          average, how often each base follows each K bases.
     n
         Number of backgrounds.
     sequences

@@ -102,8 +102,9 @@ class Motif:
         >>> Motif("m", np.array([[0.1, 0.2, 0.6, 0.1], [0.5, 0, 0, 0.5]])).consensus().text
         'GA'
         """
-        likeliest = np.eye(len(BASES))[self.matrix.argmax(axis=1)] * (self.matrix.sum(axis=1, keepdims=True) >
-        0) return replace(self, matrix=likeliest, stream="")
+        likeliest = np.eye(len(BASES))[self.matrix.argmax(axis=1)]
+        likeliest[self.matrix.sum(axis=1) == 0] = 0
+        return replace(self, matrix=likeliest, stream="")
 
     def draw(self, uniforms: NDArray[np.float64]) -> NDArray[np.uint8]:
         """Sequences drawn from the motif, from one uniform number for each position.

@@ -74,8 +74,8 @@ def motif_necessity(
     Returns
     -------
     xr.Dataset
-        That of `global_importance_analysis`: patterns are the motifs and their controls (``role`` "ablated" or
-        "control"), backgrounds the sequences; ``n_sites`` (pattern, background). Sequences without a site are
+        That of `global_importance_analysis`: patterns are the motifs and their controls (``role``
+        "ablated" or "control"), backgrounds the sequences; ``n_sites`` (pattern, background). Sequences without a site are
         missing (NaN), and so is a control that has no room.
 
     Raises
@@ -88,7 +88,7 @@ def motif_necessity(
     >>> from kipoi_tfbind import as_sequence_model, encode_sequences
     >>> from kipoi_tfbind.testing import motif_counter
     >>> model = as_sequence_model(motif_counter("GATTACA"))
-    >>> sequences = encode_sequences(["CCGATTACACTGTAATCCCTC", "TTGATTACATCACCTTATTTC", "CTCTCTTCTTAAAACCTCCTT"])
+    >>> sequences = encode_sequences(["CCGATTACACTGTAATC", "TTGATTACATCACCTTA", "CTCTCTTCTTAAAACCT"])
     >>> result = motif_necessity(model, sequences, ["GATTACA"])
     >>> result["pattern_effect"].sel(pattern="GATTACA").isel(target=0).values
     array([-1., -1., nan])
