@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
@@ -214,7 +215,7 @@ def summarise(
         model,
         **settings,
         **{"background": "given"} | kept,
-        background_hash=hashlib.sha256(codes.tobytes()).hexdigest()[:16],
+        background_hash=content_hash(backgrounds),
         background_length=codes.shape[1],
         **options,
         batch_size=batch_size,
@@ -233,6 +234,20 @@ def correct(result: xr.Dataset) -> xr.Dataset:
     np.put_along_axis(rank, order, np.arange(1, len(order) + 1)[:, np.newaxis], axis=0)
     added["rank"] = dims, rank
     return schema.annotate(result.assign(added))
+
+
+def add_corrected(path: str | os.PathLike[str]) -> None:
+    """Write into a result file what depends on all of its patterns."""
+    names = ["importance", "p_value", "difference_p_value"]
+    with xr.open_dataset(path, engine="h5netcdf", cache=False) as result:
+        held = result[names].load()
+    added = correct(held)[["q_value", "difference_q_value", "rank"]]
+    added.drop_vars(list(added.coords)).to_netcdf(path, mode="a", engine="h5netcdf")
+
+
+def content_hash(backgrounds: xr.Dataset) -> str:
+    """What the bases of backgrounds are known by: 16 hexadecimal digits of a SHA-256."""
+    return hashlib.sha256(codes_of(backgrounds["one_hot"].values).tobytes()).hexdigest()[:16]
 
 
 def _statistics(

@@ -75,8 +75,8 @@ def motif_necessity(
     -------
     xr.Dataset
         That of `global_importance_analysis`: patterns are the motifs and their controls (``role``
-        "ablated" or "control"), backgrounds the sequences; ``n_sites`` (pattern, background). Sequences without a site are
-        missing (NaN), and so is a control that has no room.
+        "ablated" or "control"), backgrounds the sequences; ``n_sites`` (pattern, background).
+        Sequences without a site are missing (NaN), and so is a control that has no room.
 
     Raises
     ------
