@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.shuffle import checked_seed
 
 # Bounds of what is in memory at once: numbers of a table of resamples, and series tested together.
 _TABLE = 1 << 22
@@ -105,6 +106,7 @@ def paired_statistics(
     values = np.moveaxis(np.asarray(differences, dtype=np.float64), axis, 0)
     n, *shape = values.shape
     _check(n, confidence, n_resamples)
+    checked_seed(seed)
     series = values.reshape(n, -1)
     floor = np.broadcast_to(np.asarray(rounding, dtype=np.float64), tuple(shape)).reshape(-1)
     columns = [np.full(series.shape[1], np.nan) for _ in PairedStatistics._fields]

@@ -15,13 +15,13 @@ def interaction_verdicts(result: xr.Dataset) -> xr.DataArray:
     Parameters
     ----------
     result
-        Of an experiment with comparisons: number, spacing, cooperativity.
+        Of an experiment with comparisons: number, spacing, cooperativity; or one target of it.
 
     Returns
     -------
     xr.DataArray
-        Text (pattern, target): "additive" where the interval of the difference includes 0; where it does not,
-        "synergistic" if the pattern does more, in the direction of the sum of what it is compared with,
+        Text, with the dimensions of the difference: "additive" where its interval includes 0; where it
+        does not, "synergistic" if the pattern does more, in the direction of the sum of what it is compared with,
         "saturating" if it does less, and "opposing" if it goes the other way; empty without a comparison.
 
     Examples
@@ -34,7 +34,8 @@ def interaction_verdicts(result: xr.Dataset) -> xr.DataArray:
     >>> interaction_verdicts(result).isel(target=0).values.tolist()
     ['', '', 'additive', 'saturating']
     """
-    schema.require(result, "importance", "difference", "difference_low", "difference_high")
+    if "difference" not in result:
+        schema.require(result, "difference")
     expected = (result["importance"] - result["difference"]).values
     importance = result["importance"].values
     low, high = result["difference_low"].values, result["difference_high"].values
