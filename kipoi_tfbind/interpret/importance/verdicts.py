@@ -21,7 +21,7 @@ def interaction_verdicts(result: xr.Dataset) -> xr.DataArray:
     -------
     xr.DataArray
         Text, with the dimensions of the difference: "additive" where its interval includes 0; where it
-        does not, "synergistic" if the pattern does more, in the direction of the sum of what it is compared with,
+        does not, "synergistic" if the pattern does more, in the direction of what it is compared with,
         "saturating" if it does less, and "opposing" if it goes the other way; empty without a comparison.
 
     Examples
