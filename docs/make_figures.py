@@ -101,7 +101,7 @@ def cooperativity(path: Path) -> None:
     figure, axes = plt.subplots(1, 2, figsize=(13, 4.4), width_ratios=(1, 1.9), layout="constrained")
     tfb.plot_cooperativity(pairs, gap=10, ax=axes[0])
     tfb.plot_importance_curve(scan, ax=axes[1])
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=110, bbox_inches="tight", facecolor="white")
     for gap in (10, 50):
         for a, b in (("FOXA1", "HNF4A"), ("HNF4A", "FOXA1"), ("FOXA1", "scrambled"), ("HNF4A", "scrambled")):
             found = pairs.sel(pattern=f"{a} {b} ++ gap {gap}", target="FOXA1")
