@@ -79,6 +79,33 @@ def test_effects_are_those_of_strings_written_one_at_a_time(kind: str, backgroun
     assert np.isnan(result["difference_q_value"].sel(pattern=["q", "drawn"])).all()
 
 
+@pytest.mark.parametrize("kind", same_weights.DIFFERENTIABLE)
+def test_what_patterns_change_is_what_whole_predictions_say(kind: str, backgrounds: xr.Dataset) -> None:
+    model = same_weights.wrapped(kind)
+    paths = {}
+    for path in ("full", "incremental"):
+        scan = tfb.spacing_importance(
+            model,
+            backgrounds,
+            "GATA",
+            "CRCGTG",
+            max_distance=20,
+            step=4,
+            path=path,
+            verify=True,
+            n_resamples=1,
+        )
+        word = tfb.kmer_importance(model, backgrounds, 2, path=path, verify=True, n_resamples=1)
+        paths[path] = [scan, word]
+        assert scan.attrs["path"] == path
+    for full, incremental in zip(paths["full"], paths["incremental"], strict=True):
+        size = np.abs(full["unedited_prediction"].values).max()
+        # Rounding of float32 in another order of sums.
+        np.testing.assert_allclose(
+            incremental["pattern_effect"], full["pattern_effect"], rtol=0, atol=1e-5 * size
+        )
+
+
 def test_statistics_are_those_of_the_effects(backgrounds: xr.Dataset) -> None:
     result = global_importance_analysis(
         same_weights.wrapped("predict_only"), backgrounds, PATTERNS, comparisons={"pq": ["q"]}, confidence=0.9

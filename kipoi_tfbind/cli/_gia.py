@@ -51,6 +51,16 @@ _STATISTICS_OPTIONS = (
         metavar="W",
         help="Say how many backgrounds would give intervals of plus or minus W.",
     ),
+    click.option(
+        "--path",
+        type=click.Choice(["auto", "incremental", "full"]),
+        default="auto",
+        show_default=True,
+        help="Predict whole sequences, or only what a pattern changes.",
+    ),
+    click.option(
+        "--verify", is_flag=True, help="Hold a part of the incremental predictions against full ones."
+    ),
 )
 _BACKGROUND_OPTIONS = (
     click.option(
@@ -145,7 +155,7 @@ def check_output(options: dict[str, Any]) -> None:
 
 def analysis_options(options: dict[str, Any]) -> dict[str, Any]:
     """The options of the analysis, by the names of its arguments."""
-    names = ("confidence", "n_resamples", "seed", "batch_size")
+    names = ("confidence", "n_resamples", "seed", "path", "verify", "batch_size")
     on_conflict = "clip" if options.get("clip") else "refuse"
     return {name: options[name] for name in names} | {"on_conflict": on_conflict}
 
@@ -340,7 +350,7 @@ def run_kmers(k: int, offset: int | None, options: dict[str, Any]) -> None:
         "output": model.output,
         "k": k,
         "background_hash": content_hash(backgrounds),
-        **{name: chosen[name] for name in ("confidence", "n_resamples", "seed")},
+        **{name: chosen[name] for name in ("confidence", "n_resamples", "seed", "path")},
     }
     with (
         open_for_append(

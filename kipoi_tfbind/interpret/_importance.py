@@ -16,6 +16,7 @@ from kipoi_tfbind import schema
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.importance_statistics import benjamini_hochberg, paired_statistics, rounding_of
 from kipoi_tfbind.interpret._batches import Batch, batch_of
+from kipoi_tfbind.interpret._edits import Path
 from kipoi_tfbind.interpret._insertions import (
     OnConflict,
     Pattern,
@@ -56,6 +57,8 @@ class Options(TypedDict, total=False):
     confidence: float
     n_resamples: int
     seed: int
+    path: Path
+    verify: bool
     batch_size: int
 
 
@@ -110,6 +113,8 @@ def analyse(
     confidence: float = 0.95,
     n_resamples: int = 2000,
     seed: int = 0,
+    path: Path = "auto",
+    verify: bool = False,
     batch_size: int = 256,
     corrected: bool = True,
 ) -> xr.Dataset:
@@ -117,7 +122,7 @@ def analyse(
 
     Parameters
     ----------
-    model, backgrounds, on_conflict, confidence, n_resamples, seed, batch_size
+    model, backgrounds, on_conflict, confidence, n_resamples, seed, path, verify, batch_size
         As `global_importance_analysis`.
     design
         The patterns.
@@ -139,7 +144,17 @@ def analyse(
     codes = codes_of(backgrounds["one_hot"].values)
 
     def effects(member: SequenceModel, batch: Batch, reference: NDArray) -> NDArray:
-        return pattern_effects(member, batch, codes, placed, reference, seed=seed, batch_size=batch_size)
+        return pattern_effects(
+            member,
+            batch,
+            codes,
+            placed,
+            reference,
+            seed=seed,
+            batch_size=batch_size,
+            path=path,
+            verify=verify,
+        )
 
     return summarise(
         model,
@@ -152,7 +167,7 @@ def analyse(
             "note": [each.notes for each in placed.values()],
             **design.coordinates,
         },
-        settings={"experiment": experiment, **(settings or {}), "on_conflict": on_conflict},
+        settings={"experiment": experiment, **(settings or {}), "on_conflict": on_conflict, "path": path},
         confidence=confidence,
         n_resamples=n_resamples,
         seed=seed,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch
-from kipoi_tfbind.interpret._edits import Edits, predict_edits
+from kipoi_tfbind.interpret._edits import Edits, Path, _widths, predict_edits
 from kipoi_tfbind.model import SequenceModel
 from kipoi_tfbind.motifs import Motif, draw_instances, parse_motif
 
@@ -177,6 +177,8 @@ def pattern_effects(
     *,
     seed: int,
     batch_size: int,
+    path: Path = "auto",
+    verify: bool = False,
 ) -> NDArray:
     """Effects (pattern, background, target): the prediction with the pattern minus that without.
 
@@ -184,7 +186,7 @@ def pattern_effects(
     """
     effect = np.zeros((len(patterns), *reference.shape), dtype=reference.dtype)
     for rows, positions, bases, owners in _groups(patterns, codes, seed):
-        for numbers, prediction in _predictions(model, batch, positions, bases, batch_size):
+        for numbers, prediction in _predictions(model, batch, positions, bases, batch_size, path, verify):
             background, pattern = np.divmod(numbers, len(rows))
             effect[rows[pattern], background] = prediction - reference[background]
         for copy, original in owners:
@@ -195,7 +197,7 @@ def pattern_effects(
 def _groups(
     patterns: Mapping[str, Placed], codes: NDArray[np.uint8], seed: int
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.uint8], list[tuple[int, int]]]]:
-    """Patterns that write equally many bases: an edit engine takes edits of one size at a time.
+    """Patterns that write equally many bases over stretches of about one width, as an edit engine takes them.
 
     Yields
     ------
@@ -203,10 +205,11 @@ def _groups(
         Numbers of the patterns; their positions (pattern, written); their bases (pattern, background or 1,
         written); and pairs of the numbers of a further pattern and of the one that it equals.
     """
-    by_size: dict[int, list[int]] = {}
+    by_size: dict[tuple[int, int], list[int]] = {}
     placed = list(patterns.values())
     for row, each in enumerate(placed):
-        by_size.setdefault(len(each.positions), []).append(row)
+        width = int(_widths(_one(each.positions), codes.shape[1])[0])
+        by_size.setdefault((len(each.positions), width), []).append(row)
     for rows in by_size.values():
         first_of: dict[tuple[bytes, bytes], int] = {}
         chosen, bases, copies = [], [], []
@@ -223,12 +226,21 @@ def _groups(
         yield np.array(chosen), np.stack([placed[row].positions for row in chosen]), table, copies
 
 
+def _one(positions: NDArray[np.intp]) -> Edits:
+    """An edit at these positions."""
+    return Edits(
+        np.zeros(1, dtype=np.intp), positions[np.newaxis], np.zeros((1, len(positions)), dtype=np.intp)
+    )
+
+
 def _predictions(
     model: SequenceModel,
     batch: Batch,
     positions: NDArray[np.intp],
     bases: NDArray[np.uint8],
     batch_size: int,
+    path: Path,
+    verify: bool,
 ) -> Iterator[tuple[NDArray[np.intp], NDArray]]:
     """Numbers (background-major) of some patterns in backgrounds, and their predictions."""
     n_patterns = len(positions)
@@ -243,6 +255,9 @@ def _predictions(
         batch,
         n_patterns * len(batch),
         edits_of,
+        per_sequence=n_patterns,
+        path=path,
+        verify=verify,
         batch_size=batch_size,
         description="patterns in backgrounds",
     )

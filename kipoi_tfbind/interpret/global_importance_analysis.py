@@ -7,6 +7,7 @@ from typing import Any
 
 import xarray as xr
 
+from kipoi_tfbind.interpret._edits import Path
 from kipoi_tfbind.interpret._importance import Comparison, Design, analyse
 from kipoi_tfbind.interpret._insertions import OnConflict, Pattern
 from kipoi_tfbind.model import SequenceModel
@@ -22,6 +23,8 @@ def global_importance_analysis(
     confidence: float = 0.95,
     n_resamples: int = 2000,
     seed: int = 0,
+    path: Path = "auto",
+    verify: bool = False,
     batch_size: int = 256,
 ) -> xr.Dataset:
     """Effect of embedding patterns in backgrounds (Koo et al. 2021, doi:10.1371/journal.pcbi.1008925).
@@ -60,6 +63,11 @@ def global_importance_analysis(
         Number of bootstrap resamples and of sign flips.
     seed
         Of what is drawn from motifs, of the resamples and of the flips.
+    path
+        "incremental": compute only what a pattern changes, which is exact; "full": predict every sequence as
+        a whole; "auto": what is expected to be faster.
+    verify
+        Hold a random part of the incremental predictions against full ones.
     batch_size
         Number of sequences that are predicted at once. Memory grows with patterns × backgrounds × targets,
         4 bytes for each, not with the sequences.
@@ -79,6 +87,8 @@ def global_importance_analysis(
     InputError
         No pattern, one that does not fit, a comparison with a pattern that there is not, or fewer than two
         backgrounds.
+    VerificationError
+        The incremental predictions are not those of whole sequences.
 
     Examples
     --------
@@ -103,5 +113,7 @@ def global_importance_analysis(
         confidence=confidence,
         n_resamples=n_resamples,
         seed=seed,
+        path=path,
+        verify=verify,
         batch_size=batch_size,
     )

@@ -53,8 +53,8 @@ def context_importance(
     offset
         0-based position of the first base of the motif; by default it is in the middle.
     **options
-        ``on_conflict``, ``confidence``, ``n_resamples``, ``seed`` and ``batch_size``, as in
-        `global_importance_analysis`.
+        ``on_conflict``, ``confidence``, ``n_resamples``, ``seed``, ``path``, ``verify`` and ``batch_size``,
+        as in `global_importance_analysis`.
 
     Returns
     -------

@@ -42,8 +42,8 @@ def cooperativity(
     orientations
         Some of "++", "+-", "-+" and "--".
     **options
-        ``on_conflict``, ``confidence``, ``n_resamples``, ``seed`` and ``batch_size``, as in
-        `global_importance_analysis`.
+        ``on_conflict``, ``confidence``, ``n_resamples``, ``seed``, ``path``, ``verify`` and ``batch_size``,
+        as in `global_importance_analysis`.
 
     Returns
     -------

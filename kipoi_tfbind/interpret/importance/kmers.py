@@ -45,8 +45,8 @@ def kmer_importance(
         ``difference_q_value`` are left to `kipoi_tfbind.interpret.importance.kmers.correct`, once all are
         there.
     **options
-        ``on_conflict``, ``confidence``, ``n_resamples``, ``seed`` and ``batch_size``, as in
-        `global_importance_analysis`.
+        ``on_conflict``, ``confidence``, ``n_resamples``, ``seed``, ``path``, ``verify`` and ``batch_size``,
+        as in `global_importance_analysis`.
 
     Returns
     -------

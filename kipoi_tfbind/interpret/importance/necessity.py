@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kipoi_tfbind import schema
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch
-from kipoi_tfbind.interpret._edits import Edits, predict_edits
+from kipoi_tfbind.interpret._edits import Edits, Path, predict_edits
 from kipoi_tfbind.interpret._importance import length_of, summarise
 from kipoi_tfbind.interpret.importance.effect import Motifs
 from kipoi_tfbind.model import SequenceModel
@@ -43,6 +43,8 @@ def motif_necessity(
     confidence: float = 0.95,
     n_resamples: int = 2000,
     seed: int = 0,
+    path: Path = "auto",
+    verify: bool = False,
     batch_size: int = 256,
 ) -> xr.Dataset:
     """Effect of ablating all occurrences of a motif in real sequences, against that of ablating as much else.
@@ -68,7 +70,7 @@ def motif_necessity(
         Number of replacements of each site.
     threshold
         As in `kipoi_tfbind.motif_sites.find_sites`.
-    confidence, n_resamples, seed, batch_size
+    confidence, n_resamples, seed, path, verify, batch_size
         As in `global_importance_analysis`.
 
     Returns
@@ -112,7 +114,7 @@ def motif_necessity(
             counts.append([len(own) for own in sites])
 
     def effects(member: SequenceModel, batch: Batch, reference: NDArray) -> NDArray:
-        rows = [_mean_effects(member, batch, reference, each, batch_size) for each in ablations]
+        rows = [_mean_effects(member, batch, reference, each, batch_size, path, verify) for each in ablations]
         return np.stack(rows)
 
     result = summarise(
@@ -132,6 +134,7 @@ def motif_necessity(
             "replacement": replacement,
             "n_replacements": n_replacements,
             "threshold": threshold,
+            "path": path,
         },
         confidence=confidence,
         n_resamples=n_resamples,
@@ -193,7 +196,13 @@ class _Maker:
 
 
 def _mean_effects(
-    model: SequenceModel, batch: Batch, reference: NDArray, ablations: list[_Ablation], batch_size: int
+    model: SequenceModel,
+    batch: Batch,
+    reference: NDArray,
+    ablations: list[_Ablation],
+    batch_size: int,
+    path: Path,
+    verify: bool,
 ) -> NDArray:
     """Mean effect (sequence, target) of the ablations of each sequence; NaN where there is none."""
     total = np.zeros(reference.shape, dtype=np.float64)
@@ -212,7 +221,15 @@ def _mean_effects(
             return Edits(edits.sequence[numbers], edits.positions[numbers], edits.bases[numbers])
 
         for numbers, prediction in predict_edits(
-            model, batch, len(group), edits_of, batch_size=batch_size, description="ablations"
+            model,
+            batch,
+            len(group),
+            edits_of,
+            per_sequence=len(group) / len(np.unique(edits.sequence)),
+            path=path,
+            verify=verify,
+            batch_size=batch_size,
+            description="ablations",
         ):
             sequence = edits.sequence[numbers]
             np.add.at(total, sequence, prediction.astype(np.float64) - reference[sequence])

@@ -42,8 +42,8 @@ def number_importance(
     offset
         0-based position of the first base of the first copy; by default all copies lie in the middle.
     **options
-        ``on_conflict``, ``confidence``, ``n_resamples``, ``seed`` and ``batch_size``, as in
-        `global_importance_analysis`.
+        ``on_conflict``, ``confidence``, ``n_resamples``, ``seed``, ``path``, ``verify`` and ``batch_size``,
+        as in `global_importance_analysis`.
 
     Returns
     -------

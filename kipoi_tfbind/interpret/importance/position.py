@@ -39,8 +39,8 @@ def position_importance(
     both_orientations
         Embed the reverse complement too.
     **options
-        ``on_conflict``, ``confidence``, ``n_resamples``, ``seed`` and ``batch_size``, as in
-        `global_importance_analysis`.
+        ``on_conflict``, ``confidence``, ``n_resamples``, ``seed``, ``path``, ``verify`` and ``batch_size``,
+        as in `global_importance_analysis`.
 
     Returns
     -------

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch
+from kipoi_tfbind.interpret._edits import Path
 from kipoi_tfbind.interpret._importance import length_of, summarise
 from kipoi_tfbind.interpret._insertions import pattern_effects, place
 from kipoi_tfbind.interpret._method import check_range
@@ -28,6 +29,8 @@ def context_swap(
     confidence: float = 0.95,
     n_resamples: int = 2000,
     seed: int = 0,
+    path: Path = "auto",
+    verify: bool = False,
     batch_size: int = 256,
 ) -> xr.Dataset:
     """Effect of giving each sequence the site of each other one.
@@ -46,7 +49,7 @@ def context_swap(
         The site, 0-based, `end` not included. N in a donor's site leaves the other sequence's base.
     donors
         Only the first so many give their sites; all by default.
-    confidence, n_resamples, seed, batch_size
+    confidence, n_resamples, seed, path, verify, batch_size
         As in `global_importance_analysis`.
 
     Returns
@@ -92,7 +95,17 @@ def context_swap(
         placed[name] = place(name, [(Motif(name, site.reshape(-1, len(BASES))), start)], length)
 
     def effects(member: SequenceModel, batch: Batch, reference: NDArray) -> NDArray:
-        found = pattern_effects(member, batch, codes, placed, reference, seed=seed, batch_size=batch_size)
+        found = pattern_effects(
+            member,
+            batch,
+            codes,
+            placed,
+            reference,
+            seed=seed,
+            batch_size=batch_size,
+            path=path,
+            verify=verify,
+        )
         found[np.arange(n), np.arange(n)] = np.nan
         return found
 
@@ -103,7 +116,7 @@ def context_swap(
         names=names,
         comparisons={},
         coordinates={"insertions": [each.text for each in placed.values()], "note": [""] * n},
-        settings={"experiment": "swap", "start": start, "end": end},
+        settings={"experiment": "swap", "start": start, "end": end, "path": path},
         confidence=confidence,
         n_resamples=n_resamples,
         seed=seed,
