@@ -71,7 +71,46 @@ def epistasis(path: Path) -> None:
     tfb.save_plot(tfb.plot_epistasis(result), path, dpi=110)
 
 
+# JASPAR's matrices, and FOXA1's consensus in another order: what a pattern does that is no motif.
+MOTIFS = {
+    "FOXA1": "MA0148.5",
+    "HNF4A": "MA0114.5",
+    "CEBPB": "MA0466.4",
+    "CTCF": "MA0139.2",
+    "scrambled": "TGTAACATCA",
+}
+
+
+def cooperativity(path: Path) -> None:
+    """Draw what pairs of motifs do to the predicted binding of FOXA1, and where from FOXA1 HNF4A does it."""
+    model = tfb.load_model(str(GROUP / "HepG2"), source="dir").select_targets(["FOXA1"])
+    bed = path.with_suffix(".bed")
+    length, last = model.length or 0, 1_000_000
+    bed.write_text("".join(f"chr20\t{s}\t{s + length}\n" for s in range(60_000, last - length, 2000)))
+    windows = tfb.read_sequences(GENOME, bed)
+    bed.unlink()
+    known = (windows["one_hot"].sum(("position", "base")) == length).values
+    windows = windows.isel(sequence=known)
+    backgrounds = tfb.make_backgrounds("dinucleotide_shuffle", 400, sequences=windows)
+    shift = tfb.distribution_shift(model, backgrounds, windows)
+    print(f"{float(shift['share_outside'][0]):.1%} of the backgrounds are outside the central 95%")
+
+    pairs = tfb.cooperativity(model, backgrounds, MOTIFS, gaps=[10, 50])
+    some = backgrounds.isel(sequence=slice(200))
+    scan = tfb.spacing_importance(model, some, MOTIFS["FOXA1"], MOTIFS["HNF4A"], max_distance=60)
+    figure, axes = plt.subplots(1, 2, figsize=(13, 4.4), width_ratios=(1, 1.9), layout="constrained")
+    tfb.plot_cooperativity(pairs, gap=10, ax=axes[0])
+    tfb.plot_importance_curve(scan, ax=axes[1])
+    figure.savefig(path, dpi=110, bbox_inches="tight", facecolor="white")
+    for gap in (10, 50):
+        for a, b in (("FOXA1", "HNF4A"), ("HNF4A", "FOXA1"), ("FOXA1", "scrambled"), ("HNF4A", "scrambled")):
+            found = pairs.sel(pattern=f"{a} {b} ++ gap {gap}", target="FOXA1")
+            values = (float(found[f"difference{end}"]) for end in ("", "_low", "_high"))
+            print(f"{a} {b}, {gap} bp between:", ", ".join(f"{value:+.2f}" for value in values))
+
+
 if __name__ == "__main__":
     broken_site(Path("docs/broken_site.png"))
     ctcf_site(Path("docs/ctcf_site.png"))
     epistasis(Path("docs/epistasis.png"))
+    cooperativity(Path("docs/cooperativity.png"))

@@ -36,3 +36,7 @@ class VerificationError(TFBindError, RuntimeError):
 
 class CompletenessWarning(UserWarning):
     """Contributions do not add up to the difference that they explain, beyond the tolerance."""
+
+
+class BackgroundWarning(UserWarning):
+    """Background sequences are unlike the real ones, as a model sees them."""

@@ -10,7 +10,7 @@ final name when it is whole; until then they take its place on the disk a second
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,12 @@ def finished_sequences(path: str | os.PathLike[str], attributes: Attributes | No
 
 @contextmanager
 def open_for_append(
-    path: str | os.PathLike[str], attributes: Attributes | None = None, *, restart: bool = False
+    path: str | os.PathLike[str],
+    attributes: Attributes | None = None,
+    *,
+    restart: bool = False,
+    dimension: str = "sequence",
+    complete: Callable[[Path], None] | None = None,
 ) -> Iterator[ResultFile]:
     """Write a result piece by piece: begin it, or go on with it where an interrupted run was.
 
@@ -111,6 +116,10 @@ def open_for_append(
         with pieces that have the same. The batch size and the versions of packages may differ.
     restart
         Throw away what an interrupted run has written.
+    dimension
+        That the pieces are put together along.
+    complete
+        Is given the whole file before it takes its final name, to write what depends on all pieces.
 
     Yields
     ------
@@ -137,16 +146,18 @@ def open_for_append(
     with locked(path):
         if restart:
             discard(partial_folder(path), keep=(LOCK,))
-        out = ResultFile(path, attributes)
+        out = ResultFile(path, attributes, dimension=dimension)
         if out.n_finished:
-            notice(f"{path}: going on after the {out.n_finished} sequences that an interrupted run has done")
+            notice(
+                f"{path}: going on after the {out.n_finished} {dimension}s that an interrupted run has done"
+            )
         try:
             yield out
-            out.finish()
+            out.finish(complete)
         except BaseException:
             if out.n_finished:
                 notice(
-                    f"{path}: not finished; {out.n_finished} sequences are done and kept in "
+                    f"{path}: not finished; {out.n_finished} {dimension}s are done and kept in "
                     f"{partial_folder(path)}; run the same command again to go on after them"
                 )
             raise
@@ -163,6 +174,8 @@ class ResultFile:
         See `open_for_append`.
     read_only
         Leave pieces that cannot be used where they are.
+    dimension
+        That the pieces are put together along.
 
     Attributes
     ----------
@@ -176,13 +189,19 @@ class ResultFile:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], attributes: Attributes | None = None, *, read_only: bool = False
+        self,
+        path: str | os.PathLike[str],
+        attributes: Attributes | None = None,
+        *,
+        read_only: bool = False,
+        dimension: str = "sequence",
     ) -> None:
+        self._dimension = dimension
         self._path = Path(path)
         self._folder = partial_folder(path)
         self._attributes = dict(attributes or {})
-        self._pieces = usable_pieces(self._folder, discard_others=not read_only)
-        self._template = _template(self._pieces[0].path) if self._pieces else None
+        self._pieces = usable_pieces(self._folder, dimension, discard_others=not read_only)
+        self._template = _template(self._pieces[0].path, dimension) if self._pieces else None
         if self._template is not None and (other := _differences(self._template.attrs, self._attributes)):
             raise InputError(
                 f"{path}: the unfinished result in {self._folder} is of another run ({'; '.join(other)}); "
@@ -237,19 +256,19 @@ class ResultFile:
         InputError
             The result does not fit what is there, or cannot be written.
         """
-        if "sequence" not in result.dims:
+        if self._dimension not in result.dims:
             found = ", ".join(map(str, result.dims)) or "none"
-            raise InputError(f"result: expected the dimension sequence, found {found}")
-        if not result.sizes["sequence"]:
+            raise InputError(f"result: expected the dimension {self._dimension}, found {found}")
+        if not result.sizes[self._dimension]:
             return
         if self._template is None and (other := _differences(self._attributes, result.attrs, both=True)):
             raise InputError(f"result: has other attributes than {self._path} is opened for: {other[0]}")
         piece = result.assign_attrs(self._attributes | result.attrs)
         if self._template is not None:
-            _check_fits(piece, self._template, self._path)
-        start, end = self.n_finished, self.n_finished + result.sizes["sequence"]
-        target = Piece.of(self._folder, start, end)
-        piece.attrs[UNFINISHED] = f"sequences {start} to {end - 1}, counted from 0"
+            _check_fits(piece, self._template, self._path, self._dimension)
+        start, end = self.n_finished, self.n_finished + result.sizes[self._dimension]
+        target = Piece.of(self._folder, start, end, self._dimension)
+        piece.attrs[UNFINISHED] = f"{self._dimension}s {start} to {end - 1}, counted from 0"
         with self._writing() as writing:
             write_netcdf(piece, writing)
             with open(writing, "rb") as file:
@@ -257,10 +276,15 @@ class ResultFile:
             os.replace(writing, target.path)
         self._pieces.append(target)
         if self._template is None:
-            self._template = _template(target.path)
+            self._template = _template(target.path, self._dimension)
 
-    def finish(self) -> None:
+    def finish(self, complete: Callable[[Path], None] | None = None) -> None:
         """Make one file of the pieces, give it its final name, and remove them.
+
+        Parameters
+        ----------
+        complete
+            See `open_for_append`.
 
         Raises
         ------
@@ -268,9 +292,11 @@ class ResultFile:
             Nothing was appended, or the file cannot be written.
         """
         if not self._pieces:
-            raise InputError(f"{self._path}: no sequence to write; was the input empty?")
+            raise InputError(f"{self._path}: no {self._dimension} to write; was the input empty?")
         with self._writing(MERGED) as merged:
             merge(self._pieces, merged)
+            if complete is not None:
+                complete(merged)
             os.replace(merged, self._path)
         discard(self._folder)
         self._pieces = []
@@ -318,10 +344,10 @@ def _opened(path: Path) -> Iterator[xr.Dataset]:
         yield file
 
 
-def _template(path: Path) -> xr.Dataset:
+def _template(path: Path, dimension: str) -> xr.Dataset:
     """A piece without its sequences."""
     with _opened(path) as file:
-        template = file.isel(sequence=slice(0, 0)).load()
+        template = file.isel({dimension: slice(0, 0)}).load()
     del template.attrs[UNFINISHED]
     return template
 
@@ -336,7 +362,7 @@ def _differences(stored: Attributes, given: Attributes, *, both: bool = False) -
     ]
 
 
-def _check_fits(piece: xr.Dataset, template: xr.Dataset, path: Path) -> None:
+def _check_fits(piece: xr.Dataset, template: xr.Dataset, path: Path, dimension: str) -> None:
     """Check that a result can follow the pieces before it."""
 
     def misfit(problem: str) -> InputError:
@@ -355,14 +381,22 @@ def _check_fits(piece: xr.Dataset, template: xr.Dataset, path: Path) -> None:
         raise misfit(other[0])
     for name, variable in piece.variables.items():
         there = template.variables[name]
-        sizes, sizes_there = ({**v.sizes, "sequence": 0} for v in (variable, there))
+        sizes, sizes_there = ({**v.sizes, dimension: 0} for v in (variable, there))
         if variable.dims != there.dims or sizes != sizes_there:
             raise misfit(f"{name} was {dict(there.sizes)}, is now {dict(variable.sizes)}")
         # Text is of any width, and of another type when it comes from a file.
         if variable.dtype != there.dtype and not {variable.dtype.kind, there.dtype.kind} <= set("UOT"):
             raise misfit(f"{name} was of type {there.dtype}, is now of {variable.dtype}")
-        if "sequence" not in variable.dims and not variable.equals(there):
+        if dimension not in variable.dims and not _same(variable, there):
             raise misfit(f"{name} has other values")
+
+
+def _same(variable: xr.Variable, there: xr.Variable) -> bool:
+    """Whether values are the same, but for the rounding that another batch size makes in predictions."""
+    if variable.dtype.kind != "f":
+        return bool(variable.equals(there))
+    largest = np.nanmax(np.abs(there.values), initial=0)
+    return np.allclose(variable.values, there.values, rtol=0, atol=1e-5 * largest, equal_nan=True)
 
 
 def _first_difference(then: xr.Dataset, now: xr.Dataset) -> int | None:

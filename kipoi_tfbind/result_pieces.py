@@ -26,22 +26,23 @@ _PIECE_NAME = re.compile(r"(\d{10})-(\d{10})\.nc")
 
 @dataclass(frozen=True)
 class Piece:
-    """A file with the sequences from `start` to `end`, which is not included."""
+    """A file with the sequences, or what else is along a dimension, from `start` to `end`, not included."""
 
     path: Path
     start: int
     end: int
+    dimension: str = "sequence"
 
     @classmethod
-    def of(cls, folder: Path, start: int, end: int) -> Piece:
+    def of(cls, folder: Path, start: int, end: int, dimension: str = "sequence") -> Piece:
         """Piece of this range in a folder."""
-        return cls(folder / f"{start:010d}-{end:010d}.nc", start, end)
+        return cls(folder / f"{start:010d}-{end:010d}.nc", start, end, dimension)
 
     def is_sound(self) -> bool:
         """Whether it can be opened and has as many sequences as its name says."""
         try:
             with h5py.File(self.path) as file:
-                return file["sequence"].shape[0] == self.end - self.start
+                return file[self.dimension].shape[0] == self.end - self.start
         except (OSError, KeyError):
             return False
 
@@ -88,10 +89,10 @@ def discard(folder: Path, keep: Iterable[str] = ()) -> None:
         folder.rmdir()
 
 
-def usable_pieces(folder: Path, *, discard_others: bool) -> list[Piece]:
+def usable_pieces(folder: Path, dimension: str = "sequence", *, discard_others: bool) -> list[Piece]:
     """Pieces from the first sequence on without a gap."""
     found = [
-        Piece(file, int(match[1]), int(match[2]))
+        Piece(file, int(match[1]), int(match[2]), dimension)
         for file in _files(folder)
         if (match := _PIECE_NAME.fullmatch(file.name))
     ]
@@ -103,7 +104,7 @@ def usable_pieces(folder: Path, *, discard_others: bool) -> list[Piece]:
     others = found[len(usable) :]
     if others and discard_others:
         notice(
-            f"{others[0].path}: damaged; the sequences from {others[0].start} on are done again "
+            f"{others[0].path}: damaged; the {dimension}s from {others[0].start} on are done again "
             f"({len(usable)} of {len(found)} pieces can be used)"
         )
         for piece in others:
@@ -114,34 +115,33 @@ def usable_pieces(folder: Path, *, discard_others: bool) -> list[Piece]:
 def merge(pieces: list[Piece], path: Path) -> None:
     """Copy pieces into one file, one after the other."""
     versions: dict[str, None] = {}
+    dimension = pieces[0].dimension
     with h5netcdf.File(path, "w") as whole:
         with h5netcdf.File(pieces[0].path, "r") as first:
-            _lay_out(whole, first, pieces[-1].end)
+            _lay_out(whole, first, pieces[-1].end, dimension)
         for piece in tqdm(pieces, desc="joining", unit="piece", disable=None, leave=False):
             with h5netcdf.File(piece.path, "r") as source:
                 if "versions" in source.attrs:
                     versions[str(source.attrs["versions"])] = None
                 for name, variable in whole.variables.items():
-                    if "sequence" in variable.dimensions:
+                    if dimension in variable.dimensions:
                         rows = slice(piece.start, piece.end)
-                        where = [rows if dim == "sequence" else slice(None) for dim in variable.dimensions]
+                        where = [rows if dim == dimension else slice(None) for dim in variable.dimensions]
                         variable[tuple(where)] = source.variables[name][...]
         if versions:
             whole.attrs["versions"] = "; then ".join(versions)
         del whole.attrs[UNFINISHED]
 
 
-def _lay_out(whole: h5netcdf.File, first: h5netcdf.File, n: int) -> None:
+def _lay_out(whole: h5netcdf.File, first: h5netcdf.File, n: int, along: str) -> None:
     """Give a file the dimensions, variables and attributes of a piece, with room for `n` sequences."""
     whole.dimensions = {
-        name: n if name == "sequence" else len(dimension) for name, dimension in first.dimensions.items()
+        name: n if name == along else len(dimension) for name, dimension in first.dimensions.items()
     }
     whole.attrs.update(first.attrs)
     for name, variable in first.variables.items():
         dims = variable.dimensions
-        shape = tuple(
-            n if dim == "sequence" else size for dim, size in zip(dims, variable.shape, strict=True)
-        )
+        shape = tuple(n if dim == along else size for dim, size in zip(dims, variable.shape, strict=True))
         compression = (
             {"compression": "gzip", "compression_opts": 1, "chunks": chunk_shape(shape, variable.dtype)}
             if name in COMPRESSED
@@ -152,5 +152,5 @@ def _lay_out(whole: h5netcdf.File, first: h5netcdf.File, n: int) -> None:
             name, dims, dtype=variable.dtype, fillvalue=attributes.pop("_FillValue", None), **compression
         )
         new.attrs.update(attributes)
-        if "sequence" not in dims:
+        if along not in dims:
             new[...] = variable[...]

@@ -269,7 +269,7 @@ def random_sequences(
     steps = np.cumsum(_base_profile(frequencies, length), axis=-1)
     # The last step is 1 exactly, and so are those before it where the last bases never occur.
     steps /= steps[..., -1:]
-    draws = np.random.default_rng(_checked_seed(seed)).random((n, length))
+    draws = np.random.default_rng(checked_seed(seed)).random((n, length))
     codes = np.zeros((n, length), dtype=np.uint8)
     for base in range(len(BASES) - 1):
         codes += draws >= steps[..., base]
@@ -305,7 +305,7 @@ def content_seeds(codes: NDArray[np.uint8], seed: int, purpose: str) -> NDArray[
     >>> seeds.shape, (seeds[0] == seeds[2]).all(), (seeds[0] == seeds[1]).any()
     ((3, 4), np.True_, np.False_)
     """
-    prefix = hashlib.blake2b(f"{purpose} {_checked_seed(seed)} ".encode(), digest_size=32)
+    prefix = hashlib.blake2b(f"{purpose} {checked_seed(seed)} ".encode(), digest_size=32)
     digests = []
     for row in np.ascontiguousarray(codes):
         digest = prefix.copy()
@@ -339,7 +339,8 @@ def klet_length(method: str) -> int:
     return int(k)
 
 
-def _checked_seed(seed: int) -> int:
+def checked_seed(seed: int) -> int:
+    """Return a seed; InputError where it is no whole number from 0 on."""
     if not isinstance(seed, int | np.integer) or seed < 0:
         raise InputError(f"seed: expected a whole number from 0 on, got {seed!r}")
     return int(seed)

@@ -15,24 +15,33 @@ from typing import Any
 import click
 
 from kipoi_tfbind import __version__
-from kipoi_tfbind.errors import CompletenessWarning, TFBindError
+from kipoi_tfbind.errors import BackgroundWarning, CompletenessWarning, TFBindError
 from kipoi_tfbind.notices import notice
 from kipoi_tfbind.plugin import error_line, wants_traceback
 
 
 class CommandFolder(click.Group):
-    """A group whose commands are the modules of this folder, each imported when it is needed."""
+    """A group whose commands are the modules of a folder, each imported when it is needed.
+
+    Attributes
+    ----------
+    package : str
+        The folder, as a package.
+    """
+
+    package = __name__
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the commands, sorted."""
-        modules = (module.name for module in pkgutil.iter_modules(__path__))
+        folder = importlib.import_module(self.package)
+        modules = (module.name for module in pkgutil.iter_modules(folder.__path__))
         return sorted(name.replace("_", "-") for name in modules if not name.startswith("_"))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command by name; None, as click expects, where there is none."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        module = importlib.import_module(f"{__name__}.{cmd_name.replace('-', '_')}")
+        module = importlib.import_module(f"{self.package}.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 
@@ -51,7 +60,7 @@ class CommandFolder(click.Group):
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
     """Show a warning of this package in one line; those of libraries are not for the user of a command."""
-    if issubclass(category, CompletenessWarning):
+    if issubclass(category, CompletenessWarning | BackgroundWarning):
         notice(str(message))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,14 +15,16 @@ if TYPE_CHECKING:
     from kipoi_tfbind.model import SequenceModel
 
 # Results are written in pieces of about this size, of at most so many sequences.
-_PIECE_BYTES = 64 << 20
+PIECE_BYTES = 64 << 20
 _MAX_PIECE = 1024
 
-_OPTIONS = (
+MODEL_OPTIONS = (
     click.argument("model", nargs=-1, required=True, metavar="MODEL..."),
     click.option(
         "--source", default="kipoi", show_default=True, help="Kipoi's model source; dir: MODEL is a folder."
     ),
+)
+SEQUENCE_OPTIONS = (
     click.option("--fasta", type=click.Path(), help="Genome, FASTA or bgzipped FASTA; with --intervals."),
     click.option("--intervals", type=click.Path(), help="Intervals to read, BED or narrowPeak."),
     click.option("--sequences", type=click.Path(), help="FASTA of the sequences themselves, instead."),
@@ -38,6 +40,8 @@ _OPTIONS = (
         type=click.IntRange(min=1),
         help="Length of the windows, centred on the summit or middle.  [default: the model's]",
     ),
+)
+OUTPUT_OPTIONS = (
     click.option(
         "--targets", multiple=True, metavar="NAME", help="Only this target; may be repeated.  [default: all]"
     ),
@@ -78,17 +82,23 @@ _OPTIONS = (
     click.option(
         "-o", "--output", required=True, type=click.Path(), help="Result to write, netCDF-4 (.nc, .h5)."
     ),
-    click.option(
-        "--restart",
-        is_flag=True,
-        help="Begin anew instead of going on with an interrupted run of this output.",
-    ),
 )
+RESTART = click.option(
+    "--restart",
+    is_flag=True,
+    help="Begin anew instead of going on with an interrupted run of this output.",
+)
+_OPTIONS = (*MODEL_OPTIONS, *SEQUENCE_OPTIONS, *OUTPUT_OPTIONS, RESTART)
 
 
 def interpretation_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of model, sequences and output; it gets them as keyword arguments."""
-    for option in reversed(_OPTIONS):
+    return with_options(command, _OPTIONS)
+
+
+def with_options(command: Callable[..., None], options: Sequence[Callable[..., Any]]) -> Callable[..., None]:
+    """Give a command options, in this order in its help."""
+    for option in reversed(options):
         command = option(command)
     return command
 
@@ -144,10 +154,10 @@ def interpret_to_file(
 
     output = options["output"]
     check_writable(output)
-    source = _source_of_sequences(options)
-    model, dataloader = _load(options, with_dataloader=source == "dataloader_args")
+    source = source_of_sequences(options)
+    model, dataloader = load_models(options, with_dataloader=source == "dataloader_args")
     length = options["length"] or model.length or _MAX_PIECE
-    piece = max(1, min(_MAX_PIECE, _PIECE_BYTES // (rows(length) * 16 * len(model.target_names))))
+    piece = max(1, min(_MAX_PIECE, PIECE_BYTES // (rows(length) * 16 * len(model.target_names))))
     attributes = {
         "method": method.__name__,
         "model": model.name,
@@ -159,7 +169,7 @@ def interpret_to_file(
         open_for_append(output, attributes, restart=options["restart"]) as out,
         tqdm(desc="sequences", unit="seq", initial=out.n_finished, disable=None, delay=1) as progress,
     ):
-        for chunk in out.remaining(_chunks(source, options, model, dataloader, piece)):
+        for chunk in out.remaining(sequence_chunks(source, options, model, dataloader, piece)):
             for first in range(0, chunk.sizes["sequence"], piece):
                 part = chunk.isel(sequence=slice(first, first + piece))
                 out.append(method(model, part, batch_size=options["batch_size"], **settings))
@@ -184,7 +194,7 @@ def parse_positions(text: str | None) -> list[int] | None:
         raise InputError(f"--positions: expected whole numbers such as 185,190,204, got {text!r}") from None
 
 
-def _source_of_sequences(options: dict[str, Any]) -> str:
+def source_of_sequences(options: dict[str, Any]) -> str:
     """Which of the three ways to give sequences was taken."""
     ways = [way for way in ("intervals", "sequences", "dataloader_args") if options[way]]
     if len(ways) != 1 or (ways[0] == "intervals") != bool(options["fasta"]):
@@ -195,7 +205,7 @@ def _source_of_sequences(options: dict[str, Any]) -> str:
     return ways[0]
 
 
-def _load(options: dict[str, Any], *, with_dataloader: bool) -> tuple[SequenceModel, Any]:
+def load_models(options: dict[str, Any], *, with_dataloader: bool) -> tuple[SequenceModel, Any]:
     """The model, or the ensemble of several, and the dataloader of the first."""
     from kipoi_tfbind.model import as_sequence_model
     from kipoi_tfbind.wrap import get_kipoi_model
@@ -242,7 +252,7 @@ def _json(name: str, text: str | None) -> dict[str, Any]:
     return values
 
 
-def _chunks(
+def sequence_chunks(
     source: str, options: dict[str, Any], model: SequenceModel, dataloader: Any, piece: int
 ) -> Iterator[xr.Dataset]:
     from kipoi_tfbind.dataloader_sequences import sequences_from_dataloader

@@ -10,7 +10,9 @@ import click
 )
 @click.option(
     "--kind",
-    type=click.Choice(["logo", "map", "epistasis", "occlusion"]),
+    type=click.Choice(
+        ["logo", "map", "epistasis", "occlusion", "importance", "curve", "cooperativity", "shift"]
+    ),
     help="Which picture.  [default: as suits the result's method]",
 )
 @click.option("--sequence", default="0", show_default=True, help="Index of the sequence, 0-based, or its id.")
@@ -42,7 +44,10 @@ def command(
       gradients         logo       contribution of every base
       second-order-ism  epistasis  pairs of positions, over a logo
       occlusion         occlusion  effect of hiding each window
-    All but occlusion can be drawn as a logo and as a map, occlusion as a logo.
+      gia               importance, curve or cooperativity, as the experiment is
+      gia shift         shift      predictions on backgrounds and on real sequences
+    Of the others, all but occlusion can be drawn as a logo and as a map, occlusion as a logo; results of
+    gia as importance.
 
     \b
     Example:

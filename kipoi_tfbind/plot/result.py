@@ -11,7 +11,11 @@ from matplotlib.axes import Axes
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.plot._importance import importance_of, source_of
 from kipoi_tfbind.plot._view import select
+from kipoi_tfbind.plot.cooperativity import plot_cooperativity
+from kipoi_tfbind.plot.distribution_shift import plot_distribution_shift
 from kipoi_tfbind.plot.epistasis import plot_epistasis
+from kipoi_tfbind.plot.importance import plot_importance
+from kipoi_tfbind.plot.importance_curve import plot_importance_curve
 from kipoi_tfbind.plot.logo import plot_logo
 from kipoi_tfbind.plot.mutation_map import plot_mutation_map
 from kipoi_tfbind.plot.occlusion import plot_occlusion
@@ -22,7 +26,15 @@ _PLOTS: dict[str, Callable[..., Axes]] = {
     "epistasis": plot_epistasis,
     "occlusion": plot_occlusion,
 }
-KINDS = tuple(_PLOTS)
+# Of results that are not about sequences.
+_PATTERN_PLOTS: dict[str, Callable[..., Axes]] = {
+    "importance": plot_importance,
+    "curve": plot_importance_curve,
+    "cooperativity": plot_cooperativity,
+    "shift": plot_distribution_shift,
+}
+KINDS = (*_PLOTS, *_PATTERN_PLOTS)
+PATTERN_KINDS = tuple(_PATTERN_PLOTS)
 # Method of a result -> the picture that shows most of it.
 _KIND_OF = {
     "in_silico_mutagenesis": "map",
@@ -31,6 +43,13 @@ _KIND_OF = {
     "gradients": "logo",
     "sampled_shapley": "logo",
     "occlusion": "occlusion",
+    "distribution_shift": "shift",
+}
+_KIND_OF_EXPERIMENT = {
+    "position": "curve",
+    "spacing": "curve",
+    "number": "curve",
+    "cooperativity": "cooperativity",
 }
 # Letters of a wider plot are too small to read on a page; a profile has no letters.
 _WIDEST = 150
@@ -52,7 +71,8 @@ def plot_result(
     r"""Draw a result, as suits the method that it is from.
 
     Mutagenesis becomes a mutation map, second-order mutagenesis an epistasis map, contributions a logo,
-    and occlusion a profile. Of more than 150 positions, a picture with letters shows the 100 around the
+    and occlusion a profile; global importance analysis becomes effects with intervals, curves or a heat map,
+    as its experiment is. Of more than 150 positions, a picture with letters shows the 100 around the
     strongest effects, unless a range or `whole` is given; its title says where they lie.
 
     Parameters
@@ -60,7 +80,8 @@ def plot_result(
     result
         What a method returned.
     kind
-        Another picture: "logo", "map", "epistasis" or "occlusion".
+        Another picture: "logo", "map", "epistasis" or "occlusion"; of global importance analysis
+        "importance", "curve" or "cooperativity".
     sequence
         Index of the sequence, or its id.
     target
@@ -92,8 +113,12 @@ def plot_result(
     '− mean effect\nof substitution\n(output)'
     """
     kind = kind_of(result) if kind is None else kind
-    if kind not in _PLOTS:
+    if kind not in KINDS:
         raise InputError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}")
+    if kind in _PATTERN_PLOTS:
+        if (sequence, start, end) != (0, None, None):
+            raise InputError("sequence, start, end: this result is about patterns, and has none to choose")
+        return _PATTERN_PLOTS[kind](result, target=target, ax=ax)
     if start is None and end is None and not whole and kind not in _ANY_WIDTH:
         start, end = strongest_window(result, sequence=sequence, target=target)
     return _PLOTS[kind](result, sequence=sequence, target=target, start=start, end=end, ax=ax)
@@ -108,12 +133,20 @@ def kind_of(result: xr.Dataset) -> str:
         The result does not say its method, or is of one without a picture.
     """
     method = result.attrs.get("method")
+    if method == "global_importance_analysis":
+        return _kind_of_experiment(result)
     if method not in _KIND_OF:
         raise InputError(
-            f"dataset: expected the result of one of {', '.join(_KIND_OF)}, got "
+            f"dataset: expected the result of one of {', '.join(_KIND_OF)}, global_importance_analysis, got "
             f"{f'one of {method}' if method else 'one without the attribute method'}; name a kind of plot"
         )
     return _KIND_OF[method]
+
+
+def _kind_of_experiment(result: xr.Dataset) -> str:
+    experiment = str(result.attrs.get("experiment", ""))
+    is_gc_scan = experiment == "context" and not np.isnan(result["gc"].values[1:]).any()
+    return "curve" if is_gc_scan else _KIND_OF_EXPERIMENT.get(experiment, "importance")
 
 
 def strongest_window(

@@ -85,7 +85,7 @@ def draw(result: xr.Dataset, sequence: int, target: int, window: tuple[int, int]
         ax = figure.add_subplot(figure.add_gridspec(1, 1, **_MARGINS)[0])
     start, end = (None, None) if kind == "occlusion" else window
     plot_result(result, kind=kind, start=start, end=end, whole=True, ax=ax, **here)
-    source, size = _encode(figure)
+    source, size = encode(figure)
     return Picture(source, f"{_NAMES[kind]} of {_described(view)}", *size)
 
 
@@ -118,7 +118,7 @@ def _described(view: xr.Dataset) -> str:
     return f"{words}; strongest: {strongest}" if strongest else f"{words}; nothing has an effect"
 
 
-def _encode(figure: Figure) -> tuple[str, tuple[int, int]]:
+def encode(figure: Figure) -> tuple[str, tuple[int, int]]:
     """PNG of a figure as a data URL, and its size in a browser's pixels."""
     full = io.BytesIO()
     figure.savefig(full, format="png", dpi=_DPI, bbox_inches="tight", facecolor="white")

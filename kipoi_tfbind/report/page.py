@@ -25,7 +25,8 @@ from kipoi_tfbind.plot.result import kind_of, strongest_window
 from kipoi_tfbind.report.card import Card, read_card
 from kipoi_tfbind.report.checks import completeness, equivariance
 from kipoi_tfbind.report.figures import Picture, draw
-from kipoi_tfbind.report.subjects import Subject, find_subjects
+from kipoi_tfbind.report.patterns import PATTERN_METHODS, pattern_panels, pattern_title
+from kipoi_tfbind.report.subjects import Subject, check_targets, find_subjects
 from kipoi_tfbind.report.tables import Table, top_table
 
 _TITLES = {
@@ -87,6 +88,8 @@ def write_report(
 ) -> None:
     """Write an HTML page about results: model card, settings, checks, pictures and tables.
 
+    Results of global importance analysis are about patterns, and have a part of the page to themselves.
+
     Everything is inside the one file; the page loads nothing from anywhere and prints well. The same
     results make the same page, byte for byte.
 
@@ -129,17 +132,21 @@ def write_report(
     if max_sequences < 1:
         raise InputError(f"max_sequences: expected at least 1, got {max_sequences}")
     cards = _cards(results, model)
-    subjects = find_subjects(results, targets)
+    check_targets(results, targets)
+    about = [each for each in labelled if not _is_about_patterns(each.result)]
+    patterns = [each for each in labelled if _is_about_patterns(each.result)]
+    subjects = find_subjects([each.result for each in about], targets)
     shown = subjects[:max_sequences]
     progress = tqdm(shown, "report", unit="sequence", disable=None, leave=False)
-    sections = [_section(subject, labelled) for subject in progress]
+    sections = [_section(subject, about) for subject in progress]
     page = _render(
         title=title or "Interpretation of " + ", ".join(dict.fromkeys(card.name for card in cards)),
         labelled=labelled,
         cards=cards,
         settings=_settings(labelled),
-        completeness=[(each, completeness(each.result)) for each in labelled],
-        equivariance=[(each, equivariance(each.result)) for each in labelled],
+        completeness=[(each, completeness(each.result)) for each in about],
+        equivariance=[(each, equivariance(each.result)) for each in about],
+        patterns=[(each.title, pattern_panels(each.result, targets)) for each in patterns],
         sections=sections,
         n_left_out=len(subjects) - len(shown),
         targets=targets,
@@ -170,19 +177,31 @@ def _label(results: Sequence[xr.Dataset]) -> list[Labelled]:
         raise InputError("results: expected at least one, got none")
     titles = []
     for result in results:
+        if _is_about_patterns(result):
+            titles.append(_with_file(pattern_title(result), result))
+            continue
         schema.require(result, source_of(result), "reference_prediction", "one_hot")
         kind_of(result)
         if not result.sizes["sequence"]:
             raise InputError("results: expected results with a sequence, got one without")
         method = str(result.attrs["method"])
         kind = str(result.attrs.get("kind", "")).replace("_", " ")
-        file = Path(str(result.encoding.get("source", ""))).name
-        titles.append(_TITLES[method] + (f" ({kind})" if kind else "") + (f", {file}" if file else ""))
+        titles.append(_with_file(_TITLES[method] + (f" ({kind})" if kind else ""), result))
     numbered = [
         title if titles.count(title) == 1 else f"{title} [{titles[: i + 1].count(title)}]"
         for i, title in enumerate(titles)
     ]
     return [Labelled(title, result) for title, result in zip(numbered, results, strict=True)]
+
+
+def _is_about_patterns(result: xr.Dataset) -> bool:
+    return result.attrs.get("method") in PATTERN_METHODS
+
+
+def _with_file(title: str, result: xr.Dataset) -> str:
+    """A title and the file that a result is from, if it is from one."""
+    file = Path(str(result.encoding.get("source", ""))).name
+    return title + (f", {file}" if file else "")
 
 
 def _cards(results: Sequence[xr.Dataset], folder: str | os.PathLike[str] | None) -> list[Card]:
@@ -223,7 +242,7 @@ def _settings(labelled: Sequence[Labelled]) -> list[tuple[str, list[str]]]:
     results = [each.result for each in labelled]
     names = dict.fromkeys(str(name) for result in results for name in result.attrs if name not in _ELSEWHERE)
     rows = [(name, [str(result.attrs.get(name, "")) for result in results]) for name in names]
-    for dimension in ("sequence", "position", "pair", "window", "target"):
+    for dimension in ("sequence", "position", "pair", "window", "pattern", "background", "target"):
         sizes = [f"{r.sizes[dimension]:,}" if dimension in r.sizes else "" for r in results]
         rows.append((f"{dimension}s", sizes))
     return [(name, values) for name, values in rows if any(values)]

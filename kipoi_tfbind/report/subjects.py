@@ -64,13 +64,7 @@ def find_subjects(results: Sequence[xr.Dataset], targets: Sequence[str] | None =
         Results of any method.
     targets
         Names of the targets to show; by default each sequence's own one of the largest prediction.
-
-    Raises
-    ------
-    InputError
-        A target is in none of the results.
     """
-    _check_targets(results, targets)
     known: dict[tuple[str, ...], list[Subject]] = {}
     codes = [_codes(result) for result in results]
     positions = [result["position"].values for result in results]
@@ -128,7 +122,14 @@ def _has(result: xr.Dataset, target: str) -> bool:
     return target in map(str, result["target"].values)
 
 
-def _check_targets(results: Sequence[xr.Dataset], targets: Sequence[str] | None) -> None:
+def check_targets(results: Sequence[xr.Dataset], targets: Sequence[str] | None) -> None:
+    """Check that each target is in one of the results.
+
+    Raises
+    ------
+    InputError
+        It is not.
+    """
     there = list(dict.fromkeys(str(name) for result in results for name in result["target"].values))
     for name in targets or ():
         if name not in there:

@@ -1,0 +1,373 @@
+"""What the commands of `kipoi tfbind gia` share: motifs, backgrounds, statistics, and the result file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kipoi_tfbind.cli._interpret import (
+    MODEL_OPTIONS,
+    OUTPUT_OPTIONS,
+    PIECE_BYTES,
+    SEQUENCE_OPTIONS,
+    load_models,
+    sequence_chunks,
+    source_of_sequences,
+    with_options,
+)
+from kipoi_tfbind.errors import InputError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from kipoi_tfbind.model import SequenceModel
+    from kipoi_tfbind.motifs import Motif
+
+_LISTED = 10  # patterns on the screen
+_MOST_KMERS = 512  # in a piece of a result
+_WAYS = ("intervals", "sequences", "dataloader_args")
+
+_STATISTICS_OPTIONS = (
+    click.option("--confidence", default=0.95, show_default=True, help="Of the intervals."),
+    click.option(
+        "--n-resamples",
+        type=click.IntRange(min=1),
+        default=2000,
+        show_default=True,
+        help="Number of bootstrap resamples, and of sign flips.",
+    ),
+    click.option(
+        "--seed",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        help="Of everything that is drawn at random.",
+    ),
+    click.option(
+        "--half-width",
+        type=float,
+        metavar="W",
+        help="Say how many backgrounds would give intervals of plus or minus W.",
+    ),
+    click.option(
+        "--path",
+        type=click.Choice(["auto", "incremental", "full"]),
+        default="auto",
+        show_default=True,
+        help="Predict whole sequences, or only what a pattern changes.",
+    ),
+    click.option(
+        "--verify", is_flag=True, help="Hold a part of the incremental predictions against full ones."
+    ),
+)
+_BACKGROUND_OPTIONS = (
+    click.option(
+        "--backgrounds",
+        default="dinucleotide_shuffle",
+        show_default=True,
+        help="uniform; of the sequences (--intervals, --sequences): profile, mononucleotide_shuffle, "
+        "dinucleotide_shuffle, klet_shuffle:K, markov:K; genomic: windows of --fasta with their GC content; "
+        "given: the sequences themselves.",
+    ),
+    click.option(
+        "--n-backgrounds",
+        type=click.IntRange(min=2),
+        default=1000,
+        show_default=True,
+        help="Number of backgrounds.",
+    ),
+    click.option("--avoid", type=click.Path(), help="BED of what no genomic background may touch."),
+    click.option(
+        "--central",
+        metavar="LOW,HIGH",
+        help="Only backgrounds whose prediction (of the first target) is between these quantiles: 0.1,0.9.",
+    ),
+)
+_CLIP = click.option(
+    "--clip",
+    is_flag=True,
+    help="Clip what overlaps or reaches out of the background, instead of refusing it.",
+)
+MOTIFS = click.option(
+    "--motif",
+    "motifs",
+    multiple=True,
+    required=True,
+    metavar="[NAME=]MOTIF",
+    help="Sequence or IUPAC consensus; JASPAR id such as MA0139.2; FILE.meme or FILE.meme:ID.",
+)
+CONSENSUS = click.option(
+    "--consensus", is_flag=True, help="Embed the likeliest sequence of a matrix, instead of draws from it."
+)
+OFFSET = click.option(
+    "--offset", type=int, help="Position of the first base, 0-based.  [default: the middle]"
+)
+
+
+def importance_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of model, backgrounds, statistics and output."""
+    return with_options(
+        command,
+        (
+            *MODEL_OPTIONS,
+            *_BACKGROUND_OPTIONS,
+            *SEQUENCE_OPTIONS,
+            *_STATISTICS_OPTIONS,
+            _CLIP,
+            *OUTPUT_OPTIONS,
+        ),
+    )
+
+
+def real_sequence_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of model, real sequences, statistics and output."""
+    return with_options(command, (*MODEL_OPTIONS, *SEQUENCE_OPTIONS, *_STATISTICS_OPTIONS, *OUTPUT_OPTIONS))
+
+
+def run_experiment(
+    experiment: Callable[..., xr.Dataset], options: dict[str, Any], *arguments: Any, **settings: Any
+) -> None:
+    """Run an experiment on backgrounds, write its result, and say what came out."""
+    check_output(options)
+    model, backgrounds = model_and_backgrounds(options)
+    _save(experiment(model, backgrounds, *arguments, **settings, **analysis_options(options)), options)
+
+
+def run_on_sequences(
+    experiment: Callable[..., xr.Dataset], options: dict[str, Any], *arguments: Any, **settings: Any
+) -> None:
+    """Run an experiment on real sequences, write its result, and say what came out."""
+    check_output(options)
+    model, sequences = model_and_sequences(options)
+    chosen = analysis_options(options)
+    chosen.pop("on_conflict")
+    _save(experiment(model, sequences, *arguments, **settings, **chosen), options)
+
+
+def check_output(options: dict[str, Any]) -> None:
+    """Check, before long work, that the result can be written."""
+    from kipoi_tfbind.io import check_writable
+
+    check_writable(options["output"])
+
+
+def analysis_options(options: dict[str, Any]) -> dict[str, Any]:
+    """The options of the analysis, by the names of its arguments."""
+    names = ("confidence", "n_resamples", "seed", "path", "verify", "batch_size")
+    on_conflict = "clip" if options.get("clip") else "refuse"
+    return {name: options[name] for name in names} | {"on_conflict": on_conflict}
+
+
+def model_and_sequences(options: dict[str, Any]) -> tuple[SequenceModel, xr.Dataset]:
+    """The model, and all of the real sequences that were named."""
+    import xarray as xr
+
+    source = source_of_sequences(options)
+    model, dataloader = load_models(options, with_dataloader=source == "dataloader_args")
+    chunks = list(sequence_chunks(source, options, model, dataloader, 1024))
+    return model, xr.concat(chunks, "sequence") if len(chunks) > 1 else chunks[0]
+
+
+def model_and_backgrounds(options: dict[str, Any]) -> tuple[SequenceModel, xr.Dataset]:
+    """The model, and the backgrounds that were asked for."""
+    from kipoi_tfbind.backgrounds import make_backgrounds
+
+    kind, n, seed = (options[name] for name in ("backgrounds", "n_backgrounds", "seed"))
+    if kind == "uniform" and not any(options[way] for way in _WAYS):
+        model, _ = load_models(options, with_dataloader=False)
+        length = options["length"] or model.length
+        if length is None:
+            raise InputError(f"--length: model {model.name} takes any; say that of the backgrounds")
+        return model, filtered(model, make_backgrounds(kind, n, length=length, seed=seed), options)
+    if not any(options[way] for way in _WAYS):
+        raise InputError(
+            f"--backgrounds {kind}: is made from sequences; name them with --fasta and --intervals, or "
+            "--sequences, or take --backgrounds uniform"
+        )
+    model, sequences = model_and_sequences(options)
+    return model, filtered(model, backgrounds_of(sequences, options), options)
+
+
+def backgrounds_of(sequences: xr.Dataset, options: dict[str, Any]) -> xr.Dataset:
+    """Backgrounds made from real sequences."""
+    from kipoi_tfbind.backgrounds import genomic_backgrounds, make_backgrounds
+
+    kind, n, seed = (options[name] for name in ("backgrounds", "n_backgrounds", "seed"))
+    if kind == "given":
+        return sequences
+    if kind == "genomic":
+        if not options["fasta"]:
+            raise InputError("--backgrounds genomic: expected the genome, as --fasta")
+        return genomic_backgrounds(options["fasta"], sequences, n, avoid=options["avoid"], seed=seed)
+    return make_backgrounds(kind, n, sequences=sequences, seed=seed)
+
+
+def read_motifs(texts: tuple[str, ...], *, consensus: bool) -> dict[str, Motif]:
+    """Read motifs such as "CTCF=MA0139.2" and "TGASTCA".
+
+    Raises
+    ------
+    InputError
+        As `kipoi_tfbind.motifs.parse_motifs`.
+    """
+    from kipoi_tfbind.motifs import parse_motif, parse_motifs
+
+    parsed = []
+    for text in texts:
+        name, _, motif = text.rpartition("=")
+        each = parse_motif(motif, name=name or None)
+        parsed.append(each.consensus() if consensus else each)
+    return parse_motifs(parsed)
+
+
+def read_motifs_of_number(n: int, texts: tuple[str, ...], *, consensus: bool) -> list[Motif]:
+    """Read exactly so many motifs; the same one may come twice.
+
+    Raises
+    ------
+    InputError
+        There are more or fewer.
+    """
+    if len(texts) != n:
+        raise InputError(f"--motif: expected {n}, got {len(texts)}")
+    return [next(iter(read_motifs((text,), consensus=consensus).values())) for text in texts]
+
+
+def one_motif(texts: tuple[str, ...], *, consensus: bool) -> Motif:
+    """Read the only motif."""
+    return read_motifs_of_number(1, texts, consensus=consensus)[0]
+
+
+def parse_numbers(option: str, text: str, kind: type = int) -> list[Any]:
+    """Read numbers such as "5,10,20".
+
+    Raises
+    ------
+    InputError
+        They are no numbers.
+    """
+    try:
+        return [kind(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"{option}: expected numbers with commas between them, got {text!r}") from None
+
+
+def summarise(result: xr.Dataset, half_width: float | None = None) -> list[str]:
+    """What a result says, in a few lines: the strongest patterns of its first target, with intervals."""
+    import numpy as np
+
+    view = result.isel(target=0)
+    compared = bool(np.isfinite(view["difference"].values).any())
+    name = "difference" if compared else "importance"
+    strength = np.nan_to_num(np.abs(view[name].values), nan=-1)
+    chosen = [row for row in np.argsort(-strength, kind="stable")[:_LISTED] if strength[row] >= 0]
+    q = "difference_q_value" if compared else "q_value"
+    width = max((len(str(view["pattern"].values[row])) for row in chosen), default=0)
+    confidence = f"{100 * float(result.attrs['confidence']):g}% interval"
+    lines = [f"{view['target'].item()}: {name}, {confidence}, q-value"]
+    for row in chosen:
+        values = view.isel(pattern=row)
+        low, high = float(values[f"{name}_low"]), float(values[f"{name}_high"])
+        lines.append(
+            f"  {values['pattern'].item():<{width}}  {float(values[name]):+8.3f}  ({low:+.3f} to "
+            f"{high:+.3f})  {float(values[q]):.1e}"
+        )
+    lines.append(_precision(result, half_width))
+    return lines
+
+
+def _precision(result: xr.Dataset, half_width: float | None) -> str:
+    """How wide the intervals of the importance are, and what would make them as narrow as is wanted."""
+    import numpy as np
+
+    from kipoi_tfbind.interpret import needed_backgrounds
+
+    widths = (result["importance_high"] - result["importance_low"]).values / 2
+    n = int(result["n_backgrounds"].values.max())
+    text = (
+        f"{n:,} backgrounds give a half-width of {np.nanmedian(widths):.3g} (largest {np.nanmax(widths):.3g})"
+    )
+    if half_width is not None:
+        known = result.isel(pattern=np.isfinite(widths).all(axis=1))
+        needed = needed_backgrounds(known, half_width).values
+        text += f"; {needed.max():,} would give at most {half_width:g}"
+    return text
+
+
+def report(result: xr.Dataset, options: Mapping[str, Any]) -> None:
+    """Print where a result is, and what it says."""
+    sizes = result.sizes
+    click.echo(
+        f"{options['output']}: {result.attrs['experiment']}; patterns: {sizes['pattern']}, backgrounds: "
+        f"{sizes['background']}, targets: {sizes['target']}"
+    )
+    for line in summarise(result, options["half_width"]):
+        click.echo(line)
+
+
+def _save(result: xr.Dataset, options: dict[str, Any]) -> None:
+    from kipoi_tfbind.io import save_result
+
+    save_result(result, options["output"])
+    report(result, options)
+
+
+def filtered(model: SequenceModel, backgrounds: xr.Dataset, options: dict[str, Any]) -> xr.Dataset:
+    """The backgrounds between the quantiles that were asked for."""
+    from kipoi_tfbind.backgrounds import central_backgrounds
+
+    if not options["central"]:
+        return backgrounds
+    ends = parse_numbers("--central", options["central"], float)
+    if len(ends) != 2:
+        raise InputError(f"--central: expected two quantiles such as 0.1,0.9, got {options['central']!r}")
+    return central_backgrounds(
+        model, backgrounds, low=ends[0], high=ends[1], batch_size=options["batch_size"]
+    )
+
+
+def run_kmers(k: int, offset: int | None, options: dict[str, Any]) -> None:
+    """Run all k-mers, some at a time, into a result file."""
+    from tqdm import tqdm
+
+    from kipoi_tfbind.interpret import kmer_importance
+    from kipoi_tfbind.interpret._importance import METHOD, add_corrected, content_hash
+    from kipoi_tfbind.io import open_result
+    from kipoi_tfbind.result_file import open_for_append
+
+    check_output(options)
+    model, backgrounds = model_and_backgrounds(options)
+    chosen = analysis_options(options)
+    n, n_backgrounds, n_targets = 4**k, backgrounds.sizes["sequence"], len(model.target_names)
+    piece = max(1, min(_MOST_KMERS, PIECE_BYTES // (n_backgrounds * n_targets * 16)))
+    attributes = {
+        "method": METHOD,
+        "experiment": "kmers",
+        "model": model.name,
+        "model_hash": model.fingerprint,
+        "output": model.output,
+        "k": k,
+        "background_hash": content_hash(backgrounds),
+        **{name: chosen[name] for name in ("confidence", "n_resamples", "seed", "path")},
+    }
+    with (
+        open_for_append(
+            options["output"],
+            attributes,
+            restart=options["restart"],
+            dimension="pattern",
+            complete=add_corrected,
+        ) as out,
+        tqdm(total=n, desc="k-mers", initial=out.n_finished, disable=None, delay=1) as progress,
+    ):
+        for first in range(out.n_finished, n, piece):
+            last = min(first + piece, n)
+            part = kmer_importance(
+                model, backgrounds, k, start=first, end=last, offset=offset, corrected=False, **chosen
+            )
+            out.append(part)
+            progress.update(last - first)
+    with open_result(options["output"], lazy=True) as result:
+        report(result, options)
