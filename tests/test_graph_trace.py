@@ -285,9 +285,10 @@ def test_batch_size_in_the_arguments() -> None:
 
 def test_weights_of_nan_are_traced() -> None:
     """NaN is not equal to itself, which does not make a constant one that depends on the batch."""
-    module = nn.Sequential(nn.Flatten(), nn.Linear(4 * LENGTH, 2))
+    linear = nn.Linear(4 * LENGTH, 2)
+    module = nn.Sequential(nn.Flatten(), linear)
     with torch.no_grad():
-        module[1].weight[1, 5] = float("nan")
+        linear.weight[1, 5] = float("nan")
 
     def function(tensors: list[torch.Tensor]) -> torch.Tensor:
         # As a constant that is made anew in each run.
