@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import keras as k
@@ -16,12 +17,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from kipoi_tfbind import (
+    encode_sequences,
+    in_silico_mutagenesis,
+    load_model,
+    second_order_mutagenesis,
+)
 from kipoi_tfbind.graph import trace_tensorflow, trace_torch
 from kipoi_tfbind.graph.incremental import Incremental
 from tests import graph_models
 
 # In float64 both ways round at 1e-16 of numbers up to some 1e3 times the effects.
 TOLERANCE = 1e-9
+ZOO = Path(__file__).parents[1] / "model_zoo" / "TFBind"
 FRAMEWORKS = ("tensorflow", "torch")
 PAIRS = (
     "relu",
@@ -71,32 +79,33 @@ class Case:
         return self.predict(self.inputs(codes, sequence))
 
 
-def tensorflow_case(model: Any, shapes: list[tuple[int, int]]) -> Case:
+def tensorflow_case(model: Any, shapes: list[tuple[int, int]], precision: str = "float64") -> Case:
     specs = [tf.TensorSpec((None, *shape)) for shape in shapes]
     graph = trace_tensorflow(
         lambda tensors: [model(tensors if len(tensors) > 1 else tensors[0], training=False)], specs
-    ).in_precision("float64")
-    function = graph.as_function()
+    )
+    exact = graph.in_precision("float64")
+    function = exact.as_function()
     return case(
-        graph.incremental(0, shapes, 1, np.eye(5, 4)),
+        (exact if precision == "float64" else graph).incremental(0, shapes, 1, np.eye(5, 4)),
         lambda inputs: function([tf.constant(x) for x in inputs])[0].numpy(),
         shapes,
         positions_last=False,
     )
 
 
-def torch_case(model: Any, shapes: list[tuple[int, int]]) -> Case:
+def torch_case(model: Any, shapes: list[tuple[int, int]], precision: str = "float64") -> Case:
     turned = [(channels, length) for length, channels in shapes]
-    graph = trace_torch(
-        lambda tensors: [model(*tensors)], [torch.zeros(2, *shape) for shape in turned]
-    ).in_precision("float64")
-    function = graph.as_function()
+    graph = trace_torch(lambda tensors: [model(*tensors)], [torch.zeros(2, *shape) for shape in turned])
+    exact = graph.in_precision("float64")
+    function = exact.as_function()
 
     def predict(inputs: list[NDArray]) -> NDArray:
         with torch.no_grad():
             return function([torch.as_tensor(np.ascontiguousarray(x)) for x in inputs])[0].numpy()
 
-    return case(graph.incremental(0, turned, 2, np.eye(5, 4)), predict, shapes, positions_last=True)
+    chosen = exact if precision == "float64" else graph
+    return case(chosen.incremental(0, turned, 2, np.eye(5, 4)), predict, shapes, positions_last=True)
 
 
 def case(incremental: Incremental, predict: Any, shapes: Any, *, positions_last: bool) -> Case:
@@ -110,14 +119,14 @@ def case(incremental: Incremental, predict: Any, shapes: Any, *, positions_last:
 
 
 @cache
-def built(name: str, framework: str) -> Case:
+def built(name: str, framework: str, precision: str = "float64") -> Case:
     architecture = graph_models.build(name)
     shapes = [tuple(x.shape[1:]) for x in architecture.keras.inputs]
     if framework == "tensorflow":
-        return tensorflow_case(architecture.keras, shapes)
+        return tensorflow_case(architecture.keras, shapes, precision)
     if architecture.torch is None:
         pytest.skip("in Keras only")
-    return torch_case(architecture.torch, shapes)
+    return torch_case(architecture.torch, shapes, precision)
 
 
 def edited(codes: NDArray, sequence: NDArray, first: NDArray, new: NDArray) -> NDArray:
@@ -126,18 +135,21 @@ def edited(codes: NDArray, sequence: NDArray, first: NDArray, new: NDArray) -> N
     return found
 
 
-def check_edits(model: Case, width: int) -> None:
-    """Edits at every position of both sequences, of any base or N."""
+def check_edits(
+    model: Case, width: int, positions: NDArray | None = None, tolerance: float = TOLERANCE
+) -> None:
+    """Edits at all positions, or some, of both sequences, of any base or N."""
     rng = np.random.default_rng(width)
-    n = model.length - width + 1
-    sequence, first = np.repeat([0, 1], n), np.tile(np.arange(n), 2)
+    starts = np.arange(model.length - width + 1) if positions is None else positions
+    n = len(starts)
+    sequence, first = np.repeat([0, 1], n), np.tile(starts, 2)
     new = rng.integers(0, 5, (2 * n, width))
     own = model.inputs(model.codes, np.arange(2))
     references = model.incremental.references(own, model.codes, width)
     found = model.incremental.predict(references, sequence, first, new)
     expected = model.whole(edited(model.codes, sequence, first, new), sequence)
     effect = expected - model.whole(model.codes, np.arange(2))[sequence]
-    np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE * np.abs(effect).max())
+    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * np.abs(effect).max())
 
 
 def check_pairs(model: Case) -> None:
@@ -170,9 +182,71 @@ def test_edits_are_exact(name: str, framework: str) -> None:
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("name", graph_models.NAMES)
+def test_edits_in_float32(name: str, framework: str) -> None:
+    """Against whole passes in float64, 1e-4 being what whole passes in float32 may round."""
+    check_edits(built(name, framework, "float32"), 1, tolerance=1e-4)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
 @pytest.mark.parametrize("name", PAIRS)
 def test_pairs_are_exact(name: str, framework: str) -> None:
     check_pairs(built(name, framework))
+
+
+def large(name: str, length: int) -> graph_models.Twin:
+    """Networks as they are used, with fewer channels."""
+    m = graph_models
+    x = m.source(0, length)
+    if name == "basset":
+        for width, size in ((19, 3), (11, 4), (7, 4)):
+            x = m.maxpool(m.activation(m.batch_norm(m.conv(x, 16, width)), "relu"), size)
+        return m.dense(m.activation(m.dense(m.flatten(x), 24), "relu"))
+    x = m.activation(m.conv(x, 16, 21), "relu")
+    for i in range(1, int(name.removeprefix("bpnet-")) + 1):
+        x = m.add(x, m.activation(m.conv(x, 16, 3, dilation_rate=2**i), "relu"))
+    return m.dense(m.average(x))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize(
+    ("name", "length"),
+    [("basset", 1000), ("basset", 600), ("bpnet-4", 101), ("bpnet-6", 1000), ("bpnet-9", 1000)],
+)
+def test_long_sequences(name: str, length: int, framework: str) -> None:
+    """Both ends, the middle, and anywhere."""
+    k.utils.set_random_seed(2)
+    output = large(name, length)
+    if framework == "tensorflow":
+        model = tensorflow_case(k.Model(k.utils.get_source_inputs(output.keras), output.keras), [(length, 4)])
+    else:
+        model = torch_case(graph_models.TwinModule([output]).eval(), [(length, 4)])
+    rng = np.random.default_rng(0)
+    for width in (1, 12):
+        last = length - width
+        check_edits(model, width, np.array([0, 1, 2, last // 2, last - 1, last, *rng.integers(0, last, 12)]))
+    check_pairs(model)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["HepG2", "CTCF"])
+def test_the_models_of_the_zoo(name: str) -> None:
+    """With their trained weights, at their own length."""
+    model = load_model(str(ZOO / name), source="dir", double_precision=True)
+    rng = np.random.default_rng(0)
+    assert model.length is not None
+    sequences = encode_sequences(["".join(rng.choice(list("ACGTN"), model.length, p=[0.24] * 4 + [0.04]))])
+    some = [0, 1, model.length // 2, model.length - 1, *rng.integers(0, model.length, 10).tolist()]
+    options: dict[str, Any] = {"positions": some, "batch_size": 64}
+    for method, variable in (
+        (in_silico_mutagenesis, "mutation_effect"),
+        (second_order_mutagenesis, "epistasis"),
+    ):
+        found = method(model, sequences, path="incremental", **options)
+        expected = method(model, sequences, path="full", **options)
+        scale = float(np.abs(expected["mutation_effect"]).max())
+        np.testing.assert_allclose(found[variable], expected[variable], rtol=0, atol=TOLERANCE * scale)
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
