@@ -41,6 +41,31 @@ Given = tuple[str | Motif | NDArray, int] | Insertion
 Pattern = Sequence[Given]
 
 
+class Draws:
+    """What is embedded in some backgrounds; a motif's draws are made once, wherever they go.
+
+    Parameters
+    ----------
+    codes
+        uint8 base codes of the backgrounds (background, position).
+    seed
+        Of the draws.
+    """
+
+    def __init__(self, codes: NDArray[np.uint8], seed: int) -> None:
+        self._codes, self._seed = codes, seed
+        self._known: dict[tuple[str, bytes, bool, int], NDArray[np.uint8]] = {}
+
+    def of(self, motif: Motif, instance: int) -> NDArray[np.uint8]:
+        """Draws (background, written position) of `kipoi_tfbind.motifs.draw_instances`."""
+        if motif.is_fixed:
+            return draw_instances(motif, self._codes)
+        key = motif.key, motif.matrix.tobytes(), motif.is_reverse, instance
+        if key not in self._known:
+            self._known[key] = draw_instances(motif, self._codes, instance=instance, seed=self._seed)
+        return self._known[key]
+
+
 @dataclass(frozen=True)
 class Placed:
     """A pattern whose every base has a place.
@@ -76,10 +101,10 @@ class Placed:
             for each in self.insertions
         )
 
-    def bases(self, codes: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+    def bases(self, draws: Draws) -> NDArray[np.uint8]:
         """Bases (background, written), or (1, written) where they are the same in every background."""
         drawn = [
-            draw_instances(each.motif, codes, instance=each.instance, seed=seed)[:, columns]
+            draws.of(each.motif, each.instance)[:, columns]
             for each, columns in zip(self.insertions, self.columns, strict=True)
         ]
         n = max(map(len, drawn))
@@ -206,7 +231,7 @@ def _groups(
         written); and pairs of the numbers of a further pattern and of the one that it equals.
     """
     by_size: dict[tuple[int, int], list[int]] = {}
-    placed = list(patterns.values())
+    placed, draws = list(patterns.values()), Draws(codes, seed)
     for row, each in enumerate(placed):
         width = int(_widths(_one(each.positions), codes.shape[1])[0])
         by_size.setdefault((len(each.positions), width), []).append(row)
@@ -214,7 +239,7 @@ def _groups(
         first_of: dict[tuple[bytes, bytes], int] = {}
         chosen, bases, copies = [], [], []
         for row in rows:
-            drawn = placed[row].bases(codes, seed)
+            drawn = placed[row].bases(draws)
             original = first_of.setdefault((placed[row].positions.tobytes(), drawn.tobytes()), row)
             if original == row:
                 chosen.append(row)
