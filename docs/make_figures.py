@@ -102,6 +102,10 @@ def cooperativity(path: Path) -> None:
     tfb.plot_cooperativity(pairs, gap=10, ax=axes[0])
     tfb.plot_importance_curve(scan, ax=axes[1])
     figure.savefig(path, dpi=110, bbox_inches="tight", facecolor="white")
+    found = scan.isel(pattern=(scan["role"] == "pair").values, target=0)
+    apart = found.isel(pattern=(np.abs(found["distance"]) >= 12).values)
+    above = float((apart["difference_low"] > 0).mean())
+    print(f"{apart.sizes['pattern']} spacings of 12 to 60 bp: {above:.1%} have an interval above 0")
     for gap in (10, 50):
         for a, b in (("FOXA1", "HNF4A"), ("HNF4A", "FOXA1"), ("FOXA1", "scrambled"), ("HNF4A", "scrambled")):
             found = pairs.sel(pattern=f"{a} {b} ++ gap {gap}", target="FOXA1")

@@ -19,7 +19,13 @@ from kipoi_tfbind.one_hot import BASES
 
 # What each capability is needed for; the names are those of the public functions.
 _METHODS: dict[Capability, tuple[str, ...]] = {
-    "predictions": ("in_silico_mutagenesis", "second_order_mutagenesis", "occlusion", "sampled_shapley"),
+    "predictions": (
+        "in_silico_mutagenesis",
+        "second_order_mutagenesis",
+        "occlusion",
+        "global_importance_analysis",
+        "sampled_shapley",
+    ),
     "gradients": ("gradients",),
     "multipliers": ("deep_shap",),
 }

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch
-from kipoi_tfbind.interpret._edits import Edits, Path, _widths, predict_edits
+from kipoi_tfbind.interpret._edits import Edits, Path, _widths, edited, predict_edits
 from kipoi_tfbind.model import SequenceModel
 from kipoi_tfbind.motifs import Motif, draw_instances, parse_motif
 
 OnConflict = Literal["refuse", "clip"]
+# So many patterns that begin with the same motif in the same place make it worth to embed that one first.
+_SHARED = 8
 
 
 class Insertion(NamedTuple):
@@ -39,6 +41,31 @@ class Insertion(NamedTuple):
 # What a user writes: (motif, offset), or an Insertion.
 Given = tuple[str | Motif | NDArray, int] | Insertion
 Pattern = Sequence[Given]
+
+
+class Draws:
+    """What is embedded in some backgrounds; a motif's draws are made once, wherever they go.
+
+    Parameters
+    ----------
+    codes
+        uint8 base codes of the backgrounds (background, position).
+    seed
+        Of the draws.
+    """
+
+    def __init__(self, codes: NDArray[np.uint8], seed: int) -> None:
+        self._codes, self._seed = codes, seed
+        self._known: dict[tuple[str, bytes, bool, int], NDArray[np.uint8]] = {}
+
+    def of(self, motif: Motif, instance: int) -> NDArray[np.uint8]:
+        """Draws (background, written position) of `kipoi_tfbind.motifs.draw_instances`."""
+        if motif.is_fixed:
+            return draw_instances(motif, self._codes)
+        key = motif.key, motif.matrix.tobytes(), motif.is_reverse, instance
+        if key not in self._known:
+            self._known[key] = draw_instances(motif, self._codes, instance=instance, seed=self._seed)
+        return self._known[key]
 
 
 @dataclass(frozen=True)
@@ -76,10 +103,10 @@ class Placed:
             for each in self.insertions
         )
 
-    def bases(self, codes: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+    def bases(self, draws: Draws) -> NDArray[np.uint8]:
         """Bases (background, written), or (1, written) where they are the same in every background."""
         drawn = [
-            draw_instances(each.motif, codes, instance=each.instance, seed=seed)[:, columns]
+            draws.of(each.motif, each.instance)[:, columns]
             for each, columns in zip(self.insertions, self.columns, strict=True)
         ]
         n = max(map(len, drawn))
@@ -168,6 +195,31 @@ def check_conflict(on_conflict: str) -> None:
         raise InputError(f"on_conflict: expected 'refuse' or 'clip', got {on_conflict!r}")
 
 
+class Job(NamedTuple):
+    """Patterns that are predicted together.
+
+    Attributes
+    ----------
+    base
+        Positions (written) and bases (background or 1, written) that all of them begin with, if any: they are
+        edits of the backgrounds with these, and narrower ones.
+    rows
+        Numbers of the patterns.
+    positions
+        Of the further bases (pattern, written).
+    bases
+        (pattern, background or 1, written).
+    copies
+        Pairs of the numbers of a further pattern, and of the one that it equals.
+    """
+
+    base: tuple[NDArray[np.intp], NDArray[np.uint8]] | None
+    rows: NDArray[np.intp]
+    positions: NDArray[np.intp]
+    bases: NDArray[np.uint8]
+    copies: list[tuple[int, int]]
+
+
 def pattern_effects(
     model: SequenceModel,
     batch: Batch,
@@ -185,79 +237,92 @@ def pattern_effects(
     Patterns that write the same bases to the same places are predicted once.
     """
     effect = np.zeros((len(patterns), *reference.shape), dtype=reference.dtype)
-    for rows, positions, bases, owners in _groups(patterns, codes, seed):
-        for numbers, prediction in _predictions(model, batch, positions, bases, batch_size, path, verify):
-            background, pattern = np.divmod(numbers, len(rows))
-            effect[rows[pattern], background] = prediction - reference[background]
-        for copy, original in owners:
+    for job in _jobs(list(patterns.values()), Draws(codes, seed), codes.shape[1]):
+        own = batch if job.base is None else _embedded(batch, *job.base)
+        n_patterns = len(job.rows)
+
+        def edits_of(numbers: NDArray[np.intp], job: Job = job, n_patterns: int = n_patterns) -> Edits:
+            background, pattern = np.divmod(numbers, n_patterns)
+            drawn = job.bases[pattern, background if job.bases.shape[1] > 1 else 0]
+            return Edits(background, job.positions[pattern], drawn.astype(np.intp))
+
+        for numbers, prediction in predict_edits(
+            model,
+            own,
+            n_patterns * len(batch),
+            edits_of,
+            per_sequence=n_patterns,
+            path=path,
+            verify=verify,
+            batch_size=batch_size,
+            description="patterns in backgrounds",
+        ):
+            # All patterns of a background after each other: what is kept of it serves them all.
+            background, pattern = np.divmod(numbers, n_patterns)
+            effect[job.rows[pattern], background] = prediction - reference[background]
+        for copy, original in job.copies:
             effect[copy] = effect[original]
     return effect
 
 
-def _groups(
-    patterns: Mapping[str, Placed], codes: NDArray[np.uint8], seed: int
-) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.uint8], list[tuple[int, int]]]]:
-    """Patterns that write equally many bases over stretches of about one width, as an edit engine takes them.
-
-    Yields
-    ------
-    rows, positions, bases, copies
-        Numbers of the patterns; their positions (pattern, written); their bases (pattern, background or 1,
-        written); and pairs of the numbers of a further pattern and of the one that it equals.
-    """
-    by_size: dict[tuple[int, int], list[int]] = {}
-    placed = list(patterns.values())
+def _jobs(placed: Sequence[Placed], draws: Draws, length: int) -> Iterator[Job]:
+    """Put patterns together that an edit engine takes together: of one number of bases, and about one width."""
+    drawn = [each.bases(draws) for each in placed]
+    firsts = [_first_key(each, bases) for each, bases in zip(placed, drawn, strict=True)]
+    groups: dict[tuple[object, int, int], list[int]] = {}
     for row, each in enumerate(placed):
-        width = int(_widths(_one(each.positions), codes.shape[1])[0])
-        by_size.setdefault((len(each.positions), width), []).append(row)
-    for rows in by_size.values():
-        first_of: dict[tuple[bytes, bytes], int] = {}
-        chosen, bases, copies = [], [], []
-        for row in rows:
-            drawn = placed[row].bases(codes, seed)
-            original = first_of.setdefault((placed[row].positions.tobytes(), drawn.tobytes()), row)
-            if original == row:
-                chosen.append(row)
-                bases.append(drawn)
-            else:
-                copies.append((row, original))
-        n = max(map(len, bases))
-        table = np.stack([np.broadcast_to(part, (n, part.shape[1])) for part in bases])
-        yield np.array(chosen), np.stack([placed[row].positions for row in chosen]), table, copies
+        n_first = len(each.columns[0])
+        first, rest = firsts[row], each.positions[n_first:]
+        if (
+            first is None
+            or firsts.count(first) < _SHARED
+            or _width(rest, length) >= _width(each.positions, length)
+        ):
+            first, rest = None, each.positions
+        groups.setdefault((first, len(rest), _width(rest, length)), []).append(row)
+    for (first, n_rest, _), rows in groups.items():
+        base = None
+        if first is not None:
+            n_first = len(placed[rows[0]].columns[0])
+            base = placed[rows[0]].positions[:n_first], drawn[rows[0]][:, :n_first]
+        parts = {row: (placed[row].positions[-n_rest:], drawn[row][:, -n_rest:]) for row in rows}
+        chosen, copies = _distinct(parts)
+        n = max(len(parts[row][1]) for row in chosen)
+        bases = np.stack([np.broadcast_to(parts[row][1], (n, n_rest)) for row in chosen])
+        yield Job(base, np.array(chosen), np.stack([parts[row][0] for row in chosen]), bases, copies)
 
 
-def _one(positions: NDArray[np.intp]) -> Edits:
-    """An edit at these positions."""
-    return Edits(
-        np.zeros(1, dtype=np.intp), positions[np.newaxis], np.zeros((1, len(positions)), dtype=np.intp)
-    )
+def _first_key(placed: Placed, bases: NDArray[np.uint8]) -> tuple[bytes, bytes] | None:
+    """What the first motif of several writes; None where there is only one."""
+    n_first = len(placed.columns[0])
+    if len(placed.insertions) < 2:
+        return None
+    return placed.positions[:n_first].tobytes(), bases[:, :n_first].tobytes()
 
 
-def _predictions(
-    model: SequenceModel,
-    batch: Batch,
-    positions: NDArray[np.intp],
-    bases: NDArray[np.uint8],
-    batch_size: int,
-    path: Path,
-    verify: bool,
-) -> Iterator[tuple[NDArray[np.intp], NDArray]]:
-    """Numbers (background-major) of some patterns in backgrounds, and their predictions."""
-    n_patterns = len(positions)
+def _distinct(
+    parts: Mapping[int, tuple[NDArray[np.intp], NDArray[np.uint8]]],
+) -> tuple[list[int], list[tuple[int, int]]]:
+    """Patterns that differ, and the others with the one that each equals."""
+    first_of: dict[tuple[bytes, bytes], int] = {}
+    chosen, copies = [], []
+    for row, (positions, bases) in parts.items():
+        original = first_of.setdefault((positions.tobytes(), bases.tobytes()), row)
+        if original == row:
+            chosen.append(row)
+        else:
+            copies.append((row, original))
+    return chosen, copies
 
-    def edits_of(numbers: NDArray[np.intp]) -> Edits:
-        background, pattern = np.divmod(numbers, n_patterns)
-        drawn = bases[pattern, background if bases.shape[1] > 1 else 0]
-        return Edits(background, positions[pattern], drawn.astype(np.intp))
 
-    return predict_edits(
-        model,
-        batch,
-        n_patterns * len(batch),
-        edits_of,
-        per_sequence=n_patterns,
-        path=path,
-        verify=verify,
-        batch_size=batch_size,
-        description="patterns in backgrounds",
-    )
+def _width(positions: NDArray[np.intp], length: int) -> int:
+    """Width of the edits that an edit at these positions is predicted with."""
+    none = np.zeros(1, dtype=np.intp)
+    return int(_widths(Edits(none, positions[np.newaxis], none[np.newaxis]), length)[0])
+
+
+def _embedded(batch: Batch, positions: NDArray[np.intp], bases: NDArray[np.uint8]) -> Batch:
+    """The backgrounds with bases (background or 1, written) at some positions."""
+    everyone = np.arange(len(batch))
+    shape = (len(batch), len(positions))
+    return edited(batch, Edits(everyone, np.broadcast_to(positions, shape), np.broadcast_to(bases, shape)))
