@@ -1,13 +1,13 @@
 """DeepLIFT multipliers beside shap.DeepExplainer and tangermeme, and their completeness, as Markdown tables.
 
-    python benchmarks/deep_shap.py speed [--sequences 4] [--rounds 5] [--xla]
+    python benchmarks/deep_shap.py speed [--sequences 4] [--rounds 5] [--one-thread] [--xla]
     python benchmarks/deep_shap.py completeness
 
 The README has both tables. All are given the same weights, sequences and references. The methods take turns
 in one process; each ratio is the median over the rounds, with the smallest and the largest. The load of the
 machine is printed: PyTorch's threads wait for each other, so that anything else that runs slows it down many
-times over. tangermeme is left out where it is not installed
-(``pip install --no-deps "tangermeme==1.6.*"``).
+times over. With --one-thread, seconds are those of the processor, which depend little on what else runs.
+tangermeme is left out where it is not installed (``pip install --no-deps "tangermeme==1.6.*"``).
 """
 
 from __future__ import annotations
@@ -188,8 +188,22 @@ def theirs(model: Any, module: Any) -> dict[str, Callable[..., Any]]:
     return methods | {"tangermeme": by_tangermeme}
 
 
+def one_thread() -> None:
+    """Before anything has been computed."""
+    import tensorflow as tf
+    import torch
+
+    torch.set_num_threads(1)
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
 def median_seconds(
-    methods: dict[str, Callable[..., Any]], x: Any, r: Any, rounds: int
+    methods: dict[str, Callable[..., Any]],
+    x: Any,
+    r: Any,
+    rounds: int,
+    clock: Callable[[], float],
 ) -> dict[str, list[float]]:
     seconds: dict[str, list[float]] = {}
     working = {}
@@ -201,13 +215,17 @@ def median_seconds(
             print(f"{name} does not run: {type(error).__name__}: {str(error)[:150]}", file=sys.stderr)
     for _ in range(rounds):
         for name, method in working.items():
-            start = time.perf_counter()
+            start = clock()
             method(x, r)
-            seconds.setdefault(name, []).append(time.perf_counter() - start)
+            seconds.setdefault(name, []).append(clock() - start)
     return seconds
 
 
-def speed(n: int, rounds: int, jit_compile: bool) -> None:
+def speed(n: int, rounds: int, jit_compile: bool, single: bool) -> None:
+    clock = time.perf_counter
+    if single:
+        one_thread()
+        clock = time.process_time
     import keras
 
     m = graph_models()
@@ -215,7 +233,7 @@ def speed(n: int, rounds: int, jit_compile: bool) -> None:
     x, r = one_hot(rng, n, LENGTH), one_hot(rng, n, N_REFERENCES, LENGTH)
     print(
         f"{n} sequences of {LENGTH} bp, {N_REFERENCES} references each; seconds are medians of {rounds} "
-        f"rounds; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}.\n"
+        f"rounds; {'one thread' if single else f'{os.cpu_count()} cores'}, load {os.getloadavg()[0]:.1f}.\n"
     )
     table: list[dict[str, str]] = []
     for title, function in MODELS.items():
@@ -224,7 +242,9 @@ def speed(n: int, rounds: int, jit_compile: bool) -> None:
         model = keras.Model(keras.utils.get_source_inputs(output.keras), output.keras)
         module = m.TwinModule([output]).eval()
         # tangermeme looks for activations that are the module's own.
-        seconds = median_seconds(ours(model, module, jit_compile) | theirs(model, module), x, r, rounds)
+        seconds = median_seconds(
+            ours(model, module, jit_compile) | theirs(model, module), x, r, rounds, clock
+        )
         row = {"model": title} | {name: f"{np.median(times):.3f} s" for name, times in seconds.items()}
         pairs = ("shap", "ours, Keras"), ("tangermeme", "ours, PyTorch"), ("tangermeme", "ours, Keras")
         for other, mine in pairs:
@@ -233,7 +253,7 @@ def speed(n: int, rounds: int, jit_compile: bool) -> None:
         table.append(row)
     print_table(table)
     print()
-    rows = [targets(m, title, function, x, r, rounds) for title, function in MULTI_TASK.items()]
+    rows = [targets(m, title, function, x, r, rounds, clock) for title, function in MULTI_TASK.items()]
     print_table(rows)
     print(f"\nLoad at the end: {os.getloadavg()[0]:.1f}.")
 
@@ -243,7 +263,15 @@ def ratio(slow: list[float], fast: list[float]) -> str:
     return f"{np.median(ratios):.1f} ({ratios.min():.1f}–{ratios.max():.1f})"
 
 
-def targets(m: Any, title: str, function: Callable[..., Any], x: Any, r: Any, rounds: int) -> dict[str, str]:
+def targets(
+    m: Any,
+    title: str,
+    function: Callable[..., Any],
+    x: Any,
+    r: Any,
+    rounds: int,
+    clock: Callable[[], float],
+) -> dict[str, str]:
     """All 19 targets of a model against one of them."""
     import keras
     import tensorflow as tf
@@ -263,7 +291,7 @@ def targets(m: Any, title: str, function: Callable[..., Any], x: Any, r: Any, ro
         "PyTorch, 1": lambda x, r: deep_lift(in_torch, flipped[:1], flipped[1], targets=[0]),
         "PyTorch, 19": lambda x, r: deep_lift(in_torch, flipped[:1], flipped[1]),
     }
-    seconds = median_seconds(methods, x, r, rounds)
+    seconds = median_seconds(methods, x, r, rounds, clock)
     row = {"model, number of targets": title} | {name: f"{np.median(t):.3f} s" for name, t in seconds.items()}
     for framework in ("Keras", "PyTorch"):
         row[f"19 / 1, {framework}"] = ratio(seconds[f"{framework}, 19"], seconds[f"{framework}, 1"])
@@ -325,10 +353,11 @@ def main() -> None:
     parser.add_argument("--sequences", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--xla", action="store_true", help="time the XLA-compiled function as well")
+    parser.add_argument("--one-thread", action="store_true", help="let each method use one thread")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     if arguments.what == "speed":
-        speed(arguments.sequences, arguments.rounds, arguments.xla)
+        speed(arguments.sequences, arguments.rounds, arguments.xla, arguments.one_thread)
     else:
         completeness()
 

@@ -319,6 +319,8 @@ OTHER_TORCH_OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "logaddexp": lambda v: torch.logaddexp(v[:, :2], v[:, 2:]),
     "addcmul": lambda v: torch.addcmul(v, v, v.flip(2)),
     "strands in one batch": lambda v: torch.maximum(*torch.cat([v.tanh(), v.flip(1, 2).tanh()]).chunk(2)),
+    "masked pool": lambda v: v.where(torch.arange(v.shape[2]) % 3 > 0, -torch.inf).amax(2),
+    "masked minimum": lambda v: v.where(torch.arange(v.shape[2]) % 3 > 0, torch.inf).amin(2),
     "padded pool": lambda v: torch.nn.functional.max_pool1d(v, 3, 1, 1),
     "largest of two axes": lambda v: v.amax((1, 2), keepdim=True) - v.min(2, keepdim=True)[0],
     "steps": lambda v: (3 * v).round() + v.sign(),

@@ -352,7 +352,7 @@ class TensorFlowArrays(Arrays):
         return float(np.finfo(x.dtype.as_numpy_dtype).tiny)
 
     def large(self, x: Any) -> float:
-        return float(np.finfo(x.dtype.as_numpy_dtype).max) / 1e6
+        return float(np.finfo(x.dtype.as_numpy_dtype).max) / 8
 
     def clip(self, x: Any, low: float, high: float) -> Any:
         return tf.clip_by_value(x, low, high)

@@ -326,7 +326,7 @@ class TorchArrays(Arrays):
         return torch.finfo(x.dtype).tiny
 
     def large(self, x: Any) -> float:
-        return torch.finfo(x.dtype).max / 1e6
+        return torch.finfo(x.dtype).max / 8
 
     def clip(self, x: Any, low: float, high: float) -> Any:
         return x.clamp(low, high)

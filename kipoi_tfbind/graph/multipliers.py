@@ -61,7 +61,7 @@ def deep_lift(
 
     For every sequence x, reference r and target t, the sum of ``multipliers * (x - r)`` is f_t(x) - f_t(r) to
     the precision of the arithmetic, whatever operations the model consists of; one without an exact rule
-    is refused. Each sequence and each reference is run once, and all targets share that.
+    is refused. All targets share the runs of the sequences and of the references.
 
     Parameters
     ----------

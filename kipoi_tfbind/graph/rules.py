@@ -286,8 +286,11 @@ def _routed_in_windows(site: Site, windows: Windows) -> Pull:
         return xp.reshape(flat, (*rows, windows.before, windows.n, 1, windows.after))
 
     x, r, fx, fr = in_windows(x), in_windows(r), of_windows(fx), of_windows(fr)
-    nowhere, gain = xp.scalar(float("inf"), fr), _beyond_rounding(xp, fx, fr, 2)
-    to_x, to_r = (gain < 0, gain > 0) if _is_minimum(site.node) else (gain > 0, gain < 0)
+    gain = _beyond_rounding(xp, fx, fr, 2)
+    to_x, to_r, nowhere = gain > 0, gain < 0, xp.scalar(float("inf"), fr)
+    if _is_minimum(site.node):
+        to_x, to_r, nowhere = to_r, to_x, -nowhere
+    gain = xp.where(to_x | to_r, gain, xp.scalar(0.0, gain))
     # 1 where the position does not have the maximum; numbers are faster than conditions.
     absent = xp.unary("sign", x - xp.where(to_x, fx, nowhere)) * xp.unary(
         "sign", r - xp.where(to_r, fr, nowhere)
@@ -295,8 +298,10 @@ def _routed_in_windows(site: Site, windows: Windows) -> Pull:
     absent = xp.unary("abs", absent)
     present = 1 - absent
     share = gain / xp.clip(xp.sum(present, -2), 1.0, float(windows.size))
-    # No difference is as large: what is added keeps 0 / 0 away.
-    slope = share * present / (x - r + absent * xp.large(r))
+    # No difference is as large: what is added keeps 0 / 0 away. Positions may be masked by infinity.
+    large = xp.large(r)
+    difference = xp.clip(x, -large, large) - xp.clip(r, -large, large)
+    slope = share * present / (difference + absent * large)
 
     def pull(cotangents: Sequence[Any]) -> list[Any]:
         cotangent = xp.reshape(cotangents[0], xp.shape(fr))
