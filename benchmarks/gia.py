@@ -96,12 +96,12 @@ def in_turns(sides: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list
     return seconds
 
 
-def speed(rounds: int, n_backgrounds: int) -> None:
+def speed(rounds: int, n_backgrounds: int, lengths: list[int]) -> None:
     import kipoi_tfbind as tfb
 
     print("| scan | length | patterns x backgrounds | naive | ours | naive / ours | largest difference |")
     print("|---|---|---|---|---|---|---|")
-    for length in (200, 400, 600):
+    for length in lengths:
         keras_model = basset(length)
         model = tfb.as_sequence_model(keras_model)
         backgrounds = tfb.make_backgrounds("uniform", n_backgrounds, length=length)
@@ -227,12 +227,13 @@ def main() -> None:
     )
     parser.add_argument("what", choices=("speed", "kmers", "statistics"))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--backgrounds", type=int, help="default: 64 for speed, 1,000 for kmers")
+    parser.add_argument("--backgrounds", type=int, help="default: 128 for speed, 1,000 for kmers")
+    parser.add_argument("--lengths", type=int, nargs="+", default=[200, 400, 600])
     parser.add_argument("-k", type=int, default=6)
     parser.add_argument("--experiments", type=int, default=2000)
     arguments = parser.parse_args()
     if arguments.what == "speed":
-        speed(arguments.rounds, arguments.backgrounds or 64)
+        speed(arguments.rounds, arguments.backgrounds or 128, arguments.lengths)
     elif arguments.what == "kmers":
         all_kmers(arguments.k, arguments.backgrounds or 1000)
     else:
