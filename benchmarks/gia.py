@@ -24,6 +24,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 BATCH = 256
+MOTIFS, MAX_DISTANCE = ("GATAAG", "CACGTT"), 40
 AT_ONCE = 8192  # sequences that the naive side makes and predicts in one call
 
 
@@ -59,6 +60,32 @@ def naive(model: Any, one_hot: np.ndarray, words: list[list[tuple[str, int]]]) -
     return np.concatenate(effects)
 
 
+def spacing_scan(model: Any, backgrounds: Any) -> Any:
+    import kipoi_tfbind as tfb
+
+    return tfb.spacing_importance(model, backgrounds, *MOTIFS, max_distance=MAX_DISTANCE, n_resamples=1)
+
+
+def spacing_words(length: int) -> list[list[tuple[str, int]]]:
+    """The patterns of a spacing scan in four orientations, in the order of its result."""
+
+    def turned(word: str, sign: str) -> str:
+        return word if sign == "+" else word[::-1].translate(str.maketrans("ACGT", "TGCA"))
+
+    first, second = MOTIFS
+    at = (length - len(first)) // 2
+    distances = [d for d in range(-MAX_DISTANCE, MAX_DISTANCE + 1) if abs(d) >= len(first)]
+    words: dict[tuple[tuple[str, int], ...], None] = {}
+    for a, b in ("++", "+-", "-+", "--"):
+        alone = (turned(first, a), at)
+        words[(alone,)] = None
+        for distance in distances:
+            other = (turned(second, b), at + distance)
+            words[(other,)] = None
+            words[(alone, other)] = None
+    return [list(pattern) for pattern in words]
+
+
 def in_turns(sides: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds):
@@ -69,12 +96,12 @@ def in_turns(sides: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list
     return seconds
 
 
-def speed(rounds: int, n_backgrounds: int) -> None:
+def speed(rounds: int, n_backgrounds: int, lengths: list[int]) -> None:
     import kipoi_tfbind as tfb
 
     print("| scan | length | patterns x backgrounds | naive | ours | naive / ours | largest difference |")
     print("|---|---|---|---|---|---|---|")
-    for length in (200, 400, 600):
+    for length in lengths:
         keras_model = basset(length)
         model = tfb.as_sequence_model(keras_model)
         backgrounds = tfb.make_backgrounds("uniform", n_backgrounds, length=length)
@@ -82,10 +109,7 @@ def speed(rounds: int, n_backgrounds: int) -> None:
         middle = (length - 4) // 2
         kmers = tfb.kmer_importance(model, backgrounds, 4, n_resamples=1)
         words = [[(str(name), middle)] for name in kmers["pattern"].values]
-        at = (length - 6) // 2
-        distances = [d for d in range(-40, 41) if abs(d) >= 6]
-        singles = [[("GATAAG", at)], *([("CACGTG", at + d)] for d in distances)]
-        pairs = [[("GATAAG", at), ("CACGTG", at + d)] for d in distances]
+        spaced = spacing_words(length)
         scans = {
             "4-mers": (
                 lambda m=model, b=backgrounds: tfb.kmer_importance(m, b, 4, n_resamples=1),
@@ -93,21 +117,14 @@ def speed(rounds: int, n_backgrounds: int) -> None:
                 len(words),
             ),
             "spacing": (
-                lambda m=model, b=backgrounds: tfb.spacing_importance(
-                    m, b, "GATAAG", "CACGTG", max_distance=40, orientations=["++"], n_resamples=1
-                ),
-                lambda k=keras_model, x=one_hot, w=singles + pairs: naive(k, x, w),
-                len(singles) + len(pairs),
+                lambda m=model, b=backgrounds: spacing_scan(m, b),
+                lambda k=keras_model, x=one_hot, w=spaced: naive(k, x, w),
+                len(spaced),
             ),
         }
         for name, (ours, theirs, n) in scans.items():
             found, expected = ours(), theirs()  # compiles both
             effect = found["pattern_effect"].values[..., 0]
-            if name == "spacing":
-                # First the pattern that all pairs have, then in turns the single ones and the pairs.
-                n_single = len(singles)
-                in_turn = np.stack([expected[1:n_single], expected[n_single:]], axis=1)
-                expected = np.concatenate([expected[:1], in_turn.reshape(-1, expected.shape[1])])
             off = np.abs(effect - expected).max() / np.abs(expected).max()
             seconds = in_turns({"naive": theirs, "ours": ours}, rounds)
             ratio = np.median(np.array(seconds["naive"]) / np.array(seconds["ours"]))
@@ -210,12 +227,13 @@ def main() -> None:
     )
     parser.add_argument("what", choices=("speed", "kmers", "statistics"))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--backgrounds", type=int, help="default: 64 for speed, 1,000 for kmers")
+    parser.add_argument("--backgrounds", type=int, help="default: 128 for speed, 1,000 for kmers")
+    parser.add_argument("--lengths", type=int, nargs="+", default=[200, 400, 600])
     parser.add_argument("-k", type=int, default=6)
     parser.add_argument("--experiments", type=int, default=2000)
     arguments = parser.parse_args()
     if arguments.what == "speed":
-        speed(arguments.rounds, arguments.backgrounds or 64)
+        speed(arguments.rounds, arguments.backgrounds or 128, arguments.lengths)
     elif arguments.what == "kmers":
         all_kmers(arguments.k, arguments.backgrounds or 1000)
     else:

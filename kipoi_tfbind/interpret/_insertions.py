@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -16,6 +17,8 @@ from kipoi_tfbind.model import SequenceModel
 from kipoi_tfbind.motifs import Motif, draw_instances, parse_motif
 
 OnConflict = Literal["refuse", "clip"]
+# Positions and bases of the motif that a pattern begins with, as bytes.
+FirstKey = tuple[bytes, bytes] | None
 # So many patterns that begin with the same motif in the same place make it worth to embed that one first.
 _SHARED = 8
 
@@ -266,18 +269,17 @@ def pattern_effects(
 
 
 def _jobs(placed: Sequence[Placed], draws: Draws, length: int) -> Iterator[Job]:
-    """Put patterns together that an edit engine takes together: of one number of bases, and about one width."""
+    """Put patterns together that an edit engine takes together: as many bases, over about one width."""
     drawn = [each.bases(draws) for each in placed]
     firsts = [_first_key(each, bases) for each, bases in zip(placed, drawn, strict=True)]
-    groups: dict[tuple[object, int, int], list[int]] = {}
+    shared = Counter(firsts)
+    groups: dict[tuple[FirstKey, int, int], list[int]] = {}
     for row, each in enumerate(placed):
         n_first = len(each.columns[0])
-        first, rest = firsts[row], each.positions[n_first:]
-        if (
-            first is None
-            or firsts.count(first) < _SHARED
-            or _width(rest, length) >= _width(each.positions, length)
-        ):
+        first: FirstKey = firsts[row]
+        rest = each.positions[n_first:]
+        is_narrower = first is not None and _width(rest, length) < _width(each.positions, length)
+        if shared[first] < _SHARED or not is_narrower:
             first, rest = None, each.positions
         groups.setdefault((first, len(rest), _width(rest, length)), []).append(row)
     for (first, n_rest, _), rows in groups.items():
@@ -292,7 +294,7 @@ def _jobs(placed: Sequence[Placed], draws: Draws, length: int) -> Iterator[Job]:
         yield Job(base, np.array(chosen), np.stack([parts[row][0] for row in chosen]), bases, copies)
 
 
-def _first_key(placed: Placed, bases: NDArray[np.uint8]) -> tuple[bytes, bytes] | None:
+def _first_key(placed: Placed, bases: NDArray[np.uint8]) -> FirstKey:
     """What the first motif of several writes; None where there is only one."""
     n_first = len(placed.columns[0])
     if len(placed.insertions) < 2:
