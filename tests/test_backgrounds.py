@@ -10,13 +10,10 @@ import xarray as xr
 from scipy import stats
 
 from kipoi_tfbind import as_sequence_model, encode_sequences, read_sequences
-from kipoi_tfbind.backgrounds import (
-    central_backgrounds,
-    distribution_shift,
-    genomic_backgrounds,
-    make_backgrounds,
-)
+from kipoi_tfbind.background_shift import distribution_shift
+from kipoi_tfbind.backgrounds import central_backgrounds, make_backgrounds
 from kipoi_tfbind.errors import BackgroundWarning, InputError
+from kipoi_tfbind.genome_backgrounds import genomic_backgrounds
 from kipoi_tfbind.one_hot import codes_of, decode_one_hot
 from kipoi_tfbind.shuffle import random_sequences
 

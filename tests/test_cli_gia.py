@@ -147,9 +147,9 @@ def kmers(folder: Path, output: str, *more: str) -> Result:
 
 def test_kmers_go_on_where_they_were(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import kipoi_tfbind.interpret as interpret
-    from kipoi_tfbind.cli import _gia
+    from kipoi_tfbind.cli import _gia_kmers
 
-    monkeypatch.setattr(_gia, "_MOST_KMERS", 10)
+    monkeypatch.setattr(_gia_kmers, "_MOST_KMERS", 10)
     assert kmers(folder, "whole.nc").exit_code == 0
     done: list[int] = []
     kmer_importance = interpret.kmer_importance

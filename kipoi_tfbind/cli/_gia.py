@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from kipoi_tfbind.cli._gia_summary import report
 from kipoi_tfbind.cli._interpret import (
     MODEL_OPTIONS,
     OUTPUT_OPTIONS,
-    PIECE_BYTES,
     SEQUENCE_OPTIONS,
     load_models,
     sequence_chunks,
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from kipoi_tfbind.model import SequenceModel
     from kipoi_tfbind.motifs import Motif
 
-_LISTED = 10  # patterns on the screen
-_MOST_KMERS = 512  # in a piece of a result
 _WAYS = ("intervals", "sequences", "dataloader_args")
 
 _STATISTICS_OPTIONS = (
@@ -192,7 +190,8 @@ def model_and_backgrounds(options: dict[str, Any]) -> tuple[SequenceModel, xr.Da
 
 def backgrounds_of(sequences: xr.Dataset, options: dict[str, Any]) -> xr.Dataset:
     """Backgrounds made from real sequences."""
-    from kipoi_tfbind.backgrounds import genomic_backgrounds, make_backgrounds
+    from kipoi_tfbind.backgrounds import make_backgrounds
+    from kipoi_tfbind.genome_backgrounds import genomic_backgrounds
 
     kind, n, seed = (options[name] for name in ("backgrounds", "n_backgrounds", "seed"))
     if kind == "given":
@@ -254,59 +253,6 @@ def parse_numbers(option: str, text: str, kind: type = int) -> list[Any]:
         raise InputError(f"{option}: expected numbers with commas between them, got {text!r}") from None
 
 
-def summarise(result: xr.Dataset, half_width: float | None = None) -> list[str]:
-    """What a result says, in a few lines: the strongest patterns of its first target, with intervals."""
-    import numpy as np
-
-    view = result.isel(target=0)
-    compared = bool(np.isfinite(view["difference"].values).any())
-    name = "difference" if compared else "importance"
-    strength = np.nan_to_num(np.abs(view[name].values), nan=-1)
-    chosen = [row for row in np.argsort(-strength, kind="stable")[:_LISTED] if strength[row] >= 0]
-    q = "difference_q_value" if compared else "q_value"
-    width = max((len(str(view["pattern"].values[row])) for row in chosen), default=0)
-    confidence = f"{100 * float(result.attrs['confidence']):g}% interval"
-    lines = [f"{view['target'].item()}: {name}, {confidence}, q-value"]
-    for row in chosen:
-        values = view.isel(pattern=row)
-        low, high = float(values[f"{name}_low"]), float(values[f"{name}_high"])
-        lines.append(
-            f"  {values['pattern'].item():<{width}}  {float(values[name]):+8.3f}  ({low:+.3f} to "
-            f"{high:+.3f})  {float(values[q]):.1e}"
-        )
-    lines.append(_precision(result, half_width))
-    return lines
-
-
-def _precision(result: xr.Dataset, half_width: float | None) -> str:
-    """How wide the intervals of the importance are, and what would make them as narrow as is wanted."""
-    import numpy as np
-
-    from kipoi_tfbind.interpret import needed_backgrounds
-
-    widths = (result["importance_high"] - result["importance_low"]).values / 2
-    n = int(result["n_backgrounds"].values.max())
-    text = (
-        f"{n:,} backgrounds give a half-width of {np.nanmedian(widths):.3g} (largest {np.nanmax(widths):.3g})"
-    )
-    if half_width is not None:
-        known = result.isel(pattern=np.isfinite(widths).all(axis=1))
-        needed = needed_backgrounds(known, half_width).values
-        text += f"; {needed.max():,} would give at most {half_width:g}"
-    return text
-
-
-def report(result: xr.Dataset, options: Mapping[str, Any]) -> None:
-    """Print where a result is, and what it says."""
-    sizes = result.sizes
-    click.echo(
-        f"{options['output']}: {result.attrs['experiment']}; patterns: {sizes['pattern']}, backgrounds: "
-        f"{sizes['background']}, targets: {sizes['target']}"
-    )
-    for line in summarise(result, options["half_width"]):
-        click.echo(line)
-
-
 def _save(result: xr.Dataset, options: dict[str, Any]) -> None:
     from kipoi_tfbind.io import save_result
 
@@ -326,48 +272,3 @@ def filtered(model: SequenceModel, backgrounds: xr.Dataset, options: dict[str, A
     return central_backgrounds(
         model, backgrounds, low=ends[0], high=ends[1], batch_size=options["batch_size"]
     )
-
-
-def run_kmers(k: int, offset: int | None, options: dict[str, Any]) -> None:
-    """Run all k-mers, some at a time, into a result file."""
-    from tqdm import tqdm
-
-    from kipoi_tfbind.interpret import kmer_importance
-    from kipoi_tfbind.interpret._importance import METHOD, add_corrected, content_hash
-    from kipoi_tfbind.io import open_result
-    from kipoi_tfbind.result_file import open_for_append
-
-    check_output(options)
-    model, backgrounds = model_and_backgrounds(options)
-    chosen = analysis_options(options)
-    n, n_backgrounds, n_targets = 4**k, backgrounds.sizes["sequence"], len(model.target_names)
-    piece = max(1, min(_MOST_KMERS, PIECE_BYTES // (n_backgrounds * n_targets * 16)))
-    attributes = {
-        "method": METHOD,
-        "experiment": "kmers",
-        "model": model.name,
-        "model_hash": model.fingerprint,
-        "output": model.output,
-        "k": k,
-        "background_hash": content_hash(backgrounds),
-        **{name: chosen[name] for name in ("confidence", "n_resamples", "seed", "path")},
-    }
-    with (
-        open_for_append(
-            options["output"],
-            attributes,
-            restart=options["restart"],
-            dimension="pattern",
-            complete=add_corrected,
-        ) as out,
-        tqdm(total=n, desc="k-mers", initial=out.n_finished, disable=None, delay=1) as progress,
-    ):
-        for first in range(out.n_finished, n, piece):
-            last = min(first + piece, n)
-            part = kmer_importance(
-                model, backgrounds, k, start=first, end=last, offset=offset, corrected=False, **chosen
-            )
-            out.append(part)
-            progress.update(last - first)
-    with open_result(options["output"], lazy=True) as result:
-        report(result, options)

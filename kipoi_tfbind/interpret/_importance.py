@@ -16,6 +16,15 @@ from kipoi_tfbind import schema
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.importance_statistics import benjamini_hochberg, paired_statistics, rounding_of
 from kipoi_tfbind.interpret._batches import Batch, batch_of
+from kipoi_tfbind.interpret._comparisons import (
+    Comparison,
+    Factors,
+    compared,
+    factors_of,
+    mean_difference,
+    mean_over_backgrounds,
+    text_of,
+)
 from kipoi_tfbind.interpret._edits import Path
 from kipoi_tfbind.interpret._insertions import (
     OnConflict,
@@ -30,10 +39,6 @@ from kipoi_tfbind.notices import notice
 from kipoi_tfbind.one_hot import codes_of
 
 METHOD = "global_importance_analysis"
-# Names of other patterns, whose effects are added up; or with a factor for each.
-Comparison = Sequence[str] | Mapping[str, float]
-# Row of a pattern -> rows and factors of those that it is compared with.
-Factors = dict[int, dict[int, float]]
 Effects = Callable[[SequenceModel, Batch, NDArray], NDArray]
 
 _BACKGROUND_ATTRIBUTES = ("background", "background_seed", "background_filter")
@@ -195,7 +200,7 @@ def summarise(
     model = as_sequence_model(model)
     schema.require(backgrounds, "one_hot")
     codes = codes_of(backgrounds["one_hot"].values)  # raises where a row is neither a base nor zeros
-    factors = _factors(names, comparisons)
+    factors = factors_of(names, comparisons)
 
     def variables(member: SequenceModel) -> Variables:
         batch = batch_of(backgrounds, member)
@@ -204,8 +209,8 @@ def summarise(
         return {
             "unedited_prediction": (("background", "target"), reference),
             "pattern_effect": (("pattern", "background", "target"), found),
-            "importance": (("pattern", "target"), _mean(found)),
-            "difference": (("pattern", "target"), _mean_difference(found, factors)),
+            "importance": (("pattern", "target"), mean_over_backgrounds(found)),
+            "difference": (("pattern", "target"), mean_difference(found, factors)),
         }
 
     found = _over_members(variables(member) for member in model.members or (model,))
@@ -218,7 +223,7 @@ def summarise(
         found,
         coords={
             "pattern": list(names),
-            "compared_with": ("pattern", [_text(comparisons.get(name, ())) for name in names]),
+            "compared_with": ("pattern", [text_of(comparisons.get(name, ())) for name in names]),
             **{name: ("pattern", np.asarray(values)) for name, values in coordinates.items()},
             "background": ids,
             "target": list(model.target_names),
@@ -289,11 +294,11 @@ def _statistics(
     table = {name: np.full((len(effect), effect.shape[2]), np.nan) for name in _ENDINGS}
     if rows:
         terms = np.array([1 + sum(abs(factor) for factor in factors[row].values()) for row in rows])
-        compared = paired_statistics(
-            _compared(effect, factors), **options, rounding=rounding * terms[:, np.newaxis]
+        found = paired_statistics(
+            compared(effect, factors), **options, rounding=rounding * terms[:, np.newaxis]
         )._asdict()
         for statistic, values in table.items():
-            values[rows] = compared[statistic]
+            values[rows] = found[statistic]
     for statistic, ending in _ENDINGS.items():
         variables["difference" + ending] = dims, table[statistic]
     if corrected:
@@ -307,56 +312,3 @@ def _rounding(effect: NDArray, unedited: NDArray) -> NDArray[np.float64]:
     axes = (0, 1)
     largest = np.maximum(np.nanmax(effect, axes, initial=0), -np.nanmin(effect, axes, initial=0))
     return rounding_of((largest + np.abs(unedited).max(axis=0))[np.newaxis].astype(effect.dtype), axis=0)
-
-
-def _mean(effect: NDArray) -> NDArray[np.float64]:
-    """Mean over the backgrounds (pattern, target) of what is there; NaN where nothing is."""
-    known = ~np.isnan(effect)
-    total = np.where(known, effect, 0).sum(axis=1, dtype=np.float64)
-    n = known.sum(axis=1)
-    return np.where(n > 0, total / np.maximum(n, 1), np.nan)
-
-
-def _mean_difference(effect: NDArray, factors: Factors) -> NDArray[np.float64]:
-    found = np.full((len(effect), effect.shape[2]), np.nan)
-    if factors:
-        found[list(factors)] = _mean(_compared(effect, factors))
-    return found
-
-
-def _factors(names: Sequence[str], comparisons: Mapping[str, Comparison]) -> Factors:
-    """Row of each pattern that is compared -> row and factor of those that it is compared with."""
-    index = {name: row for row, name in enumerate(names)}
-    factors: Factors = {}
-    for name, others in comparisons.items():
-        if isinstance(others, str):
-            others = [others]
-        terms = others if isinstance(others, Mapping) else {other: others.count(other) for other in others}
-        unknown = [each for each in (name, *terms) if each not in index]
-        if unknown:
-            there = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-            raise InputError(f"comparisons: no pattern has the name {unknown[0]!r}; there are {there}")
-        factors[index[name]] = {index[other]: float(factor) for other, factor in terms.items()}
-    return factors
-
-
-def _compared(effect: NDArray, factors: Factors) -> NDArray[np.float64]:
-    """Effect of each pattern that is compared, minus those of the others (comparison, background, target)."""
-    rows = list(factors)
-    difference = effect[rows].astype(np.float64)
-    for at, row in enumerate(rows):
-        for other, factor in factors[row].items():
-            difference[at] -= factor * effect[other]
-    return difference
-
-
-def _text(comparison: Comparison) -> str:
-    if isinstance(comparison, str):
-        return comparison
-    if isinstance(comparison, Mapping):
-        signed = [(factor, name) for name, factor in comparison.items()]
-        words = [
-            f"{'-' if f < 0 else '+'} {'' if abs(f) == 1 else f'{abs(f):g} '}{name}" for f, name in signed
-        ]
-        return " ".join(words).removeprefix("+ ")
-    return " + ".join(comparison)

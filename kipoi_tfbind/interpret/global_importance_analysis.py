@@ -7,8 +7,9 @@ from typing import Any
 
 import xarray as xr
 
+from kipoi_tfbind.interpret._comparisons import Comparison
 from kipoi_tfbind.interpret._edits import Path
-from kipoi_tfbind.interpret._importance import Comparison, Design, analyse
+from kipoi_tfbind.interpret._importance import Design, analyse
 from kipoi_tfbind.interpret._insertions import OnConflict, Pattern
 from kipoi_tfbind.model import SequenceModel
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import click
 
-from kipoi_tfbind.cli._gia import OFFSET, importance_options, run_kmers
+from kipoi_tfbind.cli._gia import OFFSET, importance_options
+from kipoi_tfbind.cli._gia_kmers import run_kmers
 from kipoi_tfbind.cli._interpret import RESTART
 
 

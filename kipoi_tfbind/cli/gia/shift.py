@@ -27,7 +27,7 @@ def command(**options: Any) -> None:
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
     import xarray as xr
 
-    from kipoi_tfbind.backgrounds import distribution_shift
+    from kipoi_tfbind.background_shift import distribution_shift
     from kipoi_tfbind.io import save_result
 
     check_output(options)
