@@ -266,35 +266,50 @@ def _incremental(
     way: Incremental,
     step: int,
 ) -> Iterator[tuple[NDArray[np.intp], NDArray]]:
-    """Predictions from what the edits reach, for few sequences at a time."""
+    """Predictions from what the edits reach, for few sequences at a time.
+
+    They are shifted, by the rounding of one float32 pass, so that an edit that changes nothing has the very
+    prediction of `model.predict`, which effects are differences from.
+    """
     engine = way.engine
     bytes_each = max(way.plan.table_elements * batch.one_hot.dtype.itemsize, 1)
     sequences = np.unique(edits.sequence)
     n_at_once = min(max(_TABLE_BYTES // bytes_each, 1), _MAX_SEQUENCES, len(sequences))
     first = np.minimum(edits.positions.min(axis=1), codes.shape[1] - width)
     for start in range(0, len(sequences), n_at_once):
-        group = sequences[start : start + n_at_once]
         # Always as many, so that nothing is compiled anew.
-        own = batch.rows(group[np.minimum(np.arange(n_at_once), len(group) - 1)])
+        group = sequences[np.minimum(np.arange(start, start + n_at_once), len(sequences) - 1)]
+        own = batch.rows(group)
         references = engine.references(own.one_hot, own.auxiliary, width)
         chosen = np.flatnonzero((edits.sequence >= group[0]) & (edits.sequence <= group[-1]))
         # Neighbours together: they reach the same positions.
         chosen = chosen[np.argsort(first[chosen], kind="stable")]
-        for which, filled in _steps(chosen, step):
-            stretch = _stretches(codes, Edits(*(field[filled] for field in edits)), first[filled], width)
-            place = np.searchsorted(group, edits.sequence[filled])
-            prediction = engine.predict(references, place, first[filled], stretch)
+        some = Edits(*(field[chosen] for field in edits))
+        # Before the edits, the sequences as they are.
+        place = np.concatenate([np.arange(n_at_once), np.searchsorted(group, some.sequence)])
+        at = np.concatenate([np.zeros(n_at_once, np.intp), first[chosen]])
+        stretch = np.concatenate([codes[group, :width], _stretches(codes, some, first[chosen], width)])
+        expected, got = model.predict(own.one_hot, own.auxiliary), []
+        for which, filled in _steps(np.arange(len(place)), step):
+            prediction = engine.predict(
+                references, place[filled], at[filled], stretch[filled].astype(np.intp)
+            )
             prediction = prediction[: len(which), list(model.columns)]
             model.check_finite(prediction, "prediction")
-            yield which, prediction
+            n_own = int(np.clip(n_at_once - which[0], 0, len(which)))
+            got.append(prediction[:n_own])
+            if n_own < len(which):
+                shift = expected - np.concatenate(got)
+                later = which[n_own:]
+                yield chosen[later - n_at_once], prediction[n_own:] + shift[place[later]]
 
 
 def _stretches(
     codes: NDArray[np.uint8], edits: Edits, first: NDArray[np.intp], width: int
-) -> NDArray[np.intp]:
+) -> NDArray[np.uint8]:
     """Codes (edit, width) from the first position of each edit on: the new ones, and those in between."""
     rows = np.arange(len(first))[:, np.newaxis]
-    stretch = codes[edits.sequence[:, np.newaxis], first[:, np.newaxis] + np.arange(width)].astype(np.intp)
+    stretch = codes[edits.sequence[:, np.newaxis], first[:, np.newaxis] + np.arange(width)]
     stretch[rows, edits.positions - first[:, np.newaxis]] = edits.bases
     return stretch
 

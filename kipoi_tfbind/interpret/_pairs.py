@@ -13,6 +13,7 @@ from kipoi_tfbind.errors import InputError, VerificationError
 from kipoi_tfbind.interpret._batches import Batch, check_batch_size
 from kipoi_tfbind.interpret._edits import Edits, Path, check_path, edited, verification_limit
 from kipoi_tfbind.model import SequenceModel
+from kipoi_tfbind.one_hot import codes_of
 
 # Pairs whose positions are between two of these distances are predicted together: what they share is what
 # those that are nearest share.
@@ -94,11 +95,19 @@ def predict_pairs(
         The two ways to predict do not agree.
     """
     check_batch_size(batch_size)
-    positions, _ = edits
+    positions, new = edits
     one = batch.rows(np.array([sequence]))
-    found = engine.pairs(one.one_hot, one.auxiliary, *edits)
     distance = np.abs(positions[pairs[1]] - positions[pairs[0]])
     near = np.searchsorted(_DISTANCES, distance, side="right")
+    # First of all a pair that changes nothing: its prediction is to be that of `model.predict`, to the bit.
+    order = np.argsort(near, kind="stable")
+    unchanged = positions[[pairs[0][order[0]], pairs[1][order[0]]]]
+    own = codes_of(one.one_hot)[0, unchanged]
+    found = engine.pairs(
+        one.one_hot, one.auxiliary, np.append(positions, unchanged), np.append(new, own).astype(np.intp)
+    )
+    nothing = np.array([len(positions), len(positions) + 1])
+    shift: NDArray | None = None
     naive = engine.plan(1).naive_work
     with tqdm(
         total=len(distance), desc="double mutants", unit="pair", disable=None, leave=False, delay=1
@@ -106,13 +115,16 @@ def predict_pairs(
         for group in np.unique(near):
             chosen = np.flatnonzero(near == group)
             cost = found.measure(pairs[0][chosen], pairs[1][chosen])
+            if shift is None:
+                expected = model.predict(one.one_hot, one.auxiliary)
+                shift = expected - found.predict(nothing[:1], nothing[1:])[:, list(model.columns)]
             step = batch_size * int(np.clip(naive / max(4 * cost, 1), 1, _MOST))
             step = min(step, len(chosen))
             for at in range(0, len(chosen), step):
                 which = chosen[at : at + step]
                 filled = np.concatenate([which, np.repeat(which[-1:], step - len(which))])
                 prediction = found.predict(pairs[0][filled], pairs[1][filled])
-                prediction = prediction[: len(which), list(model.columns)]
+                prediction = prediction[: len(which), list(model.columns)] + shift
                 model.check_finite(prediction, "prediction")
                 if verify and at == 0:
                     _verify(model, one, edits, pairs, which, prediction)
