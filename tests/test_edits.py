@@ -171,6 +171,8 @@ def test_the_choice_is_by_cost() -> None:
 @pytest.mark.parametrize("framework", ["keras", "torch"])
 def test_the_faster_path_is_taken_by_itself(framework: str) -> None:
     """In float32: as exact as whole predictions are, and chosen without being asked for."""
+    keras.utils.set_random_seed(0)
+    torch.manual_seed(0)
     length, filters = 300, 96
     rng = np.random.default_rng(0)
     kernel, wide = rng.normal(0, 0.2, (11, 4, filters)), rng.normal(0, 0.05, (7, filters, filters))
