@@ -5,7 +5,8 @@
     python benchmarks/ism.py map                                         all pairs of 1,000 bp, to a file
 
 All sides of a model have the same weights and the same sequence and take turns in one process; another
-process is started for each model, so that its peak of memory is its own. Times are medians of the rounds, of
+process is started for each model, so that its peak of memory, taken before any other side has run, is its
+own. Times are medians of the rounds, of
 calls after the first; the first call's own time is given as set-up. Whole forward passes are made for every
 tenth position, or for some pairs, in batches of 256, and their time is scaled up. "off" is the largest
 difference from whole forward passes in float64, over the largest effect; that of whole passes in float32 is
@@ -133,11 +134,15 @@ def first(name: str, length: int, rounds: int) -> dict[str, str]:
     row = {"model": name, "L": str(length)}
     sides: dict[str, Callable[[], Any]] = {}
     off = {}
-    true = in_silico_mutagenesis(exact, one, positions=some, path="full")["mutation_effect"].values
+    results = {}
     for framework, model in wrapped.items():
         start = time.perf_counter()
-        result = in_silico_mutagenesis(model, one)
+        results[framework] = in_silico_mutagenesis(model, one)
         row[f"set-up, {framework}"] = f"{time.perf_counter() - start:.1f} s"
+    row["peak"] = peak()
+    true = in_silico_mutagenesis(exact, one, positions=some, path="full")["mutation_effect"].values
+    for framework, model in wrapped.items():
+        result = results[framework]
         full = in_silico_mutagenesis(model, one, positions=some, path="full")
         arrays = (result.isel(position=some), full)
         errors = [np.abs(a["mutation_effect"].values - true).max() / np.abs(true).max() for a in arrays]
@@ -165,7 +170,7 @@ def first(name: str, length: int, rounds: int) -> dict[str, str]:
             row[f"tangermeme best, default / ours, {framework}"] = (
                 f"{best / mine:.1f}, {theirs['32'].min() / mine:.1f}"
             )
-    return row | {"peak": peak()}
+    return row
 
 
 def products(result: Any) -> dict[str, str]:
@@ -204,10 +209,14 @@ def second(name: str, length: int, rounds: int) -> dict[str, str]:
     # A window, and pairs of positions far from each other.
     some = sorted({*range(length // 2 - 8, length // 2 + 8), *range(0, length, 25)})
     row = {"model": name, "L": str(length)}
+    results = {}
     for framework, model in wrapped.items():
         start = time.perf_counter()
-        result = second_order_mutagenesis(model, one)
+        results[framework] = second_order_mutagenesis(model, one)
         row[f"set-up, {framework}"] = f"{time.perf_counter() - start:.1f} s"
+    row["peak"] = peak()
+    for framework, model in wrapped.items():
+        result = results[framework]
         full = second_order_mutagenesis(model, one, positions=some, path="full")
         pairs = list(zip(full["position_a"].values, full["position_b"].values, strict=True))
         index = result.set_index(pair=["position_a", "position_b"]).indexes["pair"].get_indexer(pairs)
@@ -229,7 +238,7 @@ def second(name: str, length: int, rounds: int) -> dict[str, str]:
         }
         if framework == "Keras":
             row["MAC"] = pair_products(model, one)
-    return row | {"peak": peak()}
+    return row
 
 
 def pair_products(model: Any, one: Any) -> str:
