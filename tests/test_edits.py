@@ -161,11 +161,11 @@ def test_verification_finds_what_is_wrong(
 
 def test_the_choice_is_by_cost() -> None:
     """Large savings are taken, small ones and small models are not."""
-    large = Plan(1, 100_000_000, 1_000_000, 100_000, 1_000, 0)
+    large = Plan(1, 100_000_000, 1_000_000, 100_000, 1_000, 0, 0)
     assert large.worthwhile(3000)
     assert not large.worthwhile(2)  # The sequence itself is run once.
-    assert not Plan(1, 100_000_000, 60_000_000, 0, 0, 0).worthwhile(3000)
-    assert not Plan(1, 100_000, 100, 100, 1, 0).worthwhile(3000)
+    assert not Plan(1, 100_000_000, 60_000_000, 0, 0, 0, 0).worthwhile(3000)
+    assert not Plan(1, 100_000, 100, 100, 1, 0, 0).worthwhile(3000)
 
 
 @pytest.mark.parametrize("framework", ["keras", "torch"])

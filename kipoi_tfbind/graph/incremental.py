@@ -36,6 +36,8 @@ class Plan:
         Multiply-accumulates of a forward pass, and of an incremental one.
     naive_elements, elements
         Elements that the two pass through memory.
+    largest
+        Elements of the largest window.
     table_elements
         Elements that are kept of each unedited sequence.
     spans
@@ -49,6 +51,7 @@ class Plan:
     products: int
     naive_elements: int
     elements: int
+    largest: int
     table_elements: int
     spans: bool = False
     whole_from: str = ""
@@ -155,6 +158,7 @@ class Incremental(ABC):
             walk.windows.products,
             sum(program.elements(i) for i in program.steps),
             walk.windows.elements,
+            walk.windows.largest,
             sum(math.prod(program.shapes[table.ref]) for table in tables),
             walk.spans,
             walk.ended_at,

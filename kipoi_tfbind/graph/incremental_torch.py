@@ -20,6 +20,8 @@ from kipoi_tfbind.graph.torch_graph import BatchInteger, TorchGraph
 from kipoi_tfbind.graph.window_arrays_torch import TorchWindows
 from kipoi_tfbind.graph.windows import Table
 
+# Arrays beyond this are slower to get from the system than to fill.
+_BYTES = 16 << 20
 # Single edits of pairs that are followed at once.
 _AT_ONCE = 256
 
@@ -65,9 +67,17 @@ class TorchIncremental(Incremental):
 
     def predict(self, references: list[Any], sequence: NDArray, first: NDArray, codes: NDArray) -> NDArray:
         """See the base class."""
+        plan, tables = self._planned(codes.shape[1])
+        n_at_once = max(_BYTES // max(plan.largest * self.program.units.itemsize, 1), 1)
+        n_parts = -(-len(first) // n_at_once)
         with torch.no_grad():
-            tables = self._planned(codes.shape[1])[1]
-            return self._walk(tables, references, sequence, first, codes).outputs().cpu().numpy()
+            parts = [
+                self._walk(tables, references, *part).outputs().cpu().numpy()
+                for part in zip(
+                    *(np.array_split(array, n_parts) for array in (sequence, first, codes)), strict=True
+                )
+            ]
+        return np.concatenate(parts)
 
     def pairs(self, inputs: Sequence[NDArray], codes: NDArray, first: NDArray, new: NDArray) -> Pairs:
         """See the base class."""

@@ -120,19 +120,23 @@ class Windows:
     ----------
     products, elements
         Multiply-accumulates of one edit so far, and elements of arrays that were made.
+    largest
+        Elements of the largest window.
     """
 
     def __init__(
         self, arrays: WindowArrays, program: Program, table: Callable[[Table], Any], sequence: Any
     ) -> None:
         self.arrays, self.program, self.table, self.sequence = arrays, program, table, sequence
-        self.products = self.elements = 0
+        self.products = self.elements = self.largest = 0
         self._positions: dict[tuple[int, int, int], Any] = {}
         self._keep: list[Any] = []  # Places by whose id positions are known.
 
     def count(self, window: Window) -> None:
         """Note that an array of this window was made."""
-        self.elements += window.width * self.channels(window)
+        size = window.width * self.channels(window)
+        self.elements += size
+        self.largest = max(self.largest, size)
 
     def channels(self, window: Window) -> int:
         """Number of elements at one position."""
