@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_options
+from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_options, path_options
 
 
 @click.command(short_help="Occlusion: the effect of hiding each window of a sequence.")
@@ -28,6 +28,7 @@ from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_option
 @click.option("--start", default=0, show_default=True, help="First position to hide, 0-based.")
 @click.option("--end", type=int, help="Position to stop before.  [default: the sequence's end]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the shuffles.")
+@path_options
 def command(
     width: int,
     stride: int,
@@ -36,6 +37,8 @@ def command(
     start: int,
     end: int | None,
     seed: int,
+    path: str,
+    verify: bool,
     **options: Any,
 ) -> None:
     """Occlusion: the effect of hiding each window of a sequence.
@@ -52,6 +55,7 @@ def command(
 
     recorded: dict[str, Any] = {"width": width, "stride": stride, "fill": fill, "start": start}
     settings = {**recorded, "end": end, "n_shuffles": n_shuffles, "seed": seed}
+    settings |= {"path": path, "verify": verify}
     if fill == "shuffle":
         recorded |= {"n_shuffles": n_shuffles, "seed": seed}
     interpret_to_file(

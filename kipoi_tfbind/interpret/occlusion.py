@@ -32,6 +32,7 @@ def occlusion(
     end: int | None = None,
     seed: int = 0,
     path: Path = "auto",
+    verify: bool = False,
     batch_size: int = 256,
 ) -> xr.Dataset:
     """Effect of hiding each window of a sequence (Zeiler and Fergus 2014, arXiv:1311.2901).
@@ -61,6 +62,8 @@ def occlusion(
     path
         "incremental": compute only what a hidden window changes, which is exact; "full": predict every
         sequence as a whole; "auto": what is expected to be faster. The result says which it was.
+    verify
+        Hold a random part of the incremental predictions against full ones.
     batch_size
         Number of sequences that are predicted at once.
 
@@ -72,6 +75,8 @@ def occlusion(
 
     Raises
     ------
+    VerificationError
+        The incremental predictions are not those of whole sequences.
     InputError
         A window wider than the range, or another option that is none.
 
@@ -91,7 +96,9 @@ def occlusion(
         starts = np.append(starts, end - width)
 
     def compute(member: SequenceModel, batch: Batch, reference: NDArray) -> Variables:
-        hidden = _hidden_predictions(member, batch, starts, width, fill, n_shuffles, seed, path, batch_size)
+        hidden = _hidden_predictions(
+            member, batch, starts, width, fill, n_shuffles, seed, path, verify, batch_size
+        )
         return {"occlusion_effect": (("sequence", "window", "target"), hidden - reference[:, np.newaxis])}
 
     settings: dict[str, int | str] = {
@@ -136,6 +143,7 @@ def _hidden_predictions(
     n_shuffles: int,
     seed: int,
     path: Path,
+    verify: bool,
     batch_size: int,
 ) -> NDArray:
     """Mean predictions (sequence, window, target) over what hides a window."""
@@ -160,6 +168,7 @@ def _hidden_predictions(
         edits_of,
         per_sequence=len(starts) * fills,
         path=path,
+        verify=verify,
         batch_size=batch_size,
         description="windows",
     ):
