@@ -14,6 +14,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+# Kinds of nodes that act on each element by itself, with inputs that broadcast.
+BROADCASTING = frozenset(
+    {"elementwise", "elementwise_pair", "product", "ratio", "add", "select", "identity", "cast"}
+)
+
 
 @dataclass(frozen=True)
 class Operand:

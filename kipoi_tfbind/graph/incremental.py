@@ -21,7 +21,7 @@ from kipoi_tfbind.graph.windows import Table
 
 # A plan that saves less than this is not worth its overhead; nor is one for a model that runs in no time.
 _WORTHWHILE = 2.0
-SMALL = 2_000_000
+_SMALL = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,11 @@ class Plan:
         It does not depend on the number of sequences, so that a result is the same in pieces and whole.
         """
         incremental = self.work + 2 * self.naive_work / max(per_sequence, 1)
-        return self.naive_work >= max(_WORTHWHILE * incremental, SMALL)
+        return self.saves(incremental, _WORTHWHILE)
+
+    def saves(self, work: float, times: float) -> bool:
+        """Whether a forward pass is so many times this work, of a model that does not run in no time."""
+        return self.naive_work >= max(times * work, _SMALL)
 
 
 class Incremental(ABC):

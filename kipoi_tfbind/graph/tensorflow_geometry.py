@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kipoi_tfbind.graph.geometry import (
+    BROADCASTING,
     Blocks,
     Convolution,
     Cut,
@@ -27,9 +28,6 @@ from kipoi_tfbind.graph.geometry import (
 )
 from kipoi_tfbind.graph.graph import Node
 
-_BROADCASTING = frozenset(
-    {"elementwise", "elementwise_pair", "product", "ratio", "add", "select", "identity", "cast"}
-)
 _HOW = {"Sum": "sum", "Mean": "mean", "Max": "max"}
 
 
@@ -60,7 +58,7 @@ def tensorflow_geometry(node: Node, operands: Sequence[Operand], shape: tuple[in
         and operands[1].value is not None
     ):
         return Scale()
-    if node.kind in _BROADCASTING:
+    if node.kind in BROADCASTING:
         return Local(broadcasts=True)
     axis = next((operand.axis for operand in operands if operand.axis is not None), None)
     if axis is None or axis == 0:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kipoi_tfbind.graph.geometry import (
+    BROADCASTING,
     Convolution,
     Cut,
     Geometry,
@@ -26,9 +27,6 @@ from kipoi_tfbind.graph.geometry import (
 from kipoi_tfbind.graph.graph import Node
 from kipoi_tfbind.graph.torch_graph import Slot
 
-_BROADCASTING = frozenset(
-    {"elementwise", "elementwise_pair", "product", "ratio", "add", "select", "identity", "cast"}
-)
 _HOW = {"sum": "sum", "mean": "mean", "amax": "max", "max": "max"}
 
 
@@ -46,7 +44,7 @@ def torch_geometry(node: Node, operands: Sequence[Operand], shape: tuple[int, ..
     constant = len(operands) == 2 and operands[0].axis is not None and operands[1].value is not None
     if name in ("mul", "div") and constant:
         return Scale()
-    if node.kind in _BROADCASTING and name not in ("addcmul", "lerp", "_prelu_kernel"):
+    if node.kind in BROADCASTING and name not in ("addcmul", "lerp", "_prelu_kernel"):
         return Local(broadcasts=True)
     moving = [operand.axis for operand in operands if operand.axis is not None]
     if not moving:

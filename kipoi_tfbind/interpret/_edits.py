@@ -104,17 +104,8 @@ def choose_path(
     InputError
         `path` is none of these, or "incremental" for a model that cannot be traced.
     """
-    check_path(path)
-    if path == "full" or not len(batch):
-        return None
-    one = batch.rows(np.array([0]))
-    engine = model.edit_engine(one.one_hot, one.auxiliary)
+    engine = engine_for(model, batch, path)
     if engine is None:
-        if path == "incremental":
-            raise InputError(
-                f"path: model {model.name} gives predictions only, and cannot be followed step by step; use "
-                f"'auto' or 'full'"
-            )
         return None
     plan = engine.plan(width)
     if path == "auto" and not plan.worthwhile(per_sequence):
@@ -122,16 +113,26 @@ def choose_path(
     return Incremental(engine, plan)
 
 
-def check_path(path: str) -> None:
-    """Check that a path is one of the names.
+def engine_for(model: SequenceModel, batch: Batch, path: Path) -> EditEngine | None:
+    """What may predict edits from what they reach; None for a path or a model without.
 
     Raises
     ------
     InputError
-        It is not.
+        As `choose_path`.
     """
     if path not in get_args(Path):
         raise InputError(f"path: expected {', '.join(get_args(Path))}, got {path!r}")
+    if path == "full" or not len(batch):
+        return None
+    one = batch.rows(np.array([0]))
+    engine = model.edit_engine(one.one_hot, one.auxiliary)
+    if engine is None and path == "incremental":
+        raise InputError(
+            f"path: model {model.name} gives predictions only, and cannot be followed step by step; use "
+            f"'auto' or 'full'"
+        )
+    return engine
 
 
 def path_settings(

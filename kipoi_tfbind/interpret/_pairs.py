@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from kipoi_tfbind.edit_engine import EditEngine
-from kipoi_tfbind.errors import InputError, VerificationError
+from kipoi_tfbind.errors import VerificationError
 from kipoi_tfbind.interpret._batches import Batch, check_batch_size
-from kipoi_tfbind.interpret._edits import Edits, Path, check_path, edited, verification_limit
+from kipoi_tfbind.interpret._edits import Edits, Path, edited, engine_for, verification_limit
 from kipoi_tfbind.model import SequenceModel
 from kipoi_tfbind.one_hot import codes_of
 
@@ -21,8 +21,6 @@ _DISTANCES = (1, 4, 8, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256, 384, 5
 # Many cheap pairs share a batch: up to this many times as many as whole sequences would.
 _MOST = 64
 _WORTHWHILE = 1.5
-# Multiply-accumulates of a model that runs in no time.
-SMALL_MODEL = 2_000_000
 _N_VERIFIED = 64
 
 
@@ -34,22 +32,11 @@ def choose_engine(model: SequenceModel, batch: Batch, path: Path) -> EditEngine 
     InputError
         `path` is none, or "incremental" for a model that cannot be traced.
     """
-    check_path(path)
-    if path == "full" or not len(batch):
-        return None
-    one = batch.rows(np.array([0]))
-    engine = model.edit_engine(one.one_hot, one.auxiliary)
+    engine = engine_for(model, batch, path)
     if engine is None:
-        if path == "incremental":
-            raise InputError(
-                f"path: model {model.name} gives predictions only, and cannot be followed step by step; use "
-                f"'auto' or 'full'"
-            )
         return None
-    plan, pair_work = engine.plan(1), engine.pair_work()
-    if path == "auto" and plan.naive_work < max(_WORTHWHILE * pair_work, SMALL_MODEL):
-        return None
-    return engine
+    worthwhile = engine.plan(1).saves(engine.pair_work(), _WORTHWHILE)
+    return engine if worthwhile or path == "incremental" else None
 
 
 def predict_pairs(

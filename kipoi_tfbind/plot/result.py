@@ -34,7 +34,6 @@ _PATTERN_PLOTS: dict[str, Callable[..., Axes]] = {
     "shift": plot_distribution_shift,
 }
 KINDS = (*_PLOTS, *_PATTERN_PLOTS)
-PATTERN_KINDS = tuple(_PATTERN_PLOTS)
 # Method of a result -> the picture that shows most of it.
 _KIND_OF = {
     "in_silico_mutagenesis": "map",
