@@ -212,7 +212,7 @@ def simulate(
     from scipy.stats import skew
 
     import kipoi_tfbind as tfb
-    from kipoi_tfbind.importance_statistics import paired_statistics
+    from kipoi_tfbind.interpret.global_importance.statistics import paired_statistics
 
     backgrounds = tfb.make_backgrounds("uniform", n_experiments * n, length=length, seed=seed)
     model = tfb.as_sequence_model(function, length=length)

@@ -21,8 +21,8 @@ import pysam
 from kipoiseq.dataloaders import SeqIntervalDl
 
 from kipoi_tfbind.dataloaders import IntervalWindows, VariantWindows
-from kipoi_tfbind.genome import Genome
-from kipoi_tfbind.one_hot import one_hot
+from kipoi_tfbind.dna.one_hot import one_hot
+from kipoi_tfbind.genome.reference import Genome
 
 
 def main() -> None:

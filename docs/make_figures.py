@@ -7,7 +7,7 @@ import numpy as np
 
 import kipoi_tfbind as tfb
 from kipoi_tfbind.dataloaders import VariantWindows
-from kipoi_tfbind.one_hot import decode_one_hot
+from kipoi_tfbind.dna.one_hot import decode_one_hot
 
 GROUP = Path("model_zoo/TFBind")
 EXAMPLES = GROUP / "example_data"

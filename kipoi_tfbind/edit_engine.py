@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kipoi_tfbind.layout import Layout
-from kipoi_tfbind.one_hot import N_CODE, codes_of, reverse_complement
+from kipoi_tfbind.dna.one_hot import N_CODE, codes_of, reverse_complement
+from kipoi_tfbind.models.layout import Layout
 
 if TYPE_CHECKING:
-    from kipoi_tfbind.evaluation import Adapted
-    from kipoi_tfbind.graph.incremental import Incremental, Plan
+    from kipoi_tfbind.graph.incremental.engine import Incremental, Plan
+    from kipoi_tfbind.models.adapted import Adapted
 
 _COMPLEMENT = np.array([3, 2, 1, 0, N_CODE])
 

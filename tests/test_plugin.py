@@ -18,8 +18,9 @@ import pytest
 from click.testing import CliRunner
 
 import kipoi_tfbind
-from kipoi_tfbind import cli, repairs
+from kipoi_tfbind import cli
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.repairs import plugin_and_writers as repairs
 
 FRAMEWORKS = ("tensorflow", "keras", "torch", "shap", "matplotlib")
 

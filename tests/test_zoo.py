@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kipoi_tfbind.dna.one_hot import one_hot
 from kipoi_tfbind.errors import WeightsError
-from kipoi_tfbind.one_hot import one_hot
 
 ROOT = Path(__file__).parents[1]
 GROUP = ROOT / "model_zoo" / "TFBind"

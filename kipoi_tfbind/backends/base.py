@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kipoi_tfbind.errors import InputError, UnsupportedModelError
 
 if TYPE_CHECKING:
-    from kipoi_tfbind.graph.incremental import Incremental
+    from kipoi_tfbind.graph.incremental.engine import Incremental
 
 OutputKind = Literal["logit", "probability", "raw"]
 Capability = Literal["predictions", "gradients", "multipliers"]

@@ -23,7 +23,7 @@ from kipoi_tfbind.errors import UnsupportedModelError
 from kipoi_tfbind.graph import deep_lift, trace_tensorflow
 
 if TYPE_CHECKING:
-    from kipoi_tfbind.graph.incremental import Incremental
+    from kipoi_tfbind.graph.incremental.engine import Incremental
 
 
 class TensorFlowBackend:

@@ -24,7 +24,7 @@ from kipoi_tfbind.graph import deep_lift, trace_torch
 from kipoi_tfbind.notices import notice
 
 if TYPE_CHECKING:
-    from kipoi_tfbind.graph.incremental import Incremental
+    from kipoi_tfbind.graph.incremental.engine import Incremental
 
 Shapes = tuple[tuple[int, ...], ...]
 Model = Callable[[list[torch.Tensor]], list[torch.Tensor]]

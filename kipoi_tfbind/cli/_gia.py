@@ -22,8 +22,8 @@ from kipoi_tfbind.errors import InputError
 if TYPE_CHECKING:
     import xarray as xr
 
-    from kipoi_tfbind.model import SequenceModel
-    from kipoi_tfbind.motifs import Motif
+    from kipoi_tfbind.models.sequence_model import SequenceModel
+    from kipoi_tfbind.motifs.motif import Motif
 
 _WAYS = ("intervals", "sequences", "dataloader_args")
 
@@ -146,7 +146,7 @@ def run_on_sequences(
 
 def check_output(options: dict[str, Any]) -> None:
     """Check, before long work, that the result can be written."""
-    from kipoi_tfbind.io import check_writable
+    from kipoi_tfbind.results.files import check_writable
 
     check_writable(options["output"])
 
@@ -170,7 +170,7 @@ def model_and_sequences(options: dict[str, Any]) -> tuple[SequenceModel, xr.Data
 
 def model_and_backgrounds(options: dict[str, Any]) -> tuple[SequenceModel, xr.Dataset]:
     """The model, and the backgrounds that were asked for."""
-    from kipoi_tfbind.backgrounds import make_backgrounds
+    from kipoi_tfbind.sequences.backgrounds import make_backgrounds
 
     kind, n, seed = (options[name] for name in ("backgrounds", "n_backgrounds", "seed"))
     if kind == "uniform" and not any(options[way] for way in _WAYS):
@@ -190,8 +190,8 @@ def model_and_backgrounds(options: dict[str, Any]) -> tuple[SequenceModel, xr.Da
 
 def backgrounds_of(sequences: xr.Dataset, options: dict[str, Any]) -> xr.Dataset:
     """Backgrounds made from real sequences."""
-    from kipoi_tfbind.backgrounds import make_backgrounds
-    from kipoi_tfbind.genome_backgrounds import genomic_backgrounds
+    from kipoi_tfbind.sequences.backgrounds import make_backgrounds
+    from kipoi_tfbind.sequences.genomic_backgrounds import genomic_backgrounds
 
     kind, n, seed = (options[name] for name in ("backgrounds", "n_backgrounds", "seed"))
     if kind == "given":
@@ -209,9 +209,9 @@ def read_motifs(texts: tuple[str, ...], *, consensus: bool) -> dict[str, Motif]:
     Raises
     ------
     InputError
-        As `kipoi_tfbind.motifs.parse_motifs`.
+        As `kipoi_tfbind.motifs.motif.parse_motifs`.
     """
-    from kipoi_tfbind.motifs import parse_motif, parse_motifs
+    from kipoi_tfbind.motifs.motif import parse_motif, parse_motifs
 
     parsed = []
     for text in texts:
@@ -254,7 +254,7 @@ def parse_numbers(option: str, text: str, kind: type = int) -> list[Any]:
 
 
 def _save(result: xr.Dataset, options: dict[str, Any]) -> None:
-    from kipoi_tfbind.io import save_result
+    from kipoi_tfbind.results.files import save_result
 
     save_result(result, options["output"])
     report(result, options)
@@ -262,7 +262,7 @@ def _save(result: xr.Dataset, options: dict[str, Any]) -> None:
 
 def filtered(model: SequenceModel, backgrounds: xr.Dataset, options: dict[str, Any]) -> xr.Dataset:
     """The backgrounds between the quantiles that were asked for."""
-    from kipoi_tfbind.backgrounds import central_backgrounds
+    from kipoi_tfbind.sequences.backgrounds import central_backgrounds
 
     if not options["central"]:
         return backgrounds

@@ -16,9 +16,9 @@ def run_kmers(k: int, offset: int | None, options: dict[str, Any]) -> None:
     from tqdm import tqdm
 
     from kipoi_tfbind.interpret import kmer_importance
-    from kipoi_tfbind.interpret._importance import METHOD, add_corrected, content_hash
-    from kipoi_tfbind.io import open_result
-    from kipoi_tfbind.result_file import open_for_append
+    from kipoi_tfbind.interpret.global_importance._analyse import METHOD, add_corrected, content_hash
+    from kipoi_tfbind.results.append import open_for_append
+    from kipoi_tfbind.results.files import open_result
 
     check_output(options)
     model, backgrounds = model_and_backgrounds(options)

@@ -12,7 +12,7 @@ from kipoi_tfbind.errors import InputError
 if TYPE_CHECKING:
     import xarray as xr
 
-    from kipoi_tfbind.model import SequenceModel
+    from kipoi_tfbind.models.sequence_model import SequenceModel
 
 # Results are written in pieces of about this size, of at most so many sequences.
 PIECE_BYTES = 64 << 20
@@ -149,8 +149,8 @@ def interpret_to_file(
     """
     from tqdm import tqdm
 
-    from kipoi_tfbind.io import check_writable
-    from kipoi_tfbind.result_file import open_for_append
+    from kipoi_tfbind.results.append import open_for_append
+    from kipoi_tfbind.results.files import check_writable
 
     output = options["output"]
     check_writable(output)
@@ -207,8 +207,8 @@ def source_of_sequences(options: dict[str, Any]) -> str:
 
 def load_models(options: dict[str, Any], *, with_dataloader: bool) -> tuple[SequenceModel, Any]:
     """The model, or the ensemble of several, and the dataloader of the first."""
-    from kipoi_tfbind.model import as_sequence_model
-    from kipoi_tfbind.wrap import get_kipoi_model
+    from kipoi_tfbind.models.sequence_model import as_sequence_model
+    from kipoi_tfbind.models.wrap import get_kipoi_model
 
     models = [
         get_kipoi_model(
@@ -255,8 +255,8 @@ def _json(name: str, text: str | None) -> dict[str, Any]:
 def sequence_chunks(
     source: str, options: dict[str, Any], model: SequenceModel, dataloader: Any, piece: int
 ) -> Iterator[xr.Dataset]:
-    from kipoi_tfbind.dataloader_sequences import sequences_from_dataloader
-    from kipoi_tfbind.sequences import iterate_fasta, iterate_intervals
+    from kipoi_tfbind.sequences.from_dataloader import sequences_from_dataloader
+    from kipoi_tfbind.sequences.read import iterate_fasta, iterate_intervals
 
     length = options["length"] or model.length
     if source == "intervals":

@@ -57,8 +57,8 @@ def command(
     import matplotlib as mpl
     import matplotlib.pyplot as plt
 
-    from kipoi_tfbind.io import check_writable, open_result
     from kipoi_tfbind.plot import check_format, plot_result, save_plot
+    from kipoi_tfbind.results.files import check_writable, open_result
 
     check_format(output)
     check_writable(output)

@@ -46,9 +46,9 @@ def command(
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
     from contextlib import ExitStack
 
-    from kipoi_tfbind.io import open_result
     from kipoi_tfbind.report import write_report
     from kipoi_tfbind.report.page import check_page
+    from kipoi_tfbind.results.files import open_result
 
     check_page(output)
     with ExitStack() as stack:

@@ -11,10 +11,10 @@ from kipoi_utils.utils import default_kwargs
 from numpy.typing import NDArray
 
 from kipoi_tfbind.dataloaders.base import Batch, WindowDataset, as_positive, describe, genomic_ranges
-from kipoi_tfbind.genome import Genome
-from kipoi_tfbind.intervals import Center, check_places, read_intervals
-from kipoi_tfbind.one_hot import one_hot_codes, reverse_complement_codes
-from kipoi_tfbind.window_reader import WindowReader
+from kipoi_tfbind.dna.one_hot import one_hot_codes, reverse_complement_codes
+from kipoi_tfbind.genome.intervals import Center, check_places, read_intervals
+from kipoi_tfbind.genome.reference import Genome
+from kipoi_tfbind.genome.window_reader import WindowReader
 
 
 class IntervalWindows(WindowDataset):
@@ -52,7 +52,7 @@ class IntervalWindows(WindowDataset):
     >>> _ = (folder / "a.bed").write_text("chr20\t2\t6\tsite\t0\t-\n")
     >>> windows = IntervalWindows(folder / "a.bed", folder / "a.fa", length=4)
     >>> batch = next(windows.batch_iter(batch_size=1))
-    >>> from kipoi_tfbind.one_hot import decode_one_hot
+    >>> from kipoi_tfbind.dna.one_hot import decode_one_hot
     >>> decode_one_hot(batch["inputs"])
     ['CCGG']
     >>> {key: values.item() for key, values in batch["metadata"]["ranges"].items()}

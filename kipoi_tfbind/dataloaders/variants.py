@@ -14,11 +14,11 @@ from kipoi_tfbind.dataloaders.base import (
     describe,
     genomic_ranges,
 )
-from kipoi_tfbind.genome import Genome
+from kipoi_tfbind.dna.one_hot import one_hot_codes
+from kipoi_tfbind.genome.reference import Genome
+from kipoi_tfbind.genome.variant_windows import OnRefMismatch, VariantWindowReader
+from kipoi_tfbind.genome.vcf import count_reasons, read_alleles, write_skipped
 from kipoi_tfbind.notices import notice
-from kipoi_tfbind.one_hot import one_hot_codes
-from kipoi_tfbind.variant_windows import OnRefMismatch, VariantWindowReader
-from kipoi_tfbind.variants import count_reasons, read_alleles, write_skipped
 
 
 class VariantWindows(WindowDataset):
@@ -31,7 +31,7 @@ class VariantWindows(WindowDataset):
 
     An allele that cannot be scored (symbolic, breakend, `*`, REF not what the FASTA has, unknown contig,
     longer than the window, ...) becomes no row: a line on stderr counts them by reason, and
-    `skipped_file` lists each. `kipoi_tfbind.variants.SKIP_REASONS` explains the reasons.
+    `skipped_file` lists each. `kipoi_tfbind.genome.vcf.SKIP_REASONS` explains the reasons.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class VariantWindows(WindowDataset):
     ... )
     >>> windows = VariantWindows(folder / "a.vcf", folder / "a.fa", length=4)
     >>> batch = next(windows.batch_iter(batch_size=8))
-    >>> from kipoi_tfbind.one_hot import decode_one_hot
+    >>> from kipoi_tfbind.dna.one_hot import decode_one_hot
     >>> decode_one_hot(batch["inputs"]["ref"]), decode_one_hot(batch["inputs"]["alt"])
     (['ACCG'], ['ACTG'])
     >>> windows.skipped

@@ -10,10 +10,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from kipoi_tfbind.dna.one_hot import reverse_complement_codes
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.genome import Genome
-from kipoi_tfbind.one_hot import reverse_complement_codes
-from kipoi_tfbind.text_files import numbered_lines
+from kipoi_tfbind.genome.reference import Genome
+from kipoi_tfbind.genome.text_files import numbered_lines
 
 ChromSizes = Mapping[str, int] | str | os.PathLike[str]
 

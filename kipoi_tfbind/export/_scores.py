@@ -10,9 +10,9 @@ import xarray as xr
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from kipoi_tfbind.dna.one_hot import BASES
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.io import open_result, pieces
-from kipoi_tfbind.one_hot import BASES
+from kipoi_tfbind.results.files import open_result, pieces
 
 Result = xr.Dataset | str | os.PathLike[str]
 _CHUNK = 256

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.export._scores import Result, hypothetical_scores, name_of, pieces_of
-from kipoi_tfbind.io import check_writable, whole_file
+from kipoi_tfbind.results.files import check_writable, whole_file
 
 
 def export_modisco(

@@ -9,20 +9,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kipoi_tfbind.graph.deeplift.propagation import DeepLiftResult, deep_lift
     from kipoi_tfbind.graph.graph import Graph, Node
-    from kipoi_tfbind.graph.multipliers import DeepLiftResult, deep_lift
-    from kipoi_tfbind.graph.tensorflow_trace import trace_tensorflow
-    from kipoi_tfbind.graph.torch_trace import trace_torch
+    from kipoi_tfbind.graph.tensorflow.trace import trace_tensorflow
+    from kipoi_tfbind.graph.torch.trace import trace_torch
 
 __all__ = ["DeepLiftResult", "Graph", "Node", "deep_lift", "trace_tensorflow", "trace_torch"]
 
 _MODULE_OF = {
-    "DeepLiftResult": "multipliers",
+    "DeepLiftResult": "deeplift.propagation",
     "Graph": "graph",
     "Node": "graph",
-    "deep_lift": "multipliers",
-    "trace_tensorflow": "tensorflow_trace",
-    "trace_torch": "torch_trace",
+    "deep_lift": "deeplift.propagation",
+    "trace_tensorflow": "tensorflow.trace",
+    "trace_torch": "torch.trace",
 }
 
 

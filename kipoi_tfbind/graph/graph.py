@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from kipoi_tfbind.graph.incremental import Incremental
-    from kipoi_tfbind.graph.multipliers import CompiledDeepLift
+    from kipoi_tfbind.graph.deeplift.propagation import CompiledDeepLift
+    from kipoi_tfbind.graph.incremental.engine import Incremental
 
 # The output `Ref[1]` of node `Ref[0]`.
 Ref = tuple[int, int]

@@ -1,9 +1,7 @@
 """Interpretation: one method, one file, one function from Dataset to Dataset."""
 
 from kipoi_tfbind.interpret.deep_shap import deep_shap
-from kipoi_tfbind.interpret.global_importance_analysis import global_importance_analysis
-from kipoi_tfbind.interpret.gradients import gradients
-from kipoi_tfbind.interpret.importance import (
+from kipoi_tfbind.interpret.global_importance import (
     context_importance,
     context_swap,
     cooperativity,
@@ -17,6 +15,8 @@ from kipoi_tfbind.interpret.importance import (
     position_importance,
     spacing_importance,
 )
+from kipoi_tfbind.interpret.global_importance.analysis import global_importance_analysis
+from kipoi_tfbind.interpret.gradients import gradients
 from kipoi_tfbind.interpret.in_silico_mutagenesis import in_silico_mutagenesis
 from kipoi_tfbind.interpret.occlusion import occlusion
 from kipoi_tfbind.interpret.sampled_shapley import sampled_shapley

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from kipoi_tfbind import schema
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.model import SequenceModel
+from kipoi_tfbind.models.sequence_model import SequenceModel
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,14 @@ import xarray as xr
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from kipoi_tfbind.dna.one_hot import N_CODE, codes_of
 from kipoi_tfbind.edit_engine import EditEngine
 from kipoi_tfbind.errors import InputError, VerificationError
 from kipoi_tfbind.interpret._batches import Batch, batch_of, check_batch_size
-from kipoi_tfbind.model import SequenceModel
-from kipoi_tfbind.one_hot import N_CODE, codes_of
+from kipoi_tfbind.models.sequence_model import SequenceModel
 
 if TYPE_CHECKING:
-    from kipoi_tfbind.graph.incremental import Plan
+    from kipoi_tfbind.graph.incremental.engine import Plan
 
 Path = Literal["auto", "incremental", "full"]
 

@@ -13,8 +13,8 @@ from kipoi_tfbind.interpret._batches import Batch, in_batches
 from kipoi_tfbind.interpret._contributions import contribution_variables, warn_incomplete
 from kipoi_tfbind.interpret._method import Variables, run_method
 from kipoi_tfbind.interpret._shap_engine import with_shap
-from kipoi_tfbind.model import SequenceModel, as_sequence_model
-from kipoi_tfbind.references import make_references
+from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.sequences.references import make_references
 
 Engine = Literal["exact", "shap"]
 
@@ -44,7 +44,7 @@ def deep_shap(
     sequences
         Dataset with ``one_hot`` (sequence, position, base).
     references
-        What the sequence is compared with: a kind of `kipoi_tfbind.references.make_references`, or an array
+        What the sequence is compared with: a kind of `kipoi_tfbind.make_references`, or an array
         (reference, position, base), or (sequence, reference, position, base).
     n_references
         Number of references for each sequence, of a kind that is drawn.

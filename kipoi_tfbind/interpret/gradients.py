@@ -12,8 +12,8 @@ from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch, in_batches
 from kipoi_tfbind.interpret._contributions import contribution_variables
 from kipoi_tfbind.interpret._method import Variables, predict_all, run_method
-from kipoi_tfbind.model import SequenceModel, as_sequence_model
-from kipoi_tfbind.references import make_references
+from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.sequences.references import make_references
 
 GradientMethod = Literal["saliency", "gradient_x_input", "integrated_gradients"]
 GRADIENT_METHODS: tuple[GradientMethod, ...] = ("saliency", "gradient_x_input", "integrated_gradients")
@@ -52,7 +52,7 @@ def gradients(
         Subtract from the gradient at each position its mean over the four bases (Majdandzic et al. 2023,
         doi:10.1186/s13059-023-02956-3), which takes out what lies outside of one-hot sequences.
     references
-        What integrated gradients start from: a kind of `kipoi_tfbind.references.make_references`, or an
+        What integrated gradients start from: a kind of `kipoi_tfbind.make_references`, or an
         array (reference, position, base).
     n_references
         Number of references for each sequence, of a kind that is drawn.

@@ -10,11 +10,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from kipoi_tfbind import schema
+from kipoi_tfbind.dna.one_hot import BASES, N_CODE, codes_of
 from kipoi_tfbind.interpret._batches import Batch
 from kipoi_tfbind.interpret._edits import Edits, Path, path_settings, predict_edits
 from kipoi_tfbind.interpret._method import Variables, choose_positions, run_method
-from kipoi_tfbind.model import SequenceModel, as_sequence_model
-from kipoi_tfbind.one_hot import BASES, N_CODE, codes_of
+from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
 
 SUBSTITUTIONS = len(BASES) - 1
 

@@ -9,13 +9,13 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from kipoi_tfbind import schema
+from kipoi_tfbind.dna.one_hot import N_CODE, codes_of
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch
 from kipoi_tfbind.interpret._edits import Edits, Path, path_settings, predict_edits
 from kipoi_tfbind.interpret._method import Variables, check_range, run_method
-from kipoi_tfbind.model import SequenceModel, as_sequence_model
-from kipoi_tfbind.one_hot import N_CODE, codes_of
-from kipoi_tfbind.references import make_references
+from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.sequences.references import make_references
 
 Fill = Literal["N", "shuffle"]
 

@@ -10,14 +10,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from kipoi_tfbind.dna.one_hot import codes_of
+from kipoi_tfbind.dna.shuffle import content_seeds
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch, in_batches
 from kipoi_tfbind.interpret._contributions import contribution_variables, warn_incomplete
 from kipoi_tfbind.interpret._method import Variables, run_method
-from kipoi_tfbind.model import SequenceModel, as_sequence_model
-from kipoi_tfbind.one_hot import codes_of
-from kipoi_tfbind.references import make_references
-from kipoi_tfbind.shuffle import content_seeds
+from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.sequences.references import make_references
 
 # Models that are compiled for each number of rows meet only multiples of this.
 _ROWS = 32
@@ -58,7 +58,7 @@ def sampled_shapley(
     sequences
         Dataset with ``one_hot`` (sequence, position, base).
     references
-        What the sequence is compared with: a kind of `kipoi_tfbind.references.make_references`, or an array
+        What the sequence is compared with: a kind of `kipoi_tfbind.make_references`, or an array
         (reference, position, base), or (sequence, reference, position, base). A model that takes text needs
         references of bases.
     n_references

@@ -12,15 +12,15 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from kipoi_tfbind import schema
+from kipoi_tfbind.dna.one_hot import BASES, N_CODE, codes_of
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch, batch_of
 from kipoi_tfbind.interpret._edits import Edits, Path, predict_edits
 from kipoi_tfbind.interpret._method import Variables, choose_positions, run_method
 from kipoi_tfbind.interpret._pairs import choose_engine, predict_pairs
 from kipoi_tfbind.interpret.in_silico_mutagenesis import SUBSTITUTIONS, mutation_effects
-from kipoi_tfbind.model import SequenceModel, as_sequence_model
+from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
 from kipoi_tfbind.notices import notice
-from kipoi_tfbind.one_hot import BASES, N_CODE, codes_of
 
 _DOUBLE_SUBSTITUTIONS = SUBSTITUTIONS**2
 _MANY = 100_000

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.plot._colours import DIVERGING
-from kipoi_tfbind.plot._patterns import (
+from kipoi_tfbind.plot._pattern_axes import (
     describe,
     effect_label,
     is_significant,

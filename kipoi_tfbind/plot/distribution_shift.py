@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from kipoi_tfbind.plot._patterns import LINES, select_target, tidy
+from kipoi_tfbind.plot._pattern_axes import LINES, select_target, tidy
 from kipoi_tfbind.plot._view import PLAIN, model_name, unit
 
 _BINS = 40

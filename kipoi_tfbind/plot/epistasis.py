@@ -14,8 +14,8 @@ from matplotlib.patches import Rectangle
 from mpl_toolkits.axes_grid1 import make_axes_locatable  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
+from kipoi_tfbind.dna.one_hot import BASES
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.one_hot import BASES
 from kipoi_tfbind.plot._colours import DIVERGING, MISSING
 from kipoi_tfbind.plot._view import (
     PLAIN,

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.plot._patterns import (
+from kipoi_tfbind.plot._pattern_axes import (
     LINES,
     band,
     describe,

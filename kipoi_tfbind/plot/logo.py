@@ -9,10 +9,10 @@ import xarray as xr
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from kipoi_tfbind.one_hot import BASES
+from kipoi_tfbind.dna.one_hot import BASES
 from kipoi_tfbind.plot._colours import BASE_COLOURS
-from kipoi_tfbind.plot._importance import importance_of, source_of
 from kipoi_tfbind.plot._view import figure_width, label_positions, select, title
+from kipoi_tfbind.results.position_scores import importance_of, source_of
 
 
 def plot_logo(

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import CenteredNorm
 from mpl_toolkits.axes_grid1 import make_axes_locatable  # type: ignore[import-untyped]
 
+from kipoi_tfbind.dna.one_hot import BASES
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.one_hot import BASES
 from kipoi_tfbind.plot._colours import DIVERGING
 from kipoi_tfbind.plot._view import (
     figure_of,

@@ -9,16 +9,16 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.plot._importance import importance_of, source_of
 from kipoi_tfbind.plot._view import select
 from kipoi_tfbind.plot.cooperativity import plot_cooperativity
 from kipoi_tfbind.plot.distribution_shift import plot_distribution_shift
 from kipoi_tfbind.plot.epistasis import plot_epistasis
-from kipoi_tfbind.plot.importance import plot_importance
 from kipoi_tfbind.plot.importance_curve import plot_importance_curve
 from kipoi_tfbind.plot.logo import plot_logo
 from kipoi_tfbind.plot.mutation_map import plot_mutation_map
 from kipoi_tfbind.plot.occlusion import plot_occlusion
+from kipoi_tfbind.plot.pattern_importance import plot_importance
+from kipoi_tfbind.results.position_scores import importance_of, source_of
 
 _PLOTS: dict[str, Callable[..., Axes]] = {
     "logo": plot_logo,

@@ -10,7 +10,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.io import whole_file
+from kipoi_tfbind.results.files import whole_file
 
 _FORMATS = (".png", ".svg", ".pdf")
 # Text stays text: a journal, or the author, can still edit it.

@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from mpl_toolkits.axes_grid1 import make_axes_locatable  # type: ignore[import-untyped]
 from PIL import Image
 
-from kipoi_tfbind.plot._importance import importance_of, source_of
 from kipoi_tfbind.plot._view import interval, label_positions, name_of, number, select
 from kipoi_tfbind.plot.result import kind_of, plot_result
 from kipoi_tfbind.report.tables import top_table
+from kipoi_tfbind.results.position_scores import importance_of, source_of
 
 _DPI = 180  # of the picture's own size; on paper it is smaller and so finer
 _INCH = 96  # a browser's pixels

@@ -10,7 +10,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from kipoi_tfbind.interpret import interaction_verdicts
-from kipoi_tfbind.plot._patterns import with_role
+from kipoi_tfbind.plot._pattern_axes import with_role
 from kipoi_tfbind.plot._view import number, unit
 from kipoi_tfbind.plot.result import kind_of, plot_result
 from kipoi_tfbind.report.figures import Picture, encode

@@ -9,10 +9,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from kipoi_tfbind.dna.one_hot import codes_of
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.io import pieces
-from kipoi_tfbind.one_hot import codes_of
 from kipoi_tfbind.plot._view import find
+from kipoi_tfbind.results.files import pieces
 
 _AT_ONCE = 256  # sequences
 _IDENTITY = ("id", "chrom", "start", "end", "strand")

@@ -9,10 +9,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from kipoi_tfbind.one_hot import BASES
-from kipoi_tfbind.plot._importance import contribution_kind, importance_of
+from kipoi_tfbind.dna.one_hot import BASES
 from kipoi_tfbind.plot._view import has_coordinates, labels_of, number, unit
 from kipoi_tfbind.plot.epistasis import strongest_pairs
+from kipoi_tfbind.results.position_scores import contribution_kind, importance_of
 from kipoi_tfbind.schema import SPREAD
 
 

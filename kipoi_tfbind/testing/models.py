@@ -10,8 +10,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
+from kipoi_tfbind.dna.one_hot import BASES, N_CODE, encode_bases, one_hot_codes, reverse_complement
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.one_hot import BASES, N_CODE, encode_bases, one_hot_codes, reverse_complement
 
 Pairs = Sequence[tuple[int, int]] | NDArray[np.integer]
 
@@ -287,7 +287,7 @@ def motif_counter(motif: str | ArrayLike, *, both_strands: bool = False) -> Moti
 
     Examples
     --------
-    >>> from kipoi_tfbind.one_hot import one_hot
+    >>> from kipoi_tfbind.dna.one_hot import one_hot
     >>> x = one_hot(["TGATTGATCATT"])
     >>> motif_counter("GAT")(x), motif_counter("TGATNN", both_strands=True)(x)
     (array([[2.]]), array([[3.]]))

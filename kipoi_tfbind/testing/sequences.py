@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from kipoi_tfbind.dna.one_hot import BASES
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.one_hot import BASES
-from kipoi_tfbind.sequences import encode_sequences
+from kipoi_tfbind.sequences.read import encode_sequences
 
 
 def random_sequences(n: int, length: int, *, n_fraction: float = 0.0, seed: int = 0) -> xr.Dataset:
@@ -36,7 +36,7 @@ def random_sequences(n: int, length: int, *, n_fraction: float = 0.0, seed: int 
 
     Examples
     --------
-    >>> from kipoi_tfbind.one_hot import decode_one_hot
+    >>> from kipoi_tfbind.dna.one_hot import decode_one_hot
     >>> decode_one_hot(random_sequences(2, 12, n_fraction=0.2, seed=1)["one_hot"].values)
     ['CGTTNATTACTC', 'CTCCNGANTTTG']
     """

@@ -8,8 +8,8 @@ from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 from scipy.special import expit
 
+from kipoi_tfbind.dna.one_hot import N_CODE, reverse_complement_codes
 from kipoi_tfbind.errors import InputError, MissingProgramError
-from kipoi_tfbind.one_hot import N_CODE, reverse_complement_codes
 
 _PSEUDOCOUNT = 0.8
 _CHUNK = 10_000
@@ -61,7 +61,7 @@ def best_motif_score(codes: NDArray[np.uint8], log_odds: NDArray[np.float64]) ->
 
     Examples
     --------
-    >>> from kipoi_tfbind.one_hot import encode_bases
+    >>> from kipoi_tfbind.dna.one_hot import encode_bases
     >>> tata = np.array([[-2.0, -2, -2, 2], [2, -2, -2, -2], [-2, -2, -2, 2], [2, -2, -2, -2]])
     >>> best_motif_score(encode_bases(["CCTATAC", "CCCATGC"]), tata).tolist()
     [8.0, 0.0]

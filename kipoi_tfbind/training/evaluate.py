@@ -13,8 +13,8 @@ import numpy as np
 from tqdm import tqdm
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.genome import Genome
-from kipoi_tfbind.io import whole_file
+from kipoi_tfbind.genome.reference import Genome
+from kipoi_tfbind.results.files import whole_file
 from kipoi_tfbind.training.baselines import best_motif_score, jaspar_log_odds, kmer_counts, kmer_model_scores
 from kipoi_tfbind.training.config import TrainingConfig
 from kipoi_tfbind.training.fit import predict_codes

@@ -14,10 +14,10 @@ from keras import ops
 from numpy.typing import NDArray
 
 from kipoi_tfbind import architectures
+from kipoi_tfbind.dna.one_hot import one_hot_codes
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.genome import Genome
-from kipoi_tfbind.io import whole_file
-from kipoi_tfbind.one_hot import one_hot_codes
+from kipoi_tfbind.genome.reference import Genome
+from kipoi_tfbind.results.files import whole_file
 from kipoi_tfbind.training.config import TrainingConfig
 from kipoi_tfbind.training.metrics import mean_auprc
 from kipoi_tfbind.training.windows import LabelledBins, held_out_bins, training_bins

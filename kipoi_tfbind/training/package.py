@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.io import whole_file
 from kipoi_tfbind.kipoi_model import TFBindModel
+from kipoi_tfbind.results.files import whole_file
 from kipoi_tfbind.training.card import model_card
 from kipoi_tfbind.training.config import NAME, NAME_RULE, TrainingConfig
 

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from kipoi_tfbind.dna.one_hot import N_CODE
 from kipoi_tfbind.errors import InputError, MissingProgramError
-from kipoi_tfbind.genome import Genome
-from kipoi_tfbind.intervals import read_intervals
-from kipoi_tfbind.one_hot import N_CODE
+from kipoi_tfbind.genome.intervals import read_intervals
+from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.training.config import Region, TrainingConfig, WindowsConfig
 
 log = logging.getLogger(__name__)

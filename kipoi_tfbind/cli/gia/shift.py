@@ -27,8 +27,8 @@ def command(**options: Any) -> None:
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
     import xarray as xr
 
-    from kipoi_tfbind.background_shift import distribution_shift
-    from kipoi_tfbind.io import save_result
+    from kipoi_tfbind.interpret.global_importance.background_shift import distribution_shift
+    from kipoi_tfbind.results.files import save_result
 
     check_output(options)
     model, sequences = model_and_sequences(options)

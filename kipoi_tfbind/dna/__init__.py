@@ -1,0 +1,5 @@
+"""DNA as arrays: one-hot codes and shuffles.
+
+Arrays in, arrays out; no files, no framework, no labels. Imports nothing of the package but its errors, and
+anything above may import it.
+"""

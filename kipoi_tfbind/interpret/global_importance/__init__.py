@@ -1,0 +1,28 @@
+"""Experiments of global importance analysis: each makes patterns, and gives them to the one analysis."""
+
+from kipoi_tfbind.interpret.global_importance.context import context_importance
+from kipoi_tfbind.interpret.global_importance.cooperativity import cooperativity
+from kipoi_tfbind.interpret.global_importance.effect import motif_importance
+from kipoi_tfbind.interpret.global_importance.kmers import kmer_importance
+from kipoi_tfbind.interpret.global_importance.necessity import motif_necessity
+from kipoi_tfbind.interpret.global_importance.number import number_importance
+from kipoi_tfbind.interpret.global_importance.orientation import orientation_importance
+from kipoi_tfbind.interpret.global_importance.position import position_importance
+from kipoi_tfbind.interpret.global_importance.spacing import spacing_importance
+from kipoi_tfbind.interpret.global_importance.swap import context_swap
+from kipoi_tfbind.interpret.global_importance.verdicts import interaction_verdicts, needed_backgrounds
+
+__all__ = [
+    "context_importance",
+    "context_swap",
+    "cooperativity",
+    "interaction_verdicts",
+    "kmer_importance",
+    "motif_importance",
+    "motif_necessity",
+    "needed_backgrounds",
+    "number_importance",
+    "orientation_importance",
+    "position_importance",
+    "spacing_importance",
+]

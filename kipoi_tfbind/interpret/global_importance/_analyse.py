@@ -1,0 +1,318 @@
+"""The frame of global importance analysis: designs of patterns in, labelled effects and statistics out."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from kipoi_tfbind import schema
+from kipoi_tfbind.dna.one_hot import codes_of
+from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.interpret._batches import Batch, batch_of
+from kipoi_tfbind.interpret._edits import Path
+from kipoi_tfbind.interpret._method import Variables, _over_members, predict_all, provenance
+from kipoi_tfbind.interpret.global_importance._comparisons import (
+    Comparison,
+    Factors,
+    compared,
+    factors_of,
+    mean_difference,
+    mean_over_backgrounds,
+    text_of,
+)
+from kipoi_tfbind.interpret.global_importance._insertions import (
+    OnConflict,
+    Pattern,
+    check_conflict,
+    pattern_effects,
+    place,
+)
+from kipoi_tfbind.interpret.global_importance.statistics import (
+    benjamini_hochberg,
+    paired_statistics,
+    rounding_of,
+)
+from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.notices import notice
+
+METHOD = "global_importance_analysis"
+Effects = Callable[[SequenceModel, Batch, NDArray], NDArray]
+
+_BACKGROUND_ATTRIBUTES = ("background", "background_seed", "background_filter")
+# Statistics of paired_statistics -> the ending of a variable's name.
+_ENDINGS = {
+    "mean": "",
+    "standard_error": "_standard_error",
+    "low": "_low",
+    "high": "_high",
+    "bootstrap_low": "_bootstrap_low",
+    "bootstrap_high": "_bootstrap_high",
+    "p_value": "_p_value",
+    "permutation_p_value": "_permutation_p_value",
+}
+
+
+class Options(TypedDict, total=False):
+    """Options that all experiments share; see `global_importance_analysis`."""
+
+    on_conflict: OnConflict
+    confidence: float
+    n_resamples: int
+    seed: int
+    path: Path
+    verify: bool
+    batch_size: int
+
+
+@dataclass
+class Design:
+    """What an experiment embeds and compares.
+
+    Attributes
+    ----------
+    patterns
+        Name -> motifs and their offsets.
+    comparisons
+        Name -> the patterns that it is compared with.
+    coordinates
+        Name of a coordinate -> its value for each pattern; those of `add`.
+    """
+
+    patterns: dict[str, Pattern] = field(default_factory=dict)
+    comparisons: dict[str, Comparison] = field(default_factory=dict)
+    coordinates: dict[str, list[Any]] = field(default_factory=dict)
+
+    def add(self, name: str, pattern: Pattern, compared: Comparison = (), **coordinates: Any) -> None:
+        """Add a pattern, once."""
+        if name in self.patterns:
+            return
+        self.patterns[name] = pattern
+        if compared:
+            self.comparisons[name] = compared
+        for key, value in coordinates.items():
+            self.coordinates.setdefault(key, []).append(value)
+
+
+def centre(length: int, width: int) -> int:
+    """Offset of what is to be in the middle of a background."""
+    return (length - width) // 2
+
+
+def length_of(backgrounds: xr.Dataset) -> int:
+    """Length of the backgrounds, after a check that there are any."""
+    schema.require(backgrounds, "one_hot")
+    return int(backgrounds.sizes["position"])
+
+
+def analyse(
+    model: Any,
+    backgrounds: xr.Dataset,
+    design: Design,
+    *,
+    experiment: str,
+    settings: Mapping[str, Any] | None = None,
+    on_conflict: OnConflict = "refuse",
+    confidence: float = 0.95,
+    n_resamples: int = 2000,
+    seed: int = 0,
+    path: Path = "auto",
+    verify: bool = False,
+    batch_size: int = 256,
+    corrected: bool = True,
+) -> xr.Dataset:
+    """Embed the patterns of a design in backgrounds, and give their effects with statistics.
+
+    Parameters
+    ----------
+    model, backgrounds, on_conflict, confidence, n_resamples, seed, path, verify, batch_size
+        As `global_importance_analysis`.
+    design
+        The patterns.
+    experiment
+        Name of the experiment, and
+    settings
+        its options, for the result's attributes.
+    corrected
+        Correct for the number of patterns; not where these are only some of an experiment's.
+    """
+    check_conflict(on_conflict)
+    if not design.patterns:
+        raise InputError("patterns: expected at least one, got none")
+    length = length_of(backgrounds)
+    placed = {name: place(name, each, length, on_conflict) for name, each in design.patterns.items()}
+    for each in placed.values():
+        if each.notes:
+            notice(each.notes)
+    codes = codes_of(backgrounds["one_hot"].values)
+
+    def effects(member: SequenceModel, batch: Batch, reference: NDArray) -> NDArray:
+        return pattern_effects(
+            member,
+            batch,
+            codes,
+            placed,
+            reference,
+            seed=seed,
+            batch_size=batch_size,
+            path=path,
+            verify=verify,
+        )
+
+    return summarise(
+        model,
+        backgrounds,
+        effects,
+        names=list(placed),
+        comparisons=design.comparisons,
+        coordinates={
+            "insertions": [each.text for each in placed.values()],
+            "note": [each.notes for each in placed.values()],
+            **design.coordinates,
+        },
+        settings={"experiment": experiment, **(settings or {}), "on_conflict": on_conflict, "path": path},
+        confidence=confidence,
+        n_resamples=n_resamples,
+        seed=seed,
+        batch_size=batch_size,
+        corrected=corrected,
+    )
+
+
+def summarise(
+    model: Any,
+    backgrounds: xr.Dataset,
+    effects: Effects,
+    *,
+    names: Sequence[str],
+    comparisons: Mapping[str, Comparison],
+    coordinates: Mapping[str, Sequence[Any]],
+    settings: Mapping[str, Any],
+    confidence: float,
+    n_resamples: int,
+    seed: int,
+    batch_size: int,
+    corrected: bool = True,
+) -> xr.Dataset:
+    """Run a kernel of effects (pattern, background, target), on an ensemble too, and label the result."""
+    model = as_sequence_model(model)
+    schema.require(backgrounds, "one_hot")
+    codes = codes_of(backgrounds["one_hot"].values)  # raises where a row is neither a base nor zeros
+    factors = factors_of(names, comparisons)
+
+    def variables(member: SequenceModel) -> Variables:
+        batch = batch_of(backgrounds, member)
+        reference = predict_all(member, batch, batch_size=batch_size, description="backgrounds")
+        found = effects(member, batch, reference)
+        return {
+            "unedited_prediction": (("background", "target"), reference),
+            "pattern_effect": (("pattern", "background", "target"), found),
+            "importance": (("pattern", "target"), mean_over_backgrounds(found)),
+            "difference": (("pattern", "target"), mean_difference(found, factors)),
+        }
+
+    found = _over_members(variables(member) for member in model.members or (model,))
+    effect, unedited = found["pattern_effect"][1], found["unedited_prediction"][1]
+    options: dict[str, Any] = {"confidence": confidence, "n_resamples": n_resamples, "seed": seed}
+    found |= _statistics(effect, unedited, factors, **options, corrected=corrected)
+
+    ids = backgrounds["id"].values if "id" in backgrounds.coords else np.arange(len(codes)).astype(str)
+    result = xr.Dataset(
+        found,
+        coords={
+            "pattern": list(names),
+            "compared_with": ("pattern", [text_of(comparisons.get(name, ())) for name in names]),
+            **{name: ("pattern", np.asarray(values)) for name, values in coordinates.items()},
+            "background": ids,
+            "target": list(model.target_names),
+        },
+    )
+    kept = {name: backgrounds.attrs[name] for name in _BACKGROUND_ATTRIBUTES if name in backgrounds.attrs}
+    attributes = provenance(
+        METHOD,
+        model,
+        **settings,
+        **{"background": "given"} | kept,
+        background_hash=content_hash(backgrounds),
+        background_length=codes.shape[1],
+        **options,
+        batch_size=batch_size,
+    )
+    return schema.annotate(result.assign_attrs(attributes))
+
+
+def correct(result: xr.Dataset) -> xr.Dataset:
+    """Add what depends on all patterns of a result: the q-values, and the ranks by importance."""
+    dims = ("pattern", "target")
+    added: Variables = {}
+    for name, p in (("q_value", "p_value"), ("difference_q_value", "difference_p_value")):
+        added[name] = dims, benjamini_hochberg(result[p].values)
+    order = np.argsort(-np.nan_to_num(result["importance"].values, nan=-np.inf), axis=0, kind="stable")
+    rank = np.empty(order.shape, dtype=np.int64)
+    np.put_along_axis(rank, order, np.arange(1, len(order) + 1)[:, np.newaxis], axis=0)
+    added["rank"] = dims, rank
+    return schema.annotate(result.assign(added))
+
+
+def add_corrected(path: str | os.PathLike[str]) -> None:
+    """Write into a result file what depends on all of its patterns."""
+    names = ["importance", "p_value", "difference_p_value"]
+    with xr.open_dataset(path, engine="h5netcdf", cache=False) as result:
+        held = result[names].load()
+    added = correct(held)[["q_value", "difference_q_value", "rank"]]
+    added.drop_vars(list(added.coords)).to_netcdf(path, mode="a", engine="h5netcdf")
+
+
+def content_hash(backgrounds: xr.Dataset) -> str:
+    """What the bases of backgrounds are known by: 16 hexadecimal digits of a SHA-256."""
+    return hashlib.sha256(codes_of(backgrounds["one_hot"].values).tobytes()).hexdigest()[:16]
+
+
+def _statistics(
+    effect: NDArray,
+    unedited: NDArray,
+    factors: Factors,
+    *,
+    confidence: float,
+    n_resamples: int,
+    seed: int,
+    corrected: bool,
+) -> Variables:
+    """Statistics of the effects and of the differences between them."""
+    dims = ("pattern", "target")
+    options: dict[str, Any] = {"axis": 1, "confidence": confidence, "n_resamples": n_resamples, "seed": seed}
+    rounding = _rounding(effect, unedited)
+    found = paired_statistics(effect, **options, rounding=rounding)._asdict()
+    variables: Variables = {"n_backgrounds": (dims, found["n"])}
+    for statistic, ending in _ENDINGS.items():
+        is_own = ending.endswith(("_p_value", "_error"))
+        variables[ending[1:] if is_own else "importance" + ending] = dims, found[statistic]
+
+    rows = list(factors)
+    table = {name: np.full((len(effect), effect.shape[2]), np.nan) for name in _ENDINGS}
+    if rows:
+        terms = np.array([1 + sum(abs(factor) for factor in factors[row].values()) for row in rows])
+        found = paired_statistics(
+            compared(effect, factors), **options, rounding=rounding * terms[:, np.newaxis]
+        )._asdict()
+        for statistic, values in table.items():
+            values[rows] = found[statistic]
+    for statistic, ending in _ENDINGS.items():
+        variables["difference" + ending] = dims, table[statistic]
+    if corrected:
+        for label, added in correct(xr.Dataset(variables)).data_vars.items():
+            variables[str(label)] = dims, added.values
+    return variables
+
+
+def _rounding(effect: NDArray, unedited: NDArray) -> NDArray[np.float64]:
+    """Size of a mean effect (target) that rounding can make."""
+    axes = (0, 1)
+    largest = np.maximum(np.nanmax(effect, axes, initial=0), -np.nanmin(effect, axes, initial=0))
+    return rounding_of((largest + np.abs(unedited).max(axis=0))[np.newaxis].astype(effect.dtype), axis=0)

@@ -1,0 +1,106 @@
+"""What two motifs do together beyond what each does alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Unpack
+
+import xarray as xr
+
+from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.interpret.global_importance._analyse import Design, Options, analyse, centre, length_of
+from kipoi_tfbind.interpret.global_importance._insertions import Insertion
+from kipoi_tfbind.interpret.global_importance.effect import Motifs
+from kipoi_tfbind.interpret.global_importance.spacing import ORIENTATIONS
+from kipoi_tfbind.models.sequence_model import SequenceModel
+from kipoi_tfbind.motifs.motif import Motif, parse_motifs
+
+
+def cooperativity(
+    model: SequenceModel | Any,
+    backgrounds: xr.Dataset,
+    motifs: Motifs,
+    *,
+    gaps: Sequence[int] = (5, 10, 20),
+    orientations: Sequence[str] = ("++",),
+    **options: Unpack[Options],
+) -> xr.Dataset:
+    """Interaction of every two of some motifs, at some gaps between them.
+
+    The ``difference`` of a pair is importance(p, q) - importance(p) - importance(q), each at the place that
+    it has in the pair, on the same backgrounds: 0 where they act on their own. Every motif is paired with
+    every one, itself included, in either order.
+
+    Parameters
+    ----------
+    model, backgrounds
+        As in `global_importance_analysis`.
+    motifs
+        What `kipoi_tfbind.motifs.motif.parse_motifs` takes: {name: motif}, or a list.
+    gaps
+        Numbers of bases between the end of the first and the start of the second; the pair is in the middle.
+    orientations
+        Some of "++", "+-", "-+" and "--".
+    **options
+        ``on_conflict``, ``confidence``, ``n_resamples``, ``seed``, ``path``, ``verify`` and ``batch_size``,
+        as in `global_importance_analysis`.
+
+    Returns
+    -------
+    xr.Dataset
+        That of `global_importance_analysis`, with the coordinates ``motif_a`` (upstream), ``motif_b``,
+        ``gap``, ``orientation`` and ``role`` ("pair" or "single") by pattern.
+
+    Raises
+    ------
+    InputError
+        A negative gap, another orientation, a pair that does not fit, or as `global_importance_analysis`.
+
+    Examples
+    --------
+    >>> from kipoi_tfbind import as_sequence_model, make_backgrounds
+    >>> from kipoi_tfbind.testing import motif_counter
+    >>> model = as_sequence_model(motif_counter("GATANNNCACG"))
+    >>> backgrounds = make_backgrounds("uniform", 50, length=40)
+    >>> result = cooperativity(model, backgrounds, ["GATA", "CACG"], gaps=[3]).isel(target=0)
+    >>> pairs = result.isel(pattern=(result["role"] == "pair").values)
+    >>> pairs["difference"].values.round(1) + 0
+    array([0., 1., 0., 0.])
+    """
+    parsed, length, design = parse_motifs(motifs), length_of(backgrounds), Design()
+    for orientation in orientations:
+        if orientation not in ORIENTATIONS:
+            raise InputError(f"orientations: expected some of {', '.join(ORIENTATIONS)}, got {orientation!r}")
+    if not len(gaps) or min(gaps) < 0 or not orientations:
+        raise InputError(f"gaps, orientations: expected gaps from 0 on and an orientation, got {list(gaps)}")
+    for a in parsed.values():
+        for b in parsed.values():
+            for gap in gaps:
+                at = centre(length, len(a) + gap + len(b))
+                for orientation in orientations:
+                    _add_pair(design, a, b, at, gap, orientation)
+    settings = {"gaps": ",".join(map(str, gaps)), "orientations": ",".join(orientations)}
+    return analyse(model, backgrounds, design, experiment="cooperativity", settings=settings, **options)
+
+
+def _add_pair(design: Design, a: Motif, b: Motif, at: int, gap: int, orientation: str) -> None:
+    """Add a pair and both of its motifs alone, each where it lies in the pair."""
+    oriented = [m if s == "+" else m.reverse_complement() for m, s in zip((a, b), orientation, strict=True)]
+    # Two copies of one motif are two draws from it.
+    copy = int(a.key == b.key)
+    placed = [Insertion(oriented[0], at), Insertion(oriented[1], at + len(a) + gap, copy)]
+    singles = []
+    for insertion, sign in zip(placed, orientation, strict=True):
+        name = f"{insertion.motif.name} {sign} @{insertion.offset}" + (" (2)" if insertion.instance else "")
+        here: dict[str, Any] = {
+            "motif_a": insertion.motif.name,
+            "motif_b": "",
+            "gap": -1,
+            "orientation": sign,
+            "role": "single",
+        }
+        design.add(name, [insertion], **here)
+        singles.append(name)
+    pair: dict[str, Any] = {"motif_a": a.name, "motif_b": b.name, "gap": gap}
+    pair |= {"orientation": orientation, "role": "pair"}
+    design.add(f"{a.name} {b.name} {orientation} gap {gap}", placed, singles, **pair)

@@ -1,0 +1,239 @@
+"""What real sequences lose without the occurrences of a motif."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from kipoi_tfbind import schema
+from kipoi_tfbind.dna.one_hot import BASES, N_CODE, codes_of
+from kipoi_tfbind.dna.shuffle import content_seeds
+from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.interpret._batches import Batch
+from kipoi_tfbind.interpret._edits import Edits, Path, predict_edits
+from kipoi_tfbind.interpret.global_importance._analyse import length_of, summarise
+from kipoi_tfbind.interpret.global_importance.effect import Motifs
+from kipoi_tfbind.models.sequence_model import SequenceModel
+from kipoi_tfbind.motifs.motif import parse_motifs
+from kipoi_tfbind.motifs.sites import Site, find_sites
+
+Replacement = Literal["shuffle", "background"]
+_TRIES = 100
+
+
+class _Ablation(NamedTuple):
+    """New bases of one sequence."""
+
+    sequence: int
+    positions: NDArray[np.intp]
+    bases: NDArray[np.intp]
+
+
+def motif_necessity(
+    model: SequenceModel | Any,
+    sequences: xr.Dataset,
+    motifs: Motifs,
+    *,
+    replacement: Replacement = "shuffle",
+    n_replacements: int = 10,
+    threshold: float = 0.85,
+    confidence: float = 0.95,
+    n_resamples: int = 2000,
+    seed: int = 0,
+    path: Path = "auto",
+    verify: bool = False,
+    batch_size: int = 256,
+) -> xr.Dataset:
+    """Effect of ablating all occurrences of a motif in real sequences, against that of ablating as much else.
+
+    Whether a motif is enough is asked by embedding it; whether it is needed, by taking it away. The effect on
+    a sequence is the mean over `n_replacements` of f(without the sites) - f(as it is): negative where the
+    sites support the prediction. The control ablates as many windows of the same width at random places of
+    the same sequence that touch no site, other places for each replacement; the ``difference`` of a motif is
+    its effect minus that of its control, paired by sequence.
+
+    Parameters
+    ----------
+    model
+        As in `global_importance_analysis`.
+    sequences
+        Dataset with ``one_hot``.
+    motifs
+        What `kipoi_tfbind.motifs.motif.parse_motifs` takes: {name: motif}, or a list.
+    replacement
+        What a site's bases are replaced by: "shuffle", their own in another order; or "background", bases
+        drawn with the frequencies that they have in the sequence.
+    n_replacements
+        Number of replacements of each site.
+    threshold
+        As in `kipoi_tfbind.motifs.sites.find_sites`.
+    confidence, n_resamples, seed, path, verify, batch_size
+        As in `global_importance_analysis`.
+
+    Returns
+    -------
+    xr.Dataset
+        That of `global_importance_analysis`: patterns are the motifs and their controls (``role``
+        "ablated" or "control"), backgrounds the sequences; ``n_sites`` (pattern, background).
+        Sequences without a site are missing (NaN), and so is a control that has no room.
+
+    Raises
+    ------
+    InputError
+        Fewer than two sequences, or an option that is none.
+
+    Examples
+    --------
+    >>> from kipoi_tfbind import as_sequence_model, encode_sequences
+    >>> from kipoi_tfbind.testing import motif_counter
+    >>> model = as_sequence_model(motif_counter("GATTACA"))
+    >>> sequences = encode_sequences(["CCGATTACACTGTAATC", "TTGATTACATCACCTTA", "CTCTCTTCTTAAAACCT"])
+    >>> result = motif_necessity(model, sequences, ["GATTACA"])
+    >>> result["pattern_effect"].sel(pattern="GATTACA").isel(target=0).values
+    array([-1., -1., nan])
+    """
+    length_of(sequences)
+    parsed = parse_motifs(motifs)
+    if replacement not in ("shuffle", "background"):
+        raise InputError(f"replacement: expected 'shuffle' or 'background', got {replacement!r}")
+    if n_replacements < 1:
+        raise InputError(f"n_replacements: expected at least 1, got {n_replacements}")
+    codes = codes_of(sequences["one_hot"].values)
+    names: list[str] = []
+    ablations: list[list[_Ablation]] = []
+    counts = []
+    for name, motif in parsed.items():
+        sites = find_sites(codes, motif, threshold=threshold)
+        for label, is_control in ((name, False), (f"{name}, control", True)):
+            maker = _Maker(codes, len(motif), replacement, seed, f"{label} {motif.key}")
+            names.append(label)
+            ablations.append(maker.all(sites, n_replacements, is_control))
+            counts.append([len(own) for own in sites])
+
+    def effects(member: SequenceModel, batch: Batch, reference: NDArray) -> NDArray:
+        rows = [_mean_effects(member, batch, reference, each, batch_size, path, verify) for each in ablations]
+        return np.stack(rows)
+
+    result = summarise(
+        model,
+        sequences,
+        effects,
+        names=names,
+        comparisons={name: [f"{name}, control"] for name in parsed},
+        coordinates={
+            "insertions": [""] * len(names),
+            "note": [""] * len(names),
+            "motif": [name for name in parsed for _ in range(2)],
+            "role": ["ablated", "control"] * len(parsed),
+        },
+        settings={
+            "experiment": "necessity",
+            "replacement": replacement,
+            "n_replacements": n_replacements,
+            "threshold": threshold,
+            "path": path,
+        },
+        confidence=confidence,
+        n_resamples=n_resamples,
+        seed=seed,
+        batch_size=batch_size,
+    )
+    return schema.annotate(result.assign(n_sites=(("pattern", "background"), np.array(counts))))
+
+
+class _Maker:
+    """Makes the ablations of one motif."""
+
+    def __init__(
+        self, codes: NDArray[np.uint8], width: int, replacement: Replacement, seed: int, purpose: str
+    ) -> None:
+        self._codes, self._width, self._replacement = codes, width, replacement
+        self._seeds = content_seeds(codes, seed, f"ablation {purpose}")
+
+    def all(self, sites: list[list[Site]], n: int, is_control: bool) -> list[_Ablation]:
+        """`n` ablations of each sequence that has a site."""
+        found = []
+        for sequence, own in enumerate(sites):
+            rng = np.random.default_rng(self._seeds[sequence])
+            starts: list[int] | None = [site.start for site in own]
+            for _ in range(n if own else 0):
+                if is_control:
+                    starts = self._places([site.start for site in own], rng)
+                if starts is not None:
+                    found.append(self._one(sequence, starts, rng))
+        return found
+
+    def _places(self, taken: list[int], rng: np.random.Generator) -> list[int] | None:
+        """As many windows elsewhere, apart from each other where the sites are; None without room."""
+        room = self._codes.shape[1] - self._width + 1
+        for _ in range(_TRIES):
+            chosen: list[int] = []
+            for start in rng.permutation(room).tolist():
+                if all(abs(start - other) >= self._width for other in (*taken, *chosen)):
+                    chosen.append(start)
+                if len(chosen) == len(taken):
+                    return chosen
+        return None
+
+    def _one(self, sequence: int, starts: list[int], rng: np.random.Generator) -> _Ablation:
+        """New bases for windows; N stays N, and overlapping windows are one."""
+        codes = self._codes[sequence]
+        new = codes.copy()
+        known = codes[codes != N_CODE]
+        share = np.bincount(known, minlength=len(BASES)) / max(len(known), 1)
+        for start in starts:
+            where = start + np.flatnonzero(codes[start : start + self._width] != N_CODE)
+            if self._replacement == "shuffle":
+                new[where] = rng.permutation(new[where])
+            else:
+                new[where] = rng.choice(len(BASES), size=len(where), p=share)
+        covered = np.unique([start + np.arange(self._width) for start in starts])
+        covered = covered[codes[covered] != N_CODE]
+        return _Ablation(sequence, covered, new[covered].astype(np.intp))
+
+
+def _mean_effects(
+    model: SequenceModel,
+    batch: Batch,
+    reference: NDArray,
+    ablations: list[_Ablation],
+    batch_size: int,
+    path: Path,
+    verify: bool,
+) -> NDArray:
+    """Mean effect (sequence, target) of the ablations of each sequence; NaN where there is none."""
+    total = np.zeros(reference.shape, dtype=np.float64)
+    count = np.zeros(len(reference), dtype=np.intp)
+    by_size: dict[int, list[_Ablation]] = {}
+    for each in ablations:
+        by_size.setdefault(len(each.positions), []).append(each)
+    for group in by_size.values():
+        edits = Edits(
+            np.array([each.sequence for each in group]),
+            np.stack([each.positions for each in group]),
+            np.stack([each.bases for each in group]),
+        )
+
+        def edits_of(numbers: NDArray[np.intp], edits: Edits = edits) -> Edits:
+            return Edits(edits.sequence[numbers], edits.positions[numbers], edits.bases[numbers])
+
+        for numbers, prediction in predict_edits(
+            model,
+            batch,
+            len(group),
+            edits_of,
+            per_sequence=len(group) / len(np.unique(edits.sequence)),
+            path=path,
+            verify=verify,
+            batch_size=batch_size,
+            description="ablations",
+        ):
+            sequence = edits.sequence[numbers]
+            np.add.at(total, sequence, prediction.astype(np.float64) - reference[sequence])
+            np.add.at(count, sequence, 1)
+    mean = total / np.maximum(count, 1)[:, np.newaxis]
+    mean[count == 0] = np.nan
+    return mean

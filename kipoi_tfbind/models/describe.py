@@ -1,0 +1,207 @@
+"""Models of every kind, as they are before they are wrapped: framework, inputs, outputs, names."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kipoi_tfbind.backends.base import Backend, InputStructure, OutputKind, Transform
+from kipoi_tfbind.errors import InputError, UnsupportedModelError
+from kipoi_tfbind.models import make_backend as make
+from kipoi_tfbind.models.kipoi_schema import (
+    Hints,
+    InputField,
+    OutputField,
+    read_hints,
+    read_inputs,
+    read_outputs,
+)
+
+
+class Options(NamedTuple):
+    """The options of `as_sequence_model`, which explains them."""
+
+    sequence_input: str | None
+    layout: str | None
+    alphabet: str | None
+    neutral_value: float | None
+    length: int | None
+    auxiliary: Mapping[str, Any]
+    targets: Sequence[str] | None
+    transform: Transform | None
+    output: OutputKind | None
+    double_precision: bool = False
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is known of a model before it is wrapped.
+
+    Attributes
+    ----------
+    model
+        The model in its framework, or its function.
+    name
+        What the results call it.
+    structure, inputs
+        The form of its inputs, and each of them.
+    outputs
+        Its outputs as an entry describes them; None where nothing does.
+    make
+        Makes the backend, from the inputs with their shapes settled and from example arrays.
+    hints
+        What its dataloader says of the layout.
+    source
+        Kipoi's model source.
+    files
+        What tells it from another model that has no weights to be looked at.
+    default_layout
+        Layout of an input whose shape is not known.
+    names
+        Names of its targets, where they are not those of `outputs`.
+    probe
+        Whether to ask it for the shape of its output.
+    single_precision
+        Whether it takes float32 only, as Kipoi's dataloaders give it.
+    """
+
+    model: Any = field(repr=False)
+    name: str
+    structure: InputStructure
+    inputs: list[InputField]
+    outputs: list[OutputField] | None
+    make: Callable[[Description, Options, list[NDArray]], Backend]
+    hints: Hints = field(default_factory=Hints)
+    source: str = ""
+    files: tuple[Path, ...] = ()
+    default_layout: str = "L,4"
+    names: tuple[str, ...] | None = None
+    probe: bool = True
+    single_precision: bool = False
+
+
+def describe(model: Any, options: Options) -> Description:
+    """Tell what kind of model it is, without importing a framework that the model does not bring along."""
+    if _is_of(model, "kipoi_tfbind.kipoi_model", "TFBindModel"):
+        return _describe_own(model)
+    if hasattr(model, "predict_on_batch") and hasattr(model, "schema"):
+        return _describe_kipoi(model)
+    if _is_keras(model):
+        return _describe_keras(model)
+    if _is_of(model, "torch.nn", "Module"):
+        return _described_bare(model, options, type(model).__name__, make.torch_backend, "4,L")
+    if hasattr(model, "signatures"):  # a loaded SavedModel; its class has a name that says nothing
+        name = str(getattr(model, "name", None) or "SavedModel")
+        return _described_bare(model, options, name, make.saved_model)
+    if _is_of(model, "tensorflow", "Module") or _is_tensorflow_function(model):
+        return _described_bare(model, options, _name(model), make.saved_model)
+    if not callable(model):
+        raise UnsupportedModelError(
+            "model: expected a Kipoi, Keras, TensorFlow or PyTorch model, or a function of one-hot "
+            f"sequences, got {type(model).__name__}"
+        )
+    if options.targets is not None and isinstance(options.targets, str):
+        raise InputError(
+            f"targets: expected a list with the name of each output of the function, got {options.targets!r}"
+        )
+    description = _described_bare(model, options, _name(model), make.function_backend)
+    return replace(description, probe=options.targets is None)
+
+
+def _described_bare(
+    model: Any, options: Options, name: str, make: Any, default_layout: str = "L,4"
+) -> Description:
+    """A model that says nothing of itself: the sequence, and the auxiliary inputs that the user gives."""
+    shapes = [InputField(key, np.shape(value)) for key, value in options.auxiliary.items()]
+    fields = [InputField(options.sequence_input or "sequence", None, True), *shapes]
+    kind = "arguments" if shapes else "array"
+    structure = InputStructure(kind, tuple(f.name for f in fields))  # type: ignore[arg-type]
+    return Description(model, name, structure, fields, None, make, default_layout=default_layout)
+
+
+def _describe_own(model: Any) -> Description:
+    """A model of this package: the network itself, also of the entry for variants."""
+    return replace(
+        _describe_keras(model.model, _name(model)), names=tuple(model.targets), source=_source_name(model)
+    )
+
+
+def _describe_keras(model: Any, name: str | None = None) -> Description:
+    """A Keras model: its inputs have names and shapes."""
+    inputs = getattr(model, "inputs", None)
+    if not inputs:
+        raise UnsupportedModelError(
+            f"model {_name(model)}: a Keras model that was never built has no inputs; call it once on an "
+            "array, or give its function"
+        )
+    fields = [InputField(tensor.name.split(":")[0], tuple(tensor.shape[1:])) for tensor in inputs]
+    is_dict = isinstance(getattr(model, "input", None), Mapping)
+    kind = "dict" if is_dict else "array" if len(fields) == 1 else "list"
+    structure = InputStructure(kind, tuple(f.name for f in fields))  # type: ignore[arg-type]
+    return Description(model, name or _name(model), structure, fields, None, make.keras_model_backend)
+
+
+def _describe_kipoi(model: Any) -> Description:
+    """A Kipoi model: its schema says what goes in and comes out, its class what framework it is."""
+    import kipoi.model
+
+    structure, inputs = read_inputs(model.schema.inputs)
+    framework_model, make_backend, probe = model.predict_on_batch, make.function_backend, False
+    for kind, attribute, make_differentiable in (
+        (kipoi.model.KerasModel, "model", make.keras_model_backend),
+        (kipoi.model.PyTorchModel, "model", make.torch_backend),
+        (kipoi.model.TensorFlow2Model, "reconstructed_model", make.saved_model),
+    ):
+        # A subclass that predicts in a way of its own is taken by its predictions.
+        if isinstance(model, kind) and type(model).predict_on_batch is kind.predict_on_batch:
+            framework_model, make_backend, probe = getattr(model, attribute), make_differentiable, True
+    return Description(
+        framework_model,
+        _name(model),
+        structure,
+        inputs,
+        read_outputs(model.schema.targets),
+        make_backend,
+        read_hints(model),
+        _source_name(model),
+        tuple(_files_of(model)),
+        probe=probe,
+        single_precision=True,
+    )
+
+
+def _source_name(model: Any) -> str:
+    return str(getattr(model, "source_name", None) or "")
+
+
+def _files_of(model: Any) -> list[Path]:
+    """Files that make a Kipoi model what it is: its description, its code, and those among its arguments."""
+    folder = Path(getattr(model, "source_dir", None) or ".")
+    arguments = [folder / str(value) for value in dict(getattr(model, "args", None) or {}).values()]
+    named = [path for path in arguments if path.is_file()]
+    return [*sorted(folder.glob("model*.y*ml")), *sorted(folder.glob("*.py")), *sorted(named)]
+
+
+def _is_of(model: Any, module: str, name: str) -> bool:
+    """Whether a model is an instance of a framework's class; a framework that is not loaded has none."""
+    loaded = sys.modules.get(module)
+    kind = getattr(loaded, name, None) if loaded is not None else None
+    return kind is not None and isinstance(model, kind)
+
+
+def _is_keras(model: Any) -> bool:
+    return any(base.__module__.split(".")[0] in ("keras", "tf_keras") for base in type(model).__mro__)
+
+
+def _is_tensorflow_function(model: Any) -> bool:
+    return type(model).__module__.startswith("tensorflow.")
+
+
+def _name(model: Any) -> str:
+    return str(getattr(model, "name", None) or getattr(model, "__name__", None) or type(model).__name__)

@@ -1,0 +1,436 @@
+"""The one face that every method sees of a model: one-hot sequences in, named targets out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kipoi_tfbind.backends.base import Capability, OutputKind, Transform, check_output, check_transform
+from kipoi_tfbind.dna.one_hot import BASES
+from kipoi_tfbind.edit_engine import EditEngine
+from kipoi_tfbind.errors import InputError, TFBindError, UnsupportedModelError
+from kipoi_tfbind.models.adapted import Evaluator, Multipliers, StrandAverage
+from kipoi_tfbind.models.layout import Layout
+
+# What each capability is needed for; the names are those of the public functions.
+_METHODS: dict[Capability, tuple[str, ...]] = {
+    "predictions": (
+        "in_silico_mutagenesis",
+        "second_order_mutagenesis",
+        "occlusion",
+        "global_importance_analysis",
+        "sampled_shapley",
+    ),
+    "gradients": ("gradients",),
+    "multipliers": ("deep_shap",),
+}
+
+
+@dataclass(frozen=True)
+class SequenceModel:
+    """A model as the methods see it; made by `load_model` and `as_sequence_model`.
+
+    Attributes
+    ----------
+    name
+        What the results call the model.
+    target_names
+        Name of each output.
+    length
+        Length of the sequences that it takes; None for any.
+    output
+        What the outputs are: "logit", "probability", or "raw" where that is not known.
+    evaluator
+        The model behind its layout.
+    columns
+        Which of the evaluator's outputs the targets are.
+    n_outputs
+        Number of the evaluator's outputs.
+    auxiliary
+        Names of its inputs beside the sequence that have no fixed value.
+    layout
+        How the sequence goes in; None for an ensemble.
+    sequence_input
+        Where the sequence is in the model's inputs: a key, an index, or None where it is the only one.
+    fingerprint
+        First 16 hexadecimal digits of a SHA-256 of its weights, or of its files; "unknown" for a function.
+    source
+        Kipoi's model source that it comes from, if any.
+    members
+        The models of an ensemble.
+
+    Examples
+    --------
+    >>> def count_g(one_hot):
+    ...     return one_hot[:, :, 2].sum(axis=1, keepdims=True)
+    >>> model = as_sequence_model(count_g, targets=["G"])
+    >>> model.predict(np.eye(4)[np.array([[2, 2, 3]])])
+    array([[2.]])
+    """
+
+    name: str
+    target_names: tuple[str, ...]
+    length: int | None
+    output: OutputKind
+    evaluator: Evaluator = field(repr=False)
+    columns: tuple[int, ...] = field(repr=False)
+    n_outputs: int = field(repr=False)
+    auxiliary: tuple[str, ...] = field(default=(), repr=False)
+    layout: Layout | None = field(default=None, repr=False)
+    sequence_input: str | int | None = field(default=None, repr=False)
+    fingerprint: str = field(default="unknown", repr=False)
+    source: str = field(default="", repr=False)
+    members: tuple[SequenceModel, ...] = field(default=(), repr=False)
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What can be asked of the model: predictions, gradients, multipliers."""
+        return self.evaluator.capabilities
+
+    def predict(self, one_hot: NDArray, auxiliary: Mapping[str, NDArray] | None = None) -> NDArray:
+        """Predict every target for every sequence, in one batch.
+
+        Parameters
+        ----------
+        one_hot
+            (sequence, position, base), bases in the order A, C, G, T; N is a row of zeros.
+        auxiliary
+            Values (sequence, ...) of the inputs beside the sequence, by name.
+
+        Returns
+        -------
+        prediction
+            Floating point (sequence, target).
+
+        Raises
+        ------
+        InputError
+            The sequences do not have the shape that the model takes, an auxiliary input is missing, or a
+            prediction is not finite.
+        UnsupportedModelError
+            The model's output is not (sequence, target).
+        """
+        one_hot = self._checked(one_hot)
+        with self._explained(one_hot):
+            prediction = np.asarray(self.evaluator.predict(one_hot, auxiliary or {}))
+        expected = len(one_hot), self.n_outputs
+        if prediction.shape != expected:
+            raise UnsupportedModelError(
+                f"model {self.name}: expected an output of shape {expected} for {len(one_hot)} sequences and "
+                f"the targets {listed(self.target_names)}, got {prediction.shape}"
+            )
+        prediction = prediction[:, list(self.columns)]
+        self.check_finite(prediction, "prediction")
+        return prediction
+
+    def gradient(self, one_hot: NDArray, auxiliary: Mapping[str, NDArray] | None = None) -> NDArray:
+        """Gradient of every target by the one-hot sequence.
+
+        Returns
+        -------
+        gradient
+            (sequence, position, base, target).
+
+        Raises
+        ------
+        InputError
+            As `predict`.
+        UnsupportedModelError
+            The model has no gradients.
+        """
+        self.require("gradients")
+        one_hot = self._checked(one_hot)
+        with self._explained(one_hot):
+            gradient = self.evaluator.gradient(one_hot, auxiliary or {}, self.columns)
+        self.check_finite(gradient, "gradient")
+        return gradient
+
+    def multipliers(
+        self, one_hot: NDArray, references: NDArray, auxiliary: Mapping[str, NDArray] | None = None
+    ) -> Multipliers:
+        """DeepLIFT multipliers of every target.
+
+        Parameters
+        ----------
+        one_hot
+            (sequence, position, base).
+        references
+            (sequence, reference, position, base).
+        auxiliary
+            As in `predict`; the same for a sequence and its references.
+
+        Returns
+        -------
+        multipliers
+            (sequence, reference, position, base, target).
+        prediction
+            (sequence, target).
+        reference_prediction
+            (sequence, reference, target).
+
+        Raises
+        ------
+        InputError
+            As `predict`.
+        UnsupportedModelError
+            The model has no multipliers, or an operation without a rule.
+        """
+        self.require("multipliers")
+        one_hot = self._checked(one_hot)
+        with self._explained(one_hot):
+            found = self.evaluator.multipliers(one_hot, references, auxiliary or {}, self.columns)
+        self.check_finite(found[0], "multiplier")
+        return found
+
+    def edit_engine(
+        self, one_hot: NDArray, auxiliary: Mapping[str, NDArray] | None = None
+    ) -> EditEngine | None:
+        """What predicts edits of sequences from what the edits reach; None where the model cannot be traced.
+
+        It gives all outputs of the evaluator; `columns` are the targets.
+
+        Parameters
+        ----------
+        one_hot, auxiliary
+            Sequences like those that are edited, as in `predict`.
+        """
+        one_hot = self._checked(one_hot)
+        with self._explained(one_hot):
+            return self.evaluator.edit_engine(one_hot, auxiliary or {})
+
+    def require(self, capability: Capability) -> None:
+        """Check that the model has a capability.
+
+        Raises
+        ------
+        UnsupportedModelError
+            It has not; the message says which methods do work.
+        """
+        if capability in self.capabilities:
+            return
+        working = [name for have in _METHODS if have in self.capabilities for name in _METHODS[have]]
+        raise UnsupportedModelError(
+            f"model {self.name}: has no {capability}, which {' and '.join(_METHODS[capability])} needs; "
+            f"{', '.join(working)} work with it"
+        )
+
+    def select_targets(self, names: Iterable[str]) -> SequenceModel:
+        """Return the same model with only some of its targets, in the order of `names`.
+
+        Raises
+        ------
+        InputError
+            The model has no target of that name.
+
+        Examples
+        --------
+        >>> model = as_sequence_model(lambda one_hot: one_hot.sum(axis=1), targets=list("ACGT"))
+        >>> model.select_targets(["G"]).predict(np.eye(4)[np.array([[2, 2, 3]])])
+        array([[2.]])
+        """
+        names = tuple(names)
+        if not names:
+            raise InputError(f"targets: expected at least one of {listed(self.target_names)}, got none")
+        for name in names:
+            if name not in self.target_names:
+                raise InputError(
+                    f"model {self.name}: no target {name!r}; its targets are {listed(self.target_names)}"
+                )
+        columns = tuple(self.columns[self.target_names.index(name)] for name in names)
+        members = tuple(member.select_targets(names) for member in self.members)
+        return replace(self, target_names=names, columns=columns, members=members)
+
+    def average_strands(self) -> SequenceModel:
+        """Return the mean of the model over a sequence and its reverse complement."""
+        members = tuple(member.average_strands() for member in self.members)
+        return replace(self, evaluator=StrandAverage(self.evaluator), members=members)
+
+    def _checked(self, one_hot: NDArray) -> NDArray:
+        one_hot = np.asarray(one_hot)
+        fits = one_hot.ndim == 3 and one_hot.shape[2] == len(BASES)
+        if not fits or self.length not in (None, one_hot.shape[1]):
+            length = "any length" if self.length is None else self.length
+            raise InputError(
+                f"model {self.name}: expected one-hot sequences (sequence, position: {length}, base: 4), "
+                f"got an array of shape {one_hot.shape}"
+            )
+        return one_hot
+
+    @contextmanager
+    def _explained(self, one_hot: NDArray) -> Iterator[None]:
+        """What a model raises on sequences that it does not take, as an error that says so."""
+        try:
+            yield
+        except TFBindError:
+            raise
+        except Exception as error:
+            # What NumPy, PyTorch and TensorFlow say of shapes; anything else is of the model's own making.
+            is_tensorflows = type(error).__module__.startswith("tensorflow.")
+            if not (is_tensorflows or isinstance(error, ValueError | IndexError | RuntimeError)):
+                raise
+            reason = " ".join(str(error).split())[:300]
+            raise InputError(
+                f"model {self.name}: fails on {len(one_hot)} sequences of {one_hot.shape[1]} bases "
+                f"({type(error).__name__}: {reason}); does it take sequences of this length?"
+            ) from error
+
+    def check_finite(self, values: NDArray, what: str) -> None:
+        """Check an array (sequence, ..., target).
+
+        Raises
+        ------
+        InputError
+            A number is not finite.
+        """
+        if np.isfinite(values).all():
+            return
+        *place, target = np.argwhere(~np.isfinite(values))[0]
+        raise InputError(
+            f"model {self.name}: the {what} of {self.target_names[target]} for sequence {place[0]} of a "
+            f"batch is {values[(*place, target)]}; are the model's weights sound?"
+        )
+
+
+def load_model(
+    name: str, *, source: str = "kipoi", allow_pickle: bool = False, **options: Any
+) -> SequenceModel:
+    """Load a Kipoi model by its name.
+
+    Parameters
+    ----------
+    name
+        Name of the model in its source; with ``source="dir"`` the path of its folder.
+    source
+        A model source of Kipoi: "kipoi", "dir", or one from Kipoi's configuration.
+    allow_pickle
+        Load weights that are a pickle, as whole PyTorch modules are. A pickle can run any code when it is
+        loaded: allow it only for files that you trust.
+    **options
+        Those of `as_sequence_model`.
+
+    Returns
+    -------
+    SequenceModel
+
+    Raises
+    ------
+    InputError
+        There is no such source or model, or its weights are a pickle and that is not allowed.
+    UnsupportedModelError
+        As `as_sequence_model`.
+    """
+    from kipoi_tfbind.models.wrap import get_kipoi_model
+
+    return as_sequence_model(get_kipoi_model(name, source, allow_pickle=allow_pickle), **options)
+
+
+def as_sequence_model(
+    model: Any,
+    *,
+    sequence_input: str | None = None,
+    layout: str | None = None,
+    alphabet: str | None = None,
+    neutral_value: float | None = None,
+    length: int | None = None,
+    auxiliary: Mapping[str, Any] | None = None,
+    targets: Sequence[str] | None = None,
+    transform: Transform | None = None,
+    output: OutputKind | None = None,
+    double_precision: bool = False,
+    average_strands: bool = False,
+) -> SequenceModel:
+    """Give a model the one face that the methods see.
+
+    Parameters
+    ----------
+    model
+        A Kipoi model; a Keras, TensorFlow or PyTorch model; a function of one-hot arrays; or a list of
+        these, their ensemble. A `SequenceModel` is returned as it is.
+    sequence_input
+        Name of the input that is the sequence, where a model has several; by default the one that its
+        schema calls DNA, or the only one with an axis of 4 bases.
+    layout
+        How the sequence goes in, as the axes of one sequence: "L,4", "4,L", "1,4,L", "L,4,1" and the like,
+        "L*4" (flattened) or "string". By default as the model's schema and its dataloader say; "4,L" for
+        a bare PyTorch module, "L,4" for other bare models.
+    alphabet
+        The bases in the model's order; by default as its dataloader says, or "ACGT".
+    neutral_value
+        Value of the four numbers of N; by default 0.25 where the dataloader is kipoiseq's, else 0.
+    length
+        Length of the sequences, for a model that does not say it and cannot take any.
+    auxiliary
+        Values, without a batch axis, of the other inputs, held fixed for every sequence. A bare PyTorch
+        module or function takes them as further arguments, in this order.
+    targets
+        Names of the outputs of a model that has none for them.
+    transform
+        "mean", "sum" or "max" of a profile over its positions, or a function of each output (in the
+        model's own framework, first axis the batch).
+    output
+        "logit": leave out the sigmoid or softmax at the model's end; "probability": leave it; by default
+        the logit where there is such an end, found in the model's own graph, and else the output as it
+        comes ("raw").
+    double_precision
+        Compute in float64, whatever the model's weights are: slower, and exact where float32 loses digits
+        (the logits of attention, differences of large numbers). Not for models that only predict.
+    average_strands
+        Average over a sequence and its reverse complement.
+
+    Returns
+    -------
+    SequenceModel
+
+    Raises
+    ------
+    InputError
+        Something is ambiguous, or an argument does not fit the model; the message lists what there is and
+        how to say it.
+    UnsupportedModelError
+        The model has other inputs or outputs; the message says which.
+
+    Examples
+    --------
+    >>> as_sequence_model(lambda one_hot: one_hot.sum(axis=1), targets=list("ACGT"))
+    SequenceModel(name='<lambda>', target_names=('A', 'C', 'G', 'T'), length=None, output='raw')
+    """
+    from kipoi_tfbind.models.describe import Options
+    from kipoi_tfbind.models.ensemble import ensemble
+    from kipoi_tfbind.models.wrap import wrap
+
+    check_transform(transform)
+    check_output(output)
+    options = Options(
+        sequence_input,
+        layout,
+        alphabet,
+        neutral_value,
+        length,
+        dict(auxiliary or {}),
+        targets,
+        transform,
+        output,
+        double_precision,
+    )
+    if isinstance(model, list | tuple):
+        wrapped = ensemble([wrap(member, options) for member in model])
+    else:
+        wrapped = wrap(model, options)
+    return wrapped.average_strands() if average_strands else wrapped
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names in a message: the first twenty.
+
+    Examples
+    --------
+    >>> listed(["CTCF", "MAX"])
+    'CTCF, MAX'
+    """
+    names = list(names)
+    return ", ".join(names[:20]) + (f", ... ({len(names)} in all)" if len(names) > 20 else "")

@@ -1,0 +1,200 @@
+"""What Kipoi's model classes need in order to load and predict on a current stack.
+
+Here are those of TensorFlow and scikit-learn, and what concerns all classes; `keras_models` and
+`torch_models` have the others. Each repair is one function that takes the freshly imported
+``kipoi.model`` and changes methods of a class in it; `plugin_and_writers` lists them. A method does
+what Kipoi's own does, and something else only where that fails. No framework is imported before
+a model is loaded.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from kipoi_tfbind.errors import InputError, UnsupportedModelError
+from kipoi_tfbind.repairs.weight_files import require_weights
+
+
+def call_every_saved_model(model: ModuleType) -> None:
+    """Let ``TensorFlow2Model`` predict with what ``export()`` wrote, with float64 and with several outputs.
+
+    Keras 3 exports a function ``serve``, and the object itself cannot be called; the functions that Keras 2
+    saved take the type of number that they were traced with, and no other; outputs in a list or a dict
+    came back as tensors, which Kipoi cannot write.
+    """
+    saved_model = model.TensorFlow2Model
+    load = saved_model.__init__
+
+    @functools.wraps(load)
+    def __init__(self: Any, savedmodel_path: str) -> None:
+        require_weights(savedmodel_path)
+        load(self, savedmodel_path)
+
+    @functools.wraps(saved_model.predict_on_batch)
+    def predict_on_batch(self: Any, x: Any) -> Any:
+        import tensorflow as tf
+
+        function = _saved_function(self.reconstructed_model)
+        try:
+            outputs = function(x)
+        except (TypeError, ValueError) as error:
+            narrowed = tf.nest.map_structure(_narrowed, x)
+            try:
+                outputs = function(narrowed)
+            except (TypeError, ValueError):
+                raise error from None
+        return tf.nest.map_structure(lambda part: part.numpy() if tf.is_tensor(part) else part, outputs)
+
+    saved_model.__init__, saved_model.predict_on_batch = __init__, predict_on_batch
+
+
+def _narrowed(array: Any) -> Any:
+    return array.astype("float32") if str(getattr(array, "dtype", "")) == "float64" else array
+
+
+def _saved_function(loaded: Any) -> Callable[[Any], Any]:
+    """The function of a SavedModel that predicts."""
+    if callable(loaded):
+        return loaded
+    if callable(getattr(loaded, "serve", None)):
+        return loaded.serve
+    signatures = getattr(loaded, "signatures", {})
+    if "serving_default" not in signatures:
+        names = ", ".join(sorted(signatures)) or "none"
+        raise UnsupportedModelError(
+            f"SavedModel: expected one that can be called, or one with a function serve or a signature "
+            f"serving_default; its signatures are: {names}"
+        )
+    return functools.partial(_call_signature, signatures["serving_default"])
+
+
+def _call_signature(signature: Any, x: Any) -> Any:
+    """Call a signature, which takes its inputs by name, and hand out a single output without its name."""
+    import tensorflow as tf
+
+    inputs = signature.structured_input_signature[1]
+    if not isinstance(x, dict):
+        x = dict(zip(inputs, x if isinstance(x, list) else [x], strict=True))
+    # It takes the type of number that it was traced with, and no other.
+    outputs = signature(**{name: tf.convert_to_tensor(x[name], spec.dtype) for name, spec in inputs.items()})
+    return next(iter(outputs.values())) if len(outputs) == 1 else outputs
+
+
+def keep_eager_mode(model: ModuleType) -> None:
+    """Let ``TensorFlowModel`` load a checkpoint of TensorFlow 1 without switching TensorFlow 2 off.
+
+    Kipoi calls ``disable_v2_behavior()``, after which no other model of the process works: Keras 3
+    fails in it. A graph with a session of its own needs no switch.
+    """
+    graph_model = model.TensorFlowModel
+
+    @functools.wraps(graph_model.__init__)
+    def __init__(
+        self: Any,
+        input_nodes: Any,
+        target_nodes: Any,
+        checkpoint_path: str,
+        const_feed_dict_pkl: str | None = None,
+    ) -> None:
+        import tensorflow.compat.v1 as tf
+
+        require_weights(f"{checkpoint_path}.meta")
+        self.input_nodes, self.target_nodes = input_nodes, target_nodes
+        self.checkpoint_path, self.const_feed_dict_pkl = checkpoint_path, const_feed_dict_pkl
+        self.graph = tf.Graph()
+        self.sess = tf.Session(graph=self.graph)
+        with self.graph.as_default():
+            tf.train.import_meta_graph(f"{checkpoint_path}.meta").restore(self.sess, checkpoint_path)
+        self.input_ops = model.get_op_outputs(self.graph, input_nodes)
+        self.target_ops = model.get_op_outputs(self.graph, target_nodes)
+        constants = model.read_pickle(const_feed_dict_pkl) if const_feed_dict_pkl else {}
+        self.const_feed_dict = {
+            self.graph.get_operation_by_name(name).outputs[0]: value for name, value in constants.items()
+        }
+
+    gradient, output_gradient = graph_model.input_grad, graph_model.get_grad_tens
+
+    @functools.wraps(output_gradient)
+    def get_grad_tens(forward_values: Any, *args: Any, **kwargs: Any) -> Any:
+        return output_gradient(forward_values, *args, **kwargs).astype(forward_values.dtype)
+
+    @functools.wraps(gradient)
+    def input_grad(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with self.graph.as_default():
+            return gradient(self, *args, **kwargs)
+
+    graph_model.__init__, graph_model.input_grad = __init__, input_grad
+    graph_model.get_grad_tens = staticmethod(get_grad_tens)
+
+
+def explain_unreadable_pickles(model: ModuleType) -> None:
+    """Let ``SklearnModel`` say in one line why a pickle of another scikit-learn cannot be read."""
+    sklearn_model = model.SklearnModel
+    load = sklearn_model.__init__
+
+    @functools.wraps(load)
+    def __init__(self: Any, pkl_file: str, predict_method: str = "predict") -> None:
+        pkl_file = str(require_weights(pkl_file))
+        try:
+            load(self, pkl_file, predict_method)
+        except (AttributeError, ImportError, KeyError, ValueError) as error:
+            import sklearn
+
+            reason = " ".join(str(error).split())
+            raise UnsupportedModelError(
+                f"{pkl_file}: cannot be read with scikit-learn {sklearn.__version__} "
+                f"({type(error).__name__}: {reason}); install the version that wrote it, or save it anew"
+            ) from error
+        except AssertionError:
+            raise InputError(
+                f"predict_method: expected predict, predict_proba or predict_log_proba, and one that "
+                f"{type(self.model).__name__} in {pkl_file} has; got {predict_method!r}"
+            ) from None
+
+    sklearn_model.__init__ = __init__
+
+
+def keep_models_apart(model: ModuleType) -> None:
+    """Let each model have its own ``model.py``, also where Python looks for modules in the current folder.
+
+    Kipoi imports it, and ``dataloader.py``, by its bare name from the model's folder. In a notebook and with
+    ``python -c`` Python then remembers it, and the next model silently gets the code of the one before.
+    """
+    get_model = model.get_model
+    folders: set[str] = set()
+
+    @functools.wraps(get_model)
+    def get_model_with_own_code(model_name: Any, source: Any = "kipoi", *args: Any, **kwargs: Any) -> Any:
+        folder = _folder_of(model, model_name, source)
+        if folder is not None:
+            _forget_modules(folders - {folder}, folder)
+        loaded = get_model(model_name, source, *args, **kwargs)
+        folders.add(os.path.realpath(loaded.source_dir))
+        return loaded
+
+    model.get_model = get_model_with_own_code  # type: ignore[attr-defined]
+
+
+def _folder_of(model: ModuleType, name: Any, source: Any) -> str | None:
+    """Folder of a model, before it is loaded; None where the source or the model is unknown."""
+    try:
+        if isinstance(source, str):
+            source = model.kipoi.config.get_source(source)
+        return os.path.realpath(source.get_model_dir(name))
+    except Exception:  # Kipoi raises its own error for the same reason when it loads the model
+        return None
+
+
+def _forget_modules(folders: set[str], folder: str) -> None:
+    """Forget modules that were imported from `folders` and that are in `folder` too."""
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if "." in name or not file or os.path.dirname(os.path.realpath(file)) not in folders:
+            continue
+        if os.path.exists(os.path.join(folder, f"{name}.py")):
+            del sys.modules[name]

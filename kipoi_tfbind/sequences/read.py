@@ -1,0 +1,268 @@
+"""Sequence Datasets: what the methods are given, from text or from a genome and intervals."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from kipoi_tfbind import schema
+from kipoi_tfbind.dna.one_hot import BASES, encode_bases, one_hot_codes, reverse_complement_codes
+from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.genome.fasta import read_records
+from kipoi_tfbind.genome.intervals import Intervals, check_places, read_intervals
+from kipoi_tfbind.genome.reference import Genome
+from kipoi_tfbind.notices import notice
+
+
+def encode_sequences(sequences: Sequence[str], *, ids: Sequence[str] | None = None) -> xr.Dataset:
+    """Make a sequence Dataset from strings.
+
+    Parameters
+    ----------
+    sequences
+        DNA of one length. Lower case is read as upper case, every IUPAC code but A, C, G, T as N.
+    ids
+        Name of each sequence; "0", "1", ... by default.
+
+    Returns
+    -------
+    xr.Dataset
+        ``one_hot`` (sequence, position, base) with the coordinates ``id``, ``position`` and ``base``.
+
+    Raises
+    ------
+    InputError
+        No sequence, sequences of unequal length, a character that is no nucleotide, or another number
+        of ids than of sequences.
+
+    Examples
+    --------
+    >>> encode_sequences(["ACGN"], ids=["promoter"])["one_hot"].sel(base="C").values
+    array([[0., 1., 0., 0.]], dtype=float32)
+    """
+    codes = encode_bases(sequences)
+    if not codes.size:
+        raise InputError("sequences: expected at least one sequence with at least one base, got none")
+    ids = [str(number) for number in range(len(codes))] if ids is None else list(ids)
+    if len(ids) != len(codes):
+        raise InputError(f"ids: expected one for each of {len(codes)} sequences, got {len(ids)}")
+    return _dataset(codes, id=np.array(ids, dtype=np.str_))
+
+
+def read_sequences(
+    fasta: str | os.PathLike[str], intervals: str | os.PathLike[str], *, length: int | None = None
+) -> xr.Dataset:
+    r"""Make a sequence Dataset from a genome and the intervals of a BED or narrowPeak file.
+
+    Parameters
+    ----------
+    fasta
+        FASTA file, plain or compressed with bgzip; its index is made when it is missing.
+    intervals
+        BED (three columns or more) or narrowPeak file. An interval of strand "-" is read as its reverse
+        complement.
+    length
+        Length of the windows, centred on the summit of a narrowPeak's interval and else on its middle;
+        by default the intervals are taken as they are, and have to be of one length.
+
+    Returns
+    -------
+    xr.Dataset
+        ``one_hot`` (sequence, position, base) with the coordinates ``id``, ``chrom``, ``start`` and ``end``
+        of the window (0-based, half-open; what lies outside the contig is N), ``strand``, ``position``
+        and ``base``, in the order of the file.
+
+    Raises
+    ------
+    InputError
+        A file cannot be used; an interval is not on the FASTA's contigs; no `length`, and intervals of
+        several lengths.
+
+    Examples
+    --------
+    >>> folder = getfixture("tmp_path")
+    >>> _ = (folder / "tiny.fa").write_text(">20\nACGTTGCA\n")
+    >>> _ = (folder / "tiny.bed").write_text("chr20\t1\t5\tpeak\n")
+    >>> sequences = read_sequences(folder / "tiny.fa", folder / "tiny.bed", length=2)
+    >>> sequences["id"].values.tolist(), sequences["start"].values.tolist(), sequences["end"].values.tolist()
+    (['peak'], [2], [4])
+    >>> sequences["one_hot"].values
+    array([[[0., 0., 1., 0.],
+            [0., 0., 0., 1.]]], dtype=float32)
+    """
+    return next(iterate_intervals(fasta, intervals, length=length, chunk=None))
+
+
+def iterate_intervals(
+    fasta: str | os.PathLike[str],
+    intervals: str | os.PathLike[str],
+    *,
+    length: int | None = None,
+    chunk: int | None = 1024,
+) -> Iterator[xr.Dataset]:
+    """Make sequence Datasets from a genome and intervals, a few at a time: in constant memory.
+
+    All intervals and all bases are checked before the first Dataset.
+
+    Parameters
+    ----------
+    fasta, intervals, length
+        As in `read_sequences`.
+    chunk
+        Number of sequences in a Dataset; None for all in one.
+
+    Yields
+    ------
+    xr.Dataset
+        As from `read_sequences`.
+
+    Raises
+    ------
+    InputError
+        As `read_sequences`.
+    """
+    table, genome = read_intervals(intervals), Genome(fasta)
+    chrom = np.array(table.contigs, dtype=np.str_)[table.contig]
+    if length is None:
+        length, start = _common_length(table), table.start
+    else:
+        start = table.center - length // 2
+    check_places(table, genome, length)
+    if chunk is not None and chunk < len(chrom):
+        # What is wrong with the FASTA is told now, and not after hours.
+        genome.check_windows(chrom.tolist(), start, length)
+    for rows in _slices(len(chrom), chunk):
+        codes = genome.windows(chrom[rows].tolist(), start[rows], length)
+        reverse = table.strand[rows] == "-"
+        codes[reverse] = reverse_complement_codes(codes[reverse])
+        yield _dataset(
+            codes,
+            id=np.array(table.name[rows].tolist(), dtype=np.str_),
+            chrom=chrom[rows],
+            start=start[rows],
+            end=start[rows] + length,
+            strand=table.strand[rows],
+        )
+
+
+def read_fasta_sequences(path: str | os.PathLike[str], *, length: int | None = None) -> xr.Dataset:
+    r"""Make one sequence Dataset of all records of a FASTA file.
+
+    Parameters
+    ----------
+    path, length
+        As in `iterate_fasta`.
+
+    Returns
+    -------
+    xr.Dataset
+        ``one_hot`` (sequence, position, base) with the coordinates ``id``, ``position`` and ``base``.
+
+    Raises
+    ------
+    InputError
+        As `iterate_fasta`.
+
+    Examples
+    --------
+    >>> path = getfixture("tmp_path") / "sites.fa"
+    >>> _ = path.write_text(">first\nACGTA\n>second\nTTTNC\n")
+    >>> read_fasta_sequences(path, length=2)["one_hot"].sel(base="T").values
+    array([[0., 0.],
+           [1., 1.]], dtype=float32)
+    """
+    return next(iterate_fasta(path, length=length, chunk=None))
+
+
+def iterate_fasta(
+    path: str | os.PathLike[str], *, length: int | None = None, chunk: int | None = 1024
+) -> Iterator[xr.Dataset]:
+    r"""Make sequence Datasets from the records of a FASTA file, a few at a time: in constant memory.
+
+    All records are checked before the first Dataset.
+
+    Parameters
+    ----------
+    path
+        FASTA file, plain or compressed; its records are the sequences, their names the ids.
+    length
+        The central bases of each record, cut as a window around the record's middle is; by default the
+        records are taken whole, and have to be of one length.
+    chunk
+        Number of sequences in a Dataset; None for all in one.
+
+    Yields
+    ------
+    xr.Dataset
+        ``one_hot`` (sequence, position, base) with the coordinates ``id``, ``position`` and ``base``.
+
+    Raises
+    ------
+    InputError
+        The file cannot be used; a record is shorter than `length`, or of another length than the first; a
+        character that is no nucleotide. The message names the record.
+
+    Examples
+    --------
+    >>> path = getfixture("tmp_path") / "sites.fa"
+    >>> _ = path.write_text(">first\nACGTA\n>second\nTTTNC\n")
+    >>> [sequences["id"].values.tolist() for sequences in iterate_fasta(path, length=3, chunk=1)]
+    [['first'], ['second']]
+    """
+    length = _check_records(path, length)
+    records = ((name, text[len(text) // 2 - length // 2 :][:length]) for name, text in read_records(path))
+    while some := list(itertools.islice(records, chunk)):
+        yield encode_sequences([text for _, text in some], ids=[name for name, _ in some])
+
+
+def _check_records(path: str | os.PathLike[str], length: int | None) -> int:
+    """Length of the sequences, after all records were read once and found to have it."""
+    wanted, first, is_cut = length, "", False
+    for name, text in read_records(path):
+        if wanted is None:
+            wanted, first = len(text), name
+        if len(text) < wanted or (length is None and len(text) > wanted):
+            expected = f"{length} are wanted" if length is not None else f"record {first!r} has {wanted}"
+            raise InputError(
+                f"{path}: record {name!r} has {len(text)} bases, where {expected}; give sequences of one "
+                "length, or a length that all of them have (length=; --length)"
+            )
+        is_cut |= len(text) > wanted
+    if is_cut:
+        notice(f"{path}: of records longer than {wanted} bases, the central {wanted} are taken")
+    return int(wanted or 0)
+
+
+def _slices(n: int, step: int | None) -> list[slice]:
+    step = n if step is None else step
+    return [slice(first, first + step) for first in range(0, n, step)]
+
+
+def _common_length(table: Intervals) -> int:
+    lengths = table.end - table.start
+    other = np.flatnonzero(lengths != lengths[0])
+    if other.size:
+        raise InputError(
+            f"{table.path}: line {table.line[other[0]]}: an interval of {lengths[other[0]]} bases, where "
+            f"line {table.line[0]} has one of {lengths[0]}; set a length for windows around their centres"
+        )
+    return int(lengths[0])
+
+
+def _dataset(codes: NDArray[np.uint8], **coordinates: NDArray) -> xr.Dataset:
+    """A sequence Dataset from base codes (sequence, position) and coordinates (sequence)."""
+    return schema.annotate(
+        xr.Dataset(
+            {"one_hot": (("sequence", "position", "base"), one_hot_codes(codes))},
+            coords={
+                **{name: ("sequence", values) for name, values in coordinates.items()},
+                "position": np.arange(codes.shape[1]),
+                "base": list(BASES),
+            },
+        )
+    )

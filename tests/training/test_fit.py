@@ -1,0 +1,276 @@
+"""Loss, batches, a real training on a genome with a planted motif, and one that is interrupted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score
+
+from kipoi_tfbind.dna.one_hot import one_hot_codes
+from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.genome.reference import Genome
+from kipoi_tfbind.training import fit
+from kipoi_tfbind.training.config import FitConfig, Region, TrainingConfig, WindowsConfig
+from kipoi_tfbind.training.windows import LabelledBins, held_out_bins
+
+MOTIF = "CCACCAGGGGGCGCTA"
+CONTIG_LENGTH = 120_000
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a random genome in which a motif lies every 800 bases on either strand, with peaks."""
+    folder = tmp_path_factory.mktemp("planted")
+    rng = np.random.default_rng(1)
+    bases = rng.choice([*"ACGT"], CONTIG_LENGTH)
+    complement = MOTIF[::-1].translate(str.maketrans("ACGT", "TGCA"))
+    sites = np.arange(400, CONTIG_LENGTH - 400, 800) + rng.integers(-200, 200, size=CONTIG_LENGTH // 800 - 1)
+    for site in sites:
+        bases[site : site + len(MOTIF)] = [*rng.choice([MOTIF, complement])]
+    (folder / "genome.fa").write_text(f">c\n{''.join(bases)}\n")
+    (folder / "peaks.bed").write_text("".join(f"c\t{site - 50}\t{site + 66}\n" for site in sites))
+    return folder
+
+
+CONFIG = TrainingConfig(
+    architecture="motif_cnn",
+    hyperparameters={"length": 200, "filters": 8, "second_filters": 8, "hidden_units": 8, "dropout": 0.1},
+    targets={"factor": ("peaks.bed",)},
+    validation=(Region("c", 0, 20_000),),
+    test=(Region("c", 20_000, 40_000),),
+    windows=WindowsConfig(bin_length=100, stride=25),
+    fit=FitConfig(epochs=3, batch_size=32, learning_rate=0.01, jitter=10),
+)
+# The draws of dropout begin anew after an interruption; all else goes on.
+NO_DROPOUT = replace(CONFIG, hyperparameters={**CONFIG.hyperparameters, "dropout": 0.0})
+
+
+def run(config: TrainingConfig, folder: Path, run_dir: Path) -> keras.Model:
+    return fit.train(config, folder / "genome.fa", folder, run_dir, verbose=0)
+
+
+def test_loss_is_the_mean_cross_entropy_of_the_unambiguous_labels() -> None:
+    rng = np.random.default_rng(0)
+    logits = (rng.normal(size=(40, 3)) * 5).astype(np.float32)
+    labels = rng.choice(np.array([-1, 0, 1], dtype=np.int8), size=(40, 3))
+    probability = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    known = labels >= 0
+    losses = -np.log(np.where(labels == 1, probability, 1 - probability))
+    found = keras.ops.convert_to_numpy(fit.masked_cross_entropy(labels, keras.ops.convert_to_tensor(logits)))
+    assert found == pytest.approx(losses[known].mean(), rel=1e-6)
+
+
+def test_loss_of_extreme_logits_is_finite_and_of_unknown_labels_zero() -> None:
+    def loss(labels: list[list[int]], logits: list[list[float]]) -> float:
+        return float(fit.masked_cross_entropy(np.array(labels, np.int8), keras.ops.convert_to_tensor(logits)))
+
+    assert loss([[1], [0]], [[500.0], [-500.0]]) == 0
+    assert loss([[1], [0]], [[-500.0], [-500.0]]) == pytest.approx(250)
+    assert loss([[-1], [-1]], [[5.0], [-5.0]]) == 0
+
+
+@pytest.fixture
+def bins() -> LabelledBins:
+    rng = np.random.default_rng(5)
+    labels = rng.choice(np.array([-1, 0, 1], dtype=np.int8), size=(70, 2))
+    return LabelledBins(np.full(70, "c"), np.arange(70) * 150 + 1_000, 100, labels, ("A", "B"))
+
+
+def origins(batches: fit.TrainingBatches, genome: Genome, length: int) -> list[tuple[int, tuple[int, ...]]]:
+    """Where each window of an epoch comes from, found by looking its sequence up in the genome."""
+    text = genome.windows("c", [0], CONTIG_LENGTH)[0].tobytes()
+    found = []
+    for batch in range(len(batches)):
+        x, y = batches[batch]
+        assert x.shape == (batches.fit.batch_size, length, 4)
+        assert x.dtype == np.float32
+        assert (x.sum(axis=-1) == 1).all()
+        for window, labels in zip(x.argmax(axis=-1).astype(np.uint8), y, strict=True):
+            place = text.index(window.tobytes())
+            found.append((place, tuple(labels.tolist())))
+    return found
+
+
+def test_every_bin_comes_once_an_epoch_jittered_and_with_its_labels(
+    planted: Path, bins: LabelledBins
+) -> None:
+    genome = Genome(planted / "genome.fa")
+    batches = fit.TrainingBatches(bins, genome, replace(CONFIG, fit=replace(CONFIG.fit, batch_size=10)))
+    assert len(batches) == 7
+    shifts: set[int] = set()
+    for _ in range(4):
+        found = {}
+        for place, labels in origins(batches, genome, 200):
+            # The unjittered window of 200 begins 50 before its bin, and the bins lie 150 apart.
+            row = round((place + 50 - 1_000) / 150)
+            shifts.add(place + 50 - int(bins.start[row]))
+            found[row] = labels
+        assert found == {row: tuple(labels) for row, labels in enumerate(bins.labels.tolist())}
+        batches.on_epoch_end()
+    assert shifts <= set(range(-10, 11))
+    assert {-10, 10} <= shifts
+
+
+def test_batches_follow_from_seed_and_epoch_alone(planted: Path, bins: LabelledBins) -> None:
+    genome = Genome(planted / "genome.fa")
+
+    def epoch(seed: int, first_epoch: int, ended: int = 0) -> list[tuple[int, tuple[int, ...]]]:
+        settings = replace(CONFIG, fit=replace(CONFIG.fit, seed=seed))
+        batches = fit.TrainingBatches(bins, genome, settings, first_epoch=first_epoch)
+        for _ in range(ended):
+            batches.on_epoch_end()
+        return origins(batches, genome, 200)
+
+    assert epoch(1, 0) == epoch(1, 0)
+    assert epoch(1, 2) == epoch(1, 0, ended=2)
+    assert epoch(1, 0) != epoch(1, 1)
+    assert epoch(1, 0) != epoch(2, 0)
+
+
+def test_rows_that_fill_no_batch_are_left_for_another_epoch(planted: Path, bins: LabelledBins) -> None:
+    genome = Genome(planted / "genome.fa")
+    batches = fit.TrainingBatches(bins, genome, CONFIG)
+    assert len(batches) == 2
+    assert len(origins(batches, genome, 200)) == 64
+    with pytest.raises(InputError, match="31 training bins do not make a batch of 32"):
+        fit.TrainingBatches(bins.select(slice(31)), genome, CONFIG)
+
+
+def test_logits_start_at_the_prevalence() -> None:
+    labels = np.repeat(np.array([[1, 0], [0, -1], [0, 1], [0, 0]], dtype=np.int8), 50, axis=0)
+    model = fit.build_model(replace(CONFIG, targets={"A": ("a.bed",), "B": ("b.bed",)}))
+    fit.start_at_prevalence(model, labels)
+    bias = keras.ops.convert_to_numpy(model.get_layer("logit").bias)
+    np.testing.assert_allclose(bias, [np.log(51 / 151), np.log(51 / 101)], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"architecture": "transformer"}, "architecture 'transformer' is unknown; known: "),
+        ({"hyperparameters": {"length": 200, "depth": 3}}, "hyperparameters of motif_cnn: .*'depth'"),
+        ({"hyperparameters": {"length": 210}}, "hyperparameters of motif_cnn: length must be a multiple"),
+    ],
+)
+def test_unknown_architecture_or_hyperparameter(changes: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        fit.build_model(replace(CONFIG, **changes))
+
+
+def test_predictions_do_not_depend_on_the_batches() -> None:
+    codes = np.random.default_rng(0).integers(0, 5, size=(23, 200)).astype(np.uint8)
+    model = fit.build_model(CONFIG)
+    expected = keras.ops.convert_to_numpy(model(one_hot_codes(codes), training=False))
+    np.testing.assert_allclose(fit.predict_codes(model, codes, batch_size=7), expected, atol=1e-6)
+
+
+@pytest.mark.needs_bedtools
+def test_training_finds_a_planted_motif(planted: Path, tmp_path: Path) -> None:
+    config = replace(CONFIG, fit=replace(CONFIG.fit, epochs=5))
+    model = run(config, planted, tmp_path / "run")
+    genome = Genome(planted / "genome.fa")
+    bins = held_out_bins(config, genome, planted, "test")
+    known = bins.labels[:, 0] >= 0
+    scores = fit.predict_codes(model, bins.codes(genome, config.length))
+    prevalence = (bins.labels[known, 0] == 1).mean()
+    assert prevalence < 0.3
+    assert average_precision_score(bins.labels[known, 0], scores[known, 0]) > 0.85
+    assert TrainingConfig.from_yaml(tmp_path / "run" / "config.yaml") == config
+    history = pd.read_csv(tmp_path / "run" / "history.csv")
+    assert history["epoch"].tolist() == list(range(5))
+    # The model that is kept and returned is that of the best epoch.
+    validation = held_out_bins(config, genome, planted, "validation")
+    best = fit.mean_auprc(validation.labels, fit.predict_codes(model, validation.codes(genome, 200)))
+    assert best == pytest.approx(history["validation_auprc"].max(), abs=1e-6)
+
+
+def weights(model: keras.Model) -> list[NDArray]:
+    return [keras.ops.convert_to_numpy(weight) for weight in model.weights]
+
+
+class Interrupt:
+    """A callback's method that raises, once, at one epoch, before what it stands for has happened."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, kind: type, method: str, epoch: int) -> None:
+        original = getattr(kind, method)
+
+        def interrupted(callback: keras.callbacks.Callback, at: int, logs: dict | None = None) -> None:
+            if at == epoch:
+                monkeypatch.undo()
+                raise KeyboardInterrupt
+            original(callback, at, logs)
+
+        monkeypatch.setattr(kind, method, interrupted)
+
+
+@pytest.fixture(scope="module")
+def through(planted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a run that nothing interrupts."""
+    run_dir = tmp_path_factory.mktemp("through") / "run"
+    run(NO_DROPOUT, planted, run_dir)
+    return run_dir
+
+
+@pytest.mark.needs_bedtools
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    [
+        (fit.KeepBest, "on_epoch_begin"),
+        # The moment between the line in the history and the checkpoint of the same epoch.
+        (keras.callbacks.BackupAndRestore, "on_epoch_end"),
+    ],
+)
+def test_interrupted_run_ends_as_if_it_had_not_been(
+    planted: Path, through: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type, method: str
+) -> None:
+    Interrupt(monkeypatch, kind, method, epoch=1)
+    with pytest.raises(KeyboardInterrupt):
+        run(NO_DROPOUT, planted, tmp_path / "run")
+    again = run(NO_DROPOUT, planted, tmp_path / "run")
+    history = pd.read_csv(tmp_path / "run" / "history.csv")
+    assert history["epoch"].tolist() == [0, 1, 2]
+    # The optimiser's state, the learning rate's place on its curve and the draws all go on as they were.
+    pd.testing.assert_frame_equal(history, pd.read_csv(through / "history.csv"), rtol=1e-4)
+    expected = weights(keras.models.load_model(through / "model.keras"))
+    for one, other in zip(weights(again), expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+@pytest.mark.needs_bedtools
+def test_run_that_has_ended_hands_out_its_model(planted: Path, through: Path) -> None:
+    history, model = (through / "history.csv").read_text(), (through / "model.keras").read_bytes()
+    found = weights(run(NO_DROPOUT, planted, through))
+    assert (through / "history.csv").read_text() == history
+    assert (through / "model.keras").read_bytes() == model
+    for one, other in zip(found, weights(keras.models.load_model(through / "model.keras")), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.needs_bedtools
+def test_folder_with_a_run_of_another_configuration_is_refused(planted: Path, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    once = replace(CONFIG, fit=replace(CONFIG.fit, epochs=1))
+    run(once, planted, run_dir)
+    kept = (run_dir / "model.keras").read_bytes()
+    with pytest.raises(InputError, match=r"config\.yaml: this folder holds a run of another configuration"):
+        run(CONFIG, planted, run_dir)
+    assert (run_dir / "model.keras").read_bytes() == kept
+    assert TrainingConfig.from_yaml(run_dir / "config.yaml") == once
+
+
+@pytest.mark.needs_bedtools
+def test_run_that_cannot_begin_leaves_no_folder(planted: Path, tmp_path: Path) -> None:
+    for mistake in (
+        {"targets": {"factor": ("peak.bed",)}},
+        {"fit": replace(CONFIG.fit, batch_size=100_000)},
+        {"hyperparameters": {"length": 210}},
+    ):
+        with pytest.raises(InputError):
+            run(replace(CONFIG, **mistake), planted, tmp_path / "run")
+        assert not (tmp_path / "run").exists()
