@@ -63,30 +63,28 @@ def _statistics(name: str, meaning: str) -> dict[str, Variable]:
 
 VARIABLES = {
     "one_hot": Variable(("sequence", "position", "base"), "DNA sequence; a row of zeros is N"),
-    "reference_prediction": Variable(
-        ("sequence", "target"), "prediction for the sequence as it is", "output"
-    ),
+    "prediction": Variable(("sequence", "target"), "prediction for the sequence as it is", "output"),
     "reverse_complement_difference": Variable(
         ("sequence", "target"),
-        "prediction for the reverse complement minus the reference prediction; 0 where the model treats "
-        "both strands alike",
+        "prediction for the reverse complement minus that for the sequence as it is; "
+        "0 where the model treats both strands alike",
         "output",
     ),
     "mutation_effect": Variable(
         ("sequence", "position", "base", "target"),
-        "prediction with this base at this position minus the reference prediction; "
-        "0 for the base that is there, missing where the sequence has N",
+        "prediction with this base at this position minus that for the sequence as it is; "
+        "0 for the observed base, missing where the sequence has N",
         "output",
     ),
     "epistasis": Variable(
         ("sequence", "pair", "base_a", "base_b", "target"),
         "effect of both substitutions of a pair minus the sum of their single effects; "
-        "0 where one of them is the base that is there, missing where the sequence has N",
+        "0 where one of them is the observed base, missing where the sequence has N",
         "output",
     ),
     "occlusion_effect": Variable(
         ("sequence", "window", "target"),
-        "prediction with this window hidden minus the reference prediction",
+        "prediction with this window occluded minus that for the sequence as it is",
         "output",
     ),
     "hypothetical_contribution": Variable(
@@ -96,26 +94,28 @@ VARIABLES = {
     ),
     "contribution": Variable(
         ("sequence", "position", "base", "target"),
-        "contribution of the base that is there to the prediction; 0 for the other bases",
+        "contribution of the observed base to the prediction; 0 for the other bases",
         "output",
     ),
-    "background_prediction": Variable(
-        ("sequence", "target"), "mean prediction for what the sequence is compared with", "output"
+    "mean_reference_prediction": Variable(
+        ("sequence", "target"), "mean prediction for the references", "output"
     ),
     "completeness_error": Variable(
         ("sequence", "target"),
-        "sum of the contributions minus the difference of the reference and the background prediction",
+        "sum of the contributions minus the difference between the prediction and the mean prediction "
+        "for the references",
         "output",
     ),
     "contribution_standard_error": Variable(
         ("sequence", "position", "target"),
-        "standard error of the contribution as a mean over the references and the orders of the positions",
+        "standard error of the contribution as a mean over the references and the permutations of "
+        "the positions",
         "output",
     ),
     "permutation_standard_error": Variable(
         ("sequence", "position", "target"),
-        "standard error of the contribution as a mean over the orders of the positions, against these "
-        "references; missing where there is one order for each",
+        "standard error of the contribution as a mean over the permutations of the positions, against these "
+        "references; missing where there is one permutation for each",
         "output",
     ),
     "n_evaluations": Variable(("sequence",), "number of predictions that the contributions are made from"),
@@ -190,8 +190,8 @@ def annotate(dataset: xr.Dataset) -> xr.Dataset:
 
     Examples
     --------
-    >>> dataset = annotate(xr.Dataset({"reference_prediction": (("sequence", "target"), [[0.5]])}))
-    >>> dataset["reference_prediction"].attrs["long_name"]
+    >>> dataset = annotate(xr.Dataset({"prediction": (("sequence", "target"), [[0.5]])}))
+    >>> dataset["prediction"].attrs["long_name"]
     'prediction for the sequence as it is'
     """
     dataset = dataset.copy()

@@ -57,13 +57,13 @@ VARIABLES = {
     "ism": {"mutation_effect"},
     "second_order": {"mutation_effect", "epistasis"},
     **{
-        name: {"contribution", "hypothetical_contribution", "background_prediction", "completeness_error"}
+        name: {"contribution", "hypothetical_contribution", "mean_reference_prediction", "completeness_error"}
         for name in NEEDS_GRADIENTS
     },
     "occlusion": {"occlusion_effect"},
     "occlusion_shuffle": {"occlusion_effect"},
 }
-COMMON = {"one_hot", "reference_prediction", "reverse_complement_difference"}
+COMMON = {"one_hot", "prediction", "reverse_complement_difference"}
 
 PAIRS = [
     (method, kind)
@@ -108,7 +108,7 @@ def test_results_agree_between_kinds_of_models(method: str) -> None:
             largest = np.abs(values(expected, name)).max()
             if name in ("completeness_error", "reverse_complement_difference"):
                 # Differences of predictions: as exact as these are.
-                largest = np.abs(values(expected, "reference_prediction")).max()
+                largest = np.abs(values(expected, "prediction")).max()
             # Rounding of float32 in another order of sums, on values of this size.
             np.testing.assert_allclose(
                 values(found, name),

@@ -33,7 +33,7 @@ def contribution_variables(
     total = contribution.sum(axis=(1, 2), dtype=np.float64)
     error = total - (prediction.astype(np.float64) - background)
     return {
-        "background_prediction": (BY_TARGET, background),
+        "mean_reference_prediction": (BY_TARGET, background),
         "hypothetical_contribution": (BY_BASE, hypothetical),
         "contribution": (BY_BASE, contribution),
         "completeness_error": (BY_TARGET, error.astype(prediction.dtype)),
@@ -49,7 +49,7 @@ def warn_incomplete(
     large ones cancel out, rounding is as large as they are. NaN is an error too.
     """
     error = np.abs(variables["completeness_error"][1])
-    difference = np.abs(prediction - variables["background_prediction"][1])
+    difference = np.abs(prediction - variables["mean_reference_prediction"][1])
     largest = np.abs(variables["contribution"][1]).max(axis=(1, 2), initial=0)
     scale = np.maximum(np.maximum(difference, largest), np.finfo(error.dtype).tiny)
     relative = np.where(np.isfinite(error), error / scale, np.inf)

@@ -61,7 +61,7 @@ def run_method(
     Returns
     -------
     xr.Dataset
-        The variables of `compute` with ``reference_prediction``, ``reverse_complement_difference`` and
+        The variables of `compute` with ``prediction``, ``reverse_complement_difference`` and
         ``one_hot``; for an ensemble their means over its members, and their standard deviations.
     """
     model = as_sequence_model(model)
@@ -91,7 +91,7 @@ def _variables(model: SequenceModel, sequences: xr.Dataset, compute: Compute, ba
     reverse = predict_all(model, backward, batch_size=batch_size, description="reverse complement")
     by_target = ("sequence", "target")
     return {
-        "reference_prediction": (by_target, reference),
+        "prediction": (by_target, reference),
         "reverse_complement_difference": (by_target, reverse - reference),
         **compute(model, batch, reference),
     }

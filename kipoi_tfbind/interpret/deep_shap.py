@@ -65,7 +65,7 @@ def deep_shap(
     -------
     xr.Dataset
         ``hypothetical_contribution`` and ``contribution`` (sequence, position, base, target),
-        ``reference_prediction``, ``background_prediction`` (mean over the references) and
+        ``prediction``, ``mean_reference_prediction`` (mean over the references) and
         ``completeness_error`` (sequence, target), and ``one_hot``.
 
     Raises

@@ -67,7 +67,7 @@ def gradients(
     -------
     xr.Dataset
         ``hypothetical_contribution`` and ``contribution`` (sequence, position, base, target),
-        ``reference_prediction``, ``background_prediction`` and ``completeness_error`` (sequence, target), and
+        ``prediction``, ``mean_reference_prediction`` and ``completeness_error`` (sequence, target), and
         ``one_hot``. The background is the reference of integrated gradients, and a sequence of N for
         gradient times input; saliency explains no difference: its completeness error is missing (NaN).
 

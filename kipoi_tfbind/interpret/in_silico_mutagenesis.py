@@ -59,7 +59,7 @@ def in_silico_mutagenesis(
     Returns
     -------
     xr.Dataset
-        ``reference_prediction`` (sequence, target), ``mutation_effect`` (sequence, position, base, target)
+        ``prediction`` (sequence, target), ``mutation_effect`` (sequence, position, base, target)
         and ``one_hot`` (sequence, position, base), for the positions that are mutated.
 
     Raises

@@ -70,7 +70,7 @@ def occlusion(
     Returns
     -------
     xr.Dataset
-        ``reference_prediction`` (sequence, target), ``occlusion_effect`` (sequence, window, target) with the
+        ``prediction`` (sequence, target), ``occlusion_effect`` (sequence, window, target) with the
         coordinates ``window_start`` and ``window_end`` (in the sequence, 0-based, half-open), ``one_hot``.
 
     Raises

@@ -81,9 +81,9 @@ def sampled_shapley(
         ``contribution_standard_error`` (sequence, position, target), of the mean over references and orders,
         and ``permutation_standard_error``, what the orders have in it: how far the contributions may be
         from the Shapley values against these very references. They are NaN where there is one sample only.
-        ``n_evaluations`` (sequence), the number of predictions; ``reference_prediction``,
-        ``background_prediction`` (mean over the references), ``completeness_error`` (sequence, target), and
-        ``one_hot``. The errors of an ensemble are the means over its members.
+        ``n_evaluations`` (sequence), the number of predictions; ``prediction``,
+        ``mean_reference_prediction`` (mean over the references), ``completeness_error`` (sequence, target),
+        and ``one_hot``. The errors of an ensemble are the means over its members.
 
     Raises
     ------

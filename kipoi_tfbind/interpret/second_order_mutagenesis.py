@@ -67,7 +67,7 @@ def second_order_mutagenesis(
     Returns
     -------
     xr.Dataset
-        ``reference_prediction`` (sequence, target), ``mutation_effect`` (sequence, position, base, target)
+        ``prediction`` (sequence, target), ``mutation_effect`` (sequence, position, base, target)
         of the single substitutions, ``epistasis`` (sequence, pair, base_a, base_b, target) with the
         coordinates ``position_a`` < ``position_b`` (pair), and ``one_hot``.
 

@@ -33,7 +33,7 @@ def select(
     Parameters
     ----------
     result
-        With ``reference_prediction`` and ``one_hot``.
+        With ``prediction`` and ``one_hot``.
     variables
         What else it has to have.
     sequence
@@ -54,7 +54,7 @@ def select(
     InputError
         The result has no such sequence, target or positions, or is one of another method.
     """
-    schema.require(result, *variables, "reference_prediction", "one_hot")
+    schema.require(result, *variables, "prediction", "one_hot")
     one = result.isel(
         sequence=find(result, "sequence", "id", sequence), target=find(result, "target", "target", target)
     )
@@ -206,12 +206,10 @@ def title(ax: Axes, view: xr.Dataset) -> None:
 
 def _detail(view: xr.Dataset) -> str:
     output = view.attrs.get("output", "raw")
-    words = (
-        f"{model_name(view)}, prediction for the whole sequence {_with_spread(view, 'reference_prediction')}"
-    )
+    words = f"{model_name(view)}, prediction for the whole sequence {_with_spread(view, 'prediction')}"
     words += "" if output == "raw" else f" ({output})"
-    if "background_prediction" in view and np.isfinite(view["background_prediction"]):
-        words += f", for the background {_with_spread(view, 'background_prediction')}"
+    if "mean_reference_prediction" in view and np.isfinite(view["mean_reference_prediction"]):
+        words += f", for the background {_with_spread(view, 'mean_reference_prediction')}"
     shown, there = view.sizes["position"], view.attrs.get("n_positions", 0)
     return words + (f"; {shown} of {there} positions" if shown < there else "")
 

@@ -45,12 +45,12 @@ def completeness(result: xr.Dataset) -> list[Check]:
     tolerance is the result's (attribute ``tolerance``). Empty where its method promises nothing of the
     kind.
     """
-    if "completeness_error" not in result or "background_prediction" not in result:
+    if "completeness_error" not in result or "mean_reference_prediction" not in result:
         return []
     error = _by_target(result, "completeness_error")
     if np.isnan(error).all():  # saliency
         return []
-    difference = _by_target(result, "reference_prediction") - _by_target(result, "background_prediction")
+    difference = _by_target(result, "prediction") - _by_target(result, "mean_reference_prediction")
     scale = np.maximum(np.abs(difference), _largest_contribution(result))
     tolerance = result.attrs.get("tolerance")
     return _checks(result, error, scale, None if tolerance is None else float(tolerance))
@@ -75,7 +75,7 @@ def equivariance(result: xr.Dataset) -> list[Check]:
     if "reverse_complement_difference" not in result:
         return []
     difference = _by_target(result, "reverse_complement_difference")
-    scale = np.abs(_by_target(result, "reference_prediction")).max(axis=0, keepdims=True, initial=0)
+    scale = np.abs(_by_target(result, "prediction")).max(axis=0, keepdims=True, initial=0)
     return _checks(result, difference, np.broadcast_to(scale, difference.shape), None)
 
 

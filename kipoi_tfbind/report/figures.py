@@ -113,7 +113,7 @@ def _described(view: xr.Dataset) -> str:
         if table.rows
         else ""
     )
-    prediction = number(float(view["reference_prediction"]))
+    prediction = number(float(view["prediction"]))
     words = f"{name_of(view)}, {interval(view)}, target {view['target'].item()}, prediction {prediction}"
     return f"{words}; strongest: {strongest}" if strongest else f"{words}; nothing has an effect"
 

@@ -180,7 +180,7 @@ def _label(results: Sequence[xr.Dataset]) -> list[Labelled]:
         if _is_about_patterns(result):
             titles.append(_with_file(pattern_title(result), result))
             continue
-        schema.require(result, source_of(result), "reference_prediction", "one_hot")
+        schema.require(result, source_of(result), "prediction", "one_hot")
         kind_of(result)
         if not result.sizes["sequence"]:
             raise InputError("results: expected results with a sequence, got one without")
@@ -260,7 +260,7 @@ def _section(subject: Subject, labelled: Sequence[Labelled]) -> dict[str, Any]:
         window, shown = _window(each.result, here, window)
         picture = draw(each.result, window=shown, **here)
         panels.append(Panel(f"{each.title}: {target}", picture, top_table(view, _ROWS)))
-        value = number(float(view["reference_prediction"]))
+        value = number(float(view["prediction"]))
         predictions[target] = value if unit(view) == "output" else f"{value} ({unit(view)})"
     return {"name": name_of(view), "place": _place(view), "predictions": predictions, "panels": panels}
 

@@ -114,7 +114,7 @@ def _codes(result: xr.Dataset) -> NDArray[np.uint8]:
 
 
 def _scores(result: xr.Dataset) -> NDArray:
-    prediction = result["reference_prediction"].transpose("sequence", "target").values
+    prediction = result["prediction"].transpose("sequence", "target").values
     return prediction if result.attrs.get("output") in ("logit", "probability") else np.abs(prediction)
 
 

@@ -144,7 +144,7 @@ def test_formats(results: Path, tmp_path: Path, name: str) -> None:
         (["text.nc", "-o", "a.png"], "text.nc: not a result that can be read"),
         (["folder.nc", "-o", "a.png"], "folder.nc: not a result that can be read"),
         (["empty.nc", "-o", "a.png"], "sequence: this result has none"),
-        (["other.nc", "-o", "a.png"], "found one_hot, reference_prediction"),
+        (["other.nc", "-o", "a.png"], "found one_hot, prediction"),
         (["ism.nc", "-o", "a.gif"], "a.gif: expected a name that ends in .png, .svg, .pdf; got '.gif'"),
         (["ism.nc", "-o", "ism.nc"], "ism.nc: expected a name that ends in .png, .svg, .pdf; got '.nc'"),
         (["ism.nc", "-o", "picture"], ".png, .svg, .pdf; got 'no suffix'"),

@@ -79,7 +79,7 @@ def test_deep_shap(model: Any) -> None:
         warnings.simplefilter("error", tfb.errors.CompletenessWarning)
         result = tfb.deep_shap(wrapped, SEQUENCES, references=REFERENCES, tolerance=1e-4)
     assert result.attrs["output"] == "logit"
-    np.testing.assert_allclose(result["reference_prediction"], logits(model, X), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(result["prediction"], logits(model, X), rtol=0, atol=1e-5)
     background = logits(model, REFERENCES.reshape(-1, LENGTH, 4)).reshape(2, 3, 3).mean(axis=1)
     total = result["contribution"].sum(["position", "base"])
     expected = logits(model, X) - background

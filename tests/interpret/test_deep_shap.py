@@ -82,7 +82,7 @@ def test_rescale_by_hand(double_precision: bool) -> None:
     np.testing.assert_allclose(result["contribution"], expected * X[..., np.newaxis], rtol=0, atol=tolerance)
     places = np.maximum(before_relu(REFERENCES), 0)
     background = np.einsum("nrpf,pft->nt", places, HEAD) / REFERENCES.shape[1]
-    np.testing.assert_allclose(result["background_prediction"], background, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(result["mean_reference_prediction"], background, rtol=1e-5, atol=1e-6)
     assert result.attrs["references"] == "given"
     # Nothing was drawn.
     assert not {"seed", "n_references"} & set(result.attrs)
@@ -92,7 +92,7 @@ def test_references_for_all_sequences_are_those_for_each() -> None:
     model = wrapped()
     shared = tfb.deep_shap(model, SEQUENCES, references=REFERENCES[0])
     each = tfb.deep_shap(model, SEQUENCES, references=np.broadcast_to(REFERENCES[0], REFERENCES.shape))
-    for name in ("hypothetical_contribution", "background_prediction"):
+    for name in ("hypothetical_contribution", "mean_reference_prediction"):
         np.testing.assert_array_equal(shared[name], each[name])
 
 
@@ -124,7 +124,7 @@ def test_contributions_add_up_where_n_is_a_quarter(kind: str) -> None:
     quarters = np.full((1, same_weights.LENGTH, 4), 0.25, dtype=np.float32)
     # The last of them: a quarter for each base is what the model sees of N.
     np.testing.assert_allclose(
-        result["background_prediction"], np.repeat(same_weights.logits(quarters), 2, axis=0), rtol=1e-5
+        result["mean_reference_prediction"], np.repeat(same_weights.logits(quarters), 2, axis=0), rtol=1e-5
     )
 
 

@@ -63,7 +63,7 @@ def test_gradients_are_those_by_hand(kind: str) -> None:
     np.testing.assert_allclose(times_input["contribution"], expected * one_hot, rtol=0, atol=tolerance)
     assert np.isnan(saliency["completeness_error"]).all()
     nothing = same_weights.logits(np.zeros_like(X))
-    np.testing.assert_allclose(times_input["background_prediction"], nothing, rtol=1e-6)
+    np.testing.assert_allclose(times_input["mean_reference_prediction"], nothing, rtol=1e-6)
 
 
 @pytest.mark.parametrize("method", KINDS)
@@ -128,7 +128,9 @@ def test_contributions_add_up_whatever_n_is_in_the_model(neutral_value: float) -
     assert np.abs(result["completeness_error"]).max() < 1e-9
     quarters = np.full((1, same_weights.LENGTH, 4), neutral_value)
     background = smooth_model(double_precision=True).predict(quarters)
-    np.testing.assert_allclose(result["background_prediction"], np.repeat(background, 2, axis=0), rtol=1e-12)
+    np.testing.assert_allclose(
+        result["mean_reference_prediction"], np.repeat(background, 2, axis=0), rtol=1e-12
+    )
     # The gradient of the whole: what changes when a base takes the place of N, to first order.
     gradient = tfb.gradients(model, some_n)["hypothetical_contribution"].values
     step = 1e-6

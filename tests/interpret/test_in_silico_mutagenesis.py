@@ -78,7 +78,7 @@ def test_effects_equal_a_loop_over_single_mutants(batch_size: int) -> None:
     np.testing.assert_allclose(
         result["mutation_effect"], effects_by_loop(predict, SEQUENCES), rtol=1e-12, atol=1e-12
     )
-    np.testing.assert_allclose(result["reference_prediction"], predict(one_hot(SEQUENCES)), rtol=1e-12)
+    np.testing.assert_allclose(result["prediction"], predict(one_hot(SEQUENCES)), rtol=1e-12)
 
 
 def test_effects_of_an_additive_model_are_weight_differences() -> None:
@@ -116,7 +116,7 @@ def test_window_is_the_same_part_of_the_whole() -> None:
     whole = in_silico_mutagenesis(model, sequences)
     part = in_silico_mutagenesis(model, sequences, start=3, end=9)
     assert part["position"].values.tolist() == [3, 4, 5, 6, 7, 8]
-    for name in ("mutation_effect", "reference_prediction", "one_hot"):
+    for name in ("mutation_effect", "prediction", "one_hot"):
         xr.testing.assert_equal(
             part[name],
             whole[name].sel(position=slice(3, 8)) if "position" in whole[name].dims else whole[name],

@@ -181,12 +181,10 @@ def test_ensemble_is_the_mean_over_its_members(method: str) -> None:
         np.testing.assert_allclose(result[name], stacked.mean(axis=0), atol=1e-6 * scale)
         np.testing.assert_allclose(result[f"{name}_sd"], stacked.std(axis=0), atol=2e-6 * scale)
         assert result[f"{name}_sd"].attrs["long_name"].startswith("standard deviation over")
-    np.testing.assert_allclose(
-        ensemble.predict(sequences["one_hot"].values), result["reference_prediction"], atol=1e-6
-    )
+    np.testing.assert_allclose(ensemble.predict(sequences["one_hot"].values), result["prediction"], atol=1e-6)
     assert result.attrs["model"].startswith("ensemble of 3: ")
     one_target = run(ensemble.select_targets(["MAX"]), sequences)
-    np.testing.assert_allclose(one_target["reference_prediction"][:, 0], result["reference_prediction"][:, 1])
+    np.testing.assert_allclose(one_target["prediction"][:, 0], result["prediction"][:, 1])
 
 
 def test_members_that_do_not_agree_are_refused() -> None:

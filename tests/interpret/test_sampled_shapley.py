@@ -114,8 +114,8 @@ def test_of_pairs_at_most_one_order_is_exact(model: Any) -> None:
     # float64 sums of tens of terms of size 1.
     np.testing.assert_allclose(result["contribution"], expected, atol=1e-12)
     background = model(references.reshape(-1, LENGTH, 4)).reshape(3, 4, 2).mean(axis=1)
-    np.testing.assert_allclose(result["background_prediction"], background, atol=1e-12)
-    np.testing.assert_allclose(result["reference_prediction"], model(X), atol=1e-12)
+    np.testing.assert_allclose(result["mean_reference_prediction"], background, atol=1e-12)
+    np.testing.assert_allclose(result["prediction"], model(X), atol=1e-12)
     assert np.abs(result["completeness_error"]).max() < 1e-12
     assert np.isnan(result["permutation_standard_error"]).all()
     more = tfb.sampled_shapley(wrapped(model), SEQUENCES, n_references=4, n_permutations=3, seed=3)
@@ -187,7 +187,7 @@ def test_a_reference_that_is_the_sequence_gives_nothing() -> None:
     for name in ("contribution", "contribution_standard_error", "permutation_standard_error"):
         np.testing.assert_array_equal(result[name], 0)
     np.testing.assert_array_equal(result["n_evaluations"], 2)
-    np.testing.assert_array_equal(result["background_prediction"], result["reference_prediction"])
+    np.testing.assert_array_equal(result["mean_reference_prediction"], result["prediction"])
 
 
 def test_no_dependence_on_batch_order_or_the_global_generator() -> None:

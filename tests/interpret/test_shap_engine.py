@@ -122,11 +122,11 @@ def test_equals_the_exact_engine(kind: str, precision: str) -> None:
     assert found["contribution"].dtype == precision
     # shap takes the gradient where inputs differ by less than 1e-6, which is of no account here.
     tolerance = 1e-6 if precision == "float32" else 1e-12
-    for name in ("hypothetical_contribution", "contribution", "background_prediction"):
+    for name in ("hypothetical_contribution", "contribution", "mean_reference_prediction"):
         assert largest_difference(found, exact, name) < tolerance, name
-    difference = exact["reference_prediction"] - exact["background_prediction"]
+    difference = exact["prediction"] - exact["mean_reference_prediction"]
     assert np.abs(found["completeness_error"]).max() < 5 * tolerance * np.abs(difference).max()
-    xr.testing.assert_equal(found["reference_prediction"], exact["reference_prediction"])
+    xr.testing.assert_equal(found["prediction"], exact["prediction"])
 
 
 @pytest.mark.parametrize("end", ENDS)

@@ -53,7 +53,7 @@ def second_order(sequence: str, positions: list[int], seed: int = 0) -> xr.Datas
             epistasis[0, p, :, there[j]] = 0
     return (
         chosen.assign(
-            reference_prediction=(("sequence", "target"), [[1.0, 2.0]]),
+            prediction=(("sequence", "target"), [[1.0, 2.0]]),
             mutation_effect=(("sequence", "position", "base", "target"), single),
             epistasis=(("sequence", "pair", "base_a", "base_b", "target"), epistasis),
         )

@@ -38,7 +38,7 @@ def occlusion(starts: list[int], width: int) -> xr.Dataset:
     return (
         encode_sequences(["".join(letters)])
         .assign(
-            reference_prediction=(("sequence", "target"), [[1.0]]),
+            prediction=(("sequence", "target"), [[1.0]]),
             occlusion_effect=(("sequence", "window", "target"), effect),
         )
         .assign_coords(

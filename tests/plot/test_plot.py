@@ -60,14 +60,14 @@ def contribution_result(result: xr.Dataset) -> xr.Dataset:
     weights = xr.DataArray(WEIGHTS, dims=("target", "position", "base"))
     one_hot = result["one_hot"].astype(float)
     hypothetical = (xr.ones_like(one_hot) * weights).transpose("sequence", "position", "base", "target")
-    background = xr.full_like(result["reference_prediction"], -1.5)
+    background = xr.full_like(result["prediction"], -1.5)
     return (
         result.drop_vars("mutation_effect")
         .assign_attrs(method="deep_shap")
         .assign(
             hypothetical_contribution=hypothetical,
             contribution=(hypothetical * one_hot).transpose("sequence", "position", "base", "target"),
-            background_prediction=background,
+            mean_reference_prediction=background,
         )
     )
 
@@ -187,10 +187,8 @@ def test_logo_says_which_gradients(result: xr.Dataset, kind: str, label: str) ->
 def test_logo_of_an_ensemble_has_a_line_of_one_standard_deviation(result: xr.Dataset) -> None:
     contributions = contribution_result(result)
     spread = xr.full_like(contributions["contribution"], 0.25)
-    background = contributions["background_prediction"]
-    ax = plot_logo(
-        contributions.assign(contribution_sd=spread, reference_prediction_sd=xr.ones_like(background))
-    )
+    background = contributions["mean_reference_prediction"]
+    ax = plot_logo(contributions.assign(contribution_sd=spread, prediction_sd=xr.ones_like(background)))
     (lines,) = [artist for artist in ax.collections if isinstance(artist, LineCollection)]
     segments = np.array(lines.get_segments())
     known = [i for i in range(LENGTH) if i not in (5, 6, 7)]
@@ -276,7 +274,7 @@ def test_what_cannot_be_drawn_is_refused(result: xr.Dataset, tmp_path: Path) -> 
         plot_mutation_map(result[["one_hot"]])
     with pytest.raises(InputError, match=r"expected one of the variables contribution, .* found one_hot"):
         plot_logo(result[["one_hot"]])
-    with pytest.raises(InputError, match=r"expected the variable reference_prediction .* found one_hot"):
+    with pytest.raises(InputError, match=r"expected the variable prediction .* found one_hot"):
         plot_logo(result[["one_hot", "mutation_effect"]])
     with pytest.raises(
         InputError, match=r"map.gif: expected a name that ends in .png, .svg, .pdf; got '.gif'"

@@ -98,8 +98,8 @@ def contributions(ism: xr.Dataset) -> xr.Dataset:
     return (
         ism.drop_vars("mutation_effect")
         .assign(
-            reference_prediction=(both, np.stack([np.linspace(5, 4, n), np.linspace(4, 3, n)], axis=1)),
-            background_prediction=(both, np.full((n, 2), -100.0)),
+            prediction=(both, np.stack([np.linspace(5, 4, n), np.linspace(4, 3, n)], axis=1)),
+            mean_reference_prediction=(both, np.full((n, 2), -100.0)),
             hypothetical_contribution=hypothetical,
             contribution=contribution.transpose("sequence", "position", "base", "target"),
             completeness_error=(both, np.stack([np.linspace(0, 0.02, n), np.zeros(n)], axis=1)),
@@ -224,7 +224,7 @@ def test_completeness_fails_where_an_error_is_too_large(ism: xr.Dataset) -> None
     assert first.median == pytest.approx(0.01 / 104.5)
     assert completeness(result.drop_attrs())[0].passed is None
     # Large contributions that cancel out: the error is held against them, as in the methods' warning.
-    cancelling = result.assign(background_prediction=result["reference_prediction"])
+    cancelling = result.assign(mean_reference_prediction=result["prediction"])
     largest = float(np.abs(result["contribution"].values[2, ..., 0]).max())
     assert completeness(cancelling)[0].worst == pytest.approx(0.02 / largest)
 
@@ -242,7 +242,7 @@ def test_an_error_that_is_not_a_number_fails_and_saliency_has_none(ism: xr.Datas
 
 def test_sequences_with_the_largest_prediction_are_shown(ism: xr.Dataset, tmp_path: Path) -> None:
     scores = np.array([[1.0, -9], [5, 2], [-20, 3]])
-    scored = ism.assign(reference_prediction=(("sequence", "target"), scores))
+    scored = ism.assign(prediction=(("sequence", "target"), scores))
     write_report(scored, tmp_path / "a.html", max_sequences=1)
     page = Page(tmp_path / "a.html")
     assert len(page.attributes("img")) == 1
@@ -378,7 +378,7 @@ def test_models_are_named_by_their_cards_and_shown_once(
 def test_files_are_read_in_parts(ism: xr.Dataset, tmp_path: Path) -> None:
     many = contributions(ism).isel(sequence=np.resize([0, 1, 2], 2000)).astype(np.float32)
     many = many.assign_coords(id=("sequence", [f"s{i}" for i in range(2000)]))
-    many["reference_prediction"][1234, 0] = 50
+    many["prediction"][1234, 0] = 50
     save_result(many, tmp_path / "deepshap.nc")
     whole = many["contribution"].nbytes + many["hypothetical_contribution"].nbytes
     with open_result(tmp_path / "deepshap.nc", lazy=True) as opened:

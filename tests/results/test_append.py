@@ -47,7 +47,7 @@ def method(chunk: xr.Dataset, **attributes: str | int | float) -> xr.Dataset:
     result = chunk.assign_coords(target=["CTCF", "MAX"])
     contribution = chunk["one_hot"].values[..., np.newaxis] * weights
     result["contribution"] = ("sequence", "position", "base", "target"), contribution
-    result["reference_prediction"] = ("sequence", "target"), contribution.sum(axis=(1, 2))
+    result["prediction"] = ("sequence", "target"), contribution.sum(axis=(1, 2))
     result["completeness_error"] = ("sequence", "target"), np.full((chunk.sizes["sequence"], 2), np.nan)
     return schema.annotate(result.assign_attrs(SETTINGS | {"versions": "numpy 2"} | attributes))
 
@@ -356,7 +356,7 @@ def test_other_sequences_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (lambda r: r.drop_vars("reference_prediction"), "only one of them has the variables reference_pred"),
+        (lambda r: r.drop_vars("prediction"), "only one of them has the variables prediction"),
         (lambda r: r.assign_attrs(seed=4), "seed was 3, is now 4"),
         (lambda r: r.assign_attrs(steps=4), "only one of them has the attributes steps"),
         (lambda r: r.isel(target=[0]), r"was .*'target': 2.*, is now .*'target': 1"),
