@@ -72,6 +72,8 @@ _MODULE_OF = {
     "second_order_mutagenesis": "interpret",
     "sequences_from_dataloader": "sequences.from_dataloader",
     "spacing_importance": "interpret",
+    "stream": "results.stream",
+    "stream_kmer_importance": "interpret",
     "write_report": "report",
 }
 

@@ -6,8 +6,9 @@ from typing import Any, Unpack
 
 import xarray as xr
 
-from kipoi_tfbind.interpret.global_importance._analyse import Design, Options, analyse, centre, length_of
+from kipoi_tfbind.interpret.global_importance._analyse import Design, analyse, centre, length_of
 from kipoi_tfbind.interpret.global_importance.effect import Motifs
+from kipoi_tfbind.interpret.global_importance.settings import Options, Settings
 from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.motifs.motif import parse_motifs
 
@@ -56,10 +57,10 @@ def orientation_importance(
     >>> result["importance"].isel(target=0).values.round(1)
     array([1., 0.])
     """
-    length, design = length_of(backgrounds), Design()
+    length, design = length_of(backgrounds), Design("orientation")
     for name, motif in parse_motifs(motifs).items():
         at = centre(length, len(motif)) if offset is None else offset
         design.add(f"{name} +", [(motif, at)], motif=name, orientation="+")
         reverse = [(motif.reverse_complement(), at)]
         design.add(f"{name} -", reverse, [f"{name} +"], motif=name, orientation="-")
-    return analyse(model, backgrounds, design, experiment="orientation", **options)
+    return analyse(model, backgrounds, design, Settings(**options))
