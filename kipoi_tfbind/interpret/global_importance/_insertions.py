@@ -15,7 +15,8 @@ from kipoi_tfbind.interpret._batches import Batch
 from kipoi_tfbind.interpret._edits import Edits, _widths, edited, predict_edits
 from kipoi_tfbind.interpret.global_importance.settings import OnConflict, Settings
 from kipoi_tfbind.models.sequence_model import SequenceModel
-from kipoi_tfbind.motifs.motif import Motif, draw_instances, parse_motif
+from kipoi_tfbind.motifs.motif import Motif, draw_instances
+from kipoi_tfbind.motifs.read import parse_motif
 
 # Positions and bases of the motif that a pattern begins with, as bytes.
 FirstKey = tuple[bytes, bytes] | None

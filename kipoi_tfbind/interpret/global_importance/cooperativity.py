@@ -14,7 +14,8 @@ from kipoi_tfbind.interpret.global_importance.effect import Motifs
 from kipoi_tfbind.interpret.global_importance.settings import Options, Settings
 from kipoi_tfbind.interpret.global_importance.spacing import ORIENTATIONS
 from kipoi_tfbind.models.sequence_model import SequenceModel
-from kipoi_tfbind.motifs.motif import Motif, parse_motifs
+from kipoi_tfbind.motifs.motif import Motif
+from kipoi_tfbind.motifs.read import parse_motifs
 
 
 def cooperativity(
@@ -37,7 +38,7 @@ def cooperativity(
     model, backgrounds
         As in `global_importance_analysis`.
     motifs
-        What `kipoi_tfbind.motifs.motif.parse_motifs` takes: {name: motif}, or a list.
+        What `kipoi_tfbind.motifs.read.parse_motifs` takes: {name: motif}, or a list.
     gaps
         Numbers of bases between the end of the first and the start of the second; the pair is in the middle.
     orientations

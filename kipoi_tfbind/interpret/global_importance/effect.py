@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from kipoi_tfbind.interpret.global_importance._analyse import Design, analyse, centre, length_of
 from kipoi_tfbind.interpret.global_importance.settings import Options, Settings
 from kipoi_tfbind.models.sequence_model import SequenceModel
-from kipoi_tfbind.motifs.motif import Motif, parse_motifs
+from kipoi_tfbind.motifs.motif import Motif
+from kipoi_tfbind.motifs.read import parse_motifs
 
 Motifs = Mapping[str, str | Motif | NDArray] | Sequence[str | Motif]
 
@@ -31,7 +32,7 @@ def motif_importance(
     model, backgrounds
         As in `global_importance_analysis`.
     motifs
-        What `kipoi_tfbind.motifs.motif.parse_motifs` takes: {name: motif}, or a list.
+        What `kipoi_tfbind.motifs.read.parse_motifs` takes: {name: motif}, or a list.
     offset
         0-based position of the first base of each; by default each is in the middle.
     **options

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind import schema
 from kipoi_tfbind.dna.one_hot import BASES, N_CODE, codes_of
-from kipoi_tfbind.dna.shuffle import content_seeds
+from kipoi_tfbind.dna.random import content_seeds
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch
 from kipoi_tfbind.interpret._edits import Edits, predict_edits
@@ -18,7 +18,8 @@ from kipoi_tfbind.interpret.global_importance._analyse import Labels, length_of,
 from kipoi_tfbind.interpret.global_importance.effect import Motifs
 from kipoi_tfbind.interpret.global_importance.settings import Settings, StatisticsOptions
 from kipoi_tfbind.models.sequence_model import SequenceModel
-from kipoi_tfbind.motifs.motif import Motif, parse_motifs
+from kipoi_tfbind.motifs.motif import Motif
+from kipoi_tfbind.motifs.read import parse_motifs
 from kipoi_tfbind.motifs.sites import Site, find_sites
 
 Replacement = Literal["shuffle", "background"]
@@ -58,7 +59,7 @@ def motif_necessity(
     sequences
         Dataset with ``one_hot``.
     motifs
-        What `kipoi_tfbind.motifs.motif.parse_motifs` takes: {name: motif}, or a list.
+        What `kipoi_tfbind.motifs.read.parse_motifs` takes: {name: motif}, or a list.
     replacement
         What a site's bases are replaced by: "shuffle", their own in another order; or "background", bases
         drawn with the frequencies that they have in the sequence.

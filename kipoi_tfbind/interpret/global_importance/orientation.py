@@ -10,7 +10,7 @@ from kipoi_tfbind.interpret.global_importance._analyse import Design, analyse, c
 from kipoi_tfbind.interpret.global_importance.effect import Motifs
 from kipoi_tfbind.interpret.global_importance.settings import Options, Settings
 from kipoi_tfbind.models.sequence_model import SequenceModel
-from kipoi_tfbind.motifs.motif import parse_motifs
+from kipoi_tfbind.motifs.read import parse_motifs
 
 
 def orientation_importance(
@@ -31,7 +31,7 @@ def orientation_importance(
     model, backgrounds
         As in `global_importance_analysis`.
     motifs
-        What `kipoi_tfbind.motifs.motif.parse_motifs` takes: {name: motif}, or a list.
+        What `kipoi_tfbind.motifs.read.parse_motifs` takes: {name: motif}, or a list.
     offset
         0-based position of the first base of each; by default each is in the middle.
     **options

@@ -11,7 +11,8 @@ from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret.global_importance._analyse import Design, analyse, length_of
 from kipoi_tfbind.interpret.global_importance.settings import Options, Settings
 from kipoi_tfbind.models.sequence_model import SequenceModel
-from kipoi_tfbind.motifs.motif import Motif, parse_motif
+from kipoi_tfbind.motifs.motif import Motif
+from kipoi_tfbind.motifs.read import parse_motif
 
 
 def position_importance(

@@ -14,7 +14,8 @@ from kipoi_tfbind.interpret.global_importance._analyse import Design, analyse, c
 from kipoi_tfbind.interpret.global_importance._insertions import Insertion
 from kipoi_tfbind.interpret.global_importance.settings import Options, Settings
 from kipoi_tfbind.models.sequence_model import SequenceModel
-from kipoi_tfbind.motifs.motif import Motif, parse_motif
+from kipoi_tfbind.motifs.motif import Motif
+from kipoi_tfbind.motifs.read import parse_motif
 from kipoi_tfbind.notices import notice
 
 ORIENTATIONS = ("++", "+-", "-+", "--")
