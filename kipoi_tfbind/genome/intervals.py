@@ -19,7 +19,7 @@ _DISPLAY_WORDS = ("track", "browser")
 _STRANDS = {"+": "+", "-": "-", ".": "*", "*": "*"}
 _NARROWPEAK_COLUMNS = 10
 _NO_SUMMIT = -1
-# Some of ENCODE's own peak files have a summit or two just beyond the interval's end. Where more lines than this
+# Some of the peak files of ENCODE have a summit or two just beyond the end of an interval. Where more lines
 # have one, column 10 is something else.
 _LARGEST_SHARE_OUTSIDE = 0.1
 
