@@ -207,8 +207,7 @@ def source_of_sequences(options: dict[str, Any]) -> str:
 
 def load_models(options: dict[str, Any], *, with_dataloader: bool) -> tuple[SequenceModel, Any]:
     """The model, or the ensemble of several, and the dataloader of the first."""
-    from kipoi_tfbind.models.sequence_model import as_sequence_model
-    from kipoi_tfbind.models.wrap import get_kipoi_model
+    from kipoi_tfbind.models.load import as_sequence_model, get_kipoi_model
 
     models = [
         get_kipoi_model(

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from kipoi_tfbind.dna.one_hot import N_CODE, codes_of
-from kipoi_tfbind.edit_engine import EditEngine
 from kipoi_tfbind.errors import InputError, VerificationError
 from kipoi_tfbind.interpret._batches import Batch, batch_of, check_batch_size
+from kipoi_tfbind.models.evaluator import EditEngine
 from kipoi_tfbind.models.sequence_model import SequenceModel
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def engine_for(model: SequenceModel, batch: Batch, path: Path) -> EditEngine | N
     if path == "full" or not len(batch):
         return None
     one = batch.rows(np.array([0]))
-    engine = model.edit_engine(one.one_hot, one.auxiliary)
+    engine = model.edits(one.one_hot, one.auxiliary)
     if engine is None and path == "incremental":
         raise InputError(
             f"path: model {model.name} gives predictions only, and cannot be followed step by step; use "
@@ -281,7 +281,7 @@ def _incremental(
         # Always as many, so that nothing is compiled anew.
         group = sequences[np.minimum(np.arange(start, start + n_at_once), len(sequences) - 1)]
         own = batch.rows(group)
-        references = engine.references(own.one_hot, own.auxiliary, width)
+        references = engine.cached_activations(own.one_hot, own.auxiliary, width)
         chosen = np.flatnonzero((edits.sequence >= group[0]) & (edits.sequence <= group[-1]))
         # Neighbours together: they reach the same positions.
         chosen = chosen[np.argsort(first[chosen], kind="stable")]

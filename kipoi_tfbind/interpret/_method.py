@@ -15,7 +15,8 @@ from kipoi_tfbind import schema
 from kipoi_tfbind.dna.one_hot import BASES, codes_of, reverse_complement
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch, batch_of, predict_in_batches
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.models.load import as_sequence_model
+from kipoi_tfbind.models.sequence_model import SequenceModel
 
 Variables = dict[str, tuple[tuple[str, ...], NDArray]]
 # A model, the sequences, and their predictions -> the method's own variables.
@@ -171,7 +172,7 @@ def provenance(method: str, model: SequenceModel, **settings: int | float | str)
 
     Examples
     --------
-    >>> from kipoi_tfbind.models.sequence_model import as_sequence_model
+    >>> from kipoi_tfbind import as_sequence_model
     >>> model = as_sequence_model(lambda one_hot: one_hot.sum(axis=1), targets=list("ACGT"))
     >>> attributes = provenance("occlusion", model, width=5)
     >>> attributes["method"], attributes["model"], attributes["output"], attributes["width"]

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from kipoi_tfbind.dna.one_hot import codes_of
-from kipoi_tfbind.edit_engine import EditEngine
 from kipoi_tfbind.errors import VerificationError
 from kipoi_tfbind.interpret._batches import Batch, check_batch_size
 from kipoi_tfbind.interpret._edits import Edits, Path, edited, engine_for, verification_limit
+from kipoi_tfbind.models.evaluator import EditEngine
 from kipoi_tfbind.models.sequence_model import SequenceModel
 
 # Pairs whose positions are between two of these distances are predicted together: what they share is what

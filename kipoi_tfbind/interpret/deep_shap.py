@@ -13,7 +13,8 @@ from kipoi_tfbind.interpret._batches import Batch, in_batches
 from kipoi_tfbind.interpret._contributions import contribution_variables, warn_incomplete
 from kipoi_tfbind.interpret._method import Variables, run_method
 from kipoi_tfbind.interpret._shap_engine import with_shap
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.models.load import as_sequence_model
+from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.sequences.references import make_references
 
 Engine = Literal["exact", "shap"]

@@ -12,7 +12,8 @@ from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch, in_batches
 from kipoi_tfbind.interpret._contributions import contribution_variables
 from kipoi_tfbind.interpret._method import Variables, predict_all, run_method
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.models.load import as_sequence_model
+from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.sequences.references import make_references
 
 GradientMethod = Literal["saliency", "gradient_x_input", "integrated_gradients"]

@@ -14,7 +14,8 @@ from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch
 from kipoi_tfbind.interpret._edits import Edits, Path, path_settings, predict_edits
 from kipoi_tfbind.interpret._method import Variables, check_range, run_method
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.models.load import as_sequence_model
+from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.sequences.references import make_references
 
 Fill = Literal["N", "shuffle"]

@@ -16,7 +16,8 @@ from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch, in_batches
 from kipoi_tfbind.interpret._contributions import contribution_variables, warn_incomplete
 from kipoi_tfbind.interpret._method import Variables, run_method
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.models.load import as_sequence_model
+from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.sequences.references import make_references
 
 # Models that are compiled for each number of rows meet only multiples of this.

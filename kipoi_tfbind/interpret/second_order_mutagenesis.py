@@ -19,7 +19,8 @@ from kipoi_tfbind.interpret._edits import Edits, Path, predict_edits
 from kipoi_tfbind.interpret._method import Variables, choose_positions, run_method
 from kipoi_tfbind.interpret._pairs import choose_engine, predict_pairs
 from kipoi_tfbind.interpret.in_silico_mutagenesis import SUBSTITUTIONS, mutation_effects
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.models.load import as_sequence_model
+from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.notices import notice
 
 _DOUBLE_SUBSTITUTIONS = SUBSTITUTIONS**2

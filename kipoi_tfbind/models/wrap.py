@@ -16,43 +16,14 @@ from kipoi_tfbind.backends.base import Backend, InputStructure, OutputKind
 from kipoi_tfbind.dna.one_hot import BASES
 from kipoi_tfbind.errors import InputError, TFBindError, UnsupportedModelError
 from kipoi_tfbind.models.adapted import Adapted
-from kipoi_tfbind.models.describe import Description, Options, describe
-from kipoi_tfbind.models.kipoi_schema import (
-    InputField,
-    OutputField,
-    find_sequence_input,
-    settle_layout,
-    target_names,
-)
+from kipoi_tfbind.models.describe import describe
+from kipoi_tfbind.models.description import Description, InputField, Options, OutputField
+from kipoi_tfbind.models.kipoi_schema import find_sequence_input, settle_layout, target_names
 from kipoi_tfbind.models.layout import Layout
 from kipoi_tfbind.models.sequence_model import SequenceModel, listed
-from kipoi_tfbind.repairs.weight_files import allowing_pickle
 
 # Length at which a model that takes any is asked for the shape of its output.
 _PROBE_LENGTH = 1000
-
-
-def get_kipoi_model(
-    name: str, source: str, *, allow_pickle: bool = False, with_dataloader: bool = False
-) -> Any:
-    """Load a model with Kipoi, by default without its dataloader.
-
-    Raises
-    ------
-    InputError
-        There is no such source or model.
-    """
-    import kipoi
-
-    try:
-        kipoi.get_source(source).get_model_dir(name)
-    except ValueError as error:
-        problem = " ".join(str(error).split())
-        is_folder = source != "dir" and Path(name).is_dir()
-        advice = "it is a folder: say --source dir" if is_folder else "is it spelled as `kipoi ls` has it?"
-        raise InputError(f"model {name!r}, source {source!r}: {problem}; {advice}") from None
-    with allowing_pickle(allow_pickle):
-        return kipoi.get_model(name, source=source, with_dataloader=with_dataloader)
 
 
 def wrap(model: Any, options: Options) -> SequenceModel:

@@ -218,11 +218,11 @@ def test_nothing_is_compiled_for_a_second_call(wrapped: dict[str, SequenceModel]
     model = wrapped["keras"]
     one: NDArray = SEQUENCES["one_hot"].values[:1]
     in_silico_mutagenesis(model, SEQUENCES, path="incremental", batch_size=50)
-    engine: Any = model.edit_engine(one)
+    engine: Any = model.edits(one)
     functions = dict(engine.incremental._of_edits)
     traces = [function.experimental_get_tracing_count() for function in functions.values()]
     in_silico_mutagenesis(model, SEQUENCES, path="incremental", batch_size=50)
-    again: Any = model.edit_engine(one)
+    again: Any = model.edits(one)
     assert again.incremental is engine.incremental
     assert list(engine.incremental._of_edits) == list(functions)
     assert [f.experimental_get_tracing_count() for f in functions.values()] == traces

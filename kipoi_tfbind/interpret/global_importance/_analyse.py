@@ -39,7 +39,8 @@ from kipoi_tfbind.interpret.global_importance.statistics import (
     paired_statistics,
     rounding_of,
 )
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.models.load import as_sequence_model
+from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.notices import notice
 
 METHOD = "global_importance_analysis"
