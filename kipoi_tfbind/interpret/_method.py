@@ -19,6 +19,8 @@ from kipoi_tfbind.models.load import as_sequence_model
 from kipoi_tfbind.models.sequence_model import SequenceModel
 
 Variables = dict[str, tuple[tuple[str, ...], NDArray]]
+# Options that a result depends on; a function where some are known only when all is computed.
+Settings = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
 # A model, the sequences, and their predictions -> the method's own variables.
 Compute = Callable[[SequenceModel, Batch, NDArray], Variables]
 
@@ -33,7 +35,7 @@ def run_method(
     sequences: xr.Dataset,
     compute: Compute,
     *,
-    settings: Mapping[str, int | float | str],
+    settings: Settings,
     batch_size: int,
     positions: NDArray[np.intp] | None = None,
     coordinates: Mapping[str, Any] | None = None,
@@ -51,7 +53,8 @@ def run_method(
     compute
         The method's kernel; it sees one model, never an ensemble.
     settings
-        Options that the result depends on; they become its attributes.
+        Options that the result depends on; they become its attributes. A function is called when all is
+        computed.
     batch_size
         For the predictions of the sequences.
     positions
@@ -81,8 +84,13 @@ def run_method(
         position=positions, base=list(BASES), target=list(model.target_names), **(coordinates or {})
     )
     result = result.assign(mean_and_spread)
-    attributes = provenance(method, model, **settings, batch_size=batch_size)
+    attributes = provenance(method, model, **settled(settings), batch_size=batch_size)
     return schema.annotate(result.assign_attrs(attributes))
+
+
+def settled(settings: Settings) -> Mapping[str, Any]:
+    """The settings, now that all is computed."""
+    return settings() if callable(settings) else settings
 
 
 def _variables(model: SequenceModel, sequences: xr.Dataset, compute: Compute, batch_size: int) -> Variables:

@@ -16,8 +16,15 @@ from kipoi_tfbind import schema
 from kipoi_tfbind.dna.one_hot import codes_of
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch, batch_of
-from kipoi_tfbind.interpret._edits import Path
-from kipoi_tfbind.interpret._method import Variables, _over_members, predict_all, provenance
+from kipoi_tfbind.interpret._method import (
+    Settings,
+    Variables,
+    _over_members,
+    predict_all,
+    provenance,
+    settled,
+)
+from kipoi_tfbind.interpret._paths import Path, Paths
 from kipoi_tfbind.interpret.global_importance._comparisons import (
     Comparison,
     Factors,
@@ -84,11 +91,14 @@ class Design:
         Name -> the patterns that it is compared with.
     coordinates
         Name of a coordinate -> its value for each pattern; those of `add`.
+    n_in_all
+        Number of patterns of the whole experiment, where these are only some of them.
     """
 
     patterns: dict[str, Pattern] = field(default_factory=dict)
     comparisons: dict[str, Comparison] = field(default_factory=dict)
     coordinates: dict[str, list[Any]] = field(default_factory=dict)
+    n_in_all: int | None = None
 
     def add(self, name: str, pattern: Pattern, compared: Comparison = (), **coordinates: Any) -> None:
         """Add a pattern, once."""
@@ -152,18 +162,19 @@ def analyse(
         if each.notes:
             notice(each.notes)
     codes = codes_of(backgrounds["one_hot"].values)
+    paths = Paths(path)
 
     def effects(member: SequenceModel, batch: Batch, reference: NDArray) -> NDArray:
         return pattern_effects(
-            member,
+            paths.of(member, batch),
             batch,
             codes,
             placed,
             reference,
             seed=seed,
             batch_size=batch_size,
-            path=path,
             verify=verify,
+            share=len(placed) / (design.n_in_all or len(placed)),
         )
 
     return summarise(
@@ -177,7 +188,12 @@ def analyse(
             "note": [each.notes for each in placed.values()],
             **design.coordinates,
         },
-        settings={"experiment": experiment, **(settings or {}), "on_conflict": on_conflict, "path": path},
+        settings=lambda: {
+            "experiment": experiment,
+            **(settings or {}),
+            "on_conflict": on_conflict,
+            **paths.settings(),
+        },
         confidence=confidence,
         n_resamples=n_resamples,
         seed=seed,
@@ -194,7 +210,7 @@ def summarise(
     names: Sequence[str],
     comparisons: Mapping[str, Comparison],
     coordinates: Mapping[str, Sequence[Any]],
-    settings: Mapping[str, Any],
+    settings: Settings,
     confidence: float,
     n_resamples: int,
     seed: int,
@@ -238,7 +254,7 @@ def summarise(
     attributes = provenance(
         METHOD,
         model,
-        **settings,
+        **settled(settings),
         **{"background": "given"} | kept,
         background_hash=content_hash(backgrounds),
         background_length=codes.shape[1],
