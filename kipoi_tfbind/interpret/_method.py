@@ -68,8 +68,7 @@ def run_method(
         The variables of `compute` with ``prediction``, ``reverse_complement_difference`` and
         ``one_hot``; for an ensemble their means over its members, and their standard deviations.
     """
-    model = as_sequence_model(model)
-    schema.require(sequences, "one_hot")
+    model = wrapped_for(sequences, model)
     codes_of(sequences["one_hot"].values)  # raises where a row is neither a base nor zeros
     members = model.members or (model,)
     mean_and_spread = _over_members(_variables(member, sequences, compute, batch_size) for member in members)
@@ -86,6 +85,18 @@ def run_method(
     result = result.assign(mean_and_spread)
     attributes = provenance(method, model, **settled(settings), batch_size=batch_size)
     return schema.annotate(result.assign_attrs(attributes))
+
+
+def wrapped_for(sequences: xr.Dataset, model: Any) -> SequenceModel:
+    """The model as a `SequenceModel`; one that says nothing of itself is asked at these sequences' length.
+
+    Raises
+    ------
+    InputError
+        The Dataset has no one-hot array, or as `as_sequence_model`.
+    """
+    schema.require(sequences, "one_hot")
+    return as_sequence_model(model).for_length(sequences.sizes["position"])
 
 
 def settled(settings: Settings) -> Mapping[str, Any]:

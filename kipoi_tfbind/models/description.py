@@ -56,7 +56,7 @@ class Hints:
 
 
 class Options(NamedTuple):
-    """The options of `as_sequence_model`, which explains them."""
+    """The options of `as_sequence_model`, which explains them; and the length at which to ask for outputs."""
 
     sequence_input: str | None
     layout: str | None
@@ -68,6 +68,7 @@ class Options(NamedTuple):
     transform: Transform | None
     output: OutputKind | None
     double_precision: bool = False
+    probe_length: int | None = None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.models.description import Options
 from kipoi_tfbind.models.ensemble import ensemble
 from kipoi_tfbind.models.sequence_model import SequenceModel
-from kipoi_tfbind.models.wrap import wrap
+from kipoi_tfbind.models.unprobed import UnprobedModel
+from kipoi_tfbind.models.wrap import LengthNeeded, wrap
 from kipoi_tfbind.repairs.weight_files import allowing_pickle
 
 
@@ -80,7 +81,8 @@ def as_sequence_model(
     neutral_value
         Value of the four numbers of N; by default 0.25 where the dataloader is kipoiseq's, else 0.
     length
-        Length of the sequences, for a model that does not say it and cannot take any.
+        Length of the sequences, for a model that does not say it and cannot take any. Without it, a function
+        or module that says nothing of itself is asked for its outputs at its first batch.
     auxiliary
         Values, without a batch axis, of the other inputs, held fixed for every sequence. A bare PyTorch
         module or function takes them as further arguments, in this order.
@@ -130,11 +132,19 @@ def as_sequence_model(
         output,
         double_precision,
     )
-    if isinstance(model, list | tuple):
-        wrapped = ensemble([wrap(member, options) for member in model])
-    else:
-        wrapped = wrap(model, options)
-    return wrapped.average_strands() if average_strands else wrapped
+
+    def wrapped(probe_length: int | None) -> SequenceModel:
+        own = options._replace(probe_length=probe_length)
+        if isinstance(model, list | tuple):
+            found = ensemble([wrap(member, own) for member in model])
+        else:
+            found = wrap(model, own)
+        return found.average_strands() if average_strands else found
+
+    try:
+        return wrapped(None)
+    except LengthNeeded:
+        return UnprobedModel(wrapped)
 
 
 def get_kipoi_model(

@@ -143,8 +143,8 @@ class SequenceModel:
         UnsupportedModelError
             The model has no gradients.
         """
-        self.require("gradients")
         one_hot = self._checked(one_hot)
+        self.require("gradients")
         with self._explained(one_hot):
             gradient = self.evaluator.gradient(one_hot, auxiliary or {}, self.columns)
         self.check_finite(gradient, "gradient")
@@ -180,8 +180,8 @@ class SequenceModel:
         UnsupportedModelError
             The model has no multipliers, or an operation without a rule.
         """
-        self.require("multipliers")
         one_hot = self._checked(one_hot)
+        self.require("multipliers")
         with self._explained(one_hot):
             found = self.evaluator.multipliers(one_hot, references, auxiliary or {}, self.columns)
         self.check_finite(found[0], "multiplier")
@@ -243,6 +243,10 @@ class SequenceModel:
         columns = tuple(self.columns[self.target_names.index(name)] for name in names)
         members = tuple(member.select_targets(names) for member in self.members)
         return replace(self, target_names=names, columns=columns, members=members)
+
+    def for_length(self, length: int) -> SequenceModel:
+        """Return the model for sequences of this length: itself, where its outputs are known already."""
+        return self
 
     def average_strands(self) -> SequenceModel:
         """Return the mean of the model over a sequence and its reverse complement."""

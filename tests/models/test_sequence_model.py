@@ -239,7 +239,9 @@ def test_functions_are_taken_by_their_names() -> None:
     model = as_sequence_model(lambda x: x.sum(axis=1), targets=list("ACGT"))
     assert as_sequence_model(model) is model
     with pytest.raises(UnsupportedModelError, match="one row for each of 2 sequences"):
-        as_sequence_model(np.sum)
+        as_sequence_model(np.sum, length=5)
+    with pytest.raises(UnsupportedModelError, match="one row for each of 2 sequences"):
+        as_sequence_model(np.sum).predict(one_hot(["ACGT"]))
     assert as_sequence_model(lambda x: x.sum(axis=1)).target_names == ("0", "1", "2", "3")
     with pytest.raises(InputError, match=r"expected a list .* got 'CTCF'"):
         as_sequence_model(np.sum, targets="CTCF")
@@ -328,7 +330,7 @@ def test_a_module_of_one_length_asks_for_it(capsys: pytest.CaptureFixture[str]) 
 
     module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(40, 2))
     with pytest.raises(InputError, match=r"fails on inputs of the shapes \(2, 4, 1000\) .*length=, layout="):
-        as_sequence_model(module)
+        _ = as_sequence_model(module).target_names
     assert capsys.readouterr().err == ""
     assert as_sequence_model(module, length=10).length == 10
 

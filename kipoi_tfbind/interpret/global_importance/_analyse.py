@@ -23,6 +23,7 @@ from kipoi_tfbind.interpret._method import (
     predict_all,
     provenance,
     settled,
+    wrapped_for,
 )
 from kipoi_tfbind.interpret._paths import Path, Paths
 from kipoi_tfbind.interpret.global_importance._comparisons import (
@@ -46,7 +47,6 @@ from kipoi_tfbind.interpret.global_importance.statistics import (
     paired_statistics,
     rounding_of,
 )
-from kipoi_tfbind.models.load import as_sequence_model
 from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.notices import notice
 
@@ -218,8 +218,7 @@ def summarise(
     corrected: bool = True,
 ) -> xr.Dataset:
     """Run a kernel of effects (pattern, background, target), on an ensemble too, and label the result."""
-    model = as_sequence_model(model)
-    schema.require(backgrounds, "one_hot")
+    model = wrapped_for(backgrounds, model)
     codes = codes_of(backgrounds["one_hot"].values)  # raises where a row is neither a base nor zeros
     factors = factors_of(names, comparisons)
 
