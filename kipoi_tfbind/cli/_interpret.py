@@ -21,7 +21,8 @@ _MAX_PIECE = 1024
 MODEL_OPTIONS = (
     click.argument("model", nargs=-1, required=True, metavar="MODEL..."),
     click.option(
-        "--source", default="kipoi", show_default=True, help="Kipoi's model source; dir: MODEL is a folder."
+        "--source",
+        help="Kipoi's model source.  [default: the folder MODEL where that has a model, else Kipoi's zoo]",
     ),
 )
 SEQUENCE_OPTIONS = (

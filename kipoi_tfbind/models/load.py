@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from kipoi_tfbind.backends.base import OutputKind, Transform, check_output, check_transform
-from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.models.description import Options
 from kipoi_tfbind.models.ensemble import ensemble
+from kipoi_tfbind.models.find_entry import find_source
 from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.models.unprobed import UnprobedModel
 from kipoi_tfbind.models.wrap import LengthNeeded, wrap
@@ -17,16 +16,18 @@ from kipoi_tfbind.repairs.weight_files import allowing_pickle
 
 
 def load_model(
-    name: str, *, source: str = "kipoi", allow_pickle: bool = False, **options: Any
+    name: str, *, source: str | None = None, allow_pickle: bool = False, **options: Any
 ) -> SequenceModel:
-    """Load a Kipoi model by its name.
+    """Load a Kipoi model by its folder or by its name.
 
     Parameters
     ----------
     name
-        Name of the model in its source; with ``source="dir"`` the path of its folder.
+        The folder of a model.yaml, or of a model of a group, such as "model_zoo/TFBind/CTCF"; or the name of
+        the model in its source.
     source
-        A model source of Kipoi: "kipoi", "dir", or one from Kipoi's configuration.
+        A model source of Kipoi: "dir" for a folder, "kipoi" for its zoo, or one from Kipoi's configuration.
+        By default the folder where there is one of that name, else Kipoi's zoo.
     allow_pickle
         Load weights that are a pickle, as whole PyTorch modules are. A pickle can run any code when it is
         loaded: allow it only for files that you trust.
@@ -148,9 +149,16 @@ def as_sequence_model(
 
 
 def get_kipoi_model(
-    name: str, source: str, *, allow_pickle: bool = False, with_dataloader: bool = False
+    name: str, source: str | None = None, *, allow_pickle: bool = False, with_dataloader: bool = False
 ) -> Any:
     """Load a model with Kipoi, by default without its dataloader.
+
+    Parameters
+    ----------
+    name, source, allow_pickle
+        As of `load_model`.
+    with_dataloader
+        Import the model's default dataloader too.
 
     Raises
     ------
@@ -159,12 +167,6 @@ def get_kipoi_model(
     """
     import kipoi
 
-    try:
-        kipoi.get_source(source).get_model_dir(name)
-    except ValueError as error:
-        problem = " ".join(str(error).split())
-        is_folder = source != "dir" and Path(name).is_dir()
-        advice = "it is a folder: say --source dir" if is_folder else "is it spelled as `kipoi ls` has it?"
-        raise InputError(f"model {name!r}, source {source!r}: {problem}; {advice}") from None
+    source = find_source(name, source)
     with allowing_pickle(allow_pickle):
         return kipoi.get_model(name, source=source, with_dataloader=with_dataloader)

@@ -207,8 +207,9 @@ def test_a_schema_that_the_output_contradicts_is_an_error(tmp_path: Path) -> Non
 def test_unknown_models_and_sources_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"source 'dir': model .*/none doesn't exist"):
         load_model(str(tmp_path / "none"), source="dir")
-    with pytest.raises(InputError, match=r"source 'nowhere': .* it is a folder: say --source dir"):
-        load_model(str(tmp_path), source="nowhere")
+    name = kipoi_entry(tmp_path / "counter", inputs=ARRAY_INPUT, targets=array("(4, )"))
+    with pytest.raises(InputError, match=r"source 'nowhere': .* it is a folder: leave out --source"):
+        load_model(name, source="nowhere")
     with pytest.raises(InputError, match=r"source 'nowhere': .* available sources: "):
         load_model("TFBind/CTCF", source="nowhere")
 
