@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch, in_batches
 from kipoi_tfbind.interpret._contributions import contribution_variables
-from kipoi_tfbind.interpret._method import Variables, predict_all, run_method
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.interpret._method import Variables, predict_all, run_method, wrapped_for
+from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.sequences.references import make_references
 
 GradientMethod = Literal["saliency", "gradient_x_input", "integrated_gradients"]
@@ -92,7 +92,7 @@ def gradients(
         raise InputError(f"method: expected one of {', '.join(GRADIENT_METHODS)}, got {method!r}")
     if n_steps < 1:
         raise InputError(f"n_steps: expected at least 1, got {n_steps}")
-    model = as_sequence_model(model)
+    model = wrapped_for(sequences, model)
     model.require("gradients")
 
     def compute(member: SequenceModel, batch: Batch, prediction: NDArray) -> Variables:

@@ -15,8 +15,8 @@ from kipoi_tfbind.dna.random import content_seeds
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch, in_batches
 from kipoi_tfbind.interpret._contributions import contribution_variables, warn_incomplete
-from kipoi_tfbind.interpret._method import Variables, run_method
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.interpret._method import Variables, run_method, wrapped_for
+from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.sequences.references import make_references
 
 # Models that are compiled for each number of rows meet only multiples of this.
@@ -108,7 +108,7 @@ def sampled_shapley(
         raise InputError(f"n_permutations: expected at least 1, got {n_permutations}")
     if not tolerance > 0:
         raise InputError(f"tolerance: expected a positive number, got {tolerance}")
-    model = as_sequence_model(model)
+    model = wrapped_for(sequences, model)
 
     def compute(member: SequenceModel, batch: Batch, prediction: NDArray) -> Variables:
         sampled = _Samples(member, batch, n_permutations, seed, batch_size)

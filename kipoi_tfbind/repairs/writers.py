@@ -1,57 +1,16 @@
-"""What Kipoi 0.8.6 needs in order to do on a current stack what it documents.
-
-Kipoi is archived, so its faults will not be mended at their source. Each repair is one function that
-takes the Kipoi module, freshly imported, and changes nothing where the fault is absent. The import
-hook ``_kipoi_tfbind_hook`` calls :func:`repair`; nothing here imports Kipoi or a framework.
-"""
+"""Kipoi's writers: formats that fail on a current stack, and files that are left half-written."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 import os
-import warnings
 import weakref
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.repairs import keras_models, other_models, torch_models
-
-PLUGIN = {
-    "plugin": "kipoi_tfbind",
-    "url": "",
-    "cli": True,
-    "description": "Train, package and interpret transcription-factor binding models.",
-}
-
-
-def repair(module: ModuleType) -> None:
-    """Apply every repair that is written for this Kipoi module.
-
-    Parameters
-    ----------
-    module
-        One of :data:`REPAIRS`, after its code has run.
-    """
-    for apply in REPAIRS[module.__name__]:
-        apply(module)
-
-
-def register_plugin(plugin: ModuleType) -> None:
-    """Enter this package in ``kipoi.plugin.PLUGINS``: the list is hard-coded, and no other way in exists."""
-    if all(entry["plugin"] != PLUGIN["plugin"] for entry in plugin.PLUGINS):
-        plugin.PLUGINS.append(PLUGIN)
-
-
-def silence_pkg_resources(plugin: ModuleType) -> None:
-    """Keep the deprecation of pkg_resources off every ``kipoi`` command: its user cannot act on it.
-
-    The package pins the setuptools that still has pkg_resources.
-    """
-    warnings.filterwarnings("ignore", message="pkg_resources is deprecated", module=r"kipoi\.__main__")
 
 
 def restore_numpy_names(writers: ModuleType) -> None:
@@ -177,55 +136,3 @@ def _replace_writer(writers: ModuleType, writer_class: type) -> None:
     for ending, listed in writers.FILE_SUFFIX_MAP.items():
         if listed is original:
             writers.FILE_SUFFIX_MAP[ending] = writer_class
-
-
-def find_expected_predictions(model: ModuleType) -> None:
-    """Let ``test.expect`` of a model.yaml name a file beside it, as every other entry of the yaml may.
-
-    ``kipoi test`` opens the path as it stands, so it passes only in the model's own directory.
-    """
-    get_model = model.get_model
-
-    @functools.wraps(get_model)
-    def get_model_with_expected(*args: Any, **kwargs: Any) -> Any:
-        loaded = get_model(*args, **kwargs)
-        expect = loaded.test.expect
-        if isinstance(expect, str) and not os.path.exists(expect):
-            loaded.test.expect = os.path.join(loaded.source_dir, expect)
-        return loaded
-
-    model.get_model = get_model_with_expected  # type: ignore[attr-defined]
-
-
-def compare_every_output(main: ModuleType) -> None:
-    """Let ``kipoi test`` compare all outputs of a model that has several.
-
-    Its comparison takes the None of NumPy's assertion for a difference, stops after the first output,
-    prints "false for key", and then reports that all predictions match.
-    """
-    compare = main.compare_numpy_dict
-
-    def compare_nested(a: Any, b: Any, exact: bool = True, decimal: int = 7) -> bool:
-        if isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys():
-            return all(compare_nested(a[key], b[key], exact, decimal) for key in a)
-        if compare(a, b, exact=exact, decimal=decimal) not in (None, True):
-            raise AssertionError(f"expected {type(b).__name__} {b}, got {type(a).__name__} {a}")
-        return True
-
-    main.compare_numpy_dict = compare_nested  # type: ignore[attr-defined]
-
-
-REPAIRS: dict[str, tuple[Callable[[ModuleType], None], ...]] = {
-    "kipoi.cli.main": (compare_every_output,),
-    "kipoi.model": (
-        find_expected_predictions,
-        other_models.keep_models_apart,
-        keras_models.load_every_keras_file,
-        torch_models.load_every_torch_file,
-        other_models.call_every_saved_model,
-        other_models.keep_eager_mode,
-        other_models.explain_unreadable_pickles,
-    ),
-    "kipoi.plugin": (register_plugin, silence_pkg_resources),
-    "kipoi.writers": (restore_numpy_names, accept_bed_schema, refuse_unwritable_formats, write_whole_files),
-}
