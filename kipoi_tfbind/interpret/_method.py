@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
@@ -12,10 +13,12 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from kipoi_tfbind import schema
+from kipoi_tfbind.dna.arguments import whole_number
 from kipoi_tfbind.dna.one_hot import BASES, codes_of, reverse_complement
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.interpret._batches import Batch, batch_of, predict_in_batches
+from kipoi_tfbind.interpret._batches import Batch, batch_of, check_batch_size, predict_in_batches
 from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.sequences.read import as_sequences
 
 Variables = dict[str, tuple[tuple[str, ...], NDArray]]
 # A model, the sequences, and their predictions -> the method's own variables.
@@ -65,7 +68,8 @@ def run_method(
         ``one_hot``; for an ensemble their means over its members, and their standard deviations.
     """
     model = as_sequence_model(model)
-    schema.require(sequences, "one_hot")
+    check_batch_size(batch_size)
+    sequences = as_sequences(sequences)
     codes_of(sequences["one_hot"].values)  # raises where a row is neither a base nor zeros
     members = model.members or (model,)
     mean_and_spread = _over_members(_variables(member, sequences, compute, batch_size) for member in members)
@@ -133,7 +137,8 @@ def check_range(start: int, end: int | None, length: int) -> tuple[int, int]:
     InputError
         The range is empty or not within the sequence.
     """
-    end = length if end is None else end
+    start = whole_number("start", start, least=None)
+    end = length if end is None else whole_number("end", end, least=None)
     if not 0 <= start < end <= length:
         raise InputError(
             f"start, end: expected 0 <= start < end <= {length}, the sequences' length, got {start} and {end}"
@@ -155,7 +160,12 @@ def choose_positions(
         return np.arange(*check_range(start, end, length))
     if start != 0 or end is not None:
         raise InputError("positions: give them, or start and end, not both")
-    chosen = np.unique(np.asarray(positions, dtype=np.intp))
+    try:
+        chosen = np.unique(np.asarray([operator.index(position) for position in positions], dtype=np.intp))
+    except (TypeError, OverflowError):
+        raise InputError(
+            f"positions: expected whole numbers within the sequences, got {positions!r}"
+        ) from None
     outside = chosen[(chosen < 0) | (chosen >= length)]
     if outside.size:
         raise InputError(
@@ -164,6 +174,18 @@ def choose_positions(
     if not chosen.size:
         raise InputError("positions: expected at least one, got none")
     return chosen
+
+
+def check_positive(name: str, value: Any) -> None:
+    """Check that an option is a number above 0.
+
+    Raises
+    ------
+    InputError
+        It is not.
+    """
+    if not isinstance(value, int | float | np.number) or not value > 0:
+        raise InputError(f"{name}: expected a positive number, got {value!r}")
 
 
 def provenance(method: str, model: SequenceModel, **settings: int | float | str) -> dict[str, Any]:

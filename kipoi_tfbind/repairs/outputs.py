@@ -95,5 +95,27 @@ def unwritable(path: str | os.PathLike[str], error: OSError, advice: str = "") -
     return InputError(f"{path}: cannot be written ({reason}); {advice}")
 
 
+def reserve(path: str | os.PathLike[str], n_bytes: int) -> None:
+    """See that there is room for a file, by taking it for a moment.
+
+    Raises
+    ------
+    OSError
+        There is none.
+
+    Examples
+    --------
+    >>> reserve(getfixture("tmp_path") / "a.bw", 1 << 16)
+    """
+    with open(path, "wb") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, n_bytes)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                raise
+        finally:
+            file.truncate(0)
+
+
 def _is_full(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space left" in str(error)

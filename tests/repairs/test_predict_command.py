@@ -163,7 +163,13 @@ class TestDisk:
         assert "InputError: x.tsv: cannot be written (Permission denied); give a folder" in process.stderr
 
     def test_interrupted(self, model, kipoi_home, tmp_path):
-        command = [Path(sys.executable).with_name("kipoi"), "predict", model, "--source=dir", "--batch_size=1"]
+        command = [
+            Path(sys.executable).with_name("kipoi"),
+            "predict",
+            model,
+            "--source=dir",
+            "--batch_size=1",
+        ]
         process = subprocess.Popen(
             [*command, "-o", "x.tsv", "--dataloader_args", "n=1000000"],
             cwd=tmp_path, env=os.environ | {"HOME": str(kipoi_home)}, stderr=subprocess.PIPE, text=True,
