@@ -94,7 +94,7 @@ def gradients(
         raise InputError(f"method: expected one of {', '.join(GRADIENT_METHODS)}, got {method!r}")
     sequences = as_sequences(sequences)
     whole_number("n_steps", n_steps, least=1)
-    whole_number("n_references", n_references, least=1)
+    whole_number("n_references", n_references, least=None)
     whole_number("seed", seed)
     model = as_sequence_model(model)
     model.require("gradients")

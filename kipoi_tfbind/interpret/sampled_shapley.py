@@ -107,7 +107,7 @@ def sampled_shapley(
     """
     sequences = as_sequences(sequences)
     whole_number("n_permutations", n_permutations, least=1)
-    whole_number("n_references", n_references, least=1)
+    whole_number("n_references", n_references, least=None)
     whole_number("seed", seed)
     check_positive("tolerance", tolerance)
     model = as_sequence_model(model)
