@@ -33,7 +33,7 @@ def run_kmers(k: int, offset: int | None, options: dict[str, Any]) -> None:
         "output": model.output,
         "k": k,
         "background_hash": content_hash(backgrounds),
-        **{name: chosen[name] for name in ("confidence", "n_resamples", "seed", "path")},
+        **{name: chosen[name] for name in ("confidence", "n_resamples", "seed")},
     }
     with (
         open_for_append(

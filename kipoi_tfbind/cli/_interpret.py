@@ -22,7 +22,8 @@ _MAX_PIECE = 1024
 MODEL_OPTIONS = (
     click.argument("model", nargs=-1, required=True, metavar="MODEL..."),
     click.option(
-        "--source", default="kipoi", show_default=True, help="Kipoi's model source; dir: MODEL is a folder."
+        "--source",
+        help="Kipoi's model source.  [default: the folder MODEL where that has a model, else Kipoi's zoo]",
     ),
 )
 SEQUENCE_OPTIONS = (
@@ -208,8 +209,7 @@ def source_of_sequences(options: dict[str, Any]) -> str:
 
 def load_models(options: dict[str, Any], *, with_dataloader: bool) -> tuple[SequenceModel, Any]:
     """The model, or the ensemble of several, and the dataloader of the first."""
-    from kipoi_tfbind.models.sequence_model import as_sequence_model
-    from kipoi_tfbind.models.wrap import get_kipoi_model
+    from kipoi_tfbind.models.load import as_sequence_model, get_kipoi_model
 
     models = [
         get_kipoi_model(

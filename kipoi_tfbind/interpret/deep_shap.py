@@ -12,9 +12,9 @@ from kipoi_tfbind.dna.arguments import whole_number
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch, in_batches
 from kipoi_tfbind.interpret._contributions import contribution_variables, warn_incomplete
-from kipoi_tfbind.interpret._method import Variables, check_positive, run_method
+from kipoi_tfbind.interpret._method import Variables, check_positive, run_method, wrapped_for
 from kipoi_tfbind.interpret._shap_engine import with_shap
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.sequences.read import as_sequences
 from kipoi_tfbind.sequences.references import make_references
 
@@ -99,7 +99,7 @@ def deep_shap(
     whole_number("n_references", n_references, least=None)
     if engine not in get_args(Engine):
         raise InputError(f"engine: expected {' or '.join(get_args(Engine))}, got {engine!r}")
-    model = as_sequence_model(model)
+    model = wrapped_for(sequences, model)
     if engine == "shap":
         model = with_shap(model)
     model.require("multipliers")

@@ -12,8 +12,8 @@ from kipoi_tfbind.dna.arguments import whole_number
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch, in_batches
 from kipoi_tfbind.interpret._contributions import contribution_variables
-from kipoi_tfbind.interpret._method import Variables, predict_all, run_method
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.interpret._method import Variables, predict_all, run_method, wrapped_for
+from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.sequences.read import as_sequences
 from kipoi_tfbind.sequences.references import make_references
 
@@ -96,7 +96,7 @@ def gradients(
     whole_number("n_steps", n_steps, least=1)
     whole_number("n_references", n_references, least=None)
     whole_number("seed", seed)
-    model = as_sequence_model(model)
+    model = wrapped_for(sequences, model)
     model.require("gradients")
 
     def compute(member: SequenceModel, batch: Batch, prediction: NDArray) -> Variables:

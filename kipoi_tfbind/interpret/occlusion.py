@@ -12,9 +12,10 @@ from kipoi_tfbind.dna.arguments import whole_number
 from kipoi_tfbind.dna.one_hot import N_CODE, codes_of
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch
-from kipoi_tfbind.interpret._edits import Edits, Path, path_settings, predict_edits
+from kipoi_tfbind.interpret._edits import Edits, predict_edits
 from kipoi_tfbind.interpret._method import Variables, check_range, run_method
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.interpret._paths import EditPath, Path, Paths
+from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.sequences.read import as_sequences
 from kipoi_tfbind.sequences.references import make_references
 
@@ -97,13 +98,15 @@ def occlusion(
     if starts[-1] + width < end:
         starts = np.append(starts, end - width)
 
+    paths = Paths(path)
+
     def compute(member: SequenceModel, batch: Batch, reference: NDArray) -> Variables:
         hidden = _hidden_predictions(
-            member, batch, starts, width, fill, n_shuffles, seed, path, verify, batch_size
+            paths.of(member, batch), batch, starts, width, fill, n_shuffles, seed, verify, batch_size
         )
         return {"occlusion_effect": (("sequence", "window", "target"), hidden - reference[:, np.newaxis])}
 
-    settings: dict[str, int | str] = {
+    settings: dict[str, int | str | float] = {
         "width": width,
         "stride": stride,
         "fill": fill,
@@ -112,15 +115,12 @@ def occlusion(
     }
     if fill == "shuffle":
         settings |= {"n_shuffles": n_shuffles, "seed": seed}
-    model = as_sequence_model(model)
-    per_sequence = len(starts) * (n_shuffles if fill == "shuffle" else 1)
-    settings |= path_settings(model, sequences, width, per_sequence, path)
     return run_method(
         "occlusion",
         model,
         sequences,
         compute,
-        settings=settings,
+        settings=lambda: {**settings, **paths.settings()},
         batch_size=batch_size,
         coordinates={"window_start": ("window", starts), "window_end": ("window", starts + width)},
     )
@@ -137,14 +137,13 @@ def _check_options(width: int, stride: int, fill: str, n_shuffles: int, availabl
 
 
 def _hidden_predictions(
-    model: SequenceModel,
+    path: EditPath,
     batch: Batch,
     starts: NDArray[np.intp],
     width: int,
     fill: Fill,
     n_shuffles: int,
     seed: int,
-    path: Path,
     verify: bool,
     batch_size: int,
 ) -> NDArray:
@@ -164,12 +163,11 @@ def _hidden_predictions(
 
     total: NDArray | None = None
     for numbers, prediction in predict_edits(
-        model,
+        path,
         batch,
         int(np.prod(sizes)),
         edits_of,
         per_sequence=len(starts) * fills,
-        path=path,
         verify=verify,
         batch_size=batch_size,
         description="windows",
@@ -179,5 +177,5 @@ def _hidden_predictions(
         sequence, window, _ = np.unravel_index(numbers, sizes)
         np.add.at(total, (sequence, window), prediction)
     if total is None:
-        return np.zeros((*sizes[:2], len(model.target_names)), dtype=np.float32)
+        return np.zeros((*sizes[:2], len(path.model.target_names)), dtype=np.float32)
     return total / total.dtype.type(fills)

@@ -15,8 +15,8 @@ from kipoi_tfbind.dna.one_hot import codes_of
 from kipoi_tfbind.dna.shuffle import content_seeds
 from kipoi_tfbind.interpret._batches import Batch, in_batches
 from kipoi_tfbind.interpret._contributions import contribution_variables, warn_incomplete
-from kipoi_tfbind.interpret._method import Variables, check_positive, run_method
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.interpret._method import Variables, check_positive, run_method, wrapped_for
+from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.sequences.read import as_sequences
 from kipoi_tfbind.sequences.references import make_references
 
@@ -110,7 +110,7 @@ def sampled_shapley(
     whole_number("n_references", n_references, least=None)
     whole_number("seed", seed)
     check_positive("tolerance", tolerance)
-    model = as_sequence_model(model)
+    model = wrapped_for(sequences, model)
 
     def compute(member: SequenceModel, batch: Batch, prediction: NDArray) -> Variables:
         sampled = _Samples(member, batch, n_permutations, seed, batch_size)

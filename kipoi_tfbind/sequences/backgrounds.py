@@ -175,7 +175,7 @@ def predictions_of(model: Any, sequences: xr.Dataset, batch_size: int) -> tuple[
     """Return the model, wrapped, and its predictions (sequence, target)."""
     from kipoi_tfbind.interpret._batches import batch_of
     from kipoi_tfbind.interpret._method import predict_all
-    from kipoi_tfbind.models.sequence_model import as_sequence_model
+    from kipoi_tfbind.models.load import as_sequence_model
 
     model = as_sequence_model(model)
     batch = batch_of(sequences, model)

@@ -16,8 +16,16 @@ from kipoi_tfbind import schema
 from kipoi_tfbind.dna.one_hot import codes_of
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch, batch_of
-from kipoi_tfbind.interpret._edits import Path
-from kipoi_tfbind.interpret._method import Variables, _over_members, predict_all, provenance
+from kipoi_tfbind.interpret._method import (
+    Settings,
+    Variables,
+    _over_members,
+    predict_all,
+    provenance,
+    settled,
+    wrapped_for,
+)
+from kipoi_tfbind.interpret._paths import Path, Paths
 from kipoi_tfbind.interpret.global_importance._comparisons import (
     Comparison,
     Factors,
@@ -39,7 +47,7 @@ from kipoi_tfbind.interpret.global_importance.statistics import (
     paired_statistics,
     rounding_of,
 )
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.notices import notice
 
 METHOD = "global_importance_analysis"
@@ -83,11 +91,14 @@ class Design:
         Name -> the patterns that it is compared with.
     coordinates
         Name of a coordinate -> its value for each pattern; those of `add`.
+    n_in_all
+        Number of patterns of the whole experiment, where these are only some of them.
     """
 
     patterns: dict[str, Pattern] = field(default_factory=dict)
     comparisons: dict[str, Comparison] = field(default_factory=dict)
     coordinates: dict[str, list[Any]] = field(default_factory=dict)
+    n_in_all: int | None = None
 
     def add(self, name: str, pattern: Pattern, compared: Comparison = (), **coordinates: Any) -> None:
         """Add a pattern, once."""
@@ -151,18 +162,19 @@ def analyse(
         if each.notes:
             notice(each.notes)
     codes = codes_of(backgrounds["one_hot"].values)
+    paths = Paths(path)
 
     def effects(member: SequenceModel, batch: Batch, reference: NDArray) -> NDArray:
         return pattern_effects(
-            member,
+            paths.of(member, batch),
             batch,
             codes,
             placed,
             reference,
             seed=seed,
             batch_size=batch_size,
-            path=path,
             verify=verify,
+            share=len(placed) / (design.n_in_all or len(placed)),
         )
 
     return summarise(
@@ -176,7 +188,12 @@ def analyse(
             "note": [each.notes for each in placed.values()],
             **design.coordinates,
         },
-        settings={"experiment": experiment, **(settings or {}), "on_conflict": on_conflict, "path": path},
+        settings=lambda: {
+            "experiment": experiment,
+            **(settings or {}),
+            "on_conflict": on_conflict,
+            **paths.settings(),
+        },
         confidence=confidence,
         n_resamples=n_resamples,
         seed=seed,
@@ -193,7 +210,7 @@ def summarise(
     names: Sequence[str],
     comparisons: Mapping[str, Comparison],
     coordinates: Mapping[str, Sequence[Any]],
-    settings: Mapping[str, Any],
+    settings: Settings,
     confidence: float,
     n_resamples: int,
     seed: int,
@@ -201,8 +218,7 @@ def summarise(
     corrected: bool = True,
 ) -> xr.Dataset:
     """Run a kernel of effects (pattern, background, target), on an ensemble too, and label the result."""
-    model = as_sequence_model(model)
-    schema.require(backgrounds, "one_hot")
+    model = wrapped_for(backgrounds, model)
     codes = codes_of(backgrounds["one_hot"].values)  # raises where a row is neither a base nor zeros
     factors = factors_of(names, comparisons)
 
@@ -237,7 +253,7 @@ def summarise(
     attributes = provenance(
         METHOD,
         model,
-        **settings,
+        **settled(settings),
         **{"background": "given"} | kept,
         background_hash=content_hash(backgrounds),
         background_length=codes.shape[1],

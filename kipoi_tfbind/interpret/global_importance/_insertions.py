@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch
-from kipoi_tfbind.interpret._edits import Edits, Path, _widths, edited, predict_edits
-from kipoi_tfbind.models.sequence_model import SequenceModel
+from kipoi_tfbind.interpret._edits import Edits, edited, predict_edits, rounded_widths
+from kipoi_tfbind.interpret._paths import EditPath
 from kipoi_tfbind.motifs.motif import Motif, draw_instances, parse_motif
 
 OnConflict = Literal["refuse", "clip"]
@@ -224,7 +224,7 @@ class Job(NamedTuple):
 
 
 def pattern_effects(
-    model: SequenceModel,
+    path: EditPath,
     batch: Batch,
     codes: NDArray[np.uint8],
     patterns: Mapping[str, Placed],
@@ -232,12 +232,13 @@ def pattern_effects(
     *,
     seed: int,
     batch_size: int,
-    path: Path = "auto",
     verify: bool = False,
+    share: float = 1.0,
 ) -> NDArray:
     """Effects (pattern, background, target): the prediction with the pattern minus that without.
 
-    Patterns that write the same bases to the same places are predicted once.
+    Patterns that write the same bases to the same places are predicted once. `share` is that of these among
+    all patterns of the experiment, so that all parts of it take the same path.
     """
     effect = np.zeros((len(patterns), *reference.shape), dtype=reference.dtype)
     for job in _jobs(list(patterns.values()), Draws(codes, seed), codes.shape[1]):
@@ -250,12 +251,11 @@ def pattern_effects(
             return Edits(background, job.positions[pattern], drawn.astype(np.intp))
 
         for numbers, prediction in predict_edits(
-            model,
+            path,
             own,
             n_patterns * len(batch),
             edits_of,
-            per_sequence=n_patterns,
-            path=path,
+            per_sequence=n_patterns / share,
             verify=verify,
             batch_size=batch_size,
             description="patterns in backgrounds",
@@ -319,8 +319,7 @@ def _distinct(
 
 def _width(positions: NDArray[np.intp], length: int) -> int:
     """Width of the edits that an edit at these positions is predicted with."""
-    none = np.zeros(1, dtype=np.intp)
-    return int(_widths(Edits(none, positions[np.newaxis], none[np.newaxis]), length)[0])
+    return int(rounded_widths(np.array([np.ptp(positions) + 1]), length)[0])
 
 
 def _embedded(batch: Batch, positions: NDArray[np.intp], bases: NDArray[np.uint8]) -> Batch:

@@ -7,7 +7,7 @@ from typing import Any
 
 import xarray as xr
 
-from kipoi_tfbind.interpret._edits import Path
+from kipoi_tfbind.interpret._paths import Path
 from kipoi_tfbind.interpret.global_importance._analyse import Design, analyse
 from kipoi_tfbind.interpret.global_importance._comparisons import Comparison
 from kipoi_tfbind.interpret.global_importance._insertions import OnConflict, Pattern

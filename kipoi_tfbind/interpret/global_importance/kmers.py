@@ -67,7 +67,7 @@ def kmer_importance(
     >>> str(result["pattern"].values[result["importance"].values.argmax()])
     'GAT'
     """
-    length, design = length_of(backgrounds), Design()
+    length = length_of(backgrounds)
     if not 1 <= k <= MAX_K:
         raise InputError(f"k: expected a length from 1 to {MAX_K}, got {k}")
     last = len(BASES) ** k
@@ -75,6 +75,7 @@ def kmer_importance(
     if not 0 <= start < end <= last:
         raise InputError(f"start, end: expected 0 <= start < end <= {last}, got {start} and {end}")
     at = centre(length, k) if offset is None else offset
+    design = Design(n_in_all=last)
     powers = len(BASES) ** np.arange(k - 1, -1, -1)
     codes = (np.arange(start, end)[:, np.newaxis] // powers % len(BASES)).astype(np.uint8)
     for name, row in zip(decode_codes(codes), codes, strict=True):

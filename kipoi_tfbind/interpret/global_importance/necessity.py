@@ -13,7 +13,8 @@ from kipoi_tfbind.dna.one_hot import BASES, N_CODE, codes_of
 from kipoi_tfbind.dna.shuffle import content_seeds
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch
-from kipoi_tfbind.interpret._edits import Edits, Path, predict_edits
+from kipoi_tfbind.interpret._edits import Edits, predict_edits
+from kipoi_tfbind.interpret._paths import EditPath, Path, Paths
 from kipoi_tfbind.interpret.global_importance._analyse import length_of, summarise
 from kipoi_tfbind.interpret.global_importance.effect import Motifs
 from kipoi_tfbind.models.sequence_model import SequenceModel
@@ -113,8 +114,11 @@ def motif_necessity(
             ablations.append(maker.all(sites, n_replacements, is_control))
             counts.append([len(own) for own in sites])
 
+    paths = Paths(path)
+
     def effects(member: SequenceModel, batch: Batch, reference: NDArray) -> NDArray:
-        rows = [_mean_effects(member, batch, reference, each, batch_size, path, verify) for each in ablations]
+        own = paths.of(member, batch)
+        rows = [_mean_effects(own, batch, reference, each, batch_size, verify) for each in ablations]
         return np.stack(rows)
 
     result = summarise(
@@ -129,12 +133,12 @@ def motif_necessity(
             "motif": [name for name in parsed for _ in range(2)],
             "role": ["ablated", "control"] * len(parsed),
         },
-        settings={
+        settings=lambda: {
             "experiment": "necessity",
             "replacement": replacement,
             "n_replacements": n_replacements,
             "threshold": threshold,
-            "path": path,
+            **paths.settings(),
         },
         confidence=confidence,
         n_resamples=n_resamples,
@@ -196,12 +200,11 @@ class _Maker:
 
 
 def _mean_effects(
-    model: SequenceModel,
+    path: EditPath,
     batch: Batch,
     reference: NDArray,
     ablations: list[_Ablation],
     batch_size: int,
-    path: Path,
     verify: bool,
 ) -> NDArray:
     """Mean effect (sequence, target) of the ablations of each sequence; NaN where there is none."""
@@ -221,12 +224,11 @@ def _mean_effects(
             return Edits(edits.sequence[numbers], edits.positions[numbers], edits.bases[numbers])
 
         for numbers, prediction in predict_edits(
-            model,
+            path,
             batch,
             len(group),
             edits_of,
             per_sequence=len(group) / len(np.unique(edits.sequence)),
-            path=path,
             verify=verify,
             batch_size=batch_size,
             description="ablations",

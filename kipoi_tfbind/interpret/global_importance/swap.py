@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from kipoi_tfbind.dna.one_hot import BASES, codes_of, one_hot_codes
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch
-from kipoi_tfbind.interpret._edits import Path
 from kipoi_tfbind.interpret._method import check_range
+from kipoi_tfbind.interpret._paths import Path, Paths
 from kipoi_tfbind.interpret.global_importance._analyse import length_of, summarise
 from kipoi_tfbind.interpret.global_importance._insertions import pattern_effects, place
 from kipoi_tfbind.models.sequence_model import SequenceModel
@@ -94,16 +94,17 @@ def context_swap(
             raise InputError(f"sequences: the {name} is all N")
         placed[name] = place(name, [(Motif(name, site.reshape(-1, len(BASES))), start)], length)
 
+    paths = Paths(path)
+
     def effects(member: SequenceModel, batch: Batch, reference: NDArray) -> NDArray:
         found = pattern_effects(
-            member,
+            paths.of(member, batch),
             batch,
             codes,
             placed,
             reference,
             seed=seed,
             batch_size=batch_size,
-            path=path,
             verify=verify,
         )
         found[np.arange(n), np.arange(n)] = np.nan
@@ -116,7 +117,7 @@ def context_swap(
         names=names,
         comparisons={},
         coordinates={"insertions": [each.text for each in placed.values()], "note": [""] * n},
-        settings={"experiment": "swap", "start": start, "end": end, "path": path},
+        settings=lambda: {"experiment": "swap", "start": start, "end": end, **paths.settings()},
         confidence=confidence,
         n_resamples=n_resamples,
         seed=seed,
