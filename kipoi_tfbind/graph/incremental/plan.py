@@ -19,13 +19,13 @@ class Plan:
     ----------
     width
         Positions from the first edited one to the last.
-    naive_products, products
+    full_macs, macs
         Multiply-accumulates of a forward pass, and of an incremental one.
-    naive_elements, elements
+    full_traffic, traffic
         Elements that the two pass through memory.
     largest
         Elements of the largest region.
-    table_elements
+    cached_elements
         Elements of the cached activations of each unedited sequence.
     spans
         Whether it has arrays whose size depends on where the edits are.
@@ -34,33 +34,33 @@ class Plan:
     """
 
     width: int
-    naive_products: int
-    products: int
-    naive_elements: int
-    elements: int
+    full_macs: int
+    macs: int
+    full_traffic: int
+    traffic: int
     largest: int
-    table_elements: int
+    cached_elements: int
     spans: bool = False
     whole_from: str = ""
 
     @property
-    def naive_work(self) -> int:
+    def full_work(self) -> int:
         """The cost of a forward pass, in multiply-accumulates."""
-        return self.naive_products + MACS_PER_ELEMENT * self.naive_elements
+        return self.full_macs + MACS_PER_ELEMENT * self.full_traffic
 
     @property
     def work(self) -> int:
         """The cost of an incremental one."""
-        return self.products + MACS_PER_ELEMENT * self.elements
+        return self.macs + MACS_PER_ELEMENT * self.traffic
 
     def worthwhile(self, per_sequence: float) -> bool:
         """Whether the incremental path is to be taken, for so many edits of each sequence.
 
         It does not depend on the number of sequences, so that a result is the same in pieces and whole.
         """
-        incremental = self.work + 2 * self.naive_work / max(per_sequence, 1)
+        incremental = self.work + 2 * self.full_work / max(per_sequence, 1)
         return self.saves(incremental, _WORTHWHILE)
 
     def saves(self, work: float, times: float) -> bool:
         """Whether a forward pass is so many times this work, of a model that does not run in no time."""
-        return self.naive_work >= max(times * work, _SMALL)
+        return self.full_work >= max(times * work, _SMALL)
