@@ -96,7 +96,7 @@ def _at_import(begin: Callable[[], object]) -> Iterator[None]:
                 os.environ.setdefault(LEVEL, "1")
 
     before = os.environ.get(LEVEL)
-    sys.meta_path.insert(0, Finder)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, Finder)
     try:
         yield
     finally:
