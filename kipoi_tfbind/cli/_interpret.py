@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.repairs.dataloader_arguments import make_dataloader, parse_dataloader_arguments
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -252,23 +253,8 @@ def sequence_chunks(
     else:
         first = model.members[0] if model.members else model
         yield from sequences_from_dataloader(
-            dataloader(**_dataloader_arguments(options["dataloader_args"])),
+            make_dataloader(dataloader, parse_dataloader_arguments(options["dataloader_args"])),
             layout=first.layout or "L,4",
             sequence_input=first.sequence_input,
             batch_size=min(piece, options["batch_size"]),
         )
-
-
-def _dataloader_arguments(arguments: tuple[str, ...]) -> dict[str, Any]:
-    """Read them as Kipoi's own commands do."""
-    import yaml
-    from kipoi_utils.utils import parse_json_file_str_or_arglist
-
-    try:
-        return dict(parse_json_file_str_or_arglist(list(arguments)))
-    except (RuntimeError, TypeError, ValueError, yaml.YAMLError) as error:
-        problem = " ".join(str(error).split())
-        raise InputError(
-            f"--dataloader_args: expected JSON, a JSON file, or KEY=VALUE, got "
-            f"{' '.join(arguments)!r} ({problem})"
-        ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
@@ -12,11 +13,13 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from kipoi_tfbind import schema
+from kipoi_tfbind.dna.arguments import whole_number
 from kipoi_tfbind.dna.one_hot import BASES, codes_of, reverse_complement
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.interpret._batches import Batch, batch_of, predict_in_batches
+from kipoi_tfbind.interpret._batches import Batch, batch_of, check_batch_size, predict_in_batches
 from kipoi_tfbind.models.load import as_sequence_model
 from kipoi_tfbind.models.sequence_model import SequenceModel
+from kipoi_tfbind.sequences.read import as_sequences
 
 Variables = dict[str, tuple[tuple[str, ...], NDArray]]
 # Attributes of a result; a function where some are known only when all is computed.
@@ -68,6 +71,8 @@ def run_method(
         The variables of `compute` with ``prediction``, ``reverse_complement_difference`` and
         ``one_hot``; for an ensemble their means over its members, and their standard deviations.
     """
+    check_batch_size(batch_size)
+    sequences = as_sequences(sequences)
     model = wrapped_for(sequences, model)
     codes_of(sequences["one_hot"].values)  # raises where a row is neither a base nor zeros
     members = model.members or (model,)
@@ -153,7 +158,8 @@ def check_range(start: int, end: int | None, length: int) -> tuple[int, int]:
     InputError
         The range is empty or not within the sequence.
     """
-    end = length if end is None else end
+    start = whole_number("start", start, least=None)
+    end = length if end is None else whole_number("end", end, least=None)
     if not 0 <= start < end <= length:
         raise InputError(
             f"start, end: expected 0 <= start < end <= {length}, the sequences' length, got {start} and {end}"
@@ -175,7 +181,12 @@ def choose_positions(
         return np.arange(*check_range(start, end, length))
     if start != 0 or end is not None:
         raise InputError("positions: give them, or start and end, not both")
-    chosen = np.unique(np.asarray(positions, dtype=np.intp))
+    try:
+        chosen = np.unique(np.asarray([operator.index(position) for position in positions], dtype=np.intp))
+    except (TypeError, OverflowError):
+        raise InputError(
+            f"positions: expected whole numbers within the sequences, got {positions!r}"
+        ) from None
     outside = chosen[(chosen < 0) | (chosen >= length)]
     if outside.size:
         raise InputError(
@@ -184,6 +195,18 @@ def choose_positions(
     if not chosen.size:
         raise InputError("positions: expected at least one, got none")
     return chosen
+
+
+def check_positive(name: str, value: Any) -> None:
+    """Check that an option is a number above 0.
+
+    Raises
+    ------
+    InputError
+        It is not.
+    """
+    if not isinstance(value, int | float | np.number) or not value > 0:
+        raise InputError(f"{name}: expected a positive number, got {value!r}")
 
 
 def provenance(method: str, model: SequenceModel, **settings: int | float | str) -> dict[str, Any]:

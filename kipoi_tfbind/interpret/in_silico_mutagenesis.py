@@ -9,13 +9,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from kipoi_tfbind import schema
 from kipoi_tfbind.dna.one_hot import BASES, N_CODE, codes_of
 from kipoi_tfbind.interpret._batches import Batch
 from kipoi_tfbind.interpret._edits import Edits, predict_edits
 from kipoi_tfbind.interpret._method import Variables, choose_positions, run_method
 from kipoi_tfbind.interpret._paths import EditPath, Path, Paths
 from kipoi_tfbind.models.sequence_model import SequenceModel
+from kipoi_tfbind.sequences.read import as_sequences
 
 SUBSTITUTIONS = len(BASES) - 1
 
@@ -80,7 +80,7 @@ def in_silico_mutagenesis(
            [-1., -1.,  0., -1.],
            [nan, nan, nan, nan]], dtype=float32)
     """
-    schema.require(sequences, "one_hot")
+    sequences = as_sequences(sequences)
     chosen = choose_positions(start, end, positions, sequences.sizes["position"])
     paths = Paths(path)
 

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from kipoi_tfbind import schema
+from kipoi_tfbind.dna.arguments import whole_number
 from kipoi_tfbind.dna.one_hot import N_CODE, codes_of
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch
@@ -16,6 +16,7 @@ from kipoi_tfbind.interpret._edits import Edits, predict_edits
 from kipoi_tfbind.interpret._method import Variables, check_range, run_method
 from kipoi_tfbind.interpret._paths import EditPath, Path, Paths
 from kipoi_tfbind.models.sequence_model import SequenceModel
+from kipoi_tfbind.sequences.read import as_sequences
 from kipoi_tfbind.sequences.references import make_references
 
 Fill = Literal["N", "shuffle"]
@@ -89,8 +90,9 @@ def occlusion(
     >>> result["occlusion_effect"].sel(target="number of G").values
     array([[ 0., -2., -1.]], dtype=float32)
     """
-    schema.require(sequences, "one_hot")
+    sequences = as_sequences(sequences)
     start, end = check_range(start, end, sequences.sizes["position"])
+    whole_number("seed", seed)
     _check_options(width, stride, fill, n_shuffles, end - start)
     starts = np.arange(start, end - width + 1, stride)
     if starts[-1] + width < end:
@@ -125,11 +127,11 @@ def occlusion(
 
 
 def _check_options(width: int, stride: int, fill: str, n_shuffles: int, available: int) -> None:
+    whole_number("width", width)
     if not 1 <= width <= available:
         raise InputError(f"width: expected 1 to {available}, the number of positions, got {width}")
     for name, value in (("stride", stride), ("n_shuffles", n_shuffles)):
-        if value < 1:
-            raise InputError(f"{name}: expected at least 1, got {value}")
+        whole_number(name, value, least=1)
     if fill not in ("N", "shuffle"):
         raise InputError(f"fill: expected 'N' or 'shuffle', got {fill!r}")
 

@@ -11,7 +11,6 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from kipoi_tfbind import schema
 from kipoi_tfbind.dna.one_hot import BASES, N_CODE, codes_of
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch
@@ -22,6 +21,7 @@ from kipoi_tfbind.interpret._paths import EditPath, Path, Paths
 from kipoi_tfbind.interpret.in_silico_mutagenesis import SUBSTITUTIONS, mutation_effects
 from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.notices import notice
+from kipoi_tfbind.sequences.read import as_sequences
 
 _DOUBLE_SUBSTITUTIONS = SUBSTITUTIONS**2
 _MANY = 100_000
@@ -90,7 +90,7 @@ def second_order_mutagenesis(
     >>> int(pair["position_a"]), int(pair["position_b"]), float(pair["epistasis"].sel(base_a="G", base_b="G"))
     (0, 2, 1.0)
     """
-    schema.require(sequences, "one_hot")
+    sequences = as_sequences(sequences)
     chosen = choose_positions(start, end, positions, sequences.sizes["position"])
     if len(chosen) < 2:
         raise InputError(f"positions: expected at least two different ones to pair, got {len(chosen)}")

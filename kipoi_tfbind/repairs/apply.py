@@ -11,18 +11,21 @@ from collections.abc import Callable
 from types import ModuleType
 
 from kipoi_tfbind.repairs import (
+    dataloader_arguments,
     expected_predictions,
     keras_models,
     model_code,
     plugin_list,
+    predict_command,
     sklearn_models,
     tensorflow_models,
     torch_models,
+    whole_files,
     writers,
 )
 
 REPAIRS: dict[str, tuple[Callable[[ModuleType], None], ...]] = {
-    "kipoi.cli.main": (expected_predictions.compare_every_output,),
+    "kipoi.cli.main": (expected_predictions.compare_every_output, predict_command.check_commands),
     "kipoi.model": (
         expected_predictions.find_expected_predictions,
         model_code.keep_models_apart,
@@ -32,12 +35,13 @@ REPAIRS: dict[str, tuple[Callable[[ModuleType], None], ...]] = {
         tensorflow_models.keep_eager_mode,
         sklearn_models.explain_unreadable_pickles,
     ),
+    "kipoi.pipeline": (dataloader_arguments.refuse_wrong_arguments,),
     "kipoi.plugin": (plugin_list.register_plugin, plugin_list.silence_pkg_resources),
     "kipoi.writers": (
         writers.restore_numpy_names,
         writers.accept_bed_schema,
         writers.refuse_unwritable_formats,
-        writers.write_whole_files,
+        whole_files.write_whole_files,
     ),
 }
 

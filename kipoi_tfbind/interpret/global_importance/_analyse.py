@@ -17,12 +17,10 @@ from kipoi_tfbind.dna.one_hot import codes_of
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch, batch_of
 from kipoi_tfbind.interpret._method import (
-    Attributes,
     Variables,
     _over_members,
     predict_all,
     provenance,
-    settled,
     wrapped_for,
 )
 from kipoi_tfbind.interpret._paths import Paths
@@ -51,6 +49,8 @@ from kipoi_tfbind.notices import notice
 
 METHOD = "global_importance_analysis"
 Effects = Callable[[SequenceModel, Batch, NDArray], NDArray]
+# Known only when all is computed: the path that was taken is among them.
+Attributes = Callable[[], Mapping[str, Any]]
 
 _BACKGROUND_ATTRIBUTES = ("background", "background_seed", "background_filter")
 # Statistics of paired_statistics -> the ending of a variable's name.
@@ -117,7 +117,7 @@ class Labels:
     coordinates
         Name of a coordinate -> its value for each pattern.
     attributes
-        Attributes of the result, or a function that gives them when all is computed.
+        Gives the attributes of the result; called when all is computed.
     """
 
     names: Sequence[str]
@@ -162,11 +162,11 @@ def analyse(
             notice(each.notes)
     codes = codes_of(backgrounds["one_hot"].values)
     paths = Paths(settings.path)
-    share = len(placed) / (design.n_in_all or len(placed))
 
     def effects(member: SequenceModel, batch: Batch, prediction: NDArray) -> NDArray:
-        own = paths.of(member, batch)
-        return pattern_effects(own, batch, codes, placed, prediction, settings, share=share)
+        share = len(placed) / (design.n_in_all or len(placed))
+        path = paths.of(member, batch)
+        return pattern_effects(path, batch, codes, placed, prediction, settings, share=share)
 
     labels = Labels(
         names=list(placed),
@@ -231,7 +231,7 @@ def summarise(
     attributes = provenance(
         METHOD,
         model,
-        **settled(labels.attributes),
+        **labels.attributes(),
         **{"background": "given"} | kept,
         background_hash=content_hash(backgrounds),
         background_length=codes.shape[1],

@@ -82,11 +82,11 @@ def kmer_importance(
     length = length_of(backgrounds)
     check_k(k)
     last = len(BASES) ** k
-    design = Design("kmers", n_in_all=last)
     end = last if end is None else end
     if not 0 <= start < end <= last:
         raise InputError(f"start, end: expected 0 <= start < end <= {last}, got {start} and {end}")
     at = centre(length, k) if offset is None else offset
+    design = Design("kmers", n_in_all=last)
     powers = len(BASES) ** np.arange(k - 1, -1, -1)
     codes = (np.arange(start, end)[:, np.newaxis] // powers % len(BASES)).astype(np.uint8)
     for name, row in zip(decode_codes(codes), codes, strict=True):

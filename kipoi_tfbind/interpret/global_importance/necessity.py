@@ -14,9 +14,8 @@ from kipoi_tfbind.dna.random import content_seeds
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch
 from kipoi_tfbind.interpret._edits import Edits, predict_edits
-from kipoi_tfbind.interpret._method import Attributes
 from kipoi_tfbind.interpret._paths import EditPath, Paths
-from kipoi_tfbind.interpret.global_importance._analyse import Labels, length_of, summarise
+from kipoi_tfbind.interpret.global_importance._analyse import Attributes, Labels, length_of, summarise
 from kipoi_tfbind.interpret.global_importance.effect import Motifs
 from kipoi_tfbind.interpret.global_importance.settings import Settings, StatisticsOptions
 from kipoi_tfbind.models.sequence_model import SequenceModel
@@ -109,14 +108,19 @@ def motif_necessity(
         for name, motif in parsed.items()
         for label, is_control in ((name, False), (_control(name), True))
     ]
+
     paths = Paths(settings.path)
 
     def effects(member: SequenceModel, batch: Batch, prediction: NDArray) -> NDArray:
-        own = paths.of(member, batch)
-        return np.stack([_mean_effects(own, batch, prediction, each, settings) for each in ablations])
+        path = paths.of(member, batch)
+        return np.stack([_mean_effects(path, batch, prediction, each, settings) for each in ablations])
 
-    own = {"replacement": replacement, "n_replacements": n_replacements, "threshold": threshold}
-    labels = _labels(list(parsed), lambda: {"experiment": "necessity", **own, **paths.settings()})
+    of_its_own = {
+        "replacement": replacement,
+        "n_replacements": n_replacements,
+        "threshold": threshold,
+    }
+    labels = _labels(list(parsed), lambda: {"experiment": "necessity", **of_its_own, **paths.settings()})
     result = summarise(model, sequences, effects, labels, settings)
     counts = [[len(own) for own in sites[name]] for name in parsed for _ in range(2)]
     return schema.annotate(result.assign(n_sites=(("pattern", "background"), np.array(counts))))
