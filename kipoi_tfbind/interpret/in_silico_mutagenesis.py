@@ -33,8 +33,8 @@ def in_silico_mutagenesis(
     """Effect of every substitution of a base on the prediction.
 
     The effect of base b at position i is f(x with b at i) - f(x): the three substitutions are predicted,
-    and the base that is there has the effect 0. N stays N: no base is there that could be substituted, so
-    its effects are missing (NaN). Nothing is centred or scaled.
+    and the observed base has the effect 0. N stays N: it is no base that could be substituted, so that its
+    effects are missing (NaN). Nothing is centred or scaled.
 
     Parameters
     ----------
@@ -84,9 +84,9 @@ def in_silico_mutagenesis(
     model = as_sequence_model(model)
     per_sequence = SUBSTITUTIONS * len(chosen)
 
-    def compute(member: SequenceModel, batch: Batch, reference: NDArray) -> Variables:
+    def compute(member: SequenceModel, batch: Batch, prediction: NDArray) -> Variables:
         effect = mutation_effects(
-            member, batch, chosen, reference, path=path, verify=verify, batch_size=batch_size
+            member, batch, chosen, prediction, path=path, verify=verify, batch_size=batch_size
         )
         return {"mutation_effect": (("sequence", "position", "base", "target"), effect)}
 
@@ -110,7 +110,7 @@ def mutation_effects(
     model: SequenceModel,
     batch: Batch,
     positions: NDArray[np.intp],
-    reference: NDArray,
+    prediction: NDArray,
     *,
     path: Path,
     verify: bool,
@@ -118,7 +118,7 @@ def mutation_effects(
 ) -> NDArray:
     """Effects of all substitutions at some positions: (sequence, position, base, target)."""
     codes = codes_of(batch.one_hot[:, positions])
-    effect = np.zeros((*codes.shape, len(BASES), reference.shape[1]), dtype=reference.dtype)
+    effect = np.zeros((*codes.shape, len(BASES), prediction.shape[1]), dtype=prediction.dtype)
     effect[codes == N_CODE] = np.nan
     site_of = np.flatnonzero(codes != N_CODE)
 
@@ -133,7 +133,7 @@ def mutation_effects(
         return Edits(sequence, positions[index, np.newaxis], base[:, np.newaxis])
 
     n = SUBSTITUTIONS * len(site_of)
-    for mutants, prediction in predict_edits(
+    for mutants, found in predict_edits(
         model,
         batch,
         n,
@@ -145,5 +145,5 @@ def mutation_effects(
         description="mutants",
     ):
         sequence, index, base = sites(mutants)
-        effect[sequence, index, base] = prediction - reference[sequence]
+        effect[sequence, index, base] = found - prediction[sequence]
     return effect

@@ -40,7 +40,7 @@ def second_order_mutagenesis(
     """Epistasis of every pair of substitutions (Koo et al. 2018, doi:10.1101/418459).
 
     epistasis(i, a, j, b) = f(x with a at i and b at j) - f(x with a at i) - f(x with b at j) + f(x), for
-    all i < j. It is 0 for every additive model, and where one of the two bases is the one that is there;
+    all i < j. It is 0 for every additive model, and where one of the two bases is the observed one;
     it is missing (NaN) where the sequence has N. There are 9 n (n - 1) / 2 double mutants of n positions,
     179,100 for 200; where the model's graph is known, substitutions that do not meet before its last layers
     cost next to nothing.
@@ -96,16 +96,16 @@ def second_order_mutagenesis(
     first, second = np.triu_indices(len(chosen), k=1)
     model = as_sequence_model(model)
 
-    def compute(member: SequenceModel, batch: Batch, reference: NDArray) -> Variables:
+    def compute(member: SequenceModel, batch: Batch, prediction: NDArray) -> Variables:
         single = mutation_effects(
-            member, batch, chosen, reference, path=path, verify=verify, batch_size=batch_size
+            member, batch, chosen, prediction, path=path, verify=verify, batch_size=batch_size
         )
         epistasis = _epistasis(
             member,
             batch,
             chosen,
             (first, second),
-            reference,
+            prediction,
             single,
             path=path,
             verify=verify,
@@ -152,7 +152,7 @@ def _epistasis(
     batch: Batch,
     positions: NDArray[np.intp],
     pairs: tuple[NDArray[np.intp], NDArray[np.intp]],
-    reference: NDArray,
+    prediction: NDArray,
     single: NDArray,
     *,
     path: Path,
@@ -163,14 +163,14 @@ def _epistasis(
     first, second = pairs
     codes = codes_of(batch.one_hot[:, positions])
     known = (codes[:, first] != N_CODE) & (codes[:, second] != N_CODE)
-    shape = (*known.shape, len(BASES), len(BASES), reference.shape[1])
-    epistasis = np.zeros(shape, dtype=reference.dtype)
+    shape = (*known.shape, len(BASES), len(BASES), prediction.shape[1])
+    epistasis = np.zeros(shape, dtype=prediction.dtype)
     epistasis[~known] = np.nan
     double = _DoubleMutants(codes, positions, first, second, known)
-    for mutants, prediction in _predictions(model, batch, double, path, verify, batch_size):
+    for mutants, found in _predictions(model, batch, double, path, verify, batch_size):
         sequence, pair, base_a, base_b = double.places(mutants)
         alone = single[sequence, first[pair], base_a] + single[sequence, second[pair], base_b]
-        epistasis[sequence, pair, base_a, base_b] = prediction - reference[sequence] - alone
+        epistasis[sequence, pair, base_a, base_b] = found - prediction[sequence] - alone
     return epistasis
 
 

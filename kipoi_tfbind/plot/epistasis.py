@@ -35,7 +35,7 @@ class Pair:
     position_a, position_b
         Positions in the sequence, 0-based.
     substitution_a, substitution_b
-        The base that is there, the coordinate that the plots' axes have, and the new base: "C181A".
+        The observed base, the coordinate that the plots' axes have, and the new base: "C181A".
     epistasis
         In the unit of the model's output.
     spread

@@ -38,7 +38,7 @@ def save_plot(axes: Axes, path: str | os.PathLike[str], *, dpi: int = 200) -> No
     Parameters
     ----------
     axes
-        What a plot function returned.
+        Axes that a plot function returned.
     path
         Name of the file; its suffix says the format.
     dpi

@@ -30,7 +30,7 @@ def append_result(result: xr.Dataset, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     result
-        What a method returned: of the same method, model and settings as the pieces before.
+        Result of a method: of the same method, model and settings as the pieces before.
     path
         Final name of the file. The pieces are kept in the folder ``PATH.partial`` until `finish_result`.
 
@@ -83,7 +83,7 @@ def finished_sequences(path: str | os.PathLike[str], attributes: Attributes | No
     Raises
     ------
     InputError
-        What is there is the beginning of another result.
+        The pieces are the beginning of another result.
     """
     return ResultFile(path, attributes, read_only=True).n_finished
 
@@ -112,9 +112,9 @@ def open_for_append(
     restart
         Throw away what an interrupted run has written.
     dimension
-        That the pieces are put together along.
+        Dimension that the pieces are put together along.
     complete
-        Is given the whole file before it takes its final name, to write what depends on all pieces.
+        Function of the whole file before it takes its final name, to write what depends on all pieces.
 
     Yields
     ------

@@ -95,7 +95,7 @@ def save_result(result: xr.Dataset, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     result
-        What a method returned.
+        Result of a method.
     path
         Name of the file; a file of that name is replaced. ``.nc`` and ``.h5`` are usual.
 

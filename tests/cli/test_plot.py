@@ -75,7 +75,7 @@ def kind_of(text: str) -> str:
     ("name", "expected", "words"),
     [
         ("ism", "map", ["Effect (", "100 of 200 positions"]),
-        ("deepshap", "logo", ["(DeepSHAP,", "for the background −100"]),
+        ("deepshap", "logo", ["(DeepSHAP,", "for the references −100"]),
         ("gradients", "logo", ["(gradient × input,"]),
         ("pairs", "epistasis", ["×"]),
         ("occlusion", "occlusion", ["prediction for the whole sequence 1"]),
