@@ -96,7 +96,11 @@ def plot_epistasis(
 
     Examples
     --------
-    See `plot_result`.
+    >>> from kipoi_tfbind import as_sequence_model, encode_sequences, second_order_mutagenesis
+    >>> model = as_sequence_model(lambda one_hot: one_hot[:, 0, 2] * one_hot[:, 2, 2], targets=["G.G"])
+    >>> ax = plot_epistasis(second_order_mutagenesis(model, encode_sequences(["ACT"], ids=["tiny"])))
+    >>> ax.texts[1].get_text().replace("\N{NO-BREAK SPACE}", " ")  # the strongest pair
+    '1  A0G × T2G  +1.0'
     """
     view = select(
         result,

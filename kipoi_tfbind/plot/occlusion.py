@@ -23,7 +23,7 @@ def plot_occlusion(
     end: int | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the effect of occluding each window against the place of the window.
+    r"""Draw the effect of occluding each window against the place of the window.
 
     Below zero (blue) the prediction falls when the window is occluded: the window supports it. Windows that
     do not overlap are steps as wide as they are. Windows that do are points of a line, at their centres,
@@ -53,7 +53,10 @@ def plot_occlusion(
 
     Examples
     --------
-    See `plot_result`.
+    >>> from kipoi_tfbind import as_sequence_model, encode_sequences, occlusion
+    >>> model = as_sequence_model(lambda one_hot: one_hot[:, :, 2].sum(axis=1), targets=["number of G"])
+    >>> plot_occlusion(occlusion(model, encode_sequences(["AAGGGA"]), width=2, stride=2)).get_ylabel()
+    'Effect of occlusion\n(Δ output)'
     """
     view = select(result, "occlusion_effect", sequence=sequence, target=target, start=start, end=end)
     if ax is None:

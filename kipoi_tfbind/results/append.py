@@ -62,6 +62,14 @@ def finish_result(path: str | os.PathLike[str]) -> None:
     ------
     InputError
         There are no pieces, or the file cannot be written.
+
+    Examples
+    --------
+    See `append_result`; where nothing was appended:
+
+    >>> finish_result(getfixture("tmp_path") / "none.nc")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    kipoi_tfbind.errors.InputError: ...none.nc: no result was begun for this file; ...
     """
     if not partial_folder(path).is_dir():
         raise InputError(f"{path}: no result was begun for this file; add to it with append_result first")
@@ -84,6 +92,13 @@ def finished_sequences(path: str | os.PathLike[str], attributes: Attributes | No
     ------
     InputError
         The pieces are the beginning of another result.
+
+    Examples
+    --------
+    >>> path = getfixture("tmp_path") / "result.nc"
+    >>> append_result(xr.Dataset({"score": ("sequence", [1.0, 2.0])}, attrs={"seed": 3}), path)
+    >>> finished_sequences(path, {"seed": 3})
+    2
     """
     return ResultFile(path, attributes, read_only=True).n_finished
 

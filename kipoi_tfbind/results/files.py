@@ -160,7 +160,7 @@ def open_result(path: str | os.PathLike[str], *, lazy: bool = False) -> xr.Datas
     Raises
     ------
     InputError
-        There is no such file, it is no netCDF-4 file, or its run has not finished.
+        There is no such file, it is a folder or no netCDF-4 file, or its run has not finished.
 
     Examples
     --------
@@ -170,6 +170,8 @@ def open_result(path: str | os.PathLike[str], *, lazy: bool = False) -> xr.Datas
     ...     result["score"][1].item()
     2.0
     """
+    if Path(path).is_dir():
+        raise InputError(f"{path}: is a folder; give the file of a result")
     check_finished(path)
     try:
         result = (
