@@ -21,7 +21,7 @@ _MODULE_OF = {
     "agreement": "interpret",
     "append_result": "results.append",
     "as_sequence_model": "models.sequence_model",
-    "central_backgrounds": "sequences.backgrounds",
+    "central_backgrounds": "interpret.global_importance.background_shift",
     "context_importance": "interpret",
     "context_swap": "interpret",
     "cooperativity": "interpret",

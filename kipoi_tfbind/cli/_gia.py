@@ -262,7 +262,7 @@ def _save(result: xr.Dataset, options: dict[str, Any]) -> None:
 
 def filtered(model: SequenceModel, backgrounds: xr.Dataset, options: dict[str, Any]) -> xr.Dataset:
     """The backgrounds between the quantiles that were asked for."""
-    from kipoi_tfbind.sequences.backgrounds import central_backgrounds
+    from kipoi_tfbind.interpret.global_importance.background_shift import central_backgrounds
 
     if not options["central"]:
         return backgrounds
