@@ -121,8 +121,8 @@ VARIABLES = {
     ),
     "step_prediction": Variable(
         ("sequence", "step", "target"),
-        "prediction after this step of the design, of which the first is the sequence as it is; missing after "
-        "the last",
+        "prediction after this step of the design, of which the first is the sequence as it is; "
+        "missing after the last",
         "output",
     ),
     "step_effect": Variable(

@@ -24,7 +24,7 @@ def weighted_layers(model: Any) -> list[str]:
         It is neither a Keras model nor a PyTorch module.
     """
     if _is_torch(model):
-        return [name for name, part in model.named_modules() if any(_own_weights(part))][::-1]
+        return [name for name, part in model.named_modules() if len(_own_weights(part))][::-1]
     if _keras_of(model) is not None:
         return [layer.name for layer in model.layers if layer.trainable_weights][::-1]
     raise UnsupportedModelError(
@@ -83,8 +83,8 @@ def _randomised_keras(model: Any, rngs: dict[str, np.random.Generator]) -> Any:
         # Keras raises anything on a model without a configuration.
         reason = " ".join(str(error).split())[:200]
         raise UnsupportedModelError(
-            f"model {model.name}: Keras cannot clone it ({type(error).__name__}: {reason}); give its layers a "
-            "get_config, or make it of layers in the functional way"
+            f"model {model.name}: Keras cannot clone it ({type(error).__name__}: {reason}); give its "
+            "layers a get_config, or make it of layers in the functional way"
         ) from error
     twin.set_weights(model.get_weights())
     for layer in twin.layers:

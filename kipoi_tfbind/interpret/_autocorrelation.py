@@ -16,8 +16,10 @@ def autocorrelation_time(series: NDArray) -> float:
     Examples
     --------
     >>> independent = np.random.default_rng(0).normal(size=(2, 2000))
-    >>> round(autocorrelation_time(independent), 1), round(autocorrelation_time(independent.repeat(5, axis=1)), 1)
-    (1.0, 5.0)
+    >>> round(autocorrelation_time(independent), 1)
+    1.0
+    >>> round(autocorrelation_time(independent.repeat(5, axis=1)), 1)
+    5.0
     """
     values = np.asarray(series, dtype=np.float64)
     deviation = values - values.mean()

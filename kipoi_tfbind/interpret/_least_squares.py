@@ -36,7 +36,8 @@ def fit_least_squares(design: NDArray, response: NDArray) -> Fit:
 
     Examples
     --------
-    >>> fit = fit_least_squares(np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([[1.0], [3.0], [5.0], [7.0]]))
+    >>> x = np.arange(4.0)[:, np.newaxis]
+    >>> fit = fit_least_squares(x, 1 + 2 * x)
     >>> fit.value.ravel().round(6)
     array([1., 2.])
     """
@@ -78,6 +79,7 @@ def fit_sparse(design: NDArray, response: NDArray) -> Fit:
         own = response[::2, target]
         if np.ptp(own) > 0:
             chosen = LassoCV(cv=_FOLDS, max_iter=5000, tol=1e-3).fit(choose, own).coef_ != 0
+            chosen &= rest.any(axis=0)
         # No more parameters than rows to fit them to: those of the largest correlation.
         most = len(rest) // 2
         if chosen.sum() > most:

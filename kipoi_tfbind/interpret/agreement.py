@@ -14,7 +14,7 @@ from scipy import stats
 from kipoi_tfbind import schema
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret.global_importance.statistics import paired_statistics
-from kipoi_tfbind.results.position_scores import importance_of, source_of
+from kipoi_tfbind.results.position_scores import base_scores, source_of
 
 # How alike two maps of one sequence are; each has its mean over the sequences, with an interval.
 MEASURES = ("cosine", "rank_correlation", "top_overlap")
@@ -45,9 +45,9 @@ def agreement(
     Returns
     -------
     xr.Dataset
-        ``cosine`` (of the angle between the maps), ``rank_correlation`` (Spearman's) and ``top_overlap`` (share
-        of the top positions that both have) (comparison, sequence, target), each with its mean over the
-        sequences, ``mean_cosine`` and so on, and the ends of the interval ``_low`` and ``_high``
+        ``cosine`` (of the angle between the maps), ``rank_correlation`` (Spearman's) and ``top_overlap``
+        (share of the top positions that both have) (comparison, sequence, target), each with its mean over
+        the sequences, ``mean_cosine`` and so on, and the ends of the interval ``_low`` and ``_high``
         (comparison, target), NaN of one sequence. Coordinates ``map_a`` and ``map_b`` (comparison). A map
         without any contribution agrees with none: it has NaN.
 
@@ -145,11 +145,7 @@ def compare_maps(a: NDArray, b: NDArray, top: int) -> tuple[float, float, float]
 
 def position_maps(result: xr.Dataset) -> NDArray[np.float64]:
     """Score (sequence, position, target) of each position of a result, NaN where it has none."""
-    shape = tuple(result.sizes[name] for name in ("sequence", "position", "target"))
-    found = np.empty(shape)
-    for sequence, target in np.ndindex(shape[0], shape[2]):
-        found[sequence, :, target] = importance_of(result.isel(sequence=sequence, target=target)).values
-    return found
+    return np.stack([base_scores(result.isel(target=i)) for i in range(result.sizes["target"])], axis=-1)
 
 
 def _common(results: Mapping[str, xr.Dataset]) -> tuple[list[str], NDArray[np.intp]]:
@@ -173,8 +169,8 @@ def _common(results: Mapping[str, xr.Dataset]) -> tuple[list[str], NDArray[np.in
         one_hots = [each["one_hot"].sel(position=positions).values for each in (first, result)]
         if one_hots[0].shape != one_hots[1].shape or (one_hots[0] != one_hots[1]).any():
             raise InputError(
-                f"results: {name} is of other sequences than {first_name}; compare results of the same ones, in "
-                "the same order"
+                f"results: {name} is of other sequences than {first_name}; compare results of the same "
+                "ones, in the same order"
             )
     return targets, positions
 

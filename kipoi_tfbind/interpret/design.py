@@ -15,7 +15,7 @@ from kipoi_tfbind.dna.one_hot import BASES, N_CODE, codes_of
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch
 from kipoi_tfbind.interpret._edits import Path, path_settings
-from kipoi_tfbind.interpret._method import Variables, choose_positions, predict_all, run_method
+from kipoi_tfbind.interpret._method import Variables, choose_positions, run_method
 from kipoi_tfbind.interpret.in_silico_mutagenesis import SUBSTITUTIONS, mutation_effects
 from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
 
@@ -74,10 +74,11 @@ def design(
     -------
     xr.Dataset
         The log: ``step_prediction`` (sequence, step, target) after each step, the first of which (0) is the
-        sequence as it is; ``step_position`` and ``step_base`` (sequence, step), 0-based, the base as its index
-        in ACGT, -1 where there was none; ``step_effect`` (sequence, step, target), what the step changed;
-        ``step_objective`` (sequence, step). After the last step they are NaN or -1. ``designed_one_hot``
-        (sequence, position, base), ``prediction`` and ``one_hot`` (of the sequence as it was).
+        sequence as it is; ``step_position`` and ``step_base`` (sequence, step), 0-based, the base as its
+        index in ACGT, -1 where there was none; ``step_effect`` (sequence, step, target), what the step
+        changed; ``step_objective`` (sequence, step). After the last step they are NaN or -1.
+        ``designed_one_hot`` (sequence, position, base), ``prediction`` and ``one_hot`` (of the sequence as it
+        was).
 
     Raises
     ------

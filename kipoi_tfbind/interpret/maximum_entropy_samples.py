@@ -77,10 +77,10 @@ def maximum_entropy_samples(
     xr.Dataset
         ``sampled_base`` (sequence, sample, position, target), the samples as indices in ACGT, 4 for N;
         ``sampled_prediction`` (sequence, sample, target); ``base_probability`` (sequence, position, base,
-        target), their logo, and ``position_weight`` (sequence, position, target), its information in bits, less
-        what so few samples have by chance (Miller 1955). ``acceptance``, ``autocorrelation_time`` (proposals)
-        and ``effective_sample_size`` (sequence, target): of the prediction or of the number of bases that are
-        still the sequence's own, whichever changes more slowly.
+        target), their logo, and ``position_weight`` (sequence, position, target), its information in bits,
+        less what so few samples have by chance (Miller 1955). ``acceptance``, ``autocorrelation_time``
+        (proposals) and ``effective_sample_size`` (sequence, target): of the prediction or of the number of
+        bases that are still the sequence's own, whichever changes more slowly.
 
     Raises
     ------
@@ -197,7 +197,8 @@ class _Chains:
         ahead = self._lookahead(model, batch)
         while (at < self.n_steps).any():
             steps = np.minimum(at[:, np.newaxis] + np.arange(ahead), self.n_steps - 1)
-            position, shift, limit = (np.take_along_axis(part, steps, axis=1) for part in proposals)
+            position, shift = (np.take_along_axis(part, steps, axis=1) for part in proposals[:2])
+            limit = np.take_along_axis(proposals[2], steps, axis=1)
             new = np.take_along_axis(state, position, axis=1)
             new = np.where(new == N_CODE, N_CODE, (new + shift) % len(BASES))
             proposed = self._predict(model, rows, state, position, new, target)
@@ -218,7 +219,7 @@ class _Chains:
 
     def _proposals(
         self, codes: NDArray[np.uint8], sequence: NDArray[np.intp], chain: NDArray[np.intp]
-    ) -> tuple[NDArray[np.intp], NDArray[np.int8], NDArray[np.float64]]:
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
         """Position, what is added to the base's code, and limit of each proposal (chain, step).
 
         A proposal is accepted whose distance grows by at most its limit times the tolerance: the limits are
@@ -226,7 +227,7 @@ class _Chains:
         """
         seeds = content_seeds(codes, self.seed, "maximum-entropy samples")
         shape = (len(sequence), self.n_steps)
-        position, shift, limit = np.empty(shape, np.intp), np.empty(shape, np.int8), np.empty(shape)
+        position, shift, limit = np.empty(shape, np.intp), np.empty(shape, np.intp), np.empty(shape)
         for row, (own, number) in enumerate(zip(sequence, chain, strict=True)):
             rng = np.random.default_rng([*map(int, seeds[own]), int(number)])
             free = self.start + np.flatnonzero(codes[own, self.start : self.end] != N_CODE)

@@ -1,4 +1,4 @@
-"""Sanity checks of a map: does it change when the model forgets, and when the sequence is another?"""
+"""Sanity checks of a map: whether it changes when the model forgets, and when the sequence is another."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def sanity_checks(
     Returns
     -------
     xr.Dataset
-        ``randomised_correlation`` (sequence, layer, target) with the coordinate ``layer``, the last one that was
-        permuted, "none" first; ``shuffled_correlation`` (sequence, target); of each the mean over the
+        ``randomised_correlation`` (sequence, layer, target) with the coordinate ``layer``, the last one that
+        was permuted, "none" first; ``shuffled_correlation`` (sequence, target); of each the mean over the
         sequences and the ends of its interval (NaN of one sequence); ``verdict`` (target), in words.
 
     Raises
@@ -85,11 +85,12 @@ def sanity_checks(
     --------
     >>> import torch
     >>> from kipoi_tfbind import encode_sequences
-    >>> network = torch.nn.Sequential(torch.nn.Conv1d(4, 8, 5), torch.nn.ReLU(), torch.nn.AdaptiveMaxPool1d(1))
-    >>> network = torch.nn.Sequential(network, torch.nn.Flatten(), torch.nn.Linear(8, 1))
+    >>> from torch.nn import AdaptiveMaxPool1d, Conv1d, Flatten, Linear, ReLU
+    >>> body = Conv1d(4, 8, 5), ReLU(), AdaptiveMaxPool1d(1), Flatten()
+    >>> network = torch.nn.Sequential(*body, Linear(8, 1))
     >>> result = sanity_checks(network, encode_sequences(["ACGTTGCATGCCAAGTTA"]), wrapping={"length": 18})
     >>> result["layer"].values.tolist(), float(result["randomised_correlation"][0, 0, 0])
-    (['none', '2', '0.0'], 1.0)
+    (['none', '4', '0'], 1.0)
     """
     bare = _bare(model)
     names = weighted_layers(bare)
@@ -160,9 +161,9 @@ def _verdict(one: xr.Dataset) -> str:
     n_steps, n_layers = one.sizes["layer"] - 1, one.attrs["n_layers"]
     layers = "all layers" if n_steps == n_layers else f"{n_steps} of {n_layers} layers"
     return (
-        f"{checked} {_WORDS[forgets[0]]} on what the model has learned: with {layers} randomised its map keeps "
-        f"a rank correlation of {forgets[1]}; it {_WORDS[differs[0]]} on the sequence: {differs[1]} with the map "
-        "of a shuffle"
+        f"{checked} {_WORDS[forgets[0]]} on what the model has learned: with {layers} randomised its "
+        f"map keeps a rank correlation of {forgets[1]}; it {_WORDS[differs[0]]} on the sequence: "
+        f"{differs[1]} with the map of a shuffle"
     )
 
 
@@ -189,8 +190,8 @@ def _bare(model: Any) -> Any:
     """The framework's own model of what the user gave."""
     if isinstance(model, SequenceModel | list | tuple):
         raise InputError(
-            "model: expected a Keras model, a PyTorch module or a Kipoi model, one of them and not wrapped, whose "
-            f"weights can be copied, got {type(model).__name__}"
+            "model: expected a Keras model, a PyTorch module or a Kipoi model, one of them and not wrapped, "
+            f"whose weights can be copied, got {type(model).__name__}"
         )
     return model.model if hasattr(model, "predict_on_batch") and hasattr(model, "model") else model
 

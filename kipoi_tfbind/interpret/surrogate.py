@@ -1,4 +1,4 @@
-"""A simple model of what a complex one does around a sequence: additive, or with pairs, and how well it fits."""
+"""A simple model of what a complex one does around a sequence, additive or with pairs, and its fit."""
 
 from __future__ import annotations
 
@@ -42,10 +42,11 @@ def surrogate(
 
     It says how far the model is a sum of single bases around the sequence, as LIME (Ribeiro et al. 2016,
     doi:10.1145/2939672.2939778) and SQUID (Seitz et al. 2024, doi:10.1038/s42256-024-00851-5) do. In a mutant
-    each base is replaced, with the probability `mutation_rate`, by one of the three others. The parameters are
-    those of least squares: the effect of a base is the mean over what else is mutated, where ISM's is that in
-    the sequence as it is. Their intervals (95%) hold though the model is no sum (HC3; MacKinnon and White
-    1985, doi:10.1016/0304-4076(85)90158-7). One mutant in five is not fitted, and has R² of its prediction.
+    each base is replaced, with the probability `mutation_rate`, by one of the three others. The parameters
+    are those of least squares: the effect of a base is the mean over what else is mutated, where ISM's is
+    that in the sequence as it is. Their intervals (95%) hold though the model is no sum (HC3; MacKinnon and
+    White 1985, doi:10.1016/0304-4076(85)90158-7). One mutant in five is not fitted, and has R² of its
+    prediction.
 
     Parameters
     ----------
@@ -75,9 +76,9 @@ def surrogate(
     Returns
     -------
     xr.Dataset
-        ``surrogate_effect`` (sequence, position, base, target) with its ends ``_low`` and ``_high``, 0 for the
-        observed base, and beside it ISM's ``mutation_effect``; ``interaction`` (sequence, pair, target) with
-        its ends, without any pair unless `pairwise`; ``r_squared`` of mutants that were not fitted
+        ``surrogate_effect`` (sequence, position, base, target) with its ends ``_low`` and ``_high``, 0 for
+        the observed base, and beside it ISM's ``mutation_effect``; ``interaction`` (sequence, pair, target)
+        with its ends, without any pair unless `pairwise`; ``r_squared`` of mutants that were not fitted
         (sequence, target); ``prediction`` and ``one_hot``. At N all are NaN. The ends of an ensemble are the
         means over its members.
 
