@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kipoi_tfbind.dna.shuffle import checked_seed
+from kipoi_tfbind.dna.random import checked_seed
 from kipoi_tfbind.errors import UnsupportedModelError
 
 

@@ -209,9 +209,9 @@ def read_motifs(texts: tuple[str, ...], *, consensus: bool) -> dict[str, Motif]:
     Raises
     ------
     InputError
-        As `kipoi_tfbind.motifs.motif.parse_motifs`.
+        As `kipoi_tfbind.motifs.read.parse_motifs`.
     """
-    from kipoi_tfbind.motifs.motif import parse_motif, parse_motifs
+    from kipoi_tfbind.motifs.read import parse_motif, parse_motifs
 
     parsed = []
     for text in texts:

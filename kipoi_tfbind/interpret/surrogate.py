@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind import schema
 from kipoi_tfbind.dna.one_hot import BASES, N_CODE, codes_of
-from kipoi_tfbind.dna.shuffle import content_seeds
+from kipoi_tfbind.dna.random import content_seeds
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch
 from kipoi_tfbind.interpret._edits import Edits, Path, path_settings, predict_edits

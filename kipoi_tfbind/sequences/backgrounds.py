@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind import schema
 from kipoi_tfbind.dna.one_hot import BASES, N_CODE, codes_of, decode_codes, decode_one_hot
-from kipoi_tfbind.dna.shuffle import SHUFFLE_METHODS, klet_length, random_sequences, shuffle_codes
+from kipoi_tfbind.dna.random import random_sequences
+from kipoi_tfbind.dna.shuffle import SHUFFLE_METHODS, klet_length, shuffle_codes
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.sequences.read import encode_sequences
 
