@@ -78,9 +78,10 @@ def maximum_entropy_samples(
         ``sampled_base`` (sequence, sample, position, target), the samples as indices in ACGT, 4 for N;
         ``sampled_prediction`` (sequence, sample, target); ``base_probability`` (sequence, position, base,
         target), their logo, and ``position_weight`` (sequence, position, target), its information in bits,
-        less what so few samples have by chance (Miller 1955). ``acceptance``, ``autocorrelation_time``
-        (proposals) and ``effective_sample_size`` (sequence, target): of the prediction or of the number of
-        bases that are still the sequence's own, whichever changes more slowly.
+        less what so few samples have by chance (Miller 1955), by how fast the position's own bases change.
+        ``acceptance``, ``autocorrelation_time`` (proposals) and ``effective_sample_size`` (sequence, target):
+        of the prediction or of the number of bases that are still the sequence's own, whichever changes more
+        slowly.
 
     Raises
     ------
@@ -162,7 +163,7 @@ class _Chains:
         bases = np.moveaxis(kept.reshape(n, n_targets, _CHAINS * self.n_kept, -1), 1, -1)
         probability = np.stack([(bases == code).mean(axis=1) for code in range(len(BASES))], axis=2)
         sampled = np.moveaxis(values.reshape(n, n_targets, -1), 1, -1)
-        weight = _information(probability, size[:, np.newaxis])
+        weight = _information(probability, self._sizes(kept, own))
         by_target = ("sequence", "target")
         by_dims: dict[str, tuple[tuple[str, ...], NDArray]] = {
             "sampled_prediction": (("sequence", "sample", "target"), sampled),
@@ -176,6 +177,13 @@ class _Chains:
             name: (dims, array.astype(reference.dtype)) for name, (dims, array) in by_dims.items()
         }
         return found | {"sampled_base": (("sequence", "sample", "position", "target"), bases.astype(np.int8))}
+
+    def _sizes(self, kept: NDArray, own: NDArray) -> NDArray[np.float64]:
+        """Number of independent samples (sequence, position, target) of the bases at each position."""
+        series = np.moveaxis(kept == own, -1, 2)
+        times = _times(series.reshape(series.shape[0], -1, *series.shape[3:]))
+        by_position = times.reshape(series.shape[:3]).transpose(0, 2, 1)
+        return _CHAINS * self.n_kept / by_position
 
     def _run(
         self, model: SequenceModel, batch: Batch, codes: NDArray[np.uint8], reference: NDArray
