@@ -65,7 +65,7 @@ def command(method: str, layers: tuple[str, ...], confidence: float, seed: int, 
 
     from kipoi_tfbind import interpret
     from kipoi_tfbind.errors import InputError
-    from kipoi_tfbind.models.sequence_model import as_sequence_model
+    from kipoi_tfbind.models.load import as_sequence_model
     from kipoi_tfbind.results.files import check_writable, save_result
 
     check_writable(options["output"])

@@ -10,14 +10,15 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from kipoi_tfbind import schema
+from kipoi_tfbind.dna.arguments import whole_number
 from kipoi_tfbind.dna.one_hot import BASES, N_CODE, codes_of
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch
-from kipoi_tfbind.interpret._edits import Path, path_settings
-from kipoi_tfbind.interpret._method import Variables, choose_positions, run_method
-from kipoi_tfbind.interpret.in_silico_mutagenesis import SUBSTITUTIONS, mutation_effects
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.interpret._method import Variables, choose_positions, run_method, wrapped_for
+from kipoi_tfbind.interpret._paths import EditPath, Path, Paths
+from kipoi_tfbind.interpret.in_silico_mutagenesis import mutation_effects
+from kipoi_tfbind.models.sequence_model import SequenceModel
+from kipoi_tfbind.sequences.read import as_sequences
 
 _NONE = -1
 _GC = (1, 2)
@@ -93,17 +94,17 @@ def design(
     >>> result["step_position"].values, result["step_base"].values, result["step_prediction"].values[..., 0]
     (array([[-1,  1,  0]]), array([[-1,  2,  2]]), array([[0., 4., 5.]], dtype=float32))
     """
-    schema.require(sequences, "one_hot")
+    sequences = as_sequences(sequences)
     allowed = choose_positions(start, end, None, sequences.sizes["position"])
     allowed = np.setdiff1d(allowed, np.asarray(fixed, dtype=np.intp))
-    model = as_sequence_model(model)
+    model = wrapped_for(sequences, model)
     weights = _weights(model, objective)
     _check_options(n_edits, beam_width, fixed, gc_range, allowed, sequences.sizes["position"])
     # Edits are chosen for the mean of an ensemble: each member would choose others.
-    single = replace(model, members=())
+    single, paths = replace(model, members=()), Paths(path)
 
     def compute(member: SequenceModel, batch: Batch, reference: NDArray) -> Variables:
-        search = _Search(member, allowed, weights, gc_range, beam_width, path, batch_size)
+        search = _Search(paths.of(member, batch), allowed, weights, gc_range, beam_width, batch_size)
         found = search.run(batch, reference, n_edits)
         return _log(found, batch, reference, n_edits, weights)
 
@@ -117,9 +118,15 @@ def design(
         "gc_range": f"{gc_range[0]:g} to {gc_range[1]:g}",
         "start": start,
         "end": sequences.sizes["position"] if end is None else end,
-        **path_settings(single, sequences, 1, SUBSTITUTIONS * len(allowed), path),
     }
-    return run_method("design", single, sequences, compute, settings=settings, batch_size=batch_size)
+    return run_method(
+        "design",
+        single,
+        sequences,
+        compute,
+        settings=lambda: {**settings, **paths.settings()},
+        batch_size=batch_size,
+    )
 
 
 def _weights(model: SequenceModel, objective: Mapping[str, float] | None) -> NDArray[np.float64]:
@@ -146,8 +153,7 @@ def _check_options(
     length: int,
 ) -> None:
     for name, value in (("n_edits", n_edits), ("beam_width", beam_width)):
-        if value < 1:
-            raise InputError(f"{name}: expected at least 1, got {value}")
+        whole_number(name, value, least=1)
     outside = [position for position in fixed if not 0 <= position < length]
     if outside:
         raise InputError(
@@ -171,12 +177,11 @@ class _State:
 
 @dataclass(frozen=True)
 class _Search:
-    model: SequenceModel
+    path: EditPath
     allowed: NDArray[np.intp]
     weights: NDArray[np.float64]
     gc_range: tuple[float, float]
     beam_width: int
-    path: Path
     batch_size: int
 
     def run(self, batch: Batch, reference: NDArray, n_edits: int) -> list[_State]:
@@ -202,11 +207,10 @@ class _Search:
         one_hot = np.eye(N_CODE + 1, N_CODE, dtype=batch.one_hot.dtype)[np.stack([s.codes for s in beam])]
         prediction = np.stack([state.prediction for state in beam])
         effect = mutation_effects(
-            self.model,
+            self.path,
             rows.replaced(one_hot),
             self.allowed,
             prediction,
-            path=self.path,
             verify=False,
             batch_size=self.batch_size,
         )

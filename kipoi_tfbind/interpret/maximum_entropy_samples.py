@@ -9,15 +9,17 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from kipoi_tfbind import schema
+from kipoi_tfbind.dna.arguments import whole_number
 from kipoi_tfbind.dna.one_hot import BASES, N_CODE, codes_of
 from kipoi_tfbind.dna.random import content_seeds
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._autocorrelation import autocorrelation_time
 from kipoi_tfbind.interpret._batches import Batch
-from kipoi_tfbind.interpret._edits import Edits, Path, choose_path, path_settings, predict_edits
-from kipoi_tfbind.interpret._method import Variables, check_range, run_method
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.interpret._edits import Edits, predict_edits
+from kipoi_tfbind.interpret._method import Variables, check_positive, check_range, run_method, wrapped_for
+from kipoi_tfbind.interpret._paths import EditPath, Path, Paths
+from kipoi_tfbind.models.sequence_model import SequenceModel
+from kipoi_tfbind.sequences.read import as_sequences
 
 # Proposals that are predicted together where the model is followed step by step: the first one that is
 # accepted is made, and the rest are drawn anew from there, so that the chain is what it would be one by one.
@@ -96,20 +98,21 @@ def maximum_entropy_samples(
     >>> result["position_weight"].values[0, :, 0].round(1) + 0.0
     array([0., 2., 0.], dtype=float32)
     """
-    schema.require(sequences, "one_hot")
+    sequences = as_sequences(sequences)
     start, end = check_range(start, end, sequences.sizes["position"])
-    if not 0 < tolerance < np.inf:
-        raise InputError(f"tolerance: expected a positive number, got {tolerance}")
+    check_positive("tolerance", tolerance)
+    for name, value, least in (("n_samples", n_samples, 1), ("thin", thin, 1), ("burn_in", burn_in, 0)):
+        whole_number(name, value, least=least)
+    whole_number("seed", seed)
     if n_samples < 4 or n_samples % _CHAINS:
         raise InputError(f"n_samples: expected an even number from 4 on, for two chains, got {n_samples}")
-    if thin < 1 or burn_in < 0:
-        raise InputError(f"thin, burn_in: expected at least 1 and 0, got {thin} and {burn_in}")
     # Chains of each member would be of other sequences: there is no mean of them.
-    model = replace(as_sequence_model(model), members=())
-    runs = _Chains(start, end, tolerance, n_samples // _CHAINS, thin, burn_in, seed, path, batch_size)
+    model = replace(wrapped_for(sequences, model), members=())
+    paths = Paths(path)
+    runs = _Chains(start, end, tolerance, n_samples // _CHAINS, thin, burn_in, seed, batch_size)
 
     def compute(member: SequenceModel, batch: Batch, reference: NDArray) -> Variables:
-        return runs.sample(member, batch, reference)
+        return runs.sample(paths.of(member, batch), batch, reference)
 
     settings: dict[str, int | float | str] = {
         "tolerance": tolerance,
@@ -119,14 +122,13 @@ def maximum_entropy_samples(
         "start": start,
         "end": end,
         "seed": seed,
-        **path_settings(model, sequences, 1, _LOOKAHEAD, path),
     }
     return run_method(
         "maximum_entropy_samples",
         model,
         sequences,
         compute,
-        settings=settings,
+        settings=lambda: {**settings, **paths.settings()},
         batch_size=batch_size,
         positions=np.arange(start, end),
         coordinates={"chain": ("sample", np.repeat(np.arange(_CHAINS), n_samples // _CHAINS))},
@@ -144,18 +146,17 @@ class _Chains:
     thin: int
     burn_in: int
     seed: int
-    path: Path
     batch_size: int
 
     @property
     def n_steps(self) -> int:
         return self.burn_in + self.n_kept * self.thin
 
-    def sample(self, model: SequenceModel, batch: Batch, reference: NDArray) -> Variables:
+    def sample(self, path: EditPath, batch: Batch, reference: NDArray) -> Variables:
         """Run the chains, and say what they found."""
         n, n_targets = reference.shape
         codes = codes_of(batch.one_hot)
-        kept, values, accepted = self._run(model, batch, codes, reference)
+        kept, values, accepted = self._run(path, batch, codes, reference)
         own = codes[:, np.newaxis, np.newaxis, np.newaxis, self.start : self.end]
         times = _times(values, (kept == own).sum(axis=-1))
         size = _CHAINS * self.n_kept / times
@@ -186,7 +187,7 @@ class _Chains:
         return _CHAINS * self.n_kept / by_position
 
     def _run(
-        self, model: SequenceModel, batch: Batch, codes: NDArray[np.uint8], reference: NDArray
+        self, path: EditPath, batch: Batch, codes: NDArray[np.uint8], reference: NDArray
     ) -> tuple[NDArray, NDArray, NDArray]:
         """Bases and predictions that are kept, and the share of proposals that are accepted.
 
@@ -202,14 +203,14 @@ class _Chains:
         kept = np.empty((len(sequence), self.n_kept, self.end - self.start), np.uint8)
         values = np.empty((len(sequence), self.n_kept), value.dtype)
         rows = batch.rows(sequence)
-        ahead = self._lookahead(model, batch)
+        ahead = 1 if path.of(1, _LOOKAHEAD) is None else _LOOKAHEAD
         while (at < self.n_steps).any():
             steps = np.minimum(at[:, np.newaxis] + np.arange(ahead), self.n_steps - 1)
             position, shift = (np.take_along_axis(part, steps, axis=1) for part in proposals[:2])
             limit = np.take_along_axis(proposals[2], steps, axis=1)
             new = np.take_along_axis(state, position, axis=1)
             new = np.where(new == N_CODE, N_CODE, (new + shift) % len(BASES))
-            proposed = self._predict(model, rows, state, position, new, target)
+            proposed = self._predict(path, rows, state, position, new, target)
             further = np.abs(proposed - origin[:, np.newaxis]) - np.abs(value - origin)[:, np.newaxis]
             accepts = (further <= self.tolerance * limit) & (new != N_CODE)
             first = np.where(accepts.any(axis=1), accepts.argmax(axis=1), ahead)
@@ -245,12 +246,9 @@ class _Chains:
             limit[row] = rng.exponential(size=self.n_steps)
         return position, shift, limit
 
-    def _lookahead(self, model: SequenceModel, batch: Batch) -> int:
-        return 1 if choose_path(model, batch, 1, _LOOKAHEAD, self.path) is None else _LOOKAHEAD
-
     def _predict(
         self,
-        model: SequenceModel,
+        path: EditPath,
         rows: Batch,
         state: NDArray[np.uint8],
         position: NDArray[np.intp],
@@ -267,12 +265,11 @@ class _Chains:
 
         found: NDArray | None = None
         for numbers, prediction in predict_edits(
-            model,
+            path,
             now,
             n * ahead,
             edits_of,
             per_sequence=_LOOKAHEAD,
-            path=self.path,
             batch_size=self.batch_size,
             description="proposals",
         ):

@@ -18,7 +18,9 @@ from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._method import provenance
 from kipoi_tfbind.interpret.agreement import position_maps, with_means
 from kipoi_tfbind.interpret.deep_shap import deep_shap
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.models.load import as_sequence_model
+from kipoi_tfbind.models.sequence_model import SequenceModel
+from kipoi_tfbind.sequences.read import as_sequences
 
 # Two maps that share less than a quarter of the variance of their ranks are taken for different ones.
 _ALIKE = 0.5
@@ -92,6 +94,7 @@ def sanity_checks(
     >>> result["layer"].values.tolist(), float(result["randomised_correlation"][0, 0, 0])
     (['none', '4', '0'], 1.0)
     """
+    sequences = as_sequences(sequences)
     bare = _bare(model)
     names = weighted_layers(bare)
     chosen = names if layers is None else list(layers)

@@ -9,16 +9,18 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from kipoi_tfbind import schema
+from kipoi_tfbind.dna.arguments import whole_number
 from kipoi_tfbind.dna.one_hot import BASES, N_CODE, codes_of
 from kipoi_tfbind.dna.random import content_seeds
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch
-from kipoi_tfbind.interpret._edits import Edits, Path, path_settings, predict_edits
+from kipoi_tfbind.interpret._edits import Edits, predict_edits
 from kipoi_tfbind.interpret._least_squares import Fit, fit_least_squares, fit_sparse, r_squared
 from kipoi_tfbind.interpret._method import Variables, check_range, run_method
+from kipoi_tfbind.interpret._paths import EditPath, Path, Paths
 from kipoi_tfbind.interpret.in_silico_mutagenesis import SUBSTITUTIONS, mutation_effects
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.models.sequence_model import SequenceModel
+from kipoi_tfbind.sequences.read import as_sequences
 
 # One mutant in so many is not fitted: the fit is judged by them.
 _HELD_OUT = 5
@@ -98,22 +100,28 @@ def surrogate(
     >>> result["r_squared"].values.round(6)
     array([[1.]], dtype=float32)
     """
-    schema.require(sequences, "one_hot")
+    sequences = as_sequences(sequences)
     start, end = check_range(start, end, sequences.sizes["position"])
     width = end - start
     first, second = np.triu_indices(width if pairwise else 1, k=1)
     _check_options(n_mutants, mutation_rate, SUBSTITUTIONS * width + len(first), sparse)
-    model = as_sequence_model(model)
+    whole_number("seed", seed)
+    # ISM has a path of its own, which need not be that of the mutants.
+    paths, paths_of_ism = Paths(path), Paths(path)
     mutants = _Mutants(start, end, n_mutants, mutation_rate, seed)
 
     def compute(member: SequenceModel, batch: Batch, reference: NDArray) -> Variables:
         ism = mutation_effects(
-            member, batch, np.arange(start, end), reference, path=path, verify=False, batch_size=batch_size
+            paths_of_ism.of(member, batch),
+            batch,
+            np.arange(start, end),
+            reference,
+            verify=False,
+            batch_size=batch_size,
         )
+        way = paths.of(member, batch)
         fits = [
-            _fit_sequence(
-                member, batch.rows(np.array([row])), mutants, (first, second), sparse, path, batch_size
-            )
+            _fit_sequence(way, batch.rows(np.array([row])), mutants, (first, second), sparse, batch_size)
             for row in range(len(batch))
         ]
         return _variables(fits, ism, len(first))
@@ -126,14 +134,13 @@ def surrogate(
         "start": start,
         "end": end,
         "seed": seed,
-        **path_settings(model, sequences, width, n_mutants, path),
     }
     return run_method(
         "surrogate",
         model,
         sequences,
         compute,
-        settings=settings,
+        settings=lambda: {**settings, **paths.settings()},
         batch_size=batch_size,
         positions=np.arange(start, end),
         coordinates={"position_a": ("pair", start + first), "position_b": ("pair", start + second)},
@@ -141,6 +148,7 @@ def surrogate(
 
 
 def _check_options(n_mutants: int, mutation_rate: float, n_parameters: int, sparse: bool) -> None:
+    whole_number("n_mutants", n_mutants, least=1)
     if not 0 < mutation_rate < 1:
         raise InputError(f"mutation_rate: expected a probability between 0 and 1, got {mutation_rate}")
     fitted = n_mutants - -(-n_mutants // _HELD_OUT)
@@ -183,12 +191,11 @@ class _SequenceFit:
 
 
 def _fit_sequence(
-    model: SequenceModel,
+    path: EditPath,
     one: Batch,
     mutants: _Mutants,
     pairs: tuple[NDArray[np.intp], NDArray[np.intp]],
     sparse: bool,
-    path: Path,
     batch_size: int,
 ) -> _SequenceFit:
     own = codes_of(one.one_hot)[0]
@@ -199,14 +206,13 @@ def _fit_sequence(
         rows = np.zeros(len(numbers), np.intp)
         return Edits(rows, np.tile(positions, (len(numbers), 1)), mutated[numbers].astype(np.intp))
 
-    response = np.empty((mutants.n, len(model.target_names)))
+    response = np.empty((mutants.n, len(path.model.target_names)))
     for numbers, prediction in predict_edits(
-        model,
+        path,
         one,
         mutants.n,
         edits_of,
         per_sequence=mutants.n,
-        path=path,
         batch_size=batch_size,
         description="mutants of the surrogate",
     ):
