@@ -30,6 +30,7 @@ SKIP_REASONS = {
     "outside_contig": "the position lies outside the contig: another assembly?",
     "allele_longer_than_window": "REF or ALT does not fit in the window; a longer one may hold it",
     "ref_mismatch": "REF is not what the FASTA has there: another assembly?",
+    "ref_alt_swapped": "ALT is what the FASTA has there and REF is not: the two are swapped",
 }
 
 _UNSCORED_SYMBOLS = {".": "no_alternate_allele", "*": "spanning_deletion"}
