@@ -180,8 +180,8 @@ describe(
         doc: Table to write of the alleles that are not scored, with the reason for each
         optional: True
       indel_anchors:
-        doc: "left or right: the flank of an insertion or deletion that stays in place; both: half of the
-        shift on either side" optional: True
+        doc: "left or right: the flank of an indel that stays; both: half of the shift on either side"
+        optional: True
     output_schema:
       inputs:
         ref:

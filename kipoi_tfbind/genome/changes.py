@@ -142,7 +142,7 @@ def find_changes(
     n = len(ref)
     reasons = np.array(reason if reason is not None else [""] * n, dtype=np.dtypes.StringDType())
     pos = np.asarray(pos, dtype=np.int64)
-    start = pos - 1
+    start: NDArray[np.int64] = pos.astype(np.int64) - 1
     ref_size = np.fromiter(map(len, ref), np.int64, n)
     alt_size = np.fromiter(map(len, alt), np.int64, n)
     lengths = contig_lengths(genome, contigs)[contig]

@@ -68,13 +68,10 @@ def slow_start(contig: str, start: int, ref: str, alt: str, length: int) -> int:
         if rewritten[:s] == contig[:s] and rewritten[s + more :] == contig[s + fewer :]
     ]
     if len(alt) == len(ref) or not places:
-        differs = [s for s in range(len(contig)) if rewritten[: s + 1] != contig[: s + 1]][0]
-        tail = min(
-            t
-            for t in range(len(contig))
-            if rewritten[len(rewritten) - t - 1 :] != contig[len(contig) - t - 1 :]
-        )
-        low, high = differs, len(contig) - tail
+        low = next(s for s in range(len(contig)) if rewritten[: s + 1] != contig[: s + 1])
+        tails = range(1, len(contig))
+        tail = next(t for t in tails if rewritten[len(rewritten) - t :] != contig[len(contig) - t :])
+        high = len(contig) - tail + 1
     else:
         low, high = min(places), max(places) + fewer
     complement = str.maketrans("ACGT", "TGCA")

@@ -67,7 +67,7 @@ def changes_of(genome: Genome, records: list[tuple[int, str, str]]) -> Changes:
 def random_records(n: int, seed: int, *, margin: int = 200) -> list[tuple[int, str, str]]:
     """Records (pos, ref, alt): SNVs, MNVs, indels of either kind, deletions with insertions."""
     rng = np.random.default_rng(seed)
-    records = []
+    records: list[tuple[int, str, str]] = []
     while len(records) < n:
         start = int(rng.integers(margin, len(CONTIG) - margin))
         ref = CONTIG[start : start + int(rng.choice([1, 1, 2, 3, 5, 9]))]
