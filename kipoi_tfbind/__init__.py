@@ -72,6 +72,7 @@ _MODULE_OF = {
     "second_order_mutagenesis": "interpret",
     "sequences_from_dataloader": "sequences.from_dataloader",
     "spacing_importance": "interpret",
+    "variant_effects": "interpret",
     "write_report": "report",
 }
 

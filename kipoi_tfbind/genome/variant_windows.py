@@ -87,12 +87,15 @@ def middle_offsets(changes: Changes) -> NDArray[np.int64]:
     return (shift >> 1) + (shift & 1) * changes.rounds_up
 
 
-def unfit_for_length(genome: Genome, changes: Changes, length: int) -> NDArray:
-    """Reasons of the changes, with those added that do not fit in windows of this length."""
+def unfit_for_length(genome: Genome, changes: Changes, length: int, margin: int = 0) -> NDArray:
+    """Reasons of the changes, with those added that do not fit in windows of this length.
+
+    With a margin, they have to fit also in the windows that are up to so many bases further left or right.
+    """
     reason = changes.reason.copy()
     lengths = contig_lengths(genome, changes.contigs)[changes.contig]
     starts, shift = changes.window_starts(length), changes.shift
-    longer = np.maximum(shift, 0)
+    longer = np.maximum(shift, 0) + margin
     inside = (starts + longer <= changes.low) & (changes.high + longer <= starts + length)
     for name, applies in (
         ("contig_shorter_than_window", lengths < length),

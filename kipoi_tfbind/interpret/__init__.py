@@ -21,6 +21,7 @@ from kipoi_tfbind.interpret.in_silico_mutagenesis import in_silico_mutagenesis
 from kipoi_tfbind.interpret.occlusion import occlusion
 from kipoi_tfbind.interpret.sampled_shapley import sampled_shapley
 from kipoi_tfbind.interpret.second_order_mutagenesis import second_order_mutagenesis
+from kipoi_tfbind.interpret.variant_effects import variant_effects
 
 __all__ = [
     "context_importance",
@@ -42,4 +43,5 @@ __all__ = [
     "sampled_shapley",
     "second_order_mutagenesis",
     "spacing_importance",
+    "variant_effects",
 ]
