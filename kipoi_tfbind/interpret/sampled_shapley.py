@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from kipoi_tfbind.dna.one_hot import codes_of
-from kipoi_tfbind.dna.shuffle import content_seeds
+from kipoi_tfbind.dna.random import content_seeds
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch, in_batches
 from kipoi_tfbind.interpret._contributions import contribution_variables, warn_incomplete

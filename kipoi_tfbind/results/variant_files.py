@@ -1,9 +1,9 @@
 """Files of variant scores, written block by block: an interrupted run goes on and ends with the same bytes.
 
-Beside every output there is a folder ``OUTPUT.partial`` until all of it is there. What has been written so far
-is noted after each block, so that whatever came after the last note is cut off when the run goes on. Blocks have
-a fixed number of lines, and each is compressed for itself: where a run was interrupted cannot be seen in the
-bytes.
+Beside every output there is a folder ``OUTPUT.partial`` until all of it is there. What has been written so
+far is noted after each block, so that whatever came after the last note is cut off when the run goes on.
+Blocks have a fixed number of lines, and each is compressed for itself: where a run was interrupted cannot
+be seen in the bytes.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ _KINDS = {
 }
 _STATE = "state.json"
 _DATA = "data"
+_INDEX = ".tbi"
 Line = bytes
 
 
@@ -109,6 +110,10 @@ class VariantFiles:
         Lines of the input that are done.
     checksum : int
         Of these lines.
+    is_complete : bool
+        Whether an interrupted run has done everything: there is nothing left to do.
+    tallies : dict of str to int
+        Numbers that the caller wants to be kept with what is done.
     """
 
     def __init__(
@@ -121,6 +126,8 @@ class VariantFiles:
         self.attributes = {name: str(value) for name, value in attributes.items()}
         self.columns = columns
         self.n_lines = self.n_alleles = self.checksum = self._n_parts = 0
+        self.is_complete = False
+        self.tallies: dict[str, int] = {}
         self._sizes: dict[str, int] = {}
 
     @property
@@ -181,18 +188,18 @@ class VariantFiles:
         if STDOUT in self.paths:
             sys.stdout.buffer.flush()
         with _disk(self.in_files):
-            done = [self._completed(path) for path in self.in_files]
-            for path, extra in zip(self.in_files, done, strict=True):
-                for suffix in extra:
-                    (Path(path + suffix)).unlink(missing_ok=True)
-                os.replace(partial_folder(path) / _DATA, path)
-                for suffix in extra:
-                    os.replace(partial_folder(path) / (_DATA + suffix), path + suffix)
+            if not self.is_complete:
+                for path in self.in_files:
+                    self._complete(path)
+                self.is_complete = True
+                self._note()
+            for path in self.in_files:
+                _move_out(path)
             for path in reversed(self.in_files):
-                shutil.rmtree(partial_folder(path))
+                shutil.rmtree(partial_folder(path), ignore_errors=True)
 
-    def _completed(self, path: str) -> list[str]:
-        """Complete an output in its folder; the suffixes of the files that belong to it."""
+    def _complete(self, path: str) -> None:
+        """Complete an output in its folder."""
         folder, kind = partial_folder(path), kind_of_output(path)
         data = folder / _DATA
         if kind in ("vcf", "tsv"):
@@ -201,13 +208,11 @@ class VariantFiles:
                     file.write(BGZF_END)
             if kind == "vcf" and _is_packed(path):
                 with silent_htslib():
-                    pysam.tabix_index(str(data), preset="vcf", force=True, index=str(data) + ".tbi")
-                return [".tbi"]
-            return []
+                    pysam.tabix_index(str(data), preset="vcf", force=True, index=str(data) + _INDEX)
+            return
         parts = [folder / f"{number:08d}.parquet" for number in range(self._n_parts)]
         merge = merge_to_parquet if kind == "parquet" else merge_to_netcdf
         merge(parts, data, self.columns, self.attributes, self.n_alleles)
-        return []
 
     def _append_text(self, kind: str, text: bytes) -> None:
         for path in self.paths:
@@ -233,6 +238,8 @@ class VariantFiles:
             "alleles": self.n_alleles,
             "checksum": self.checksum,
             "parts": self._n_parts,
+            "complete": self.is_complete,
+            "tallies": self.tallies,
             "sizes": self._sizes,
         }
         folder = partial_folder(self.in_files[0])
@@ -254,14 +261,27 @@ class VariantFiles:
                 f"{path}: an interrupted run of other options is in {folder} "
                 f"({', '.join(other) or 'other outputs'}); give the same, or --restart to begin anew"
             )
-        with _disk(self.in_files):
-            for name, size in state["sizes"].items():
-                os.truncate(partial_folder(name) / _DATA, size)
+        self.is_complete, self.tallies = state["complete"], state["tallies"]
+        if not self.is_complete:
+            with _disk(self.in_files):
+                for name, size in state["sizes"].items():
+                    os.truncate(partial_folder(name) / _DATA, size)
         self.n_lines, self.checksum = state["lines"], state["checksum"]
         self.n_alleles, self._n_parts, self._sizes = state["alleles"], state["parts"], state["sizes"]
         if self.n_lines:
             notice(f"{path}: going on after the {self.n_lines} lines that an interrupted run has done")
         return True
+
+
+def _move_out(path: str) -> None:
+    """Give an output, and its index, their names; the index last, because it must not be the older one."""
+    folder = partial_folder(path)
+    if (folder / _DATA).exists():
+        Path(path + _INDEX).unlink(missing_ok=True)
+        os.replace(folder / _DATA, path)
+    if (folder / (_DATA + _INDEX)).exists():
+        os.utime(folder / (_DATA + _INDEX))
+        os.replace(folder / (_DATA + _INDEX), path + _INDEX)
 
 
 def checksum(lines: Sequence[bytes], before: int = 0) -> int:

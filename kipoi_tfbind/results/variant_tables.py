@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import h5netcdf
+import h5py
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -88,27 +89,23 @@ def merge_to_parquet(
     parts: Sequence[Path], path: Path, columns: TableColumns, attributes: Mapping[str, str], n: int
 ) -> None:
     """Join parts to one Parquet file, one of them in memory at a time."""
-    writer = None
-    for part in parts or [None]:
-        table = pq.read_table(part) if part is not None else _arrow(_no_alleles(columns), columns)
-        if writer is None:
-            table = table.replace_schema_metadata(dict(attributes))
-            writer = pq.ParquetWriter(path, table.schema)
-        writer.write_table(table.replace_schema_metadata(dict(attributes)))
-    if writer is not None:
-        writer.close()
+    empty = _arrow(_no_alleles(columns), columns)
+    metadata = dict(attributes)
+    first = pq.read_schema(parts[0]) if parts else empty.schema
+    with pq.ParquetWriter(path, first.with_metadata(metadata)) as writer:
+        for part in parts:
+            writer.write_table(pq.read_table(part).replace_schema_metadata(metadata))
 
 
 def merge_to_netcdf(
     parts: Sequence[Path], path: Path, columns: TableColumns, attributes: Mapping[str, str], n: int
 ) -> None:
     """Join parts to one netCDF-4 file (allele, target), one of them in memory at a time."""
-    text = h5netcdf.legacyapi.Dataset  # noqa: F841
     with h5netcdf.File(path, "w") as file:
         file.dimensions = {"allele": n, "target": len(columns.targets)}
         for name, value in attributes.items():
             file.attrs[name] = value
-        string = __import__("h5py").string_dtype()
+        string = h5py.string_dtype()
         target = file.create_variable("target", ("target",), string)
         target[:] = np.array(columns.targets, dtype=object)
         variables: dict[str, Any] = {}

@@ -28,6 +28,8 @@ from kipoi_tfbind.interpret.variants.scores import scores_of
 from kipoi_tfbind.interpret.variants.scoring import AlleleScorer
 from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
 
+_TALLIES = ("alleles", "scored", "checked", "wrong")
+
 
 @dataclass(frozen=True)
 class ScoredBlock:
@@ -45,6 +47,8 @@ class ScoredBlock:
         By name: (allele, target), or (allele); missing where an allele has no score.
     changes
         The alleles as changes of the genome.
+    targets
+        Names of the targets.
     """
 
     records: RecordBlock
@@ -52,6 +56,7 @@ class ScoredBlock:
     window_start: NDArray[np.int64]
     scores: dict[str, NDArray]
     changes: Changes
+    targets: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.status)
@@ -110,10 +115,9 @@ class VariantEvaluator:
         As above.
     length : int
         Length of the windows.
-    n_alleles, n_scored : int
-        Number of alleles so far.
-    counts : dict of str to int
-        Number of alleles without a score so far, by reason.
+    tallies : dict of str to int
+        Numbers of alleles so far: "alleles", "scored", "checked" and "wrong" (of their REF), and, by reason,
+        those without a score.
 
     Raises
     ------
@@ -138,8 +142,13 @@ class VariantEvaluator:
             options.path,
             options.batch_size,
         )
-        self.n_alleles = self.n_scored = self._n_checked = self._n_wrong = 0
-        self.counts: dict[str, int] = {}
+        self.tallies = dict.fromkeys(_TALLIES, 0)
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Number of alleles without a score, by reason, the most frequent first."""
+        found = {name: n for name, n in self.tallies.items() if name not in _TALLIES}
+        return dict(sorted(found.items(), key=lambda item: -item[1]))
 
     def evaluate(self, records: RecordBlock, unit: str = "line") -> ScoredBlock:
         """Score a block.
@@ -183,13 +192,14 @@ class VariantEvaluator:
             }
         else:
             scores = _nothing(n, len(self.model.target_names))
-        self.n_alleles += n
-        self.n_scored += len(rows)
-        return ScoredBlock(records, status.tolist(), window_start, scores, changes)
+        self._count("alleles", n)
+        self._count("scored", len(rows))
+        targets = self.model.target_names
+        return ScoredBlock(records, status.tolist(), window_start, scores, changes, targets)
 
     def _check(self, records: RecordBlock, reason: NDArray, unit: str) -> None:
         for name in set(reason.tolist()) - {""}:
-            self.counts[name] = self.counts.get(name, 0) + int((reason == name).sum())
+            self._count(name, int((reason == name).sum()))
         if not self.options.skip_missing and (missing := reason == "unknown_contig").any():
             row = int(missing.argmax())
             where = f"{self.name}: {unit} {records.numbers[records.line[row]]}"
@@ -198,19 +208,21 @@ class VariantEvaluator:
             except InputError as error:
                 raise InputError(f"{where}: {error}, or pass over such records (--skip-missing)") from None
         wrong = np.flatnonzero(np.logical_or.reduce([reason == name for name in MISMATCHES]))
-        self._n_wrong += len(wrong)
-        self._n_checked += len(wrong) + int((reason == "").sum())
-        if len(wrong) and (
-            self.options.on_ref_mismatch == "error" or self._n_wrong > MAX_MISMATCHES * self._n_checked
-        ):
+        self._count("wrong", len(wrong))
+        self._count("checked", len(wrong) + int((reason == "").sum()))
+        n_wrong, n_checked = self.tallies["wrong"], self.tallies["checked"]
+        if len(wrong) and (self.options.on_ref_mismatch == "error" or n_wrong > MAX_MISMATCHES * n_checked):
             row = int(wrong[0])
             raise ref_mismatch_error(
                 self.genome,
                 f"{self.name}: {unit} {records.numbers[records.line[row]]}",
                 (records.contigs[records.contig[row]], int(records.pos[row]), records.ref[row]),
-                self._n_wrong,
-                self._n_checked,
+                n_wrong,
+                n_checked,
             )
+
+    def _count(self, name: str, n: int) -> None:
+        self.tallies[name] = self.tallies.get(name, 0) + n
 
 
 def window_length(model: SequenceModel, length: int | None) -> int:

@@ -57,7 +57,8 @@ def write_variant_effects(
     model, vcf, fasta
         As for `variant_effects`.
     outputs
-        Names that end in .vcf, .vcf.gz (with its index), .tsv, .tsv.gz, .parquet, .nc; "-" is standard output.
+        Names that end in .vcf, .vcf.gz (with its index), .tsv, .tsv.gz, .parquet, .nc; "-" is standard
+        output.
     options
         How variants are scored.
     scores
@@ -108,15 +109,15 @@ def write_variant_effects(
     )
     files = VariantFiles(paths, attributes, columns)
     files.begin(header, restart=restart)
+    evaluator.tallies |= files.tallies
     with tqdm(desc="variants", unit="allele", initial=files.n_alleles, disable=None, delay=1) as progress:
-        for records in _remaining(stream, files):
+        for records in () if files.is_complete else _remaining(stream, files):
             block = evaluator.evaluate(records, stream.unit)
+            files.tallies = evaluator.tallies
             files.append(
                 list(_annotated(block, keys, prefix)), records.lines, table_of(block, columns.targets)
             )
             progress.update(len(block))
-    if not files.n_alleles:
-        raise InputError(f"{stream.name}: no variants in this file; check how it was filtered or subset")
     files.finish()
     return evaluator
 
@@ -133,22 +134,20 @@ def _remaining(stream: VcfStream, files: VariantFiles) -> Iterator[RecordBlock]:
     InputError
         The lines that it has done are not those of this file.
     """
-    skipped, n = 0, 0
+    finished = files.n_lines, files.checksum  # which change as blocks are added
+    n = skipped = 0
     for records in stream.blocks(BLOCK):
-        if n < files.n_lines:
-            n += len(records.lines)
-            skipped = checksum(records.lines, skipped)
-            if n == files.n_lines and skipped != files.checksum:
-                break
+        if n >= finished[0]:
+            yield records
             continue
-        yield records
-    if n < files.n_lines or skipped != files.checksum and n == files.n_lines and n:
-        if n == files.n_lines and skipped == files.checksum:
-            return
-        if n and skipped != files.checksum and n <= files.n_lines:
-            raise InputError(
-                f"{stream.name}: is not the file that an interrupted run has begun with; use --restart"
-            )
+        n += len(records.lines)
+        skipped = checksum(records.lines, skipped)
+        if n >= finished[0] and (n, skipped) != finished:
+            break
+    if (n, skipped) != finished:
+        raise InputError(
+            f"{stream.name}: is not the file that an interrupted run has begun with; use --restart"
+        )
 
 
 def _columns(model: SequenceModel, chosen: Sequence[str]) -> TableColumns:
@@ -206,7 +205,9 @@ def _annotated(
     columns = []
     for key, name, target in keys:
         values = block.scores[name]
-        columns.append((key.key.encode(), _texts(values if target is None else values[:, target], name, block)))
+        columns.append(
+            (key.key.encode(), _texts(values if target is None else values[:, target], name, block))
+        )
     status_key = key_name(prefix, "STATUS").encode()
     return annotated_lines(block.records.lines, block.records.line, columns, block.status, status_key)
 
@@ -214,7 +215,7 @@ def _annotated(
 def _texts(values: NDArray, name: str, block: ScoredBlock) -> list[bytes]:
     if name == "largest_target":
         names = block.targets
-        return [names[i].encode() if i >= 0 else b"." for i in values.tolist()]
+        return [key_name(names[i]).encode() if i >= 0 else b"." for i in values.tolist()]
     texts = number_texts(values)
     return [b"." if text == b"-1" else text for text in texts] if values.dtype.kind == "i" else texts
 
