@@ -69,7 +69,7 @@ def _of_alleles() -> dict[str, Variable]:
         "logit_difference": "difference of logits, alternative minus reference allele",
         "signal_difference": "difference of probabilities or signals, alternative minus reference allele",
         "log2_fold_change": "log2 of the ratio of probabilities or signals, alternative to reference allele",
-        "window_sd": "standard deviation of the difference of outputs over shifted windows and indels' fills",
+        "window_spread": "largest difference of one window's effect from the mean over shifts and fills",
         "member_sd": "standard deviation of the difference of outputs over the models of the ensemble",
         "agreeing": "number of models of the ensemble whose difference has the sign of the mean",
         "effect_p_value": "two-sided p-value of the effect among null variants of the same class",

@@ -76,10 +76,13 @@ def command(**options: Any) -> None:
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
     from kipoi_tfbind.cli._interpret import load_models
     from kipoi_tfbind.interpret.variants.evaluate import VariantOptions
+    from kipoi_tfbind.interpret.variants.scores import check_scores
     from kipoi_tfbind.interpret.variants.write import write_variant_effects
     from kipoi_tfbind.results.variant_files import check_outputs
 
     check_outputs(options["output"])
+    if options["scores"]:
+        check_scores(options["scores"])
     model, _ = load_models(options, with_dataloader=False)
     settings = VariantOptions(
         length=options["length"],

@@ -267,15 +267,14 @@ class _Watched(io.RawIOBase):
     """A compressed stream which knows, at its end, whether bgzip's last block was there."""
 
     def __init__(self, raw: io.BufferedReader) -> None:
-        self._raw, self._tail, self._is_bgzf = raw, b"", False
+        self._raw, self._tail = raw, b""
+        self._is_bgzf = raw.peek(16)[12:14] == b"BC"
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1) -> bytes:
         data = self._raw.read1(size if size > 0 else 1 << 16)
-        if not self._tail:
-            self._is_bgzf = data[12:14] == b"BC"
         if not data and self._is_bgzf and self._tail != BGZF_END:
             raise EOFError("bgzip's end-of-file block is missing")
         if data:

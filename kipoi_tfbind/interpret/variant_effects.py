@@ -54,7 +54,8 @@ def variant_effects(
         Length of the windows in bp; only of a model that takes any.
     indel_anchors
         An indel moves one flank at least. "left", "right": the flank that stays where it is. "both": the mean
-        of both, and of windows with the shift spread over the two; how far they differ is in ``window_sd``.
+        of both, and of windows with the shift spread over the two; how far they differ is in
+        ``window_spread``.
     shifts
         Windows are also moved by 1 to this number of bases to either side, and everything is averaged.
     on_ref_mismatch
@@ -72,15 +73,15 @@ def variant_effects(
         the model for either allele, its logit where it ends in a sigmoid or softmax; ``logit_difference``:
         logit(p(a)) - logit(p(r)), natural logarithm, with p(x) = 1 / (1 + exp(-x)) of a logit, else p(x) = x;
         missing for an output that is neither logit nor probability; ``signal_difference``: p(a) - p(r);
-        ``log2_fold_change``: log2(p(a) / p(r)), missing where one is not positive; ``window_sd``: standard
-        deviation of a - r over the windows of one allele; ``member_sd``, ``agreeing``: standard deviation of
-        a - r over the models of an ensemble, and how many of them have the sign of the mean. (allele):
-        ``jensen_shannon``: distance of the targets' shares P = p(r) / sum p(r) and Q likewise, sqrt((KL(P |
-        M) + KL(Q | M)) / 2) with M = (P + Q) / 2 and logarithms to base 2; ``largest``, ``largest_target``:
-        the logit difference (signal difference of a raw output) of largest magnitude, and its target;
-        ``status``: "ok", "padded", "contains_n", or why the allele has no score, its numbers missing
-        (`kipoi_tfbind.genome.vcf.SKIP_REASONS`); ``chrom``, ``pos`` (1-based), ``variant_id``, ``ref``,
-        ``alt``, as in the file; ``window_start``, 0-based.
+        ``log2_fold_change``: log2(p(a) / p(r)), missing where one is not positive; ``window_spread``:
+        largest difference of one window's a - r from their mean, over shifts and fills; ``member_sd``,
+        ``agreeing``: standard deviation of a - r over the models of an ensemble, and how many of them have
+        the sign of the mean. (allele): ``jensen_shannon``: distance of the targets' shares P = p(r) / sum
+        p(r) and Q likewise, sqrt((KL(P | M) + KL(Q | M)) / 2) with M = (P + Q) / 2 and logarithms to base
+        2; ``largest``, ``largest_target``: the logit difference (signal difference of a raw output) of
+        largest magnitude, and its target; ``status``: "ok", "padded", "contains_n", or why the allele has
+        no score, its numbers missing (`kipoi_tfbind.genome.vcf.SKIP_REASONS`); ``chrom``, ``pos``
+        (1-based), ``variant_id``, ``ref``, ``alt``, as in the file; ``window_start``, 0-based.
 
     Raises
     ------

@@ -101,7 +101,8 @@ def merge_to_netcdf(
     parts: Sequence[Path], path: Path, columns: TableColumns, attributes: Mapping[str, str], n: int
 ) -> None:
     """Join parts to one netCDF-4 file (allele, target), one of them in memory at a time."""
-    with h5netcdf.File(path, "w") as file:
+    # In the order of their creation, variables would have the time of their creation in the file, too.
+    with h5netcdf.File(path, "w", track_order=False) as file:
         file.dimensions = {"allele": n, "target": len(columns.targets)}
         for name, value in attributes.items():
             file.attrs[name] = value

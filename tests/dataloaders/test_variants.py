@@ -1,6 +1,5 @@
 """VariantWindows against whole contigs rewritten by hand and by bcftools, and through Kipoi's commands."""
 
-import os
 from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
@@ -26,7 +25,6 @@ EXAMPLES = ROOT / "model_zoo" / "TFBind" / "example_data"
 FOLDER = ROOT / "dataloaders" / "variants"
 FASTA = EXAMPLES / "chr20.hg19.1-1Mb.fa.gz"
 VCF = EXAMPLES / "variants.vcf.gz"
-SHARED = Path(os.environ.get("KIPOI_TFBIND_DATA", ROOT.parent / "shared" / "data"))
 
 HEADER = "##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 CONTIG = "".join(np.random.default_rng(5).choice(list("ACGTacgt"), 400))
@@ -533,19 +531,16 @@ class TestKipoiCommands:
         assert not (tmp_path / "x.h5").exists()
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the shared data (KIPOI_TFBIND_DATA or ../shared/data)")
-def test_na12878_on_the_real_chromosome(tmp_path: Path) -> None:
-    source = SHARED / "variants" / "NA12878.chr20_1Mb.variants.vcf.gz"
-    path = tmp_path / "20.fa.gz"
-    path.write_bytes((SHARED / "genome" / "20.fa.gz").read_bytes())
-    loader = VariantWindows(source, path, length=500, indel_anchors="left")
+def test_na12878_on_the_real_chromosome() -> None:
+    source = EXAMPLES / "NA12878.chr20_1Mb.vcf.gz"
+    loader = VariantWindows(source, FASTA, length=500, indel_anchors="left")
     ref, alt, table = everything(loader, batch_size=256)
     with pysam.VariantFile(str(source)) as file:
         expected = [(r.pos, str(r.ref), alt) for r in file for alt in r.alts or (".",)]
     assert loader.skipped == {}
-    assert len(loader) == loader.n_alleles == len(expected)
+    assert len(loader) == loader.n_alleles == len(expected) == 2049
     assert list(zip(table.pos, table.ref, table.alt, strict=True)) == expected
-    chromosome = pysam.FastaFile(str(path)).fetch("20", 0, 1_010_000)
+    chromosome = pysam.FastaFile(str(FASTA)).fetch("chr20") + 500 * "N"
     for i, (pos, ref_allele, alt_allele) in enumerate(expected):
         first = int(table.start[i])
         assert ref[i] == chromosome[first : first + 500]

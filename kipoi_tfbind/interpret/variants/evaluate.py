@@ -148,7 +148,7 @@ class VariantEvaluator:
     def reasons(self) -> dict[str, int]:
         """Number of alleles without a score, by reason, the most frequent first."""
         found = {name: n for name, n in self.tallies.items() if name not in _TALLIES}
-        return dict(sorted(found.items(), key=lambda item: -item[1]))
+        return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
     def evaluate(self, records: RecordBlock, unit: str = "line") -> ScoredBlock:
         """Score a block.
@@ -257,7 +257,7 @@ def _nothing(n: int, targets: int) -> dict[str, NDArray]:
         "logit_difference",
         "signal_difference",
         "log2_fold_change",
-        "window_sd",
+        "window_spread",
         "member_sd",
     )
     found: dict[str, NDArray] = {name: np.full((n, targets), np.nan) for name in names}

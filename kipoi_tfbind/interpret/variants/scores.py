@@ -60,7 +60,11 @@ SCORES = {
         Score("logit_difference", "DLOGIT", "difference of logits, alternative minus reference"),
         Score("signal_difference", "DIFF", "difference of probabilities or signals, ALT minus reference"),
         Score("log2_fold_change", "LFC", "log2 of the ratio of probabilities or signals, ALT to REF"),
-        Score("window_sd", "WSD", "standard deviation of the difference of outputs over windows and fills"),
+        Score(
+            "window_spread",
+            "SPREAD",
+            "largest difference of one window's effect from the mean",
+        ),
         Score("member_sd", "MSD", "standard deviation of the difference of outputs over the ensemble"),
         Score("agreeing", "AGREE", "members of the ensemble whose difference has the sign of the mean"),
         Score("jensen_shannon", "JSD", "Jensen-Shannon distance of the targets' shares, base 2", False),
@@ -75,7 +79,7 @@ def default_scores(n_targets: int, output: str, n_members: int) -> list[str]:
     Examples
     --------
     >>> default_scores(1, "logit", 1)
-    ['ref_prediction', 'alt_prediction', 'logit_difference', 'window_sd']
+    ['ref_prediction', 'alt_prediction', 'logit_difference', 'window_spread']
     >>> default_scores(19, "logit", 1)
     ['logit_difference', 'jensen_shannon', 'largest']
     """
@@ -84,7 +88,7 @@ def default_scores(n_targets: int, output: str, n_members: int) -> list[str]:
         return ["jensen_shannon", "largest"]
     if n_targets > 4:
         return [effect, "jensen_shannon", "largest"]
-    some = ["ref_prediction", "alt_prediction", effect, "window_sd"]
+    some = ["ref_prediction", "alt_prediction", effect, "window_spread"]
     return some + (["member_sd", "agreeing"] if n_members > 1 else [])
 
 
@@ -141,7 +145,7 @@ def scores_of(found: AllelePredictions, output: str) -> dict[str, NDArray]:
         "logit_difference": by_logit,
         "signal_difference": difference,
         "log2_fold_change": fold,
-        "window_sd": found.window_sd,
+        "window_spread": found.window_spread,
         "member_sd": found.member_sd,
         "agreeing": found.agreeing,
         "jensen_shannon": distance,

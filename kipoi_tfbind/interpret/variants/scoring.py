@@ -39,9 +39,10 @@ class AllelePredictions(NamedTuple):
     ----------
     ref, alt
         Mean output (change, target) over the windows, and over the members of an ensemble.
-    window_sd
-        Standard deviation of alt - ref (change, target) over the windows of a change: its shifts, and the
-        ways to fill the window of an indel; 0 where there is one window.
+    window_spread
+        Largest difference of one window's alt - ref from the mean (change, target), over the shifts of a
+        change and the ways to fill the window of an indel: where the mean is larger, every window has its
+        sign; 0 where there is one window.
     member_sd
         Standard deviation of alt - ref (change, target) over the members of an ensemble; 0 of one model.
     agreeing
@@ -52,7 +53,7 @@ class AllelePredictions(NamedTuple):
 
     ref: NDArray[np.float64]
     alt: NDArray[np.float64]
-    window_sd: NDArray[np.float64]
+    window_spread: NDArray[np.float64]
     member_sd: NDArray[np.float64]
     agreeing: NDArray[np.int64]
     contains_n: NDArray[np.bool_]
@@ -62,7 +63,7 @@ class AllelePredictions(NamedTuple):
         return AllelePredictions(
             self.ref[index],
             self.alt[index],
-            self.window_sd[index],
+            self.window_spread[index],
             self.member_sd[index],
             self.agreeing[index],
             self.contains_n[index],
@@ -132,7 +133,7 @@ class AlleleScorer:
 
     def _predict_distinct(self, changes: Changes) -> AllelePredictions:
         n, targets = len(changes), len(self.model.target_names)
-        ref, alt, window_sd = (np.zeros((n, targets)) for _ in range(3))
+        ref, alt, window_spread = (np.zeros((n, targets)) for _ in range(3))
         contains_n = np.zeros(n, dtype=bool)
         effects = []
         for number, member in enumerate(self.members):
@@ -143,12 +144,14 @@ class AlleleScorer:
             ref += sums.ref / sums.n
             alt += sums.alt / sums.n
             effects.append(sums.effect / sums.n)
-            window_sd += np.sqrt(np.maximum(sums.squares / sums.n - effects[-1] ** 2, 0))
+            window_spread += sums.spread()
         m = len(effects)
         effect = np.mean(effects, axis=0)
         agreeing = sum((np.sign(each) == np.sign(effect)).astype(np.int64) for each in effects)
         spread = np.std(effects, axis=0)
-        return AllelePredictions(ref / m, alt / m, window_sd / m, spread, np.asarray(agreeing), contains_n)
+        return AllelePredictions(
+            ref / m, alt / m, window_spread / m, spread, np.asarray(agreeing), contains_n
+        )
 
     def _add_windows(
         self,
@@ -297,7 +300,13 @@ class _Sums:
     def __init__(self, n: int, targets: int) -> None:
         self.n = np.zeros((n, 1))
         self.contains_n = np.zeros(n, dtype=bool)
-        self.ref, self.alt, self.effect, self.squares = (np.zeros((n, targets)) for _ in range(4))
+        self.ref, self.alt, self.effect = (np.zeros((n, targets)) for _ in range(3))
+        self.low, self.high = np.full((n, targets), np.inf), np.full((n, targets), -np.inf)
+
+    def spread(self) -> NDArray[np.float64]:
+        """Largest difference of one window's alt - ref from the mean."""
+        mean = self.effect / self.n
+        return np.maximum(self.high - mean, mean - self.low)
 
     def add(self, rows: NDArray[np.intp], ref: NDArray, alt: NDArray) -> None:
         """Add one window of each of some changes, none of them twice."""
@@ -307,7 +316,8 @@ class _Sums:
         self.ref[rows] += ref
         self.alt[rows] += alt
         self.effect[rows] += effect
-        self.squares[rows] += effect**2
+        self.low[rows] = np.minimum(self.low[rows], effect)
+        self.high[rows] = np.maximum(self.high[rows], effect)
 
 
 def _distinct(changes: Changes) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
