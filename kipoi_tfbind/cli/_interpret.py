@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.repairs.dataloader_arguments import make_dataloader, parse_dataloader_arguments
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -19,7 +20,8 @@ _TYPICAL_LENGTH = 1024  # of sequences whose length is not known before they are
 MODEL_OPTIONS = (
     click.argument("model", nargs=-1, required=True, metavar="MODEL..."),
     click.option(
-        "--source", default="kipoi", show_default=True, help="Kipoi's model source; dir: MODEL is a folder."
+        "--source",
+        help="Kipoi's model source.  [default: the folder MODEL where that has a model, else Kipoi's zoo]",
     ),
 )
 SEQUENCE_OPTIONS = (
@@ -193,8 +195,7 @@ def source_of_sequences(options: dict[str, Any]) -> str:
 
 def load_models(options: dict[str, Any], *, with_dataloader: bool) -> tuple[SequenceModel, Any]:
     """The model, or the ensemble of several, and the dataloader of the first."""
-    from kipoi_tfbind.models.sequence_model import as_sequence_model
-    from kipoi_tfbind.models.wrap import get_kipoi_model
+    from kipoi_tfbind.models.load import as_sequence_model, get_kipoi_model
 
     models = [
         get_kipoi_model(
@@ -252,23 +253,8 @@ def sequence_chunks(
     else:
         first = model.members[0] if model.members else model
         yield from sequences_from_dataloader(
-            dataloader(**_dataloader_arguments(options["dataloader_args"])),
+            make_dataloader(dataloader, parse_dataloader_arguments(options["dataloader_args"])),
             layout=first.layout or "L,4",
             sequence_input=first.sequence_input,
             batch_size=min(piece, options["batch_size"]),
         )
-
-
-def _dataloader_arguments(arguments: tuple[str, ...]) -> dict[str, Any]:
-    """Read them as Kipoi's own commands do."""
-    import yaml
-    from kipoi_utils.utils import parse_json_file_str_or_arglist
-
-    try:
-        return dict(parse_json_file_str_or_arglist(list(arguments)))
-    except (RuntimeError, TypeError, ValueError, yaml.YAMLError) as error:
-        problem = " ".join(str(error).split())
-        raise InputError(
-            f"--dataloader_args: expected JSON, a JSON file, or KEY=VALUE, got "
-            f"{' '.join(arguments)!r} ({problem})"
-        ) from None

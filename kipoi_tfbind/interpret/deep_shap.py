@@ -8,12 +8,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from kipoi_tfbind.dna.arguments import whole_number
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch, in_batches
 from kipoi_tfbind.interpret._contributions import contribution_variables, warn_incomplete
-from kipoi_tfbind.interpret._method import Variables, run_method
+from kipoi_tfbind.interpret._method import Variables, check_positive, run_method, wrapped_for
 from kipoi_tfbind.interpret._shap_engine import with_shap
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.models.sequence_model import SequenceModel
+from kipoi_tfbind.sequences.read import as_sequences
 from kipoi_tfbind.sequences.references import make_references
 
 Engine = Literal["exact", "shap"]
@@ -91,11 +93,13 @@ def deep_shap(
     >>> result["contribution"].sum("base").values.ravel()
     array([0., 2., 3.], dtype=float32)
     """
-    if not tolerance > 0:
-        raise InputError(f"tolerance: expected a positive number, got {tolerance}")
+    sequences = as_sequences(sequences)
+    check_positive("tolerance", tolerance)
+    whole_number("seed", seed)
+    whole_number("n_references", n_references, least=None)
     if engine not in get_args(Engine):
         raise InputError(f"engine: expected {' or '.join(get_args(Engine))}, got {engine!r}")
-    model = as_sequence_model(model)
+    model = wrapped_for(sequences, model)
     if engine == "shap":
         model = with_shap(model)
     model.require("multipliers")

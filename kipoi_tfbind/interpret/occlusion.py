@@ -8,13 +8,15 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from kipoi_tfbind import schema
+from kipoi_tfbind.dna.arguments import whole_number
 from kipoi_tfbind.dna.one_hot import N_CODE, codes_of
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch
-from kipoi_tfbind.interpret._edits import Edits, Path, path_settings, predict_edits
+from kipoi_tfbind.interpret._edits import Edits, predict_edits
 from kipoi_tfbind.interpret._method import Variables, check_range, run_method
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.interpret._paths import EditPath, Path, Paths
+from kipoi_tfbind.models.sequence_model import SequenceModel
+from kipoi_tfbind.sequences.read import as_sequences
 from kipoi_tfbind.sequences.references import make_references
 
 Fill = Literal["N", "shuffle"]
@@ -88,20 +90,23 @@ def occlusion(
     >>> result["occlusion_effect"].sel(target="number of G").values
     array([[ 0., -2., -1.]], dtype=float32)
     """
-    schema.require(sequences, "one_hot")
+    sequences = as_sequences(sequences)
     start, end = check_range(start, end, sequences.sizes["position"])
+    whole_number("seed", seed)
     _check_options(width, stride, fill, n_shuffles, end - start)
     starts = np.arange(start, end - width + 1, stride)
     if starts[-1] + width < end:
         starts = np.append(starts, end - width)
 
+    paths = Paths(path)
+
     def compute(member: SequenceModel, batch: Batch, reference: NDArray) -> Variables:
         hidden = _hidden_predictions(
-            member, batch, starts, width, fill, n_shuffles, seed, path, verify, batch_size
+            paths.of(member, batch), batch, starts, width, fill, n_shuffles, seed, verify, batch_size
         )
         return {"occlusion_effect": (("sequence", "window", "target"), hidden - reference[:, np.newaxis])}
 
-    settings: dict[str, int | str] = {
+    settings: dict[str, int | str | float] = {
         "width": width,
         "stride": stride,
         "fill": fill,
@@ -110,39 +115,35 @@ def occlusion(
     }
     if fill == "shuffle":
         settings |= {"n_shuffles": n_shuffles, "seed": seed}
-    model = as_sequence_model(model)
-    per_sequence = len(starts) * (n_shuffles if fill == "shuffle" else 1)
-    settings |= path_settings(model, sequences, width, per_sequence, path)
     return run_method(
         "occlusion",
         model,
         sequences,
         compute,
-        settings=settings,
+        settings=lambda: {**settings, **paths.settings()},
         batch_size=batch_size,
         coordinates={"window_start": ("window", starts), "window_end": ("window", starts + width)},
     )
 
 
 def _check_options(width: int, stride: int, fill: str, n_shuffles: int, available: int) -> None:
+    whole_number("width", width)
     if not 1 <= width <= available:
         raise InputError(f"width: expected 1 to {available}, the number of positions, got {width}")
     for name, value in (("stride", stride), ("n_shuffles", n_shuffles)):
-        if value < 1:
-            raise InputError(f"{name}: expected at least 1, got {value}")
+        whole_number(name, value, least=1)
     if fill not in ("N", "shuffle"):
         raise InputError(f"fill: expected 'N' or 'shuffle', got {fill!r}")
 
 
 def _hidden_predictions(
-    model: SequenceModel,
+    path: EditPath,
     batch: Batch,
     starts: NDArray[np.intp],
     width: int,
     fill: Fill,
     n_shuffles: int,
     seed: int,
-    path: Path,
     verify: bool,
     batch_size: int,
 ) -> NDArray:
@@ -162,12 +163,11 @@ def _hidden_predictions(
 
     total: NDArray | None = None
     for numbers, prediction in predict_edits(
-        model,
+        path,
         batch,
         int(np.prod(sizes)),
         edits_of,
         per_sequence=len(starts) * fills,
-        path=path,
         verify=verify,
         batch_size=batch_size,
         description="windows",
@@ -177,5 +177,5 @@ def _hidden_predictions(
         sequence, window, _ = np.unravel_index(numbers, sizes)
         np.add.at(total, (sequence, window), prediction)
     if total is None:
-        return np.zeros((*sizes[:2], len(model.target_names)), dtype=np.float32)
+        return np.zeros((*sizes[:2], len(path.model.target_names)), dtype=np.float32)
     return total / total.dtype.type(fills)

@@ -10,13 +10,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from kipoi_tfbind.dna.arguments import whole_number
 from kipoi_tfbind.dna.one_hot import codes_of
 from kipoi_tfbind.dna.random import content_seeds
-from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch, in_batches
 from kipoi_tfbind.interpret._contributions import contribution_variables, warn_incomplete
-from kipoi_tfbind.interpret._method import Variables, run_method
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.interpret._method import Variables, check_positive, run_method, wrapped_for
+from kipoi_tfbind.models.sequence_model import SequenceModel
+from kipoi_tfbind.sequences.read import as_sequences
 from kipoi_tfbind.sequences.references import make_references
 
 # Models that are compiled for each number of rows meet only multiples of this.
@@ -104,11 +105,12 @@ def sampled_shapley(
     >>> result["contribution"].sum("base").values.ravel()
     array([0.5, 0.5, 1. ], dtype=float32)
     """
-    if n_permutations < 1:
-        raise InputError(f"n_permutations: expected at least 1, got {n_permutations}")
-    if not tolerance > 0:
-        raise InputError(f"tolerance: expected a positive number, got {tolerance}")
-    model = as_sequence_model(model)
+    sequences = as_sequences(sequences)
+    whole_number("n_permutations", n_permutations, least=1)
+    whole_number("n_references", n_references, least=None)
+    whole_number("seed", seed)
+    check_positive("tolerance", tolerance)
+    model = wrapped_for(sequences, model)
 
     def compute(member: SequenceModel, batch: Batch, prediction: NDArray) -> Variables:
         sampled = _Samples(member, batch, n_permutations, seed, batch_size)

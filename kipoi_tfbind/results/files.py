@@ -58,7 +58,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     >>> path.read_text()
     'all of it'
     """
-    final = Path(path)
+    final = _file_name(path)
     check_writable(final)
     partial = final.with_name(f".{final.stem}.{os.getpid()}.partial{final.suffix}")
     try:
@@ -72,6 +72,12 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def _file_name(path: Any) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"path: expected the name of a file, got {path!r}")
+    return Path(path)
+
+
 def check_writable(path: str | os.PathLike[str]) -> None:
     """Check, before long work, that a file can be written.
 
@@ -80,7 +86,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     InputError
         There is no such folder, nothing can be written there, or `path` is a folder.
     """
-    path = Path(path)
+    path = _file_name(path)
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give the name of a file")
     if not path.parent.is_dir():
@@ -111,6 +117,8 @@ def save_result(result: xr.Dataset, path: str | os.PathLike[str]) -> None:
     >>> open_result(path)["score"].values
     array([1., 2.])
     """
+    if not isinstance(result, xr.Dataset):
+        raise InputError(f"result: expected a Dataset, got {type(result).__name__}")
     with whole_file(path) as partial:
         write_netcdf(result, partial)
 
@@ -170,6 +178,7 @@ def open_result(path: str | os.PathLike[str], *, lazy: bool = False) -> xr.Datas
     ...     result["score"][1].item()
     2.0
     """
+    path = _file_name(path)
     check_finished(path)
     try:
         result = (

@@ -274,6 +274,19 @@ def test_bases_outside_the_contig_are_left_out_and_told(
     assert os.listdir(tmp_path) == ["a.bw"]
 
 
+def test_bigwig_on_a_full_disk(folder: Path, tmp_path: Path) -> None:
+    script = (
+        "import resource, sys\n"
+        "from kipoi_tfbind.export import export_bigwig\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600))\n"
+        "export_bigwig(sys.argv[1], 'a.bw', chrom_sizes={'20': 300, '21': 300})"
+    )
+    command = [sys.executable, "-c", script, str(folder / "ism.nc")]
+    process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert "InputError: a.bw: cannot be written" in process.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_lengths_of_contigs_from_a_table(folder: Path, tmp_path: Path) -> None:
     export_bigwig(folder / "ism.nc", tmp_path / "fasta.bw", fasta=folder / "genome.fa")
     (tmp_path / "hg.chrom.sizes").write_text("#contig\tlength\n20\t300\n\n21\t100\n")
@@ -282,8 +295,12 @@ def test_lengths_of_contigs_from_a_table(folder: Path, tmp_path: Path) -> None:
         export_bigwig(folder / "ism.nc", tmp_path / f"{number}.bw", chrom_sizes=sizes)
         assert (tmp_path / f"{number}.bw").read_bytes() == (tmp_path / "fasta.bw").read_bytes()
     (tmp_path / "bad").write_text("20\t300\n21\tlong\n")
+    (tmp_path / "a.bed").write_text("20\t100\t300\n")
+    (tmp_path / "two").write_text("20\t300\n20\t400\n")
     refused: list[tuple[dict[str, Any], str]] = [
         ({"chrom_sizes": tmp_path / "bad"}, r"bad: line 2: expected a contig and its length"),
+        ({"chrom_sizes": tmp_path / "a.bed"}, r"a\.bed: line 1: expected a contig .*, not a BED"),
+        ({"chrom_sizes": tmp_path / "two"}, r"two: line 2: 20 has two lengths, 300 and 400"),
         ({"chrom_sizes": {"X": 5}}, r"chrom_sizes: no contig 'chr2[01]'; it has X; use"),
         ({"chrom_sizes": {"20": 5}, "fasta": folder / "genome.fa"}, r"give one of the two"),
         ({}, r"a bigWig file has the lengths of the contigs; give the genome"),

@@ -16,7 +16,14 @@ from kipoi_tfbind import schema
 from kipoi_tfbind.dna.one_hot import codes_of
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch, batch_of
-from kipoi_tfbind.interpret._method import Variables, _over_members, predict_all, provenance
+from kipoi_tfbind.interpret._method import (
+    Variables,
+    _over_members,
+    predict_all,
+    provenance,
+    wrapped_for,
+)
+from kipoi_tfbind.interpret._paths import Paths
 from kipoi_tfbind.interpret.global_importance._comparisons import (
     Comparison,
     Factors,
@@ -37,11 +44,13 @@ from kipoi_tfbind.interpret.global_importance.statistics import (
     paired_statistics,
     rounding_of,
 )
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.notices import notice
 
 METHOD = "global_importance_analysis"
 Effects = Callable[[SequenceModel, Batch, NDArray], NDArray]
+# Known only when all is computed: the path that was taken is among them.
+Attributes = Callable[[], Mapping[str, Any]]
 
 _BACKGROUND_ATTRIBUTES = ("background", "background_seed", "background_filter")
 # Statistics of paired_statistics -> the ending of a variable's name.
@@ -73,6 +82,8 @@ class Design:
         Name of a coordinate -> its value for each pattern; those of `add`.
     attributes
         Options of the experiment, for the result's attributes.
+    n_in_all
+        Number of patterns of the whole experiment, where these are only some of them.
     """
 
     experiment: str
@@ -80,6 +91,7 @@ class Design:
     comparisons: dict[str, Comparison] = field(default_factory=dict)
     coordinates: dict[str, list[Any]] = field(default_factory=dict)
     attributes: dict[str, Any] = field(default_factory=dict)
+    n_in_all: int | None = None
 
     def add(self, name: str, pattern: Pattern, compared: Comparison = (), **coordinates: Any) -> None:
         """Add a pattern, once."""
@@ -105,13 +117,13 @@ class Labels:
     coordinates
         Name of a coordinate -> its value for each pattern.
     attributes
-        Attributes of the result.
+        Gives the attributes of the result; called when all is computed.
     """
 
     names: Sequence[str]
     comparisons: Mapping[str, Comparison]
     coordinates: Mapping[str, Sequence[Any]]
-    attributes: Mapping[str, Any]
+    attributes: Attributes
 
 
 def centre(length: int, width: int) -> int:
@@ -149,9 +161,12 @@ def analyse(
         if each.notes:
             notice(each.notes)
     codes = codes_of(backgrounds["one_hot"].values)
+    paths = Paths(settings.path)
 
     def effects(member: SequenceModel, batch: Batch, prediction: NDArray) -> NDArray:
-        return pattern_effects(member, batch, codes, placed, prediction, settings)
+        share = len(placed) / (design.n_in_all or len(placed))
+        path = paths.of(member, batch)
+        return pattern_effects(path, batch, codes, placed, prediction, settings, share=share)
 
     labels = Labels(
         names=list(placed),
@@ -161,11 +176,11 @@ def analyse(
             "note": [each.notes for each in placed.values()],
             **design.coordinates,
         },
-        attributes={
+        attributes=lambda: {
             "experiment": design.experiment,
             **design.attributes,
             "on_conflict": settings.on_conflict,
-            "path": settings.path,
+            **paths.settings(),
         },
     )
     return summarise(model, backgrounds, effects, labels, settings, corrected=corrected)
@@ -181,8 +196,7 @@ def summarise(
     corrected: bool = True,
 ) -> xr.Dataset:
     """Run a kernel of effects (pattern, background, target), on an ensemble too, and label the result."""
-    model = as_sequence_model(model)
-    schema.require(backgrounds, "one_hot")
+    model = wrapped_for(backgrounds, model)
     codes = codes_of(backgrounds["one_hot"].values)  # raises where a row is neither a base nor zeros
     factors = factors_of(labels.names, labels.comparisons)
 
@@ -217,7 +231,7 @@ def summarise(
     attributes = provenance(
         METHOD,
         model,
-        **labels.attributes,
+        **labels.attributes(),
         **{"background": "given"} | kept,
         background_hash=content_hash(backgrounds),
         background_length=codes.shape[1],

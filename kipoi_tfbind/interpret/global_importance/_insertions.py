@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch
-from kipoi_tfbind.interpret._edits import Edits, _widths, edited, predict_edits
+from kipoi_tfbind.interpret._edits import Edits, edited, predict_edits, rounded_widths
+from kipoi_tfbind.interpret._paths import EditPath
 from kipoi_tfbind.interpret.global_importance.settings import OnConflict, Settings
-from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.motifs.motif import Motif, draw_instances
 from kipoi_tfbind.motifs.read import parse_motif
 
@@ -219,16 +219,19 @@ class Job(NamedTuple):
 
 
 def pattern_effects(
-    model: SequenceModel,
+    path: EditPath,
     batch: Batch,
     codes: NDArray[np.uint8],
     patterns: Mapping[str, Placed],
     prediction: NDArray,
     settings: Settings,
+    *,
+    share: float = 1.0,
 ) -> NDArray:
     """Effects (pattern, background, target): the prediction with the pattern minus that without.
 
-    Patterns that embed the same bases in the same places are predicted once.
+    Patterns that embed the same bases in the same places are predicted once. `share` is that of these among
+    all patterns of the experiment, so that all parts of it take the same path.
     """
     effect = np.zeros((len(patterns), *prediction.shape), dtype=prediction.dtype)
     for job in _jobs(list(patterns.values()), Draws(codes, settings.seed), codes.shape[1]):
@@ -241,12 +244,11 @@ def pattern_effects(
             return Edits(background, job.positions[pattern], drawn.astype(np.intp))
 
         for numbers, found in predict_edits(
-            model,
+            path,
             own,
             n_patterns * len(batch),
             edits_of,
-            per_sequence=n_patterns,
-            path=settings.path,
+            per_sequence=n_patterns / share,
             verify=settings.verify,
             batch_size=settings.batch_size,
             description="patterns in backgrounds",
@@ -310,8 +312,7 @@ def _distinct(
 
 def _width(positions: NDArray[np.intp], length: int) -> int:
     """Width of the edits that an edit at these positions is predicted with."""
-    none = np.zeros(1, dtype=np.intp)
-    return int(_widths(Edits(none, positions[np.newaxis], none[np.newaxis]), length)[0])
+    return int(rounded_widths(np.array([np.ptp(positions) + 1]), length)[0])
 
 
 def _embedded(batch: Batch, positions: NDArray[np.intp], bases: NDArray[np.uint8]) -> Batch:

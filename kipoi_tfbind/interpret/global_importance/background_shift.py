@@ -13,7 +13,8 @@ from kipoi_tfbind import schema
 from kipoi_tfbind.errors import BackgroundWarning, InputError
 from kipoi_tfbind.interpret._batches import batch_of
 from kipoi_tfbind.interpret._method import predict_all, provenance
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.models.load import as_sequence_model
+from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.results.view import find
 
 _CENTRAL = 0.95

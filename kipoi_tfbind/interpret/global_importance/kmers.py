@@ -20,7 +20,8 @@ from kipoi_tfbind.interpret.global_importance._analyse import (
     length_of,
 )
 from kipoi_tfbind.interpret.global_importance.settings import Options, Settings
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.models.load import as_sequence_model
+from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.motifs.motif import Motif
 from kipoi_tfbind.results.stream import model_attributes, number_at_once, option_attributes, stream_ranges
 
@@ -78,13 +79,14 @@ def kmer_importance(
     >>> str(result["pattern"].values[result["importance"].values.argmax()])
     'GAT'
     """
-    length, design = length_of(backgrounds), Design("kmers")
+    length = length_of(backgrounds)
     check_k(k)
     last = len(BASES) ** k
     end = last if end is None else end
     if not 0 <= start < end <= last:
         raise InputError(f"start, end: expected 0 <= start < end <= {last}, got {start} and {end}")
     at = centre(length, k) if offset is None else offset
+    design = Design("kmers", n_in_all=last)
     powers = len(BASES) ** np.arange(k - 1, -1, -1)
     codes = (np.arange(start, end)[:, np.newaxis] // powers % len(BASES)).astype(np.uint8)
     for name, row in zip(decode_codes(codes), codes, strict=True):

@@ -14,7 +14,8 @@ from kipoi_tfbind.dna.random import content_seeds
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch
 from kipoi_tfbind.interpret._edits import Edits, predict_edits
-from kipoi_tfbind.interpret.global_importance._analyse import Labels, length_of, summarise
+from kipoi_tfbind.interpret._paths import EditPath, Paths
+from kipoi_tfbind.interpret.global_importance._analyse import Attributes, Labels, length_of, summarise
 from kipoi_tfbind.interpret.global_importance.effect import Motifs
 from kipoi_tfbind.interpret.global_importance.settings import Settings, StatisticsOptions
 from kipoi_tfbind.models.sequence_model import SequenceModel
@@ -108,11 +109,18 @@ def motif_necessity(
         for label, is_control in ((name, False), (_control(name), True))
     ]
 
-    def effects(member: SequenceModel, batch: Batch, prediction: NDArray) -> NDArray:
-        return np.stack([_mean_effects(member, batch, prediction, each, settings) for each in ablations])
+    paths = Paths(settings.path)
 
-    attributes = {"replacement": replacement, "n_replacements": n_replacements, "threshold": threshold}
-    labels = _labels(list(parsed), {"experiment": "necessity", **attributes, "path": settings.path})
+    def effects(member: SequenceModel, batch: Batch, prediction: NDArray) -> NDArray:
+        path = paths.of(member, batch)
+        return np.stack([_mean_effects(path, batch, prediction, each, settings) for each in ablations])
+
+    of_its_own = {
+        "replacement": replacement,
+        "n_replacements": n_replacements,
+        "threshold": threshold,
+    }
+    labels = _labels(list(parsed), lambda: {"experiment": "necessity", **of_its_own, **paths.settings()})
     result = summarise(model, sequences, effects, labels, settings)
     counts = [[len(own) for own in sites[name]] for name in parsed for _ in range(2)]
     return schema.annotate(result.assign(n_sites=(("pattern", "background"), np.array(counts))))
@@ -123,7 +131,7 @@ def _control(name: str) -> str:
     return f"{name}, control"
 
 
-def _labels(motifs: list[str], attributes: dict[str, Any]) -> Labels:
+def _labels(motifs: list[str], attributes: Attributes) -> Labels:
     """Labels of each motif and its control, after each other."""
     names = [label for name in motifs for label in (name, _control(name))]
     return Labels(
@@ -191,7 +199,7 @@ class _Maker:
 
 
 def _mean_effects(
-    model: SequenceModel,
+    path: EditPath,
     batch: Batch,
     prediction: NDArray,
     ablations: list[_Ablation],
@@ -214,12 +222,11 @@ def _mean_effects(
             return Edits(edits.sequence[numbers], edits.positions[numbers], edits.bases[numbers])
 
         for numbers, found in predict_edits(
-            model,
+            path,
             batch,
             len(group),
             edits_of,
             per_sequence=len(group) / len(np.unique(edits.sequence)),
-            path=settings.path,
             verify=settings.verify,
             batch_size=settings.batch_size,
             description="ablations",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.interpret._edits import Path
+from kipoi_tfbind.interpret._paths import Path
 
 OnConflict = Literal["refuse", "clip"]
 

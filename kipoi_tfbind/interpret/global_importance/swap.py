@@ -12,6 +12,7 @@ from kipoi_tfbind.dna.one_hot import BASES, codes_of, one_hot_codes
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch
 from kipoi_tfbind.interpret._method import check_range
+from kipoi_tfbind.interpret._paths import Paths
 from kipoi_tfbind.interpret.global_importance._analyse import Labels, length_of, summarise
 from kipoi_tfbind.interpret.global_importance._insertions import Placed, pattern_effects, place
 from kipoi_tfbind.interpret.global_importance.settings import Settings, StatisticsOptions
@@ -78,9 +79,10 @@ def context_swap(
         )
     settings = Settings(**options)
     sites = _sites(sequences, codes[:n], start, end)
+    paths = Paths(settings.path)
 
     def effects(member: SequenceModel, batch: Batch, prediction: NDArray) -> NDArray:
-        found = pattern_effects(member, batch, codes, sites, prediction, settings)
+        found = pattern_effects(paths.of(member, batch), batch, codes, sites, prediction, settings)
         found[np.arange(n), np.arange(n)] = np.nan
         return found
 
@@ -88,7 +90,7 @@ def context_swap(
         names=list(sites),
         comparisons={},
         coordinates={"insertions": [each.text for each in sites.values()], "note": [""] * n},
-        attributes={"experiment": "swap", "start": start, "end": end, "path": settings.path},
+        attributes=lambda: {"experiment": "swap", "start": start, "end": end, **paths.settings()},
     )
     return summarise(model, sequences, effects, labels, settings)
 
