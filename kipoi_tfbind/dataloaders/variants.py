@@ -16,7 +16,8 @@ from kipoi_tfbind.dataloaders.base import (
 )
 from kipoi_tfbind.dna.one_hot import one_hot_codes
 from kipoi_tfbind.genome.reference import Genome
-from kipoi_tfbind.genome.variant_windows import Anchors, OnRefMismatch, VariantWindowReader
+from kipoi_tfbind.genome.variant_reader import VariantWindowReader
+from kipoi_tfbind.genome.variant_windows import Anchors, OnRefMismatch
 from kipoi_tfbind.genome.vcf import count_reasons, read_alleles, write_skipped
 from kipoi_tfbind.notices import notice
 from kipoi_tfbind.repairs.outputs import refuse_inputs

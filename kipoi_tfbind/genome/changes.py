@@ -14,18 +14,16 @@ flanks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kipoi_tfbind.dna.one_hot import CODE_OF_ASCII, N_CODE
+from kipoi_tfbind.genome.flanks import FLANK, Flanks, rounds_up
 from kipoi_tfbind.genome.reference import Genome
 
-# Bases that are looked at on either side of an indel at first; where they do not suffice, four times as many.
-_FLANK = 64
-_COMPLEMENT = bytes([3, 2, 1, 0, N_CODE])
 _NO_CODES = b""
 
 
@@ -230,18 +228,18 @@ def _fill_others(
     bucket = np.ceil(np.log2(np.maximum(sizes, 1))).astype(int)
     for each in np.unique(bucket):
         chosen = rows[bucket == each]
-        width = 2 * _FLANK + (1 << int(each))
+        width = 2 * FLANK + (1 << int(each))
         contig = changes.contig[chosen]
         for c in np.unique(contig):
             here = chosen[contig == c]
-            windows = genome.windows(changes.contigs[c], changes.start[here] - _FLANK, width)
+            windows = genome.windows(changes.contigs[c], changes.start[here] - FLANK, width)
             for row, codes in zip(here.tolist(), windows, strict=True):
                 _fill_one(genome, changes, row, ref[row], alt[row], codes.tobytes())
 
 
 def _fill_one(genome: Genome, changes: Changes, row: int, ref: str, alt: str, context: bytes) -> None:
     old, new = (text.encode("ascii").translate(CODE_OF_ASCII) for text in (ref, alt))
-    there = context[_FLANK : _FLANK + len(old)]
+    there = context[FLANK : FLANK + len(old)]
     problem = (
         "ambiguous_base"
         if N_CODE in there
@@ -256,7 +254,7 @@ def _fill_one(genome: Genome, changes: Changes, row: int, ref: str, alt: str, co
         return
     prefix, old, new = trimmed(old, new)
     start = int(changes.start[row]) + prefix
-    flanks = _Flanks(genome, changes.contigs[changes.contig[row]], context, int(changes.start[row]) - _FLANK)
+    flanks = Flanks(genome, changes.contigs[changes.contig[row]], context, int(changes.start[row]) - FLANK)
     low, high = start, start + len(old)
     if not (old and new):
         left, right = flanks.slides(old or new, start, high)
@@ -266,7 +264,7 @@ def _fill_one(genome: Genome, changes: Changes, row: int, ref: str, alt: str, co
         low, high, start = start - left, high + right, start - left
     changes.start[row], changes.ref_size[row], changes.alt[row] = start, len(old), new
     changes.low[row], changes.high[row] = low, high
-    changes.rounds_up[row] = _rounds_up(flanks, low, high, start, len(old), new)
+    changes.rounds_up[row] = rounds_up(flanks, low, high, start, len(old), new)
 
 
 def _reads(genome: Genome, changes: Changes, row: int, codes: bytes) -> bool:
@@ -298,67 +296,3 @@ def trimmed(ref: bytes, alt: bytes) -> tuple[int, bytes, bytes]:
     while prefix < shortest - suffix and ref[prefix] == alt[prefix]:
         prefix += 1
     return prefix, ref[prefix : len(ref) - suffix], alt[prefix : len(alt) - suffix]
-
-
-class _Flanks:
-    """The genome around one allele, of which more is read when it is needed."""
-
-    def __init__(self, genome: Genome, name: str, context: bytes, first: int) -> None:
-        self._genome, self._name = genome, name
-        self._context, self._first = context, first
-
-    def codes(self, start: int, end: int) -> bytes:
-        """Base codes of [start, end), N outside the contig."""
-        if start < self._first or end > self._first + len(self._context):
-            size = end - start
-            first = min(start - size, self._first)
-            last = max(end + size, self._first + len(self._context))
-            self._context = self._genome.windows(self._name, [first], last - first)[0].tobytes()
-            self._first = first
-        return self._context[start - self._first : end - self._first]
-
-    def slides(self, unit: bytes, start: int, end: int) -> tuple[int, int]:
-        """By how many bases an indel can be written further left and further right.
-
-        Parameters
-        ----------
-        unit
-            The bases that are deleted or inserted.
-        start, end
-            0-based, half-open: the bases that are replaced.
-        """
-        mirrored = unit[::-1]
-        left = self._agreement(lambda i, j: self.codes(start - j, start - i)[::-1], mirrored)
-        right = self._agreement(lambda i, j: self.codes(end + i, end + j), unit)
-        return left, right
-
-    def _agreement(self, read: Callable[[int, int], bytes], unit: bytes) -> int:
-        """Number of bases that go on with the unit, over and over; N ends it."""
-        done, step = 0, _FLANK // 2
-        while True:
-            there = read(done, done + step)
-            turn = done % len(unit)
-            repeats = (step + turn) // len(unit) + 1
-            expected = (unit * repeats)[turn : turn + step]
-            if there != expected:
-                return done + next(i for i in range(step) if there[i] != expected[i])
-            done, step = done + step, 4 * step
-
-
-def _rounds_up(flanks: _Flanks, low: int, high: int, start: int, ref_size: int, alt: bytes) -> bool:
-    """Whether the reading from the right end comes first in the alphabet; see the module."""
-    inside = flanks.codes(low, high)
-    changed = inside[: start - low] + alt + inside[start - low + ref_size :]
-    for text in (inside, changed):
-        mirrored = text[::-1].translate(_TRANSLATE)
-        if text != mirrored:
-            return mirrored < text
-    for size in (_FLANK // 2, 16 * _FLANK):
-        left = flanks.codes(low - size, low)[::-1]
-        right = flanks.codes(high, high + size).translate(_TRANSLATE)
-        if left != right:
-            return right < left
-    return False
-
-
-_TRANSLATE = bytes.maketrans(bytes(range(N_CODE + 1)), _COMPLEMENT)

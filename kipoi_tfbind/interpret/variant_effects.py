@@ -14,8 +14,8 @@ from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.genome.variant_windows import Anchors, OnRefMismatch
 from kipoi_tfbind.genome.vcf_stream import VcfStream
-from kipoi_tfbind.interpret._edits import Path
 from kipoi_tfbind.interpret._method import provenance
+from kipoi_tfbind.interpret._paths import Path
 from kipoi_tfbind.interpret.variants.evaluate import ScoredBlock, VariantEvaluator, VariantOptions
 
 # Lines of a VCF that are scored together.

@@ -23,10 +23,11 @@ from kipoi_tfbind.genome.variant_windows import (
     unfit_for_length,
 )
 from kipoi_tfbind.genome.vcf_stream import RecordBlock
-from kipoi_tfbind.interpret._edits import Path
+from kipoi_tfbind.interpret._paths import Path
 from kipoi_tfbind.interpret.variants.scores import scores_of
 from kipoi_tfbind.interpret.variants.scoring import AlleleScorer
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.models.load import as_sequence_model
+from kipoi_tfbind.models.sequence_model import SequenceModel
 
 _TALLIES = ("alleles", "scored", "checked", "wrong")
 

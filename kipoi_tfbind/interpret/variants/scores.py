@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, log_expit, logit, rel_entr
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.interpret.variants.scoring import AllelePredictions
+from kipoi_tfbind.interpret.variants.predictions import AllelePredictions
 
 
 @dataclass(frozen=True)

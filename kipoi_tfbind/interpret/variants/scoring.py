@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kipoi_tfbind.dna.one_hot import N_CODE, one_hot_codes
-from kipoi_tfbind.edit_engine import EditEngine
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.changes import Changes
 from kipoi_tfbind.genome.reference import Genome
@@ -18,56 +15,19 @@ from kipoi_tfbind.genome.variant_windows import (
     Anchors,
     alternative_windows,
     check_anchors,
-    fill_offsets,
     reference_windows,
 )
 from kipoi_tfbind.interpret._batches import check_batch_size
-from kipoi_tfbind.interpret._edits import Path
+from kipoi_tfbind.interpret._paths import Path
+from kipoi_tfbind.interpret.variants.grouping import distinct, fills, groups, padded, stretches
+from kipoi_tfbind.interpret.variants.predictions import AllelePredictions, WindowSums
+from kipoi_tfbind.models.evaluator import EditEngine
 from kipoi_tfbind.models.sequence_model import SequenceModel
 
 # Substitutions that span at most so many bases are predicted from what they change, where that is faster.
 _WIDTHS = (1, 2, 4, 8, 16)
 # So much less work must an edit be than a whole prediction: one more pass over the reference is not for free.
 _WORTHWHILE = 4
-_SMALLEST_BATCH = 16
-
-
-class AllelePredictions(NamedTuple):
-    """What a model predicts for both alleles of some changes.
-
-    Attributes
-    ----------
-    ref, alt
-        Mean output (change, target) over the windows, and over the members of an ensemble.
-    window_spread
-        Largest difference of one window's alt - ref from the mean (change, target), over the shifts of a
-        change and the ways to fill the window of an indel: where the mean is larger, every window has its
-        sign; 0 where there is one window.
-    member_sd
-        Standard deviation of alt - ref (change, target) over the members of an ensemble; 0 of one model.
-    agreeing
-        Number of members (change, target) whose alt - ref has the sign of the mean.
-    contains_n
-        Whether one of a change's windows has an N, or another ambiguity code of the genome, in it.
-    """
-
-    ref: NDArray[np.float64]
-    alt: NDArray[np.float64]
-    window_spread: NDArray[np.float64]
-    member_sd: NDArray[np.float64]
-    agreeing: NDArray[np.int64]
-    contains_n: NDArray[np.bool_]
-
-    def rows(self, index: NDArray[np.intp]) -> AllelePredictions:
-        """Those of some of the changes."""
-        return AllelePredictions(
-            self.ref[index],
-            self.alt[index],
-            self.window_spread[index],
-            self.member_sd[index],
-            self.agreeing[index],
-            self.contains_n[index],
-        )
 
 
 @dataclass
@@ -127,7 +87,7 @@ class AlleleScorer:
 
     def predict(self, changes: Changes) -> AllelePredictions:
         """Predict both alleles of changes that have no reason not to be scored."""
-        first, inverse = _distinct(changes)
+        first, inverse = distinct(changes)
         found = self._predict_distinct(changes.rows(first))
         return found.rows(inverse)
 
@@ -137,7 +97,7 @@ class AlleleScorer:
         contains_n = np.zeros(n, dtype=bool)
         effects = []
         for number, member in enumerate(self.members):
-            sums = _Sums(n, targets)
+            sums = WindowSums(n, targets)
             for shift in range(-self.shifts, self.shifts + 1):
                 self._add_windows(sums, number, member, changes, changes.window_starts(self.length) + shift)
             contains_n |= sums.contains_n
@@ -155,7 +115,7 @@ class AlleleScorer:
 
     def _add_windows(
         self,
-        sums: _Sums,
+        sums: WindowSums,
         number: int,
         member: SequenceModel,
         changes: Changes,
@@ -192,7 +152,7 @@ class AlleleScorer:
             return None
         if (number, width) not in self._engines:
             example = np.zeros((1, self.length, 4), dtype=np.float32)
-            engine = member.edit_engine(example)
+            engine = member.edits(example)
             if engine is None and self.path == "incremental":
                 raise InputError(
                     f"path: model {member.name} cannot be traced, so that every window is predicted as a "
@@ -206,7 +166,7 @@ class AlleleScorer:
 
     def _by_edits(
         self,
-        sums: _Sums,
+        sums: WindowSums,
         number: int,
         member: SequenceModel,
         changes: Changes,
@@ -225,8 +185,8 @@ class AlleleScorer:
             engine = self._engine(number, member, width)
             chosen = order[bucket[order] == each]
             first = np.minimum((changes.start - starts)[rows[chosen]], self.length - width)
-            stretch = _stretches(changes, starts, rows[chosen], first, codes, width)
-            for part in _groups(window[chosen], self.batch_size):
+            stretch = stretches(changes, starts, rows[chosen], first, codes, width)
+            for part in groups(window[chosen], self.batch_size):
                 own, place = np.unique(window[chosen[part]], return_inverse=True)
                 ref, alt = self._edit_batch(member, engine, windows[own], place, first[part], stretch[part])
                 sums.add(rows[chosen[part]], ref, alt)
@@ -247,9 +207,9 @@ class AlleleScorer:
         if engine is None:
             raise InputError("path: the model has no engine of edits")
         width = stretch.shape[1]
-        own = np.minimum(np.arange(_padded(len(windows), self.batch_size)), len(windows) - 1)
+        own = np.minimum(np.arange(padded(len(windows), self.batch_size)), len(windows) - 1)
         one_hot = one_hot_codes(windows[own])
-        references = engine.references(one_hot, {}, width)
+        cached = engine.cached_activations(one_hot, {}, width)
         middle = (self.length - width) // 2
         sequence = np.concatenate([np.arange(len(windows)), place])
         at = np.concatenate([np.full(len(windows), middle), first])
@@ -258,14 +218,14 @@ class AlleleScorer:
         step = 2 * len(own)
         for begin in range(0, len(sequence), step):
             some = np.minimum(np.arange(begin, begin + step), len(sequence) - 1)
-            found.append(engine.predict(references, sequence[some], at[some], bases[some].astype(np.intp)))
+            found.append(engine.predict(cached, sequence[some], at[some], bases[some].astype(np.intp)))
         predictions = np.concatenate(found)[: len(sequence), list(member.columns)]
         member.check_finite(predictions, "prediction")
         return predictions[place], predictions[len(windows) :]
 
     def _whole(
         self,
-        sums: _Sums,
+        sums: WindowSums,
         number: int,
         member: SequenceModel,
         changes: Changes,
@@ -277,7 +237,7 @@ class AlleleScorer:
     ) -> None:
         """All other changes: both alleles as whole windows."""
         ref = self._predict_codes(member, windows)
-        for offsets, chosen in _fills(changes.shift[rows], self.anchors):
+        for offsets, chosen in fills(changes.shift[rows], self.anchors):
             some = changes.rows(rows[chosen])
             alt = alternative_windows(
                 self.genome, some, starts[rows[chosen]], self.length, offsets, codes[rows[chosen]]
@@ -287,96 +247,8 @@ class AlleleScorer:
 
     def _predict_codes(self, member: SequenceModel, codes: NDArray[np.uint8]) -> NDArray:
         found = []
-        step = _padded(len(codes), self.batch_size)
+        step = padded(len(codes), self.batch_size)
         for begin in range(0, len(codes), step):
             some = np.minimum(np.arange(begin, begin + step), len(codes) - 1)
             found.append(member.predict(one_hot_codes(codes[some]))[: len(codes) - begin])
         return np.concatenate(found)
-
-
-class _Sums:
-    """Sums over the windows of each change."""
-
-    def __init__(self, n: int, targets: int) -> None:
-        self.n = np.zeros((n, 1))
-        self.contains_n = np.zeros(n, dtype=bool)
-        self.ref, self.alt, self.effect = (np.zeros((n, targets)) for _ in range(3))
-        self.low, self.high = np.full((n, targets), np.inf), np.full((n, targets), -np.inf)
-
-    def spread(self) -> NDArray[np.float64]:
-        """Largest difference of one window's alt - ref from the mean."""
-        mean = self.effect / self.n
-        return np.maximum(self.high - mean, mean - self.low)
-
-    def add(self, rows: NDArray[np.intp], ref: NDArray, alt: NDArray) -> None:
-        """Add one window of each of some changes, none of them twice."""
-        ref, alt = ref.astype(np.float64), alt.astype(np.float64)
-        effect = alt - ref
-        self.n[rows] += 1
-        self.ref[rows] += ref
-        self.alt[rows] += alt
-        self.effect[rows] += effect
-        self.low[rows] = np.minimum(self.low[rows], effect)
-        self.high[rows] = np.maximum(self.high[rows], effect)
-
-
-def _distinct(changes: Changes) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Changes that differ from all before them, and which of these each change is."""
-    known: dict[tuple[int, int, int, bytes], int] = {}
-    first: list[int] = []
-    inverse = np.empty(len(changes), dtype=np.intp)
-    columns = changes.contig.tolist(), changes.start.tolist(), changes.ref_size.tolist(), changes.alt
-    for i, key in enumerate(zip(*columns, strict=True)):
-        place = known.setdefault(key, len(first))
-        if place == len(first):
-            first.append(i)
-        inverse[i] = place
-    return np.array(first, dtype=np.intp), inverse
-
-
-def _fills(
-    shift: NDArray[np.int64], anchors: Anchors
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.intp]]]:
-    """Offsets at which haplotypes are cut, and the changes that they are of: each change once at a time."""
-    offsets = [fill_offsets(each, anchors) for each in shift.tolist()]
-    for turn in range(max(map(len, offsets))):
-        chosen = np.array([i for i, some in enumerate(offsets) if turn < len(some)], dtype=np.intp)
-        yield np.array([offsets[i][turn] for i in chosen], dtype=np.int64), chosen
-
-
-def _stretches(
-    changes: Changes,
-    starts: NDArray[np.int64],
-    rows: NDArray[np.intp],
-    first: NDArray[np.int64],
-    codes: NDArray[np.uint8],
-    width: int,
-) -> NDArray[np.uint8]:
-    """Codes (edit, position) of `width` bases from `first` on, with the new ones among them."""
-    stretch = codes[rows[:, np.newaxis], first[:, np.newaxis] + np.arange(width)]
-    if width == 1:
-        new = b"".join([changes.alt[row] for row in rows.tolist()])
-        stretch[:, 0] = np.frombuffer(new, dtype=np.uint8)
-        return stretch
-    for i, row in enumerate(rows.tolist()):
-        at = int(changes.start[row] - starts[row] - first[i])
-        new_codes = np.frombuffer(changes.alt[row], dtype=np.uint8)
-        stretch[i, at : at + len(new_codes)] = new_codes
-    return stretch
-
-
-def _groups(window: NDArray[np.intp], size: int) -> Iterator[slice]:
-    """Slices of sorted window numbers that have at most so many windows each."""
-    is_new = np.concatenate([[True], np.diff(window) != 0])
-    rank = np.cumsum(is_new) - 1
-    edges = np.flatnonzero(is_new & (rank % size == 0)).tolist()
-    for begin, end in zip(edges, [*edges[1:], len(window)], strict=True):
-        yield slice(begin, end)
-
-
-def _padded(n: int, batch_size: int) -> int:
-    """Size of a batch: few sizes, because a compiled model may be compiled anew for each."""
-    size = min(_SMALLEST_BATCH, batch_size)
-    while size < min(n, batch_size):
-        size = min(2 * size, batch_size)
-    return size
