@@ -84,6 +84,7 @@ _MODULE_OF = {
     "stream": "results.stream",
     "stream_kmer_importance": "interpret",
     "surrogate": "interpret",
+    "variant_effects": "interpret",
     "write_report": "report",
 }
 

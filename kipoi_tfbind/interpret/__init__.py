@@ -27,6 +27,7 @@ from kipoi_tfbind.interpret.sampled_shapley import sampled_shapley
 from kipoi_tfbind.interpret.sanity_checks import sanity_checks
 from kipoi_tfbind.interpret.second_order_mutagenesis import second_order_mutagenesis
 from kipoi_tfbind.interpret.surrogate import surrogate
+from kipoi_tfbind.interpret.variant_effects import variant_effects
 
 __all__ = [
     "agreement",
@@ -54,4 +55,5 @@ __all__ = [
     "spacing_importance",
     "stream_kmer_importance",
     "surrogate",
+    "variant_effects",
 ]
