@@ -232,6 +232,10 @@ VARIABLES = {
         "for the references",
         "output",
     ),
+    "precision": Variable(
+        ("sequence",),
+        "bits of the numbers that the contributions were computed in; mean over the models of an ensemble",
+    ),
     "contribution_standard_error": Variable(
         ("sequence", "position", "target"),
         "standard error of the contribution as a mean over the references and the permutations of "
