@@ -19,8 +19,8 @@ from kipoi_tfbind.backends.base import (
     leaves,
     with_output,
 )
-from kipoi_tfbind.errors import UnsupportedModelError
 from kipoi_tfbind.graph import deep_lift, trace_tensorflow
+from kipoi_tfbind.repairs.saved_models import names_in_signature, serving_signature
 
 if TYPE_CHECKING:
     from kipoi_tfbind.graph.incremental.engine import Incremental
@@ -209,18 +209,15 @@ def saved_model_backend(
     variables = getattr(model, "variables", None) or next((f.variables for f in functions), ())
     if callable(model):
         return TensorFlowBackend(model, specs, structure, variables=variables, **options)
-    serve = signatures.get("serving_default")
-    if serve is None:
-        raise UnsupportedModelError(
-            "model: a SavedModel that can neither be called nor has the signature 'serving_default'; "
-            "save it with tf.saved_model.save(model, path, signatures=...)"
-        )
-    names = list(serve.structured_input_signature[1])
+    serve = serving_signature(model)
+    known = serve.structured_input_signature[1]
+    names = names_in_signature(known, structure.names, [spec.shape[1:] for spec in specs])
 
     def call(inputs: Any, *more: Any) -> Any:
-        if not isinstance(inputs, dict):
-            inputs = dict(zip(names, inputs if isinstance(inputs, list) else [inputs, *more], strict=True))
-        outputs = serve(**inputs)
+        if isinstance(inputs, dict):
+            inputs = list(inputs.values())
+        tensors = inputs if isinstance(inputs, list) else [inputs, *more]
+        outputs = serve(**dict(zip(names, tensors, strict=True)))
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
     return TensorFlowBackend(call, specs, structure, variables=variables, **options)

@@ -95,7 +95,8 @@ class TorchBackend:
         except UnsupportedModelError as error:
             if double_precision:
                 raise
-            notice(f"{error}; its output is taken as it comes, and it has no DeepLIFT multipliers")
+            reason = str(error).partition("; use a method")[0]
+            notice(f"{reason}; its output is taken as it comes, and it has no DeepLIFT multipliers")
             self.capabilities = frozenset({"predictions", "gradients"})
 
     def output_shapes(self, inputs: Sequence[NDArray]) -> list[tuple[Path, tuple[int, ...]]]:

@@ -68,6 +68,11 @@ OUTPUT_OPTIONS = (
     ),
     click.option("--alphabet", metavar="BASES", help="The bases in the model's order.  [default: ACGT]"),
     click.option(
+        "--neutral-value",
+        type=float,
+        help="Each of the four numbers of an N.  [default: 0.25 where the dataloader is kipoiseq's, else 0]",
+    ),
+    click.option(
         "--auxiliary", metavar="JSON", help="Values of the model's other inputs, the same for all sequences."
     ),
     click.option(
@@ -225,6 +230,7 @@ def load_models(options: dict[str, Any], *, with_dataloader: bool) -> tuple[Sequ
         sequence_input=options["sequence_input"],
         layout=options["layout"],
         alphabet=options["alphabet"],
+        neutral_value=options["neutral_value"],
         length=None if with_dataloader else options["length"],
         auxiliary=_json("auxiliary", options["auxiliary"]),
         transform=options["transform"],

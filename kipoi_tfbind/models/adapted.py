@@ -53,9 +53,9 @@ class Adapted:
         return self.backend.predict(self.inputs(one_hot, auxiliary))
 
     def gradient(self, one_hot: NDArray, auxiliary: Auxiliary, columns: Sequence[int]) -> NDArray:
-        """Gradient (sequence, position, base, column)."""
+        """Gradient (sequence, position, base, column) by the bases of the model's own input."""
         gradient = self.backend.gradient(self.inputs(one_hot, auxiliary), self.sequence_index, columns)
-        return _columns_last(self.layout.gradient_to_one_hot(_columns_first(gradient)))
+        return _columns_last(self.layout.by_base(_columns_first(gradient)))
 
     def multipliers(
         self, one_hot: NDArray, references: NDArray, auxiliary: Auxiliary, columns: Sequence[int]

@@ -118,14 +118,18 @@ class Layout:
         return self._arrange(array, one_hot.ndim - 2)
 
     def gradient_to_one_hot(self, gradient: NDArray) -> NDArray:
-        """Gradient by the model's array (..., axes) -> by one-hot (..., position, base)."""
-        array = self._rearranged(gradient)
+        """Gradient by the model's array (..., axes) -> by one-hot (..., position, base).
+
+        Where N is not zeros, what one number of the one-hot array changes is not one number of the model's:
+        it moves the other three too. The gradient by the model's own four numbers is `by_base`.
+        """
+        array = self.by_base(gradient)
         if self.neutral_value:
             array = array - array.dtype.type(self.neutral_value) * array.sum(axis=-1, keepdims=True)
         return array
 
-    def _rearranged(self, gradient: NDArray) -> NDArray:
-        """(..., axes) -> (..., position, base)."""
+    def by_base(self, gradient: NDArray) -> NDArray:
+        """The model's array (..., axes), or a gradient by it -> (..., position, base), bases as here."""
         n_axes = 1 if self.flattened else len(self.axes)
         leading = gradient.ndim - n_axes
         if self.flattened:
@@ -144,13 +148,17 @@ class Layout:
         if self.takes_text:
             return one_hot([str(text) for text in np.asarray(array).ravel()])
         # A copy: the dataloader's own array is not written to.
-        rows = np.array(self._rearranged(np.asarray(array)), dtype=np.float32, order="C")
+        rows = np.array(self.by_base(np.asarray(array)), dtype=np.float32, order="C")
         rows[(rows == rows[..., :1]).all(axis=-1)] = 0
         return rows
 
     @property
     def _order(self) -> list[int]:
         return [BASES.index(base) for base in self.alphabet]
+
+    def numbers(self, one_hot: NDArray) -> NDArray:
+        """The numbers that the model gets for one-hot (..., position, base), in that arrangement."""
+        return one_hot + self.neutral_value * (1 - one_hot.sum(axis=-1, keepdims=True))
 
     def _arrange(self, array: NDArray, leading: int) -> NDArray:
         """(..., position, base) with the bases in the model's order -> (..., axes)."""

@@ -129,7 +129,7 @@ class SequenceModel:
         return prediction
 
     def gradient(self, one_hot: NDArray, auxiliary: Mapping[str, NDArray] | None = None) -> NDArray:
-        """Gradient of every target by the one-hot sequence.
+        """Gradient of every target by the numbers that the model has for each base of a sequence.
 
         Returns
         -------
