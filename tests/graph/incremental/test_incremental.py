@@ -25,6 +25,8 @@ from kipoi_tfbind import (
 )
 from kipoi_tfbind.graph import trace_tensorflow, trace_torch
 from kipoi_tfbind.graph.incremental.engine import Incremental
+from kipoi_tfbind.graph.tensorflow.incremental import TensorFlowIncremental
+from kipoi_tfbind.graph.torch.incremental import TorchIncremental
 from tests import graph_models
 
 # In float64 both ways round at 1e-16 of numbers up to some 1e3 times the effects.
@@ -87,7 +89,7 @@ def tensorflow_case(model: Any, shapes: list[tuple[int, int]], precision: str = 
     exact = graph.in_precision("float64")
     function = exact.as_function()
     return case(
-        (exact if precision == "float64" else graph).incremental(0, shapes, 1, np.eye(5, 4)),
+        TensorFlowIncremental(exact if precision == "float64" else graph, 0, shapes, 1, np.eye(5, 4)),
         lambda inputs: function([tf.constant(x) for x in inputs])[0].numpy(),
         shapes,
         positions_last=False,
@@ -105,7 +107,7 @@ def torch_case(model: Any, shapes: list[tuple[int, int]], precision: str = "floa
             return function([torch.as_tensor(np.ascontiguousarray(x)) for x in inputs])[0].numpy()
 
     chosen = exact if precision == "float64" else graph
-    return case(chosen.incremental(0, turned, 2, np.eye(5, 4)), predict, shapes, positions_last=True)
+    return case(TorchIncremental(chosen, 0, turned, 2, np.eye(5, 4)), predict, shapes, positions_last=True)
 
 
 def case(incremental: Incremental, predict: Any, shapes: Any, *, positions_last: bool) -> Case:
