@@ -209,9 +209,9 @@ def read_motifs(texts: tuple[str, ...], *, consensus: bool) -> dict[str, Motif]:
     Raises
     ------
     InputError
-        As `kipoi_tfbind.motifs.motif.parse_motifs`.
+        As `kipoi_tfbind.motifs.read.parse_motifs`.
     """
-    from kipoi_tfbind.motifs.motif import parse_motif, parse_motifs
+    from kipoi_tfbind.motifs.read import parse_motif, parse_motifs
 
     parsed = []
     for text in texts:
@@ -262,7 +262,7 @@ def _save(result: xr.Dataset, options: dict[str, Any]) -> None:
 
 def filtered(model: SequenceModel, backgrounds: xr.Dataset, options: dict[str, Any]) -> xr.Dataset:
     """The backgrounds between the quantiles that were asked for."""
-    from kipoi_tfbind.sequences.backgrounds import central_backgrounds
+    from kipoi_tfbind.interpret.global_importance.background_shift import central_backgrounds
 
     if not options["central"]:
         return backgrounds

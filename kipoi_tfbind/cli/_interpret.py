@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
     from kipoi_tfbind.models.sequence_model import SequenceModel
 
-# Results are written in pieces of about this size, of at most so many sequences.
-PIECE_BYTES = 64 << 20
-_MAX_PIECE = 1024
+_TYPICAL_LENGTH = 1024  # of sequences whose length is not known before they are read
 
 MODEL_OPTIONS = (
     click.argument("model", nargs=-1, required=True, metavar="MODEL..."),
@@ -136,7 +134,6 @@ def interpret_to_file(
     options: dict[str, Any],
     settings: Mapping[str, Any],
     *,
-    recorded: Mapping[str, Any] | None = None,
     rows: Callable[[int], int] = lambda length: length,
 ) -> None:
     """Run a method on all sequences, piece by piece, into a result file.
@@ -149,40 +146,29 @@ def interpret_to_file(
         Those of `interpretation_options`.
     settings
         The method's own arguments.
-    recorded
-        What the result's attributes have of them: an interrupted run goes on only with the same.
     rows
         Length of a sequence -> number of positions, pairs or the like that its result has.
     """
-    from tqdm import tqdm
-
-    from kipoi_tfbind.results.append import open_for_append
     from kipoi_tfbind.results.files import check_writable
+    from kipoi_tfbind.results.stream import number_at_once, stream
 
     output = options["output"]
     check_writable(output)
     source = source_of_sequences(options)
     model, dataloader = load_models(options, with_dataloader=source == "dataloader_args")
-    length = options["length"] or model.length or _MAX_PIECE
-    piece = max(1, min(_MAX_PIECE, PIECE_BYTES // (rows(length) * 16 * len(model.target_names))))
-    attributes = {
-        "method": method.__name__,
-        "model": model.name,
-        "model_hash": model.fingerprint,
-        "output": model.output,
-        **(recorded or {}),
-    }
-    with (
-        open_for_append(output, attributes, restart=options["restart"]) as out,
-        tqdm(desc="sequences", unit="seq", initial=out.n_finished, disable=None, delay=1) as progress,
-    ):
-        for chunk in out.remaining(sequence_chunks(source, options, model, dataloader, piece)):
-            for first in range(0, chunk.sizes["sequence"], piece):
-                part = chunk.isel(sequence=slice(first, first + piece))
-                out.append(method(model, part, batch_size=options["batch_size"], **settings))
-                progress.update(part.sizes["sequence"])
-        n = out.n_finished
-    click.echo(f"{output}: {method.__name__}; sequences: {n}, targets: {len(model.target_names)}")
+    n_targets = len(model.target_names)
+    at_once = number_at_once(4 * rows(options["length"] or model.length or _TYPICAL_LENGTH) * n_targets)
+    n = stream(
+        method,
+        model,
+        sequence_chunks(source, options, model, dataloader, at_once),
+        output,
+        at_once=at_once,
+        restart=options["restart"],
+        batch_size=options["batch_size"],
+        **settings,
+    )
+    click.echo(f"{output}: {method.__name__}; sequences: {n}, targets: {n_targets}")
 
 
 def parse_positions(text: str | None) -> list[int] | None:

@@ -53,11 +53,15 @@ def command(
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
     from kipoi_tfbind.interpret import occlusion
 
-    recorded: dict[str, Any] = {"width": width, "stride": stride, "fill": fill, "start": start}
-    settings = {**recorded, "end": end, "n_shuffles": n_shuffles, "seed": seed}
-    settings |= {"path": path, "verify": verify}
-    if fill == "shuffle":
-        recorded |= {"n_shuffles": n_shuffles, "seed": seed}
-    interpret_to_file(
-        occlusion, options, settings, recorded=recorded, rows=lambda length: length // stride + 1
-    )
+    settings = {
+        "width": width,
+        "stride": stride,
+        "fill": fill,
+        "n_shuffles": n_shuffles,
+        "start": start,
+        "end": end,
+        "seed": seed,
+        "path": path,
+        "verify": verify,
+    }
+    interpret_to_file(occlusion, options, settings, rows=lambda length: length // stride + 1)

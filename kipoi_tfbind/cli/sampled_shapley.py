@@ -70,4 +70,4 @@ def command(
         "seed": seed,
         "tolerance": tolerance,
     }
-    interpret_to_file(sampled_shapley, options, settings, recorded=settings)
+    interpret_to_file(sampled_shapley, options, settings)

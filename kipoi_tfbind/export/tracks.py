@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError, MissingProgramError
 from kipoi_tfbind.export._means import Means
+from kipoi_tfbind.export._pieces import Result, name_of, pieces_of
 from kipoi_tfbind.export._places import ChromSizes, Contigs, check_bases, contigs_of, inside, places_of
-from kipoi_tfbind.export._scores import Result, base_scores, name_of, pieces_of
 from kipoi_tfbind.notices import notice
 from kipoi_tfbind.repairs.outputs import reserve
 from kipoi_tfbind.results.files import check_writable, whole_file
+from kipoi_tfbind.results.position_scores import base_scores
 
 # At most, of a bigWig file: 8 of each base and its share of the summaries.
 _BYTES_PER_BASE, _LEAST_BYTES = 12, 1 << 16

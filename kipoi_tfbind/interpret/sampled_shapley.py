@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kipoi_tfbind.dna.arguments import whole_number
 from kipoi_tfbind.dna.one_hot import codes_of
-from kipoi_tfbind.dna.shuffle import content_seeds
+from kipoi_tfbind.dna.random import content_seeds
 from kipoi_tfbind.interpret._batches import Batch, in_batches
 from kipoi_tfbind.interpret._contributions import contribution_variables, warn_incomplete
 from kipoi_tfbind.interpret._method import Variables, check_positive, run_method, wrapped_for

@@ -57,7 +57,7 @@ def find_sites(codes: NDArray[np.uint8], motif: Motif, *, threshold: float = 0.8
 
     Examples
     --------
-    >>> from kipoi_tfbind.motifs.motif import parse_motif
+    >>> from kipoi_tfbind.motifs.read import parse_motif
     >>> from kipoi_tfbind.dna.one_hot import encode_bases
     >>> [site[:2] for site in find_sites(encode_bases(["TTGATAAGTTCTTATC"]), parse_motif("GATAAG"))[0]]
     [(2, False), (10, True)]

@@ -17,19 +17,9 @@ from numpy.typing import NDArray
 from kipoi_tfbind.dna.one_hot import BASES
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.plot._colours import DIVERGING, MISSING
-from kipoi_tfbind.plot._view import (
-    PLAIN,
-    figure_of,
-    labels_of,
-    number,
-    position_label,
-    position_ticks,
-    select,
-    title,
-    unit,
-    width_of,
-)
 from kipoi_tfbind.plot.logo import draw_letter, draw_logo
+from kipoi_tfbind.plot.position_axes import PLAIN, figure_of, position_ticks, title, width_of
+from kipoi_tfbind.results.view import labels_of, number, position_label, select, unit
 from kipoi_tfbind.schema import SPREAD
 
 _READABLE = 5.0  # points; a smaller cell has no room for a letter

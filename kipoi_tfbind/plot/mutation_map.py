@@ -12,16 +12,9 @@ from mpl_toolkits.axes_grid1 import make_axes_locatable  # type: ignore[import-u
 from kipoi_tfbind.dna.one_hot import BASES
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.plot._colours import DIVERGING
-from kipoi_tfbind.plot._view import (
-    figure_of,
-    figure_width,
-    label_positions,
-    select,
-    title,
-    unit,
-    width_of,
-)
 from kipoi_tfbind.plot.logo import draw_logo
+from kipoi_tfbind.plot.position_axes import figure_of, figure_width, label_positions, title, width_of
+from kipoi_tfbind.results.view import select, unit
 
 # Variable of the map -> label of its rows, and what the colours mean.
 _MAPS = {

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from kipoi_tfbind.plot._colours import LOWERS, RAISES
-from kipoi_tfbind.plot._view import label_positions, select, title, unit
+from kipoi_tfbind.plot.position_axes import label_positions, title
+from kipoi_tfbind.results.view import select, unit
 from kipoi_tfbind.schema import SPREAD
 
 

@@ -13,10 +13,11 @@ from matplotlib.figure import Figure
 from mpl_toolkits.axes_grid1 import make_axes_locatable  # type: ignore[import-untyped]
 from PIL import Image
 
-from kipoi_tfbind.plot._view import interval, label_positions, name_of, number, select
+from kipoi_tfbind.plot.position_axes import label_positions
 from kipoi_tfbind.plot.result import kind_of, plot_result
 from kipoi_tfbind.report.tables import top_table
-from kipoi_tfbind.results.position_scores import importance_of, source_of
+from kipoi_tfbind.results.position_scores import scores_of, source_of
+from kipoi_tfbind.results.view import interval, name_of, number, select
 
 _DPI = 180  # of the picture's own size; on paper it is smaller and so finer
 _INCH = 96  # a browser's pixels
@@ -96,7 +97,7 @@ def _draw_strip(ax: Axes, view: xr.Dataset, window: tuple[int, int], *, beside_m
         make_axes_locatable(ax).append_axes("right", size=0.12, pad=0.12).set_axis_off()
     label_positions(ax, view)
     ax.set_xlabel("")
-    positions, values = view["position"].values, importance_of(view).values
+    positions, values = view["position"].values, scores_of(view).values
     ax.axvspan(window[0] - 0.5, window[1] - 0.5, color="0.9", zorder=0)
     ax.vlines(positions, 0, np.nan_to_num(values), color="0.25", linewidth=0.9)
     ax.axhline(0, color="black", linewidth=0.5)

@@ -10,11 +10,10 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from kipoi_tfbind.interpret import interaction_verdicts
-from kipoi_tfbind.plot._pattern_axes import with_role
-from kipoi_tfbind.plot._view import number, unit
 from kipoi_tfbind.plot.result import kind_of, plot_result
 from kipoi_tfbind.report.figures import Picture, encode
 from kipoi_tfbind.report.tables import Table
+from kipoi_tfbind.results.view import number, unit, with_role
 
 PATTERN_METHODS = ("global_importance_analysis", "distribution_shift")
 _TITLES = {

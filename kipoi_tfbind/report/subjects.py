@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.dna.one_hot import codes_of
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.plot._view import find
 from kipoi_tfbind.results.files import pieces
+from kipoi_tfbind.results.view import find
 
 _AT_ONCE = 256  # sequences
 _IDENTITY = ("id", "chrom", "start", "end", "strand")

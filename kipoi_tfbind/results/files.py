@@ -21,6 +21,8 @@ from kipoi_tfbind.notices import notice
 
 # Attribute of a file that holds some of a result's sequences; taken away when all of them are there.
 UNFINISHED = "unfinished"
+# Beginning of the attributes of such a file that hold the options that its run was given.
+OPTION = "option_"
 
 # Variables that are mostly zeros. Level 1 makes one_hot 11 and contribution 2.3 times smaller, at 270 and
 # 70 MB/s; effects and hypothetical contributions would become 1.1 to 1.3 times smaller at 40 MB/s, which

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from kipoi_tfbind.dna.shuffle import checked_seed
+from kipoi_tfbind.dna.random import checked_seed
 from kipoi_tfbind.errors import InputError
 
 # Bounds of what is in memory at once: numbers of a table of resamples, and series tested together.
