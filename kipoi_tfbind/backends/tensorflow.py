@@ -17,6 +17,7 @@ from kipoi_tfbind.backends.base import (
     Path,
     Transform,
     leaves,
+    transformed_whole,
     with_output,
 )
 from kipoi_tfbind.graph.incremental.engine import Incremental
@@ -68,10 +69,14 @@ class TensorFlowBackend:
         self._specs = list(specs)
         self._transform = transform
         self._paths: list[Path] = []
+        self._whole = False
         self._variables = list(variables)
 
         def outputs(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-            found = leaves(structure.call(function, tensors), order)
+            output = structure.call(function, tensors)
+            whole = transformed_whole(output, transform)
+            self._whole = whole is not None
+            found = leaves(whole if self._whole else output, order)
             self._paths = [path for path, _ in found]
             ranks = [getattr(getattr(value, "shape", None), "rank", None) for _, value in found]
             self._flat_already = ranks == [2] and transform is None
@@ -170,6 +175,8 @@ class TensorFlowBackend:
         return self.joined(self._model(list(tensors)), tf.shape(tensors[0])[0])
 
     def _reduced(self, tensor: tf.Tensor) -> tf.Tensor:
+        if self._whole:
+            return tensor
         if callable(self._transform):
             return self._transform(tensor)
         if self._transform is None or tensor.shape.rank < 3:

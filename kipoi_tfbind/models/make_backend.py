@@ -106,8 +106,41 @@ def saved_model(description: Description, options: Options, examples: list[NDArr
     return _traced_or_by_itself(traced, replace(description, model=own), options, examples)
 
 
+def frozen_checkpoint(description: Description, options: Options, examples: list[NDArray]) -> Backend:
+    """A checkpoint of TensorFlow 1, whose graph is as good as another once its variables are constants."""
+    from kipoi_tfbind.backends.tensorflow import TensorFlowBackend
+    from kipoi_tfbind.repairs.frozen_checkpoints import frozen_function, input_types, weights_of
+
+    model = description.model
+
+    def traced() -> Backend:
+        import tensorflow as tf
+
+        types = input_types(model, description.structure.names)
+        specs = _specs(description, examples)
+        return TensorFlowBackend(
+            frozen_function(model),
+            [tf.TensorSpec(spec.shape, dtype) for spec, dtype in zip(specs, types, strict=True)],
+            description.structure,
+            variables=weights_of(model),
+            output=options.output or "logit",
+            transform=options.transform,
+            order=_order(description),
+            double_precision=options.double_precision,
+        )
+
+    return _traced_or_by_itself(
+        traced, replace(description, model=model.predict_on_batch), options, examples, as_tensors=False
+    )
+
+
 def _traced_or_by_itself(
-    traced: Callable[[], Backend], by_itself: Description, options: Options, examples: list[NDArray]
+    traced: Callable[[], Backend],
+    by_itself: Description,
+    options: Options,
+    examples: list[NDArray],
+    *,
+    as_tensors: bool = True,
 ) -> Backend:
     """A backend of the model's graph; where it has none, of its predictions, with a note."""
     import tensorflow as tf
@@ -119,7 +152,9 @@ def _traced_or_by_itself(
             raise
 
         def predict(*inputs: Any) -> Any:
-            return by_itself.model(*tf.nest.map_structure(tf.convert_to_tensor, inputs))
+            return by_itself.model(
+                *(tf.nest.map_structure(tf.convert_to_tensor, inputs) if as_tensors else inputs)
+            )
 
         backend = function_backend(
             replace(by_itself, model=predict, single_precision=True), options, examples

@@ -250,6 +250,11 @@ class SequenceModel:
 
     def average_strands(self) -> SequenceModel:
         """Return the mean of the model over a sequence and its reverse complement."""
+        if self.layout is not None and self.layout.tracks:
+            raise UnsupportedModelError(
+                f"model {self.name}: has tracks beside the sequence, which have no reverse complement; leave "
+                "average_strands out"
+            )
         members = tuple(member.average_strands() for member in self.members)
         return replace(self, evaluator=StrandAverage(self.evaluator), members=members)
 
