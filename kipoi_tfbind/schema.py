@@ -15,7 +15,7 @@ from kipoi_tfbind.errors import InputError
 
 @dataclass(frozen=True)
 class Variable:
-    """What a variable of a Dataset holds.
+    """Description of a variable of a Dataset.
 
     Attributes
     ----------

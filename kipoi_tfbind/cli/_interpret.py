@@ -1,4 +1,4 @@
-"""What the commands that interpret a model share: its options, its sequences, and the result file."""
+"""Shared by the commands that interpret a model: its options, its sequences, and the result file."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ OUTPUT_OPTIONS = (
     click.option(
         "--output-kind",
         type=click.Choice(["logit", "probability"]),
-        help="What to explain.  [default: the logit where the model ends in a sigmoid or softmax]",
+        help="Output to explain.  [default: the logit where the model ends in a sigmoid or softmax]",
     ),
     click.option(
         "--transform",
