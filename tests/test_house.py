@@ -22,11 +22,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("interpret",),
     ("testing", "sequences"),
     ("models",),
-    ("motifs", "dataloaders", "training", "export", "plot"),
+    ("motifs", "dataloaders", "kipoi_model", "training", "export", "plot"),
     ("backends", "genome", "results"),
     ("graph",),
     ("dna", "repairs"),
-    ("layers", "architectures", "schema", "errors", "notices", "kipoi_model"),
+    ("layers", "architectures", "schema", "errors", "notices"),
 )
 FLOOR_OF = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}
 

@@ -17,14 +17,15 @@ from kipoi_tfbind.backends.base import (
     Path,
     Transform,
     leaves,
+    transformed_whole,
     with_output,
 )
-from kipoi_tfbind.errors import UnsupportedModelError
 from kipoi_tfbind.graph.incremental.engine import Incremental
 from kipoi_tfbind.graph.tensorflow.deep_lift import TensorFlowDeepLift
 from kipoi_tfbind.graph.tensorflow.graph import TensorFlowGraph
 from kipoi_tfbind.graph.tensorflow.incremental import TensorFlowIncremental
 from kipoi_tfbind.graph.tensorflow.trace import trace_tensorflow
+from kipoi_tfbind.repairs.saved_models import names_in_signature, serving_signature
 
 
 class TensorFlowBackend:
@@ -68,10 +69,14 @@ class TensorFlowBackend:
         self._specs = list(specs)
         self._transform = transform
         self._paths: list[Path] = []
+        self._whole = False
         self._variables = list(variables)
 
         def outputs(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-            found = leaves(structure.call(function, tensors), order)
+            output = structure.call(function, tensors)
+            whole = transformed_whole(output, transform)
+            self._whole = whole is not None
+            found = leaves(whole if self._whole else output, order)
             self._paths = [path for path, _ in found]
             ranks = [getattr(getattr(value, "shape", None), "rank", None) for _, value in found]
             self._flat_already = ranks == [2] and transform is None
@@ -170,6 +175,8 @@ class TensorFlowBackend:
         return self.joined(self._model(list(tensors)), tf.shape(tensors[0])[0])
 
     def _reduced(self, tensor: tf.Tensor) -> tf.Tensor:
+        if self._whole:
+            return tensor
         if callable(self._transform):
             return self._transform(tensor)
         if self._transform is None or tensor.shape.rank < 3:
@@ -223,18 +230,15 @@ def saved_model_backend(
     variables = getattr(model, "variables", None) or next((f.variables for f in functions), ())
     if callable(model):
         return TensorFlowBackend(model, specs, structure, variables=variables, **options)
-    serve = signatures.get("serving_default")
-    if serve is None:
-        raise UnsupportedModelError(
-            "model: a SavedModel that can neither be called nor has the signature 'serving_default'; "
-            "save it with tf.saved_model.save(model, path, signatures=...)"
-        )
-    names = list(serve.structured_input_signature[1])
+    serve = serving_signature(model)
+    known = serve.structured_input_signature[1]
+    names = names_in_signature(known, structure.names, [spec.shape[1:] for spec in specs])
 
     def call(inputs: Any, *more: Any) -> Any:
-        if not isinstance(inputs, dict):
-            inputs = dict(zip(names, inputs if isinstance(inputs, list) else [inputs, *more], strict=True))
-        outputs = serve(**inputs)
+        if isinstance(inputs, dict):
+            inputs = list(inputs.values())
+        tensors = inputs if isinstance(inputs, list) else [inputs, *more]
+        outputs = serve(**dict(zip(names, tensors, strict=True)))
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
     return TensorFlowBackend(call, specs, structure, variables=variables, **options)

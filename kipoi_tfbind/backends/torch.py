@@ -17,6 +17,7 @@ from kipoi_tfbind.backends.base import (
     Path,
     Transform,
     leaves,
+    transformed_whole,
     with_output,
 )
 from kipoi_tfbind.errors import UnsupportedModelError
@@ -73,6 +74,7 @@ class TorchBackend:
         self._wanted = output
         self._double_precision = double_precision
         self._paths: list[Path] = []
+        self._whole = False
         # By the shapes of the inputs: a trace holds for one length of the sequence.
         self._models: dict[Shapes, Model] = {}
         self._traced: dict[Shapes, TorchGraph] = {}
@@ -85,7 +87,10 @@ class TorchBackend:
         call: Callable[[Sequence[torch.Tensor]], Any] = _call(module, structure)
 
         def outputs(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-            found = leaves(call(tensors), order)
+            output = call(tensors)
+            whole = transformed_whole(output, transform)
+            self._whole = whole is not None
+            found = leaves(whole if self._whole else output, order)
             self._paths = [path for path, _ in found]
             self._flat_already = [value.ndim for _, value in found] == [2] and transform is None
             return [value for _, value in found]
@@ -99,7 +104,8 @@ class TorchBackend:
         except UnsupportedModelError as error:
             if double_precision:
                 raise
-            notice(f"{error}; its output is taken as it comes, and it has no DeepLIFT multipliers")
+            reason = str(error).partition("; use a method")[0]
+            notice(f"{reason}; its output is taken as it comes, and it has no DeepLIFT multipliers")
             self.capabilities = frozenset({"predictions", "gradients"})
 
     def output_shapes(self, inputs: Sequence[NDArray]) -> list[tuple[Path, tuple[int, ...]]]:
@@ -218,6 +224,8 @@ class TorchBackend:
         return self.joined(self._run(list(tensors)), tensors[0].shape[0])
 
     def _reduced(self, tensor: torch.Tensor) -> torch.Tensor:
+        if self._whole:
+            return tensor
         if callable(self._transform):
             return self._transform(tensor)
         axes = tuple(range(1, tensor.ndim - 1))
@@ -244,8 +252,8 @@ def evaluation_mode(module: torch.nn.Module) -> Iterator[None]:
 def _call(module: torch.nn.Module, structure: InputStructure) -> Callable[[Sequence[torch.Tensor]], Any]:
     """Call a module with a list of tensors, as Kipoi does: a list becomes arguments, a dict keywords."""
     if structure.kind == "dict":
-        return lambda tensors: module(**dict(zip(structure.names, tensors, strict=True)))
-    return lambda tensors: module(*tensors)
+        return lambda tensors: module(**dict(zip(structure.names, structure.joined(tensors), strict=True)))
+    return lambda tensors: module(*structure.joined(tensors))
 
 
 def _shapes(tensors: Sequence[torch.Tensor]) -> Shapes:
