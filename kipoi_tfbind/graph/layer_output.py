@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.graph.graph import Graph, Ref
@@ -38,9 +39,29 @@ class LayerOutput:
     channel_axis: int | None
     field: ReceptiveField
 
+    def mask(self, silenced: Sequence[int]) -> NDArray[np.float32]:
+        """1 and, in some channels, 0; it broadcasts to the layer's output without the batch.
+
+        Raises
+        ------
+        InputError
+            The layer has no channel axis, or not so many channels.
+        """
+        mask = np.ones([1] * len(self.shape), np.float32)
+        if len(silenced) == 0:
+            return mask
+        if self.channel_axis is None:
+            raise InputError(f"layer {self.name}: expected one axis of channels, got the shape {self.shape}")
+        n = self.shape[self.channel_axis - 1]
+        if not all(0 <= channel < n for channel in silenced):
+            raise InputError(f"channels: layer {self.name} has {n} channels, got {list(silenced)}")
+        mask = np.repeat(mask, n, self.channel_axis - 1)
+        mask.swapaxes(0, self.channel_axis - 1)[list(silenced)] = 0
+        return mask
+
 
 def layer_outputs(graph: Graph, wrt: int, axis: int, shapes: Sequence[tuple[int, ...]]) -> list[LayerOutput]:
-    """The last value of each layer that has positions of the sequence, in execution order.
+    """The last value of each layer that has positions of the sequence, in order of execution.
 
     Parameters
     ----------
@@ -66,7 +87,7 @@ def layer_outputs(graph: Graph, wrt: int, axis: int, shapes: Sequence[tuple[int,
 def named(outputs: Sequence[LayerOutput], name: str) -> LayerOutput:
     """The output of a layer, by its full name or the part of it that the user gave.
 
-    TensorFlow adds "_1" and the like to a layer's name, and the names of the models that it lies in before it.
+    TensorFlow adds "_1" and the like to a layer's name, and before it the names of the models that it is in.
 
     Raises
     ------

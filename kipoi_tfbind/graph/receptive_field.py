@@ -43,7 +43,9 @@ class ReceptiveField:
     def convolved(self, span: int, stride: int, before: int) -> ReceptiveField:
         """The field after windows of `span` positions in steps of `stride`, the first `before` the start."""
         size = self.size + (span - 1) * self.stride
-        return replace(self, size=size, stride=self.stride * stride, offset=self.offset - before * self.stride)
+        return replace(
+            self, size=size, stride=self.stride * stride, offset=self.offset - before * self.stride
+        )
 
     def joined(self, other: ReceptiveField) -> ReceptiveField | None:
         """The field that has two others in it; None where their steps are not the same."""
@@ -69,9 +71,7 @@ def receptive_fields(program: Program) -> dict[Ref, ReceptiveField]:
 
     Values that see the whole sequence, and those that see it in another order, have none.
     """
-    found: dict[Ref, ReceptiveField | _InBlocks] = {
-        program.sequence: ReceptiveField(1, 1, 0, program.axis)
-    }
+    found: dict[Ref, ReceptiveField | _InBlocks] = {program.sequence: ReceptiveField(1, 1, 0, program.axis)}
     for i in program.steps:
         fields = {ref: found[ref] for ref in program.graph.nodes[i].inputs if ref in found}
         op = program.position_op(i, {ref: field.axis for ref, field in fields.items()}) if fields else None
