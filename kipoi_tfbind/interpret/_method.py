@@ -22,8 +22,8 @@ from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.sequences.read import as_sequences
 
 Variables = dict[str, tuple[tuple[str, ...], NDArray]]
-# Options that a result depends on; a function where some are known only when all is computed.
-Settings = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
+# Attributes of a result; a function where some are known only when all is computed.
+Attributes = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
 # A model, the sequences, and their predictions -> the method's own variables.
 Compute = Callable[[SequenceModel, Batch, NDArray], Variables]
 
@@ -38,7 +38,7 @@ def run_method(
     sequences: xr.Dataset,
     compute: Compute,
     *,
-    settings: Settings,
+    settings: Attributes,
     batch_size: int,
     positions: NDArray[np.intp] | None = None,
     coordinates: Mapping[str, Any] | None = None,
@@ -104,9 +104,9 @@ def wrapped_for(sequences: xr.Dataset, model: Any) -> SequenceModel:
     return as_sequence_model(model).for_length(sequences.sizes["position"])
 
 
-def settled(settings: Settings) -> Mapping[str, Any]:
-    """The settings, now that all is computed."""
-    return settings() if callable(settings) else settings
+def settled(attributes: Attributes) -> Mapping[str, Any]:
+    """The attributes, now that all is computed."""
+    return attributes() if callable(attributes) else attributes
 
 
 def _variables(model: SequenceModel, sequences: xr.Dataset, compute: Compute, batch_size: int) -> Variables:

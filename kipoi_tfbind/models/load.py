@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kipoi_tfbind.backends.base import OutputKind, Transform, check_output, check_transform
+from kipoi_tfbind.backends.quiet_start import quiet_start
 from kipoi_tfbind.models.description import Options
 from kipoi_tfbind.models.ensemble import ensemble
 from kipoi_tfbind.models.find_entry import find_source
@@ -45,7 +46,8 @@ def load_model(
     UnsupportedModelError
         As `as_sequence_model`.
     """
-    return as_sequence_model(get_kipoi_model(name, source, allow_pickle=allow_pickle), **options)
+    with quiet_start():
+        return as_sequence_model(get_kipoi_model(name, source, allow_pickle=allow_pickle), **options)
 
 
 def as_sequence_model(
@@ -143,7 +145,8 @@ def as_sequence_model(
         return found.average_strands() if average_strands else found
 
     try:
-        return wrapped(None)
+        with quiet_start():
+            return wrapped(None)
     except LengthNeeded:
         return UnprobedModel(wrapped)
 
@@ -168,5 +171,5 @@ def get_kipoi_model(
     import kipoi
 
     source = find_source(name, source)
-    with allowing_pickle(allow_pickle):
+    with quiet_start(), allowing_pickle(allow_pickle):
         return kipoi.get_model(name, source=source, with_dataloader=with_dataloader)

@@ -92,6 +92,11 @@ class SequenceModel:
         """What can be asked of the model: predictions, gradients, multipliers."""
         return self.evaluator.capabilities
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether its outputs are known; a model of unknown length is asked for them at its first batch."""
+        return True
+
     def predict(self, one_hot: NDArray, auxiliary: Mapping[str, NDArray] | None = None) -> NDArray:
         """Predict every target for every sequence, in one batch.
 

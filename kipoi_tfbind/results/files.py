@@ -179,7 +179,7 @@ def open_result(path: str | os.PathLike[str], *, lazy: bool = False) -> xr.Datas
     2.0
     """
     path = _file_name(path)
-    if Path(path).is_dir():
+    if path.is_dir():
         raise InputError(f"{path}: is a folder; give the file of a result")
     check_finished(path)
     try:

@@ -166,7 +166,7 @@ def number_at_once(n_values: int, most: int = _MOST) -> int:
 
 def _parts(batches: Iterable[xr.Dataset], at_once: int | None, model: Any) -> Iterator[xr.Dataset]:
     """Batches in parts of at most so many sequences."""
-    n_targets = len(getattr(model, "target_names", (None,)))
+    n_targets = len(model.target_names) if getattr(model, "is_asked", False) else 1
     for batch in batches:
         if at_once is None:
             at_once = number_at_once(4 * batch.sizes.get("position", 1) * n_targets)
@@ -175,12 +175,12 @@ def _parts(batches: Iterable[xr.Dataset], at_once: int | None, model: Any) -> It
 
 
 def model_attributes(method: str, model: Any) -> dict[str, Any]:
-    """Attributes of a result that are known before it is there: its method, and its model if that is wrapped.
+    """Attributes of a result that are known before it is there: its method, and its model if that is known.
 
     That another model is not wrapped is found when the first sequences are appended.
     """
     attributes = {"method": method}
-    if hasattr(model, "fingerprint"):
+    if getattr(model, "is_asked", False):
         attributes |= {"model": model.name, "model_hash": model.fingerprint, "output": model.output}
     return attributes
 
