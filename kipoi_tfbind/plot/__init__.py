@@ -1,4 +1,7 @@
-"""Pictures of results: each a function from a result Dataset to matplotlib Axes; none touches a model."""
+"""Pictures of results: each a function from a result Dataset to matplotlib Axes; none touches a model.
+
+Imports results and the schema; reports and commands import it, but not the modules that begin with an underscore.
+"""
 
 from kipoi_tfbind.plot.cooperativity import plot_cooperativity
 from kipoi_tfbind.plot.distribution_shift import plot_distribution_shift
