@@ -1,6 +1,6 @@
 """Pictures of results: each a function from a result Dataset to matplotlib Axes; none touches a model.
 
-Imports results and the schema; reports and commands import it, but not the modules that begin with an underscore.
+Imports results and the schema; reports and commands import it, but no module that begins with an underscore.
 """
 
 from kipoi_tfbind.plot.cooperativity import plot_cooperativity

@@ -1,4 +1,4 @@
-"""Global importance analysis: experiments, each of which makes patterns, the one analysis, and its statistics.
+"""Global importance analysis: experiments that make patterns, the one analysis, and its statistics.
 
 Imports motifs and what the other methods share; `kipoi_tfbind.interpret` hands its functions on.
 """
