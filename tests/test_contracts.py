@@ -58,6 +58,15 @@ METHODS: dict[str, Method] = {
             "n_resamples": 100,
         },
     ),
+    "surrogate": (
+        tfb.surrogate,
+        {"n_mutants": 300, "mutation_rate": 0.5, "start": 20, "end": 25, "pairwise": True},
+    ),
+    "design": (tfb.design, {"n_edits": 2, "start": 20, "end": 40}),
+    "maximum_entropy_samples": (
+        tfb.maximum_entropy_samples,
+        {"n_samples": 10, "thin": 2, "burn_in": 5, "start": 10, "end": 50},
+    ),
 }
 NEEDS_GRADIENTS = tuple(
     name for name, (function, _) in METHODS.items() if function in (tfb.gradients, tfb.deep_shap)
@@ -83,6 +92,19 @@ VARIABLES = {
         "pattern_effect",
         "unedited_prediction",
         *(name for name, variable in schema.VARIABLES.items() if variable.dims == ("pattern", "target")),
+    },
+    "surrogate": {
+        *(f"surrogate_effect{end}" for end in ("", "_low", "_high")),
+        *(f"interaction{end}" for end in ("", "_low", "_high")),
+        *("mutation_effect", "r_squared"),
+    },
+    "design": {
+        *("step_prediction", "step_effect", "step_objective", "step_position", "step_base"),
+        "designed_one_hot",
+    },
+    "maximum_entropy_samples": {
+        *("sampled_base", "sampled_prediction", "base_probability", "position_weight"),
+        *("acceptance", "autocorrelation_time", "effective_sample_size"),
     },
 }
 COMMON = {

@@ -206,6 +206,11 @@ class SequenceModel:
         with self._explained(one_hot):
             return self.evaluator.edits(one_hot, auxiliary or {})
 
+    def in_double_precision(self) -> SequenceModel | None:
+        """Return the same model computed in float64; None where that cannot be had, or is so already."""
+        precise = self.evaluator.in_double_precision()
+        return None if precise is None else replace(self, evaluator=precise)
+
     def require(self, capability: Capability) -> None:
         """Check that the model has a capability.
 
