@@ -1,6 +1,6 @@
 """The variables of a sequence Dataset and of the results: dimensions, unit and meaning of each.
 
-A module for each kind of result; `table.py` puts them together. Imports the errors only; all else may import it.
+A module for each kind of result; `table.py` puts them together. Imports the errors; all else may import it.
 """
 
 from kipoi_tfbind.schema.table import AUXILIARY, SPREAD, VARIABLES, annotate, require
