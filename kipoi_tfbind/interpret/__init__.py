@@ -1,4 +1,7 @@
-"""Interpretation: one method, one file, one function from Dataset to Dataset."""
+"""Interpretation: one method, one file, one function from a model and sequences to a labelled Dataset.
+
+Methods import models, sequences and results; reports and commands import the methods.
+"""
 
 from kipoi_tfbind.interpret.agreement import agreement
 from kipoi_tfbind.interpret.deep_shap import deep_shap

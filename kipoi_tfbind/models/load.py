@@ -45,6 +45,12 @@ def load_model(
         There is no such source or model, or its weights are a pickle and that is not allowed.
     UnsupportedModelError
         As `as_sequence_model`.
+
+    Examples
+    --------
+    >>> model = load_model("model_zoo/TFBind/CTCF")  # in the project's folder
+    >>> model.length, model.target_names, model.output
+    (400, ('CTCF',), 'logit')
     """
     with quiet_start():
         return as_sequence_model(get_kipoi_model(name, source, allow_pickle=allow_pickle), **options)
