@@ -63,6 +63,7 @@ VARIABLES = {
     "occlusion": {"occlusion_effect"},
     "occlusion_shuffle": {"occlusion_effect"},
 }
+VARIABLES["deep_shap"] = VARIABLES["deep_shap"] | {"precision"}
 COMMON = {"one_hot", "prediction", "reverse_complement_difference"}
 
 PAIRS = [
