@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError, UnsupportedModelError
-
-if TYPE_CHECKING:
-    from kipoi_tfbind.graph.incremental.engine import Incremental
+from kipoi_tfbind.graph.incremental.engine import Incremental
 
 OutputKind = Literal["logit", "probability", "raw"]
 Capability = Literal["predictions", "gradients", "multipliers"]
@@ -80,11 +78,20 @@ class Backend(Protocol):
         """
 
     def incremental(
-        self, inputs: Sequence[NDArray], wrt: int, axis: int, units: NDArray
+        self, inputs: Sequence[NDArray], wrt: int, axis: int, base_encodings: NDArray
     ) -> Incremental | None:
-        """What predicts edits of input `wrt`; None where the model cannot be traced.
+        """Predictions of edits of input `wrt`; None where the model cannot be traced.
 
-        See `kipoi_tfbind.graph.graph.Graph.incremental`.
+        Parameters
+        ----------
+        inputs
+            Inputs of the shapes that will come.
+        wrt
+            Number of the input that is edited.
+        axis
+            Axis of the positions in that input, which has the batch as axis 0.
+        base_encodings
+            What it has at a position with each of the codes of A, C, G, T and N: (code, ...).
         """
 
     def weights(self) -> list[NDArray]:
@@ -107,7 +114,7 @@ class NoGradients:
         raise UnsupportedModelError("model: gives predictions only, no DeepLIFT multipliers")
 
     def incremental(
-        self, inputs: Sequence[NDArray], wrt: int, axis: int, units: NDArray
+        self, inputs: Sequence[NDArray], wrt: int, axis: int, base_encodings: NDArray
     ) -> Incremental | None:
         """There is nothing to follow edits through."""
         return None

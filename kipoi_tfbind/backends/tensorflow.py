@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -20,10 +20,11 @@ from kipoi_tfbind.backends.base import (
     with_output,
 )
 from kipoi_tfbind.errors import UnsupportedModelError
-from kipoi_tfbind.graph import deep_lift, trace_tensorflow
-
-if TYPE_CHECKING:
-    from kipoi_tfbind.graph.incremental.engine import Incremental
+from kipoi_tfbind.graph.incremental.engine import Incremental
+from kipoi_tfbind.graph.tensorflow.deep_lift import TensorFlowDeepLift
+from kipoi_tfbind.graph.tensorflow.graph import TensorFlowGraph
+from kipoi_tfbind.graph.tensorflow.incremental import TensorFlowIncremental
+from kipoi_tfbind.graph.tensorflow.trace import trace_tensorflow
 
 
 class TensorFlowBackend:
@@ -72,6 +73,8 @@ class TensorFlowBackend:
         def outputs(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
             found = leaves(structure.call(function, tensors), order)
             self._paths = [path for path, _ in found]
+            ranks = [getattr(getattr(value, "shape", None), "rank", None) for _, value in found]
+            self._flat_already = ranks == [2] and transform is None
             return [value for _, value in found]
 
         self._outputs = outputs
@@ -83,10 +86,12 @@ class TensorFlowBackend:
                 tf.TensorSpec(spec.shape, tf.float64) if spec.dtype.is_floating else spec
                 for spec in self._specs
             ]
+        self._traced = graph
         self._model = graph.as_function()
         self._flat = tf.function(self._side_by_side, input_signature=[self._specs])
         self._gradients: dict[int, Any] = {}
-        self._graph: Any = None
+        self._graphs: dict[Any, TensorFlowGraph] = {}
+        self._deep_lift: dict[int, TensorFlowDeepLift] = {}
         self._incremental: dict[Any, Incremental] = {}
 
     def output_shapes(self, inputs: Sequence[NDArray]) -> list[tuple[Path, tuple[int, ...]]]:
@@ -112,19 +117,19 @@ class TensorFlowBackend:
         self, inputs: Sequence[NDArray], references: NDArray, wrt: int, columns: Sequence[int]
     ) -> tuple[NDArray, NDArray, NDArray]:
         """See the protocol."""
-        if self._graph is None:
-            self._graph = trace_tensorflow(lambda tensors: [self._side_by_side(tensors)], self._specs)
-        return deep_lift(self._graph, list(inputs), references, wrt=wrt, targets=list(columns))
+        if wrt not in self._deep_lift:
+            self._deep_lift[wrt] = TensorFlowDeepLift(self._graph(self._specs), wrt)
+        return self._deep_lift[wrt](inputs, references, columns)
 
     def incremental(
-        self, inputs: Sequence[NDArray], wrt: int, axis: int, units: NDArray
+        self, inputs: Sequence[NDArray], wrt: int, axis: int, base_encodings: NDArray
     ) -> Incremental | None:
         """See the protocol."""
         shapes = tuple(array.shape[1:] for array in inputs)
         if (wrt, shapes) not in self._incremental:
             specs = [tf.TensorSpec((None, *s), t.dtype) for s, t in zip(shapes, self._specs, strict=True)]
-            graph = trace_tensorflow(lambda tensors: [self._side_by_side(tensors)], specs)
-            self._incremental[wrt, shapes] = graph.incremental(wrt, shapes, axis, units)
+            graph = self._graph(specs)
+            self._incremental[wrt, shapes] = TensorFlowIncremental(graph, wrt, shapes, axis, base_encodings)
         return self._incremental[wrt, shapes]
 
     def model_outputs(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
@@ -151,6 +156,15 @@ class TensorFlowBackend:
             tf.convert_to_tensor(_as(array, spec.dtype))
             for array, spec in zip(inputs, self._specs, strict=True)
         ]
+
+    def _graph(self, specs: Sequence[tf.TensorSpec]) -> TensorFlowGraph:
+        """The graph of all outputs side by side, for inputs of these shapes."""
+        if self._flat_already and [s.shape for s in specs] == [s.shape for s in self._specs]:
+            return self._traced
+        key = tuple(str(spec.shape) for spec in specs)
+        if key not in self._graphs:
+            self._graphs[key] = trace_tensorflow(lambda tensors: [self._side_by_side(tensors)], specs)
+        return self._graphs[key]
 
     def _side_by_side(self, tensors: Sequence[tf.Tensor]) -> tf.Tensor:
         return self.joined(self._model(list(tensors)), tf.shape(tensors[0])[0])

@@ -111,14 +111,14 @@ def settled(attributes: Attributes) -> Mapping[str, Any]:
 
 def _variables(model: SequenceModel, sequences: xr.Dataset, compute: Compute, batch_size: int) -> Variables:
     batch = batch_of(sequences, model)
-    reference = predict_all(model, batch, batch_size=batch_size, description="reference")
+    prediction = predict_all(model, batch, batch_size=batch_size, description="sequences")
     backward = batch.replaced(reverse_complement(batch.one_hot))
     reverse = predict_all(model, backward, batch_size=batch_size, description="reverse complement")
     by_target = ("sequence", "target")
     return {
-        "prediction": (by_target, reference),
-        "reverse_complement_difference": (by_target, reverse - reference),
-        **compute(model, batch, reference),
+        "prediction": (by_target, prediction),
+        "reverse_complement_difference": (by_target, reverse - prediction),
+        **compute(model, batch, prediction),
     }
 
 

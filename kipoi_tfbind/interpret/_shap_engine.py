@@ -53,7 +53,7 @@ class ShapBackend:
     inner
         The model in its framework.
     name
-        What messages call it.
+        Its name in messages.
     """
 
     def __init__(self, inner: Any, name: str) -> None:

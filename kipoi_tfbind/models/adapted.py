@@ -16,7 +16,8 @@ from kipoi_tfbind.models.evaluator import Auxiliary, Multipliers, PairEngine
 from kipoi_tfbind.models.layout import Layout
 
 if TYPE_CHECKING:
-    from kipoi_tfbind.graph.incremental.engine import Incremental, Plan
+    from kipoi_tfbind.graph.incremental.engine import Incremental
+    from kipoi_tfbind.graph.incremental.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ class AdaptedEdits:
     def cached_activations(self, one_hot: NDArray, auxiliary: Auxiliary, width: int) -> Any:
         """Activations of the graph for these sequences."""
         inputs = self.adapted.inputs(one_hot, auxiliary)
-        return self.incremental.references(inputs, codes_of(one_hot), width)
+        return self.incremental.cached_activations(inputs, codes_of(one_hot), width)
 
     def predict(self, cached: Any, sequence: NDArray, first: NDArray, codes: NDArray) -> NDArray:
         """All outputs (edit, column)."""

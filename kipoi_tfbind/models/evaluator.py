@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from kipoi_tfbind.backends.base import Capability
 
 if TYPE_CHECKING:
-    from kipoi_tfbind.graph.incremental.engine import Plan
+    from kipoi_tfbind.graph.incremental.plan import Plan
 
 Auxiliary = Mapping[str, NDArray]
 Multipliers = tuple[NDArray, NDArray, NDArray]

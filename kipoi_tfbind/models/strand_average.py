@@ -14,7 +14,7 @@ from kipoi_tfbind.dna.one_hot import N_CODE, reverse_complement
 from kipoi_tfbind.models.evaluator import Auxiliary, EditEngine, Evaluator, Multipliers, PairEngine
 
 if TYPE_CHECKING:
-    from kipoi_tfbind.graph.incremental.engine import Plan
+    from kipoi_tfbind.graph.incremental.plan import Plan
 
 _COMPLEMENT = np.array([3, 2, 1, 0, N_CODE])
 

@@ -42,8 +42,8 @@ def stream(
 ) -> int:
     r"""Run a method on sequences, some at a time, into a result file; go on with an interrupted run.
 
-    What is done is safe at any moment: when the process is killed, the same call goes on after the sequences
-    that are written, and the file is the same as without the interruption.
+    Finished pieces are safe at any moment: when the process is killed, the same call goes on after them, and
+    the file is the same as without the interruption.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def stream(
         them; or one Dataset.
     path
         File of the result, netCDF-4; a file of that name is replaced when the run is complete. Until then
-        what is done is kept in the folder ``PATH.partial``.
+        the pieces are kept in the folder ``PATH.partial``.
     at_once
         Most sequences that are computed and written together. By default as many as have results of about
         64 MB by position, base and target, at most 1,024.

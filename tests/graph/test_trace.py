@@ -95,7 +95,7 @@ def test_keras_model(recurrent: keras.Model, n: int) -> None:
     assert logits.output_activation(0) is None
     np.testing.assert_allclose(run_tf(logits, one_hot(n)), logit(expected), atol=1e-6)
     assert not [node.kind for node in graph.nodes if node.kind in ("loop", "")]
-    (motifs,) = (node for node in graph.nodes if node.operation == "Conv2D")
+    (motifs,) = (node for node in graph.nodes if node.name == "Conv2D")
     assert "motifs" in motifs.layer
 
 
@@ -112,7 +112,7 @@ def test_saved_model(recurrent: keras.Model, tmp_path: Path) -> None:
     graph = trace_tensorflow(lambda x: [saved.serve(x[0])], SPEC)
     assert graph.output_activation(0) == "sigmoid"
     np.testing.assert_allclose(run_tf(graph, one_hot(5)), np.array(recurrent(one_hot(5))), atol=1e-6)
-    assert not [node.operation for node in graph.nodes if not node.kind]
+    assert not [node.name for node in graph.nodes if not node.kind]
 
 
 def test_no_retrace_and_gradients(recurrent: keras.Model) -> None:
@@ -192,7 +192,7 @@ def test_torch_module(attention: Attention, n: int) -> None:
     np.testing.assert_allclose(run_torch(graph, x), expected, atol=1e-6)
     assert graph.output_activation(0) == "sigmoid"
     np.testing.assert_allclose(run_torch(graph.without_output_activations(), x), logit(expected), atol=1e-5)
-    assert not [node.operation for node in graph.nodes if not node.kind]
+    assert not [node.name for node in graph.nodes if not node.kind]
     assert {"motifs", "encoder.self_attn", "gru"} <= {node.layer for node in graph.nodes}
 
 
