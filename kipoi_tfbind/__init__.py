@@ -44,6 +44,7 @@ _MODULE_OF = {
     "load_model": "models.sequence_model",
     "make_backgrounds": "sequences.backgrounds",
     "make_references": "sequences.references",
+    "match_motifs": "motifs.match",
     "motif_importance": "interpret",
     "motif_necessity": "interpret",
     "needed_backgrounds": "interpret",
@@ -72,6 +73,7 @@ _MODULE_OF = {
     "second_order_mutagenesis": "interpret",
     "sequences_from_dataloader": "sequences.from_dataloader",
     "spacing_importance": "interpret",
+    "write_meme": "motifs.meme",
     "write_report": "report",
 }
 
