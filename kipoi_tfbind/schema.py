@@ -68,6 +68,7 @@ def _places(kind: str, label: str) -> dict[str, Variable]:
         "sequence_id": ("name of its sequence", None),
         "start": ("its first position in the sequence, 0-based", None),
         "end": ("its end in the sequence, 0-based, not included", None),
+        "bases": (f"bases of the {label}, on its strand", None),
         "contribution": ("sum of the contributions of its bases", "output"),
         "score": (f"score of the {label}, by which it is tested against the null", None),
         "p_value": (f"share of the null's places with such a {label} or a stronger one", None),
