@@ -14,7 +14,7 @@ from kipoi_tfbind import schema
 from kipoi_tfbind.dna.one_hot import BASES, encode_bases, one_hot_codes, reverse_complement_codes
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.fasta import read_records
-from kipoi_tfbind.genome.intervals import Intervals, check_places, read_intervals
+from kipoi_tfbind.genome.intervals import Center, Intervals, check_places, read_intervals
 from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.notices import notice
 
@@ -55,7 +55,11 @@ def encode_sequences(sequences: Sequence[str], *, ids: Sequence[str] | None = No
 
 
 def read_sequences(
-    fasta: str | os.PathLike[str], intervals: str | os.PathLike[str], *, length: int | None = None
+    fasta: str | os.PathLike[str],
+    intervals: str | os.PathLike[str],
+    *,
+    length: int | None = None,
+    center: Center = "auto",
 ) -> xr.Dataset:
     r"""Make a sequence Dataset from a genome and the intervals of a BED or narrowPeak file.
 
@@ -67,8 +71,11 @@ def read_sequences(
         BED (three columns or more) or narrowPeak file. An interval of strand "-" is read as its reverse
         complement.
     length
-        Length of the windows, centred on the summit of a narrowPeak's interval and else on its middle;
-        by default the intervals are taken as they are, and have to be of one length.
+        Length of the windows in bp; by default the intervals are taken as they are, and have to be of one
+        length.
+    center
+        What a window of `length` is centred on: "summit" (column 10 of a narrowPeak), "midpoint" of the
+        interval, or "auto": the summit where a narrowPeak has one, else the midpoint.
 
     Returns
     -------
@@ -95,7 +102,7 @@ def read_sequences(
     array([[[0., 0., 1., 0.],
             [0., 0., 0., 1.]]], dtype=float32)
     """
-    return next(iterate_intervals(fasta, intervals, length=length, chunk=None))
+    return next(iterate_intervals(fasta, intervals, length=length, center=center, chunk=None))
 
 
 def iterate_intervals(
@@ -103,6 +110,7 @@ def iterate_intervals(
     intervals: str | os.PathLike[str],
     *,
     length: int | None = None,
+    center: Center = "auto",
     chunk: int | None = 1024,
 ) -> Iterator[xr.Dataset]:
     """Make sequence Datasets from a genome and intervals, a few at a time: in constant memory.
@@ -111,7 +119,7 @@ def iterate_intervals(
 
     Parameters
     ----------
-    fasta, intervals, length
+    fasta, intervals, length, center
         As in `read_sequences`.
     chunk
         Number of sequences in a Dataset; None for all in one.
@@ -126,7 +134,7 @@ def iterate_intervals(
     InputError
         As `read_sequences`.
     """
-    table, genome = read_intervals(intervals), Genome(fasta)
+    table, genome = read_intervals(intervals, center=center), Genome(fasta)
     chrom = np.array(table.contigs, dtype=np.str_)[table.contig]
     if length is None:
         length, start = _common_length(table), table.start
