@@ -31,6 +31,7 @@ _MODULE_OF = {
     "export_bedgraph": "export",
     "export_bigwig": "export",
     "export_modisco": "export",
+    "find_hits": "interpret",
     "find_seqlets": "interpret",
     "finish_result": "results.append",
     "finished_sequences": "results.append",

@@ -184,6 +184,12 @@ VARIABLES = {
     ),
     **_places("seqlet", "seqlet"),
     **_places("hit", "hit"),
+    "hit_motif": Variable(("hit",), "name of the motif"),
+    "hit_log_odds": Variable(("hit",), "log odds of the bases: motif against uniform bases", "nats"),
+    "hit_similarity": Variable(("hit",), "cosine of the contributions and those that the motif should have"),
+    "contribution_matrix": Variable(
+        ("motif", "column", "base"), "mean contribution of the base in this column of the motif", "output"
+    ),
     "pattern": Variable(("pattern",), "name of the pattern"),
     "background": Variable(("background",), "name of the background sequence"),
     "insertions": Variable(

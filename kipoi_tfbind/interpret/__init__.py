@@ -1,6 +1,7 @@
 """Interpretation: one method, one file, one function from Dataset to Dataset."""
 
 from kipoi_tfbind.interpret.deep_shap import deep_shap
+from kipoi_tfbind.interpret.find_hits import find_hits
 from kipoi_tfbind.interpret.find_seqlets import find_seqlets
 from kipoi_tfbind.interpret.global_importance import (
     context_importance,
@@ -28,6 +29,7 @@ __all__ = [
     "context_swap",
     "cooperativity",
     "deep_shap",
+    "find_hits",
     "find_seqlets",
     "global_importance_analysis",
     "gradients",

@@ -109,6 +109,20 @@ def jaspar_motifs(
     return motifs
 
 
+def expected_contributions(source: Motifs) -> dict[str, NDArray[np.float64]]:
+    """Mean contributions (column, base) of the instances of a result's motifs, by name, if it has some."""
+    if isinstance(source, str | os.PathLike) and Path(source).suffix in _RESULT_SUFFIXES:
+        with open_result(source) as result:
+            return expected_contributions(result)
+    if not isinstance(source, xr.Dataset) or "contribution_matrix" not in source:
+        return {}
+    matrices = source["contribution_matrix"].transpose("motif", "column", "base").values
+    return {
+        str(name): matrix[np.isfinite(matrix).all(axis=1)].astype(np.float64)
+        for name, matrix in zip(source["motif"].values, matrices, strict=True)
+    }
+
+
 def motif_table(motifs: Mapping[str, Motif]) -> xr.Dataset:
     """Motifs as variables of a result: ``motif_matrix`` (motif, column, base), NaN beyond a motif's width.
 
