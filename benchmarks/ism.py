@@ -244,7 +244,7 @@ def second(name: str, length: int, rounds: int) -> dict[str, str]:
 def pair_products(model: Any, one: Any) -> str:
     """Multiply-accumulates of a double mutant, on average over all pairs of positions."""
     one_hot = one["one_hot"].values
-    engine = model.edit_engine(one_hot)
+    engine = model.edits(one_hot)
     length = one_hot.shape[1]
     positions = np.arange(length)
     pairs = engine.pairs(one_hot, {}, positions, (one_hot[0].argmax(1) + 1) % 4)

@@ -32,7 +32,7 @@ SPACING, SITES_OF_EACH, FREQUENCIES = 500, 800, (0.29, 0.21, 0.21, 0.29)
 
 def simulate(folder: Path) -> None:
     """A random genome with one site of one motif every 500 bp, on either strand; a peak of 100 bp at each."""
-    from kipoi_tfbind.motifs.motif import parse_motif
+    from kipoi_tfbind.motifs.read import parse_motif
 
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(1)

@@ -15,7 +15,7 @@ from kipoi_tfbind.errors import InputError
 
 @dataclass(frozen=True)
 class Variable:
-    """What a variable of a Dataset holds.
+    """Description of a variable of a Dataset.
 
     Attributes
     ----------
@@ -268,6 +268,11 @@ def require(dataset: xr.Dataset, *names: str) -> None:
         ...
     kipoi_tfbind.errors.InputError: dataset: expected the variable one_hot ...
     """
+    if not isinstance(dataset, xr.Dataset):
+        raise InputError(
+            f"dataset: expected a Dataset, got {type(dataset).__name__}; make one of sequences with "
+            "encode_sequences or read_sequences"
+        )
     for name in names:
         expected = ", ".join(VARIABLES[name].dims)
         if name not in dataset.variables:

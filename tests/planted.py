@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from kipoi_tfbind.dna.one_hot import BASES, N_CODE, codes_of, one_hot_codes
-from kipoi_tfbind.dna.shuffle import random_sequences
+from kipoi_tfbind.dna.random import random_sequences
 from kipoi_tfbind.motifs.motif import Motif
 from kipoi_tfbind.sequences.shuffled import shuffled_sequences
 

@@ -1,4 +1,4 @@
-"""What the commands that interpret a model share: its options, its sequences, and the result file."""
+"""Shared by the commands that interpret a model: its options, its sequences, and the result file."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.repairs.dataloader_arguments import make_dataloader, parse_dataloader_arguments
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from kipoi_tfbind.models.sequence_model import SequenceModel
 
-# Results are written in pieces of about this size, of at most so many sequences.
-PIECE_BYTES = 64 << 20
-_MAX_PIECE = 1024
+_TYPICAL_LENGTH = 1024  # of sequences whose length is not known before they are read
 
 MODEL_OPTIONS = (
     click.argument("model", nargs=-1, required=True, metavar="MODEL..."),
     click.option(
-        "--source", default="kipoi", show_default=True, help="Kipoi's model source; dir: MODEL is a folder."
+        "--source",
+        help="Kipoi's model source.  [default: the folder MODEL where that has a model, else Kipoi's zoo]",
     ),
 )
 SEQUENCE_OPTIONS = (
@@ -48,7 +48,7 @@ OUTPUT_OPTIONS = (
     click.option(
         "--output-kind",
         type=click.Choice(["logit", "probability"]),
-        help="What to explain.  [default: the logit where the model ends in a sigmoid or softmax]",
+        help="Output to explain.  [default: the logit where the model ends in a sigmoid or softmax]",
     ),
     click.option(
         "--transform",
@@ -129,7 +129,6 @@ def interpret_to_file(
     options: dict[str, Any],
     settings: Mapping[str, Any],
     *,
-    recorded: Mapping[str, Any] | None = None,
     rows: Callable[[int], int] = lambda length: length,
 ) -> None:
     """Run a method on all sequences, piece by piece, into a result file.
@@ -142,40 +141,29 @@ def interpret_to_file(
         Those of `interpretation_options`.
     settings
         The method's own arguments.
-    recorded
-        What the result's attributes have of them: an interrupted run goes on only with the same.
     rows
         Length of a sequence -> number of positions, pairs or the like that its result has.
     """
-    from tqdm import tqdm
-
-    from kipoi_tfbind.results.append import open_for_append
     from kipoi_tfbind.results.files import check_writable
+    from kipoi_tfbind.results.stream import number_at_once, stream
 
     output = options["output"]
     check_writable(output)
     source = source_of_sequences(options)
     model, dataloader = load_models(options, with_dataloader=source == "dataloader_args")
-    length = options["length"] or model.length or _MAX_PIECE
-    piece = max(1, min(_MAX_PIECE, PIECE_BYTES // (rows(length) * 16 * len(model.target_names))))
-    attributes = {
-        "method": method.__name__,
-        "model": model.name,
-        "model_hash": model.fingerprint,
-        "output": model.output,
-        **(recorded or {}),
-    }
-    with (
-        open_for_append(output, attributes, restart=options["restart"]) as out,
-        tqdm(desc="sequences", unit="seq", initial=out.n_finished, disable=None, delay=1) as progress,
-    ):
-        for chunk in out.remaining(sequence_chunks(source, options, model, dataloader, piece)):
-            for first in range(0, chunk.sizes["sequence"], piece):
-                part = chunk.isel(sequence=slice(first, first + piece))
-                out.append(method(model, part, batch_size=options["batch_size"], **settings))
-                progress.update(part.sizes["sequence"])
-        n = out.n_finished
-    click.echo(f"{output}: {method.__name__}; sequences: {n}, targets: {len(model.target_names)}")
+    n_targets = len(model.target_names)
+    at_once = number_at_once(4 * rows(options["length"] or model.length or _TYPICAL_LENGTH) * n_targets)
+    n = stream(
+        method,
+        model,
+        sequence_chunks(source, options, model, dataloader, at_once),
+        output,
+        at_once=at_once,
+        restart=options["restart"],
+        batch_size=options["batch_size"],
+        **settings,
+    )
+    click.echo(f"{output}: {method.__name__}; sequences: {n}, targets: {n_targets}")
 
 
 def parse_positions(text: str | None) -> list[int] | None:
@@ -207,8 +195,7 @@ def source_of_sequences(options: dict[str, Any]) -> str:
 
 def load_models(options: dict[str, Any], *, with_dataloader: bool) -> tuple[SequenceModel, Any]:
     """The model, or the ensemble of several, and the dataloader of the first."""
-    from kipoi_tfbind.models.sequence_model import as_sequence_model
-    from kipoi_tfbind.models.wrap import get_kipoi_model
+    from kipoi_tfbind.models.load import as_sequence_model, get_kipoi_model
 
     models = [
         get_kipoi_model(
@@ -266,23 +253,8 @@ def sequence_chunks(
     else:
         first = model.members[0] if model.members else model
         yield from sequences_from_dataloader(
-            dataloader(**_dataloader_arguments(options["dataloader_args"])),
+            make_dataloader(dataloader, parse_dataloader_arguments(options["dataloader_args"])),
             layout=first.layout or "L,4",
             sequence_input=first.sequence_input,
             batch_size=min(piece, options["batch_size"]),
         )
-
-
-def _dataloader_arguments(arguments: tuple[str, ...]) -> dict[str, Any]:
-    """Read them as Kipoi's own commands do."""
-    import yaml
-    from kipoi_utils.utils import parse_json_file_str_or_arglist
-
-    try:
-        return dict(parse_json_file_str_or_arglist(list(arguments)))
-    except (RuntimeError, TypeError, ValueError, yaml.YAMLError) as error:
-        problem = " ".join(str(error).split())
-        raise InputError(
-            f"--dataloader_args: expected JSON, a JSON file, or KEY=VALUE, got "
-            f"{' '.join(arguments)!r} ({problem})"
-        ) from None

@@ -43,7 +43,7 @@ def command(
       deepshap          logo       contribution of every base
       gradients         logo       contribution of every base
       second-order-ism  epistasis  pairs of positions, over a logo
-      occlusion         occlusion  effect of hiding each window
+      occlusion         occlusion  effect of occluding each window
       gia               importance, curve or cooperativity, as the experiment is
       gia shift         shift      predictions on backgrounds and on real sequences
     Of the others, all but occlusion can be drawn as a logo and as a map, occlusion as a logo; results of

@@ -19,6 +19,7 @@ from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.genome.variant_windows import OnRefMismatch, VariantWindowReader
 from kipoi_tfbind.genome.vcf import count_reasons, read_alleles, write_skipped
 from kipoi_tfbind.notices import notice
+from kipoi_tfbind.repairs.outputs import refuse_inputs
 
 
 class VariantWindows(WindowDataset):
@@ -85,6 +86,8 @@ class VariantWindows(WindowDataset):
         skipped_file: str | os.PathLike[str] | None = None,
     ) -> None:
         self.length = as_positive("length", length)
+        if skipped_file is not None:
+            refuse_inputs(skipped_file, {"vcf_file": vcf_file, "fasta_file": fasta_file})
         self._alleles = alleles = read_alleles(vcf_file)
         self._reader = VariantWindowReader(
             Genome(fasta_file), alleles, self.length, on_ref_mismatch=on_ref_mismatch

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.reference import Genome
-from kipoi_tfbind.genome.text_files import numbered_lines
+from kipoi_tfbind.genome.text_files import MAX_DIGITS, numbered_lines
 from kipoi_tfbind.notices import notice
 
 Center = Literal["auto", "summit", "midpoint"]
@@ -191,6 +191,10 @@ class _BedReader:
         contig, start_text, end_text = fields[:3]
         if not (start_text.isdecimal() and end_text.isdecimal()):
             raise self._no_place(number, start_text, end_text)
+        if max(len(start_text), len(end_text)) > MAX_DIGITS:
+            raise self._error(
+                number, f"expected positions in a genome, got {start_text[:30]} and {end_text[:30]}"
+            )
         start, end = int(start_text), int(end_text)
         if start > end:
             raise self._no_place(number, start_text, end_text)
@@ -234,7 +238,7 @@ class _BedReader:
         text = fields[_NARROWPEAK_COLUMNS - 1]
         if text == "-1" and self._center == "auto":
             return _NO_SUMMIT
-        if not text.isdecimal():
+        if not text.isdecimal() or len(text) > MAX_DIGITS:
             raise self._error(
                 number,
                 f"column 10 (summit): expected an offset from 0 to {size - 1} within the interval, "

@@ -11,6 +11,8 @@ from typing import IO
 from kipoi_tfbind.errors import InputError
 
 _GZIP_MAGIC = b"\x1f\x8b"
+# A longer number is no place in any genome, and does not fit into 64 bits.
+MAX_DIGITS = 18
 _BGZF_SUBFIELD = b"BC"  # at byte 12 of a gzip member that bgzip wrote
 _BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.reference import silent_htslib
-from kipoi_tfbind.genome.text_files import Compression, compression, numbered_lines
+from kipoi_tfbind.genome.text_files import MAX_DIGITS, Compression, compression, numbered_lines
 
 # Why an allele gets no score; the words appear in reports and in the file of skipped alleles.
 SKIP_REASONS = {
@@ -32,6 +32,7 @@ SKIP_REASONS = {
     "ref_mismatch": "REF is not what the FASTA has there: another assembly?",
 }
 
+_SKIPPED_HEADER = "chrom\tpos\tid\tref\talt\treason\tline\n"
 _UNSCORED_SYMBOLS = {".": "no_alternate_allele", "*": "spanning_deletion"}
 _DNA = re.compile("[ACGT]+", re.IGNORECASE)
 _IUPAC = re.compile("[ACGTNRYSWKMBDHV]+", re.IGNORECASE)
@@ -138,22 +139,25 @@ def write_skipped(path: str | os.PathLike[str], alleles: Alleles, reason: NDArra
     """Write the alleles that have a reason not to be scored, as a table.
 
     The columns are chrom, pos (1-based), id, ref, alt, reason, and line (of the VCF). The file
-    appears under its name only when it is complete; one of that name is replaced.
+    appears under its name only when it is complete; a table of that name is replaced.
 
     Raises
     ------
     InputError
-        The file cannot be written.
+        The file cannot be written, or there is another file of this name.
     """
     target = Path(path)
     try:
+        _check_own(target)
         with tempfile.NamedTemporaryFile("w", dir=target.parent, prefix=".skipped-", delete=False) as file:
             try:
-                file.write("chrom\tpos\tid\tref\talt\treason\tline\n")
+                file.write(_SKIPPED_HEADER)
                 for i in np.flatnonzero(reason != ""):
                     where = f"{alleles.contigs[alleles.contig[i]]}\t{alleles.pos[i]}"
                     what = f"{alleles.id[i]}\t{alleles.ref[i]}\t{alleles.alt[i]}"
                     file.write(f"{where}\t{what}\t{reason[i]}\t{alleles.line[i]}\n")
+                file.flush()
+                os.fsync(file.fileno())
                 file.close()
                 os.chmod(file.name, 0o666 & ~_umask())
                 os.replace(file.name, target)
@@ -165,6 +169,17 @@ def write_skipped(path: str | os.PathLike[str], alleles: Alleles, reason: NDArra
             f"{path}: cannot write the table of skipped alleles ({error.strerror}); "
             "give a skipped_file in a folder that exists and that you may write to"
         ) from None
+
+
+def _check_own(path: Path) -> None:
+    """Let a table of skipped alleles replace another one, and nothing else."""
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        if file.read(len(_SKIPPED_HEADER)).decode("utf-8", "replace") != _SKIPPED_HEADER:
+            raise InputError(
+                f"{path}: the file exists and is no table of skipped alleles; give another skipped_file"
+            )
 
 
 def _umask() -> int:
@@ -246,9 +261,9 @@ def _vcf_records(path: str) -> Iterator[_Record]:
             )
         else:
             chrom, pos, identifier, ref, alts, _ = line.split("\t", 5)
-            if not pos.isdecimal():
+            if not pos.isdecimal() or len(pos) > MAX_DIGITS:
                 raise InputError(
-                    f"{path}: line {number}: POS: expected an integer, got {pos!r}; mend this line"
+                    f"{path}: line {number}: POS: expected an integer, got {pos[:30]!r}; mend this line"
                 )
             yield number, chrom, int(pos), identifier, ref, alts.split(",")
 

@@ -16,6 +16,7 @@ from kipoi_tfbind.interpret.global_importance import (
     orientation_importance,
     position_importance,
     spacing_importance,
+    stream_kmer_importance,
 )
 from kipoi_tfbind.interpret.global_importance.analysis import global_importance_analysis
 from kipoi_tfbind.interpret.gradients import gradients
@@ -46,4 +47,5 @@ __all__ = [
     "sampled_shapley",
     "second_order_mutagenesis",
     "spacing_importance",
+    "stream_kmer_importance",
 ]

@@ -1,4 +1,4 @@
-"""What gradients and DeepSHAP share: from what each base would contribute to contributions that add up."""
+"""Contributions from hypothetical contributions, and the check that they add up."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BY_TARGET = ("sequence", "target")
 
 
 def contribution_variables(
-    one_hot: NDArray, hypothetical: NDArray, prediction: NDArray, background: NDArray
+    one_hot: NDArray, hypothetical: NDArray, prediction: NDArray, of_references: NDArray
 ) -> Variables:
     """Hypothetical contributions with what follows from them.
 
@@ -24,16 +24,16 @@ def contribution_variables(
     one_hot
         (sequence, position, base).
     hypothetical
-        What each base would contribute (sequence, position, base, target).
-    prediction, background
-        Predictions of the sequence, and mean predictions of what it is compared with (sequence, target).
+        Contribution that each base would have (sequence, position, base, target).
+    prediction, of_references
+        Predictions for the sequence, and mean predictions for its references (sequence, target).
     """
     contribution = hypothetical * one_hot[..., np.newaxis]
     # In float64: a thousand positions add up, and the error is compared with rounding.
     total = contribution.sum(axis=(1, 2), dtype=np.float64)
-    error = total - (prediction.astype(np.float64) - background)
+    error = total - (prediction.astype(np.float64) - of_references)
     return {
-        "mean_reference_prediction": (BY_TARGET, background),
+        "mean_reference_prediction": (BY_TARGET, of_references),
         "hypothetical_contribution": (BY_BASE, hypothetical),
         "contribution": (BY_BASE, contribution),
         "completeness_error": (BY_TARGET, error.astype(prediction.dtype)),

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.dna.one_hot import N_CODE
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.export._scores import base_scores
 from kipoi_tfbind.results.files import open_result, pieces
+from kipoi_tfbind.results.position_scores import base_scores
 
 Result = xr.Dataset | str | os.PathLike[str]
 _CHUNK = 1024
@@ -92,8 +92,7 @@ def _read(result: xr.Dataset, target: int | str, name: str) -> ScoreTracks:
         one_hot = piece["one_hot"].transpose("sequence", "position", "base").values
         is_base = one_hot.any(axis=-1)
         codes.append(np.where(is_base, one_hot.argmax(axis=-1), N_CODE).astype(np.uint8))
-        found = _over_windows(piece) if source == "occlusion_effect" else base_scores(piece)
-        scores.append(np.where(is_base, found, np.nan).astype(np.float32))
+        scores.append(base_scores(piece).astype(np.float32))
     return ScoreTracks(
         np.concatenate(scores),
         np.concatenate(codes),
@@ -102,12 +101,3 @@ def _read(result: xr.Dataset, target: int | str, name: str) -> ScoreTracks:
         names[index],
         dict(result.attrs),
     )
-
-
-def _over_windows(piece: xr.Dataset) -> NDArray:
-    """Minus the mean effect (sequence, position) of the windows over each position; 0 where there is none."""
-    position = piece["position"].values
-    start, end = piece["window_start"].values, piece["window_end"].values
-    covers = (start[:, np.newaxis] <= position) & (position < end[:, np.newaxis])
-    effect = piece["occlusion_effect"].transpose("sequence", "window").values
-    return -(effect @ covers) / np.maximum(covers.sum(axis=0), 1)

@@ -86,7 +86,7 @@ def find_hits(
     --------
     >>> from kipoi_tfbind import as_sequence_model, in_silico_mutagenesis
     >>> from kipoi_tfbind.dna.one_hot import one_hot
-    >>> from kipoi_tfbind.dna.shuffle import random_sequences
+    >>> from kipoi_tfbind.dna.random import random_sequences
     >>> from kipoi_tfbind.sequences.shuffled import shuffled_sequences
     >>> site = one_hot(["TGACTCATC"])[0]
     >>> def best_match(x):

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from numpy.typing import NDArray
 
 from kipoi_tfbind.backends.base import Backend, InputStructure
 from kipoi_tfbind.backends.predict_only import PredictOnlyBackend
 from kipoi_tfbind.errors import InputError
-
-if TYPE_CHECKING:
-    from kipoi_tfbind.models.describe import Description, Options
+from kipoi_tfbind.models.description import Description, Options
 
 
 def function_backend(description: Description, options: Options, examples: list[NDArray]) -> Backend:

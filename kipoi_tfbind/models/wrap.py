@@ -16,61 +16,54 @@ from kipoi_tfbind.backends.base import Backend, InputStructure, OutputKind
 from kipoi_tfbind.dna.one_hot import BASES
 from kipoi_tfbind.errors import InputError, TFBindError, UnsupportedModelError
 from kipoi_tfbind.models.adapted import Adapted
-from kipoi_tfbind.models.describe import Description, Options, describe
-from kipoi_tfbind.models.kipoi_schema import (
-    InputField,
-    OutputField,
-    find_sequence_input,
-    settle_layout,
-    target_names,
-)
+from kipoi_tfbind.models.describe import describe
+from kipoi_tfbind.models.description import Description, InputField, Options, OutputField
+from kipoi_tfbind.models.kipoi_schema import find_sequence_input, settle_layout, target_names
 from kipoi_tfbind.models.layout import Layout
 from kipoi_tfbind.models.sequence_model import SequenceModel, listed
-from kipoi_tfbind.repairs.weight_files import allowing_pickle
-
-# Length at which a model that takes any is asked for the shape of its output.
-_PROBE_LENGTH = 1000
+from kipoi_tfbind.models.unprobed import PROBE_LENGTH, UnprobedModel
 
 
-def get_kipoi_model(
-    name: str, source: str, *, allow_pickle: bool = False, with_dataloader: bool = False
-) -> Any:
-    """Load a model with Kipoi, by default without its dataloader.
-
-    Raises
-    ------
-    InputError
-        There is no such source or model.
-    """
-    import kipoi
-
-    try:
-        kipoi.get_source(source).get_model_dir(name)
-    except ValueError as error:
-        problem = " ".join(str(error).split())
-        is_folder = source != "dir" and Path(name).is_dir()
-        advice = "it is a folder: say --source dir" if is_folder else "is it spelled as `kipoi ls` has it?"
-        raise InputError(f"model {name!r}, source {source!r}: {problem}; {advice}") from None
-    with allowing_pickle(allow_pickle):
-        return kipoi.get_model(name, source=source, with_dataloader=with_dataloader)
+class LengthNeeded(Exception):
+    """The model has to be run for its outputs to be known, and nothing tells on how many bases."""
 
 
 def wrap(model: Any, options: Options) -> SequenceModel:
-    """Wrap one model; see `as_sequence_model`."""
+    """Wrap one model; see `as_sequence_model`.
+
+    Raises
+    ------
+    LengthNeeded
+        `options` have no length to ask it at, and it is to be asked.
+    """
     if isinstance(model, SequenceModel):
-        if any(option is not None and option is not False and option != {} for option in options):
+        if any(option is not None and option is not False and option != {} for option in options[:-1]):
             raise InputError("model: is wrapped already; give the options to the call that wrapped it")
+        if options.probe_length is not None:
+            return model.for_length(options.probe_length)
+        if isinstance(model, UnprobedModel) and not model.is_asked:
+            raise LengthNeeded
         return model
     description = describe(model, options)
     index = find_sequence_input(description.inputs, options.sequence_input)
     settled = _settle(description, index, options)
     layout, length = settled.layout, settled.length
+    if length is None and options.probe_length is None and description.probe and not layout.takes_text:
+        raise LengthNeeded
 
     examples = [_example(f, i == index, layout, length, options) for i, f in enumerate(settled.fields)]
     description = replace(description, inputs=settled.fields)
     with _explained(description.name, examples):
         backend = description.make(description, options, examples)
         outputs = _outputs(description, backend, options, examples)
+    if any(None in output.shape for output in outputs):
+        raise InputError(
+            f"model {description.name}: the size of its output depends on the length of the sequence; "
+            "say the length (length=; --length), or reduce it (transform='mean'; --transform mean)"
+        )
+    if length is None and options.probe_length and any(len(output.shape) > 1 for output in outputs):
+        # Its positions are targets: it is a model of this length now.
+        return wrap(model, options._replace(length=options.probe_length))
     names = _names(description, outputs, options)
     fixed = {name: np.asarray(value) for name, value in options.auxiliary.items()}
     others = [f.name for i, f in enumerate(settled.fields) if i != index]
@@ -156,7 +149,9 @@ def _example(
 ) -> NDArray:
     """Two rows of an input, to ask a model for the shape of its output."""
     if is_sequence:
-        codes = np.random.default_rng(0).integers(len(BASES), size=(2, length or _PROBE_LENGTH))
+        codes = np.random.default_rng(0).integers(
+            len(BASES), size=(2, length or options.probe_length or PROBE_LENGTH)
+        )
         return layout.to_model(np.eye(len(BASES), dtype=np.float32)[codes])
     if f.name in options.auxiliary:
         value = np.asarray(options.auxiliary[f.name])
@@ -197,11 +192,6 @@ def _outputs(
         replace(described.get(path, OutputField(path, shape)), shape=shape)
         for path, shape in backend.output_shapes(examples)
     ]
-    if any(None in output.shape for output in found):
-        raise InputError(
-            f"model {description.name}: the size of its output depends on the length of the sequence; "
-            "say the length (length=; --length), or reduce it (transform='mean'; --transform mean)"
-        )
     return found
 
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.dna.one_hot import BASES
 from kipoi_tfbind.errors import InputError, MissingProgramError
-from kipoi_tfbind.motifs.motif import JASPAR_RELEASE, Motif, parse_motifs, read_meme
+from kipoi_tfbind.motifs.motif import Motif
+from kipoi_tfbind.motifs.read import JASPAR_RELEASE, parse_motifs, read_meme
 from kipoi_tfbind.results.files import open_result
 
 Motifs = xr.Dataset | str | os.PathLike[str] | Mapping[str, str | Motif | NDArray] | Iterable[str | Motif]

@@ -16,7 +16,8 @@ from scipy.stats import false_discovery_control
 from kipoi_tfbind import schema
 from kipoi_tfbind.errors import InputError, MissingProgramError
 from kipoi_tfbind.motifs.collect import Motifs, collect_motifs, jaspar_motifs
-from kipoi_tfbind.motifs.motif import JASPAR_RELEASE, Motif, read_meme
+from kipoi_tfbind.motifs.motif import Motif
+from kipoi_tfbind.motifs.read import JASPAR_RELEASE, read_meme
 
 _FEWEST_TARGETS = 25
 _ORIENTATIONS = np.array(["+", "-"])

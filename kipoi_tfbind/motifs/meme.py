@@ -48,7 +48,7 @@ def write_meme(
 
     Examples
     --------
-    >>> from kipoi_tfbind.motifs.motif import parse_motif, read_meme
+    >>> from kipoi_tfbind.motifs.read import parse_motif, read_meme
     >>> path = getfixture("tmp_path") / "ap1.meme"
     >>> write_meme({"AP1": parse_motif("TGASTCA")}, path)
     >>> read_meme(path)["AP1"].text

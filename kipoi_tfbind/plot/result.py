@@ -9,7 +9,6 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.plot._view import select
 from kipoi_tfbind.plot.cooperativity import plot_cooperativity
 from kipoi_tfbind.plot.distribution_shift import plot_distribution_shift
 from kipoi_tfbind.plot.epistasis import plot_epistasis
@@ -18,7 +17,8 @@ from kipoi_tfbind.plot.logo import plot_logo
 from kipoi_tfbind.plot.mutation_map import plot_mutation_map
 from kipoi_tfbind.plot.occlusion import plot_occlusion
 from kipoi_tfbind.plot.pattern_importance import plot_importance
-from kipoi_tfbind.results.position_scores import importance_of, source_of
+from kipoi_tfbind.results.position_scores import scores_of, source_of
+from kipoi_tfbind.results.view import select
 
 _PLOTS: dict[str, Callable[..., Axes]] = {
     "logo": plot_logo,
@@ -77,7 +77,7 @@ def plot_result(
     Parameters
     ----------
     result
-        What a method returned.
+        Result of a method.
     kind
         Another picture: "logo", "map", "epistasis" or "occlusion"; of global importance analysis
         "importance", "curve" or "cooperativity".
@@ -161,7 +161,7 @@ def strongest_window(
     Parameters
     ----------
     result
-        What a method returned.
+        Result of a method.
     sequence
         Index of the sequence, or its id.
     target
@@ -181,7 +181,7 @@ def strongest_window(
     positions = view["position"].values
     if len(positions) <= widest:
         return int(positions[0]), int(positions[-1]) + 1
-    strength = np.nan_to_num(np.abs(importance_of(view).values))
+    strength = np.nan_to_num(np.abs(scores_of(view).values))
     # A rectangle would be content with the strongest at its edge; a bump has them in the middle.
     centre = int(np.convolve(strength, np.hanning(width + 2)[1:-1], mode="same").argmax())
     first = int(np.clip(centre - width // 2, 0, len(positions) - width))

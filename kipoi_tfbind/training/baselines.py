@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix
 from scipy.special import expit
 
 from kipoi_tfbind.dna.one_hot import N_CODE, reverse_complement_codes
-from kipoi_tfbind.errors import InputError, MissingProgramError
+from kipoi_tfbind.motifs.read import jaspar_counts
 
 _PSEUDOCOUNT = 0.8
 _CHUNK = 10_000
@@ -33,14 +33,7 @@ def jaspar_log_odds(matrix_id: str) -> NDArray[np.float64]:
     MissingProgramError
         pyjaspar is not installed.
     """
-    try:
-        from pyjaspar import jaspardb
-    except ImportError:
-        raise MissingProgramError("pyjaspar is not installed: pip install 'kipoi_tfbind[motifs]'") from None
-    motif = jaspardb(release="JASPAR2024").fetch_motif_by_id(matrix_id)
-    if motif is None:
-        raise InputError(f"motif {matrix_id!r}: JASPAR 2024 has no such matrix")
-    counts = np.array([motif.counts[base] for base in "ACGT"]).T + _PSEUDOCOUNT / 4
+    counts = jaspar_counts(matrix_id)[1] + _PSEUDOCOUNT / 4
     return np.log2(counts / counts.sum(axis=1, keepdims=True) / 0.25)
 
 

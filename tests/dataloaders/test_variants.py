@@ -167,6 +167,32 @@ def test_every_allele_is_scored_or_accounted_for(tmp_path: Path, capsys: pytest.
     assert str(report) in told
 
 
+@pytest.mark.parametrize("way", ["name", "symlink", "hard link"])
+def test_an_input_is_not_overwritten_by_the_table(tmp_path: Path, way: str) -> None:
+    path, genome = vcf(tmp_path, f"20 9 . {CONTIG[8]} CC"), fasta(tmp_path)
+    before = Path(path).read_bytes()
+    report = tmp_path / "skipped.tsv"
+    if way == "symlink":
+        report.symlink_to(path)
+    elif way == "hard link":
+        report.hardlink_to(path)
+    else:
+        report = Path(path)
+    with pytest.raises(InputError, match=r"is the input vcf_file .*which it would overwrite"):
+        VariantWindows(path, genome, 20, skipped_file=report)
+    with pytest.raises(InputError, match="is the input fasta_file"):
+        VariantWindows(path, genome, 20, skipped_file=genome)
+    assert Path(path).read_bytes() == before
+
+
+def test_a_foreign_file_is_not_overwritten_by_the_table(tmp_path: Path) -> None:
+    path, report = vcf(tmp_path, f"20 9 . {CONTIG[8]} CC"), tmp_path / "notes.txt"
+    report.write_text("mine")
+    with pytest.raises(InputError, match=r"notes\.txt: the file exists and is no table of skipped alleles"):
+        VariantWindows(path, fasta(tmp_path), 20, skipped_file=report)
+    assert report.read_text() == "mine"
+
+
 def test_nothing_is_told_and_the_table_is_empty_where_all_are_scored(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -115,6 +115,8 @@ def test_compressed(tmp_path: Path, pack: str) -> None:
         ("chr1\t1\t2\n\nchr1\t9\t2\n", "line 3: expected 0 <= start <= end .*got 9 and 2"),
         ("chr1\t-1\t2\n", "line 1: expected 0 <= start"),
         ("chr1\t1\t2\tn\t0\tx\n", r"line 1: column 6 \(strand\).*got 'x'"),
+        ("chr1\t1\t100000000000000000000\n", "line 1: expected positions in a genome, got 1 and 1000"),
+        (f"chr1\t1\t2{'0' * 5000}\n", "line 1: expected positions in a genome, got 1 and 2000"),
         ("", "empty"),
         ("# only a comment\n\n", "no intervals"),
     ],

@@ -17,7 +17,8 @@ from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret import find_hits
 from kipoi_tfbind.interpret._motif_scan import Matches, Template, _scan, base_frequencies, best_apart
 from kipoi_tfbind.motifs.collect import collect_motifs, motif_table
-from kipoi_tfbind.motifs.motif import Motif, parse_motif
+from kipoi_tfbind.motifs.motif import Motif
+from kipoi_tfbind.motifs.read import parse_motif
 from kipoi_tfbind.results.files import save_result
 from tests.planted import Planted, labelled, plant, reversed_result
 

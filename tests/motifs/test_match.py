@@ -14,7 +14,8 @@ from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.motifs.collect import collect_motifs, jaspar_motifs, motif_table
 from kipoi_tfbind.motifs.match import match_motifs
 from kipoi_tfbind.motifs.meme import write_meme
-from kipoi_tfbind.motifs.motif import Motif, parse_motif, read_meme
+from kipoi_tfbind.motifs.motif import Motif
+from kipoi_tfbind.motifs.read import parse_motif, read_meme
 from kipoi_tfbind.results.files import save_result
 
 pytest.importorskip("memelite")

@@ -1,23 +1,15 @@
-"""What the plots share: one sequence and target of a result, and its axis of coordinates."""
+"""Selection and naming: one sequence and target of a result, and its names in pictures and pages."""
 
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import Any
 
 import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from kipoi_tfbind import schema
 from kipoi_tfbind.errors import InputError
-
-_TICK_WIDTH = 1.1  # inches; a label such as 62,345,678 with room around it
-# Names come from files: a dollar sign in one is no formula.
-PLAIN: dict[str, Any] = {"parse_math": False}
 
 
 def select(
@@ -35,7 +27,7 @@ def select(
     result
         With ``prediction`` and ``one_hot``.
     variables
-        What else it has to have.
+        Further variables that it has to have.
     sequence
         Index, or value of the coordinate ``id``.
     target
@@ -76,8 +68,29 @@ def select(
     return view.load()
 
 
-def find(result: xr.Dataset, dimension: str, coordinate: str, wanted: int | str) -> int:
-    """Index along a dimension, from an index or from a value of a coordinate.
+def select_target(result: xr.Dataset, target: int | str, *names: str) -> xr.Dataset:
+    """One target of a result of global importance analysis.
+
+    Raises
+    ------
+    InputError
+        There is no such target, or it is the result of another method.
+    """
+    schema.require(result, *names)
+    return result.isel(target=find(result, "target", "target", target)).load()
+
+
+def with_role(view: xr.Dataset, *roles: str) -> xr.Dataset:
+    """The patterns that have one of these roles in their experiment."""
+    if "role" not in view.coords:
+        return view
+    return view.isel(pattern=np.isin(view["role"].values.astype(str), roles))
+
+
+def find(
+    result: xr.Dataset, dimension: str, coordinate: str, wanted: int | str, name: str = "this result"
+) -> int:
+    """Index along a dimension, from an index or from a value of a coordinate; `name` is for messages.
 
     Raises
     ------
@@ -86,7 +99,7 @@ def find(result: xr.Dataset, dimension: str, coordinate: str, wanted: int | str)
     """
     size = result.sizes[dimension]
     if not size:
-        raise InputError(f"{dimension}: this result has none; is it of an empty input?")
+        raise InputError(f"{dimension}: {name} has none; is it of an empty input?")
     if not isinstance(wanted, str):
         if not 0 <= wanted < size:
             raise InputError(f"{dimension}: expected an index from 0 to {size - 1}, got {wanted}")
@@ -94,9 +107,7 @@ def find(result: xr.Dataset, dimension: str, coordinate: str, wanted: int | str)
     values = [str(value) for value in result[coordinate].values] if coordinate in result.coords else []
     if wanted not in values:
         there = ", ".join(values[:10]) + (", ..." if len(values) > 10 else "")
-        raise InputError(
-            f"{dimension}: this result has none of the name {wanted!r}; it has {there or 'no names'}"
-        )
+        raise InputError(f"{dimension}: {name} has none of the name {wanted!r}; it has {there or 'no names'}")
     return values.index(wanted)
 
 
@@ -133,42 +144,15 @@ def interval(view: xr.Dataset) -> str:
     if not has_coordinates(view):
         return f"{name_of(view)}, positions {positions[0]}-{positions[-1]} (0-based)"
     low, high = sorted(labels_of(view, positions[[0, -1]]))
-    strand = " (-)" if _is_reverse(view) else ""
+    strand = " (-)" if is_reverse(view) else ""
     return f"{view['chrom'].item()}:{low:,}-{high:,}{strand}"
-
-
-def label_positions(ax: Axes, view: xr.Dataset) -> None:
-    """Label the x axis of sequence positions, with genomic coordinates where they are known."""
-    positions = view["position"].values
-    ax.set_xlim(positions[0] - 0.5, positions[-1] + 0.5)
-    ticks, labels = position_ticks(view, np.arange(positions[0], positions[-1] + 1), width_of(ax))
-    ax.set_xticks(ticks, labels)
-    ax.set_xlabel(position_label(view), fontsize=9, **PLAIN)
-
-
-def position_ticks(
-    view: xr.Dataset, positions: NDArray[np.integer], width: float
-) -> tuple[NDArray[np.integer], list[str]]:
-    """Positions whose coordinate is round, as many as have room in `width` inches, and their labels."""
-    locator = MaxNLocator(nbins=max(2, int(width / _TICK_WIDTH)), integer=True, steps=[1, 2, 5, 10])
-    labels = labels_of(view, positions)
-    shown = np.isin(labels, locator.tick_values(labels.min(), labels.max()))
-    return positions[shown], [f"{label:,}" for label in labels[shown]]
-
-
-def position_label(view: xr.Dataset) -> str:
-    """What the numbers of `labels_of` are, in the words of an axis label."""
-    if not has_coordinates(view):
-        return "Position in the sequence (0-based)"
-    strand = ", reverse strand" if _is_reverse(view) else ""
-    return f"Position on {view['chrom'].item()} (bp, 1-based{strand})"
 
 
 def labels_of(view: xr.Dataset, positions: NDArray[np.integer]) -> NDArray[np.integer]:
     """1-based genomic coordinates of positions in the sequence, or these where it has no coordinates."""
     if not has_coordinates(view):
         return positions
-    if _is_reverse(view):
+    if is_reverse(view):
         return int(view["end"]) - positions
     return int(view["start"]) + 1 + positions
 
@@ -178,46 +162,17 @@ def has_coordinates(view: xr.Dataset) -> bool:
     return all(name in view.coords for name in ("chrom", "start", "end"))
 
 
-def _is_reverse(view: xr.Dataset) -> bool:
+def is_reverse(view: xr.Dataset) -> bool:
+    """Whether a sequence is one of the reverse strand."""
     return "strand" in view.coords and view["strand"].item() == "-"
 
 
-def title(ax: Axes, view: xr.Dataset) -> None:
-    """Write target and interval over a plot, and under them the model, its prediction and what is shown."""
-    ax.set_title(
-        f"{view['target'].item()}   {interval(view)}",
-        loc="left",
-        pad=19,
-        fontsize=11,
-        fontweight="bold",
-        **PLAIN,
-    )
-    ax.annotate(
-        _detail(view),
-        (0, 1),
-        (0, 7),
-        xycoords="axes fraction",
-        textcoords="offset points",
-        fontsize=8.5,
-        color="0.35",
-        **PLAIN,
-    )
-
-
-def _detail(view: xr.Dataset) -> str:
-    output = view.attrs.get("output", "raw")
-    words = f"{model_name(view)}, prediction for the whole sequence {_with_spread(view, 'prediction')}"
-    words += "" if output == "raw" else f" ({output})"
-    if "mean_reference_prediction" in view and np.isfinite(view["mean_reference_prediction"]):
-        words += f", for the background {_with_spread(view, 'mean_reference_prediction')}"
-    shown, there = view.sizes["position"], view.attrs.get("n_positions", 0)
-    return words + (f"; {shown} of {there} positions" if shown < there else "")
-
-
-def _with_spread(view: xr.Dataset, name: str) -> str:
-    """A number of a view and its standard deviation over the models of an ensemble, if it is of one."""
-    spread = name + schema.SPREAD
-    return number(float(view[name])) + (f" ± {number(float(view[spread]))}" if spread in view else "")
+def position_label(view: xr.Dataset) -> str:
+    """Axis label of the numbers of `labels_of`."""
+    if not has_coordinates(view):
+        return "Position in the sequence (0-based)"
+    strand = ", reverse strand" if is_reverse(view) else ""
+    return f"Position on {view['chrom'].item()} (bp, 1-based{strand})"
 
 
 def number(value: float, form: str = ".3g") -> str:
@@ -235,27 +190,3 @@ def unit(view: xr.Dataset) -> str:
     """Unit of the effects in the words of an axis label."""
     output = view.attrs.get("output", "raw")
     return "output" if output == "raw" else str(output)
-
-
-def figure_width(n_positions: int) -> float:
-    """Width of a figure in inches: a readable letter for each position, as far as a page allows."""
-    return float(np.clip(1.8 + 0.125 * n_positions, 6, 18))
-
-
-def width_of(ax: Axes) -> float:
-    """Width of axes in inches."""
-    return float(ax.get_position().width * figure_of(ax).get_figwidth())
-
-
-def figure_of(ax: Axes) -> Figure:
-    """Figure that axes are in.
-
-    Raises
-    ------
-    InputError
-        They are in none any more.
-    """
-    figure = ax.get_figure(root=True)
-    if figure is None:
-        raise InputError("axes: belong to no figure any more; draw the plot again")
-    return figure

@@ -1,22 +1,17 @@
-"""What Kipoi's model classes need in order to load and predict on a current stack.
+"""What Kipoi's TensorFlow classes need: SavedModels of every Keras, and checkpoints of TensorFlow 1.
 
-Here are those of TensorFlow and scikit-learn, and what concerns all classes; `keras_models` and
-`torch_models` have the others. Each repair is one function that takes the freshly imported
-``kipoi.model`` and changes methods of a class in it; `plugin_and_writers` lists them. A method does
-what Kipoi's own does, and something else only where that fails. No framework is imported before
-a model is loaded.
+A method does what Kipoi's own does, and something else only where that fails. TensorFlow is imported
+when a model is loaded, not before.
 """
 
 from __future__ import annotations
 
 import functools
-import os
-import sys
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from kipoi_tfbind.errors import InputError, UnsupportedModelError
+from kipoi_tfbind.errors import UnsupportedModelError
 from kipoi_tfbind.repairs.weight_files import require_weights
 
 
@@ -130,71 +125,3 @@ def keep_eager_mode(model: ModuleType) -> None:
 
     graph_model.__init__, graph_model.input_grad = __init__, input_grad
     graph_model.get_grad_tens = staticmethod(get_grad_tens)
-
-
-def explain_unreadable_pickles(model: ModuleType) -> None:
-    """Let ``SklearnModel`` say in one line why a pickle of another scikit-learn cannot be read."""
-    sklearn_model = model.SklearnModel
-    load = sklearn_model.__init__
-
-    @functools.wraps(load)
-    def __init__(self: Any, pkl_file: str, predict_method: str = "predict") -> None:
-        pkl_file = str(require_weights(pkl_file))
-        try:
-            load(self, pkl_file, predict_method)
-        except (AttributeError, ImportError, KeyError, ValueError) as error:
-            import sklearn
-
-            reason = " ".join(str(error).split())
-            raise UnsupportedModelError(
-                f"{pkl_file}: cannot be read with scikit-learn {sklearn.__version__} "
-                f"({type(error).__name__}: {reason}); install the version that wrote it, or save it anew"
-            ) from error
-        except AssertionError:
-            raise InputError(
-                f"predict_method: expected predict, predict_proba or predict_log_proba, and one that "
-                f"{type(self.model).__name__} in {pkl_file} has; got {predict_method!r}"
-            ) from None
-
-    sklearn_model.__init__ = __init__
-
-
-def keep_models_apart(model: ModuleType) -> None:
-    """Let each model have its own ``model.py``, also where Python looks for modules in the current folder.
-
-    Kipoi imports it, and ``dataloader.py``, by its bare name from the model's folder. In a notebook and with
-    ``python -c`` Python then remembers it, and the next model silently gets the code of the one before.
-    """
-    get_model = model.get_model
-    folders: set[str] = set()
-
-    @functools.wraps(get_model)
-    def get_model_with_own_code(model_name: Any, source: Any = "kipoi", *args: Any, **kwargs: Any) -> Any:
-        folder = _folder_of(model, model_name, source)
-        if folder is not None:
-            _forget_modules(folders - {folder}, folder)
-        loaded = get_model(model_name, source, *args, **kwargs)
-        folders.add(os.path.realpath(loaded.source_dir))
-        return loaded
-
-    model.get_model = get_model_with_own_code  # type: ignore[attr-defined]
-
-
-def _folder_of(model: ModuleType, name: Any, source: Any) -> str | None:
-    """Folder of a model, before it is loaded; None where the source or the model is unknown."""
-    try:
-        if isinstance(source, str):
-            source = model.kipoi.config.get_source(source)
-        return os.path.realpath(source.get_model_dir(name))
-    except Exception:  # Kipoi raises its own error for the same reason when it loads the model
-        return None
-
-
-def _forget_modules(folders: set[str], folder: str) -> None:
-    """Forget modules that were imported from `folders` and that are in `folder` too."""
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if "." in name or not file or os.path.dirname(os.path.realpath(file)) not in folders:
-            continue
-        if os.path.exists(os.path.join(folder, f"{name}.py")):
-            del sys.modules[name]
