@@ -869,6 +869,7 @@ FOREIGN_MODELS: dict[str, ForeignModel] = {
         neutral_value=0.0,
         options={"layout": "L*4"},
         output="raw",
+        pickled=True,
         frameworks=("sklearn",),
     ),
     "sklearn_custom": ForeignModel(

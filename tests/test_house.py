@@ -22,10 +22,10 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("interpret",),
     ("testing", "sequences"),
     ("models",),
-    ("motifs", "dataloaders", "kipoi_model", "training", "export", "plot"),
+    ("motifs", "dataloaders", "training", "export", "plot"),
     ("backends", "genome", "results"),
     ("graph",),
-    ("dna", "repairs"),
+    ("dna", "repairs", "kipoi_model"),
     ("layers", "architectures", "schema", "errors", "notices"),
 )
 FLOOR_OF = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}

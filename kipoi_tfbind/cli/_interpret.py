@@ -84,7 +84,7 @@ OUTPUT_OPTIONS = (
     click.option(
         "--allow-pickle",
         is_flag=True,
-        help="Load weights that are a pickle, which can run any code: only if you trust them.",
+        help="Load files that run code: pickles (scikit-learn, whole PyTorch modules), Keras' Lambda layers.",
     ),
     click.option(
         "--batch-size",

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from kipoi_tfbind.repairs.saved_models import names_in_signature, serving_signature
-from kipoi_tfbind.repairs.weight_files import require_weights
+from kipoi_tfbind.repairs.weight_files import refuse_code, require_weights
 
 
 def call_every_saved_model(model: ModuleType) -> None:
@@ -110,6 +110,8 @@ def keep_eager_mode(model: ModuleType) -> None:
             tf.train.import_meta_graph(f"{checkpoint_path}.meta").restore(self.sess, checkpoint_path)
         self.input_ops = model.get_op_outputs(self.graph, input_nodes)
         self.target_ops = model.get_op_outputs(self.graph, target_nodes)
+        if const_feed_dict_pkl:
+            refuse_code(const_feed_dict_pkl, "a pickle")
         constants = model.read_pickle(const_feed_dict_pkl) if const_feed_dict_pkl else {}
         self.const_feed_dict = {
             self.graph.get_operation_by_name(name).outputs[0]: value for name, value in constants.items()
