@@ -67,6 +67,7 @@ _MODULE_OF = {
     "plot_epistasis": "plot",
     "plot_importance": "plot",
     "plot_importance_curve": "plot",
+    "plot_interaction": "plot",
     "plot_logo": "plot",
     "plot_mutation_map": "plot",
     "plot_occlusion": "plot",

@@ -83,6 +83,9 @@ def test_a_smooth_network_has_the_double_integral() -> None:
 def test_one_layer_of_relu_is_the_sum_over_its_kinks() -> None:
     torch.manual_seed(2)
     module = nn.Sequential(nn.Flatten(), nn.Linear(4 * LENGTH, 7), nn.ReLU(), nn.Linear(7, 1)).double()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.mul_(4)
     one = random_sequences(1, LENGTH, seed=1)
     x = one["one_hot"].values.astype(np.float64)[0]
     reference = np.full((LENGTH, 4), 0.25)
@@ -129,6 +132,8 @@ def test_a_convolution_with_relu_and_max_pooling_is_complete(kind: str) -> None:
     model = as_sequence_model(same_weights.MAKERS[kind](), length=length, double_precision=True)
     sequences = random_sequences(2, same_weights.LENGTH, n_fraction=0.03, seed=2)
     result = integrated_hessians(model, sequences, n_references=1)
+    other = integrated_hessians(model, sequences.isel(sequence=[1, 0]), n_references=1, batch_size=7)
+    np.testing.assert_allclose(other["interaction"][::-1], result["interaction"], rtol=0, atol=1e-8)
     scale = np.abs(result["prediction"] - result["mean_reference_prediction"]).values.max()
     assert np.abs(result["completeness_error"]).max() < 1e-5 * scale
     assert np.abs(result["interaction"]).max() > 0.01 * scale
@@ -160,5 +165,5 @@ def test_what_it_cannot_do_is_refused() -> None:
     one = random_sequences(1, same_weights.LENGTH)
     with pytest.raises(InputError, match="needs double precision; wrap it with double_precision=True"):
         integrated_hessians(same_weights.wrapped("keras"), one)
-    with pytest.raises(UnsupportedModelError, match=r"has no gradients, which .* needs; in_silico"):
+    with pytest.raises(UnsupportedModelError, match=r"has no gradients, which .* need; in_silico"):
         integrated_hessians(same_weights.wrapped("predict_only"), one)

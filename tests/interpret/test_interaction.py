@@ -30,7 +30,7 @@ def test_summaries_of_the_epistasis() -> None:
     assert largest.attrs["summary"] == "largest"
     assert "epistasis" not in largest
     with pytest.raises(InputError, match="summary: expected mean or largest, got 'median'"):
-        epistasis_interaction(result, summary="median")  # type: ignore[arg-type]
+        epistasis_interaction(result, summary="median")
 
 
 def test_a_table_of_two_methods() -> None:

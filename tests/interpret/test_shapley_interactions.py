@@ -1,4 +1,4 @@
-"""Shapley interactions against their definition over all permutations, and sampled ones against exact ones."""
+"""Shapley interactions against their definition, set by set, and sampled ones against exact ones."""
 
 from itertools import combinations
 from math import factorial
