@@ -7,7 +7,9 @@ import click
 from kipoi_tfbind.cli._interpret import MODEL_OPTIONS, OUTPUT_OPTIONS, RESTART, with_options
 
 _VARIANT_OPTIONS = (
-    click.option("--vcf", required=True, help="VCF (plain, gzip, bgzip), BCF, or - for standard input."),
+    click.option("--vcf", help="VCF (plain, gzip, bgzip), BCF, or - for standard input."),
+    click.option("--all-snvs", is_flag=True, help="Every SNV of --intervals, instead of a VCF."),
+    click.option("--intervals", type=click.Path(), help="BED or narrowPeak; with --all-snvs."),
     click.option(
         "--fasta", required=True, type=click.Path(), help="Genome that the VCF refers to, FASTA or bgzip."
     ),
@@ -73,16 +75,25 @@ def command(**options: Any) -> None:
     Example:
       kipoi tfbind variants model_zoo/TFBind/CTCF --source dir \\
           --vcf in.vcf.gz --fasta hg19.fa -o out.vcf.gz -o out.tsv
+      kipoi tfbind variants model_zoo/TFBind/CTCF --source dir \\
+          --all-snvs --intervals peaks.bed --fasta hg19.fa -o atlas.vcf.gz
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
     from kipoi_tfbind.cli._interpret import load_models
+    from kipoi_tfbind.errors import InputError
+    from kipoi_tfbind.genome.all_snvs import AllSnvs
+    from kipoi_tfbind.genome.reference import Genome
     from kipoi_tfbind.interpret.variants.evaluate import VariantOptions
     from kipoi_tfbind.interpret.variants.scores import check_scores
     from kipoi_tfbind.interpret.variants.write import write_variant_effects
     from kipoi_tfbind.results.variant_files import check_outputs
 
+    if bool(options["vcf"]) == options["all_snvs"] or options["all_snvs"] != bool(options["intervals"]):
+        raise InputError("variants: expected --vcf, or --all-snvs with --intervals")
     check_outputs(options["output"])
     if options["scores"]:
         check_scores(options["scores"])
+    genome = Genome(options["fasta"])
+    source = AllSnvs(genome, options["intervals"]) if options["all_snvs"] else options["vcf"]
     model, _ = load_models(options, with_dataloader=False)
     settings = VariantOptions(
         length=options["length"],
@@ -95,8 +106,8 @@ def command(**options: Any) -> None:
     )
     done = write_variant_effects(
         model,
-        options["vcf"],
-        options["fasta"],
+        source,
+        genome,
         options["output"],
         options=settings,
         scores=options["scores"] or None,

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.genome.all_snvs import AllSnvs
+from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.genome.vcf_stream import RecordBlock, VcfStream
 from kipoi_tfbind.interpret._method import provenance
 from kipoi_tfbind.interpret.variants.evaluate import ScoredBlock, VariantEvaluator, VariantOptions
@@ -38,8 +40,8 @@ BLOCK = 4096
 
 def write_variant_effects(
     model: Any,
-    vcf: str | os.PathLike[str],
-    fasta: str | os.PathLike[str],
+    vcf: str | os.PathLike[str] | AllSnvs,
+    fasta: str | os.PathLike[str] | Genome,
     outputs: Sequence[str | os.PathLike[str]],
     *,
     options: VariantOptions | None = None,
@@ -55,7 +57,7 @@ def write_variant_effects(
     Parameters
     ----------
     model, vcf, fasta
-        As for `variant_effects`.
+        As for `variant_effects`; instead of a VCF, every SNV of some intervals.
     outputs
         Names that end in .vcf, .vcf.gz (with its index), .tsv, .tsv.gz, .parquet, .nc; "-" is standard
         output.
@@ -97,7 +99,7 @@ def write_variant_effects(
     check_outputs(outputs)
     paths = [os.fspath(path) for path in outputs]
     in_order = any(kind_of_output(path) == "vcf" and path.endswith("gz") for path in paths)
-    stream = VcfStream(vcf, in_order=in_order)
+    stream = vcf if isinstance(vcf, AllSnvs) else VcfStream(vcf, in_order=in_order)
     evaluator = VariantEvaluator(model, fasta, options or VariantOptions(), stream.name)
     chosen = list(scores) if scores is not None else _default_scores(evaluator.model)
     check_scores(chosen)
@@ -126,7 +128,7 @@ def _default_scores(model: SequenceModel) -> list[str]:
     return default_scores(len(model.target_names), model.output, len(model.members) or 1)
 
 
-def _remaining(stream: VcfStream, files: VariantFiles) -> Iterator[RecordBlock]:
+def _remaining(stream: VcfStream | AllSnvs, files: VariantFiles) -> Iterator[RecordBlock]:
     """The blocks that an interrupted run has not done.
 
     Raises
