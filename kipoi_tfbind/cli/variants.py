@@ -31,6 +31,7 @@ _VARIANT_OPTIONS = (
         help="Average over windows moved by 1 to N bases to either side.",
     ),
     click.option("--scores", multiple=True, metavar="NAME", help="Score to write; may be repeated."),
+    click.option("--sample", metavar="NAME", help="Score its phased alleles on their own haplotypes, too."),
     click.option("--prefix", default="TFB", show_default=True, help="What the keys in INFO begin with."),
     click.option(
         "--on-ref-mismatch",
@@ -111,6 +112,7 @@ def command(**options: Any) -> None:
         options["output"],
         options=settings,
         scores=options["scores"] or None,
+        sample=options["sample"],
         prefix=options["prefix"],
         restart=options["restart"],
     )

@@ -50,6 +50,8 @@ class ScoredBlock:
         The alleles as changes of the genome.
     targets
         Names of the targets.
+    tallies
+        Numbers of its alleles, as `VariantEvaluator.tallies` has them of all.
     """
 
     records: RecordBlock
@@ -58,6 +60,7 @@ class ScoredBlock:
     scores: dict[str, NDArray]
     changes: Changes
     targets: tuple[str, ...]
+    tallies: dict[str, int]
 
     def __len__(self) -> int:
         return len(self.status)
@@ -160,6 +163,7 @@ class VariantEvaluator:
             REF is not what the FASTA has, in one allele or in more than half (see the options); a contig is
             missing.
         """
+        before = dict(self.tallies)
         changes = find_changes(
             self.genome,
             records.contigs,
@@ -195,8 +199,9 @@ class VariantEvaluator:
             scores = _nothing(n, len(self.model.target_names))
         self._count("alleles", n)
         self._count("scored", len(rows))
+        own = {name: count - before.get(name, 0) for name, count in self.tallies.items()}
         targets = self.model.target_names
-        return ScoredBlock(records, status.tolist(), window_start, scores, changes, targets)
+        return ScoredBlock(records, status.tolist(), window_start, scores, changes, targets, own)
 
     def _check(self, records: RecordBlock, reason: NDArray, unit: str) -> None:
         for name in set(reason.tolist()) - {""}:

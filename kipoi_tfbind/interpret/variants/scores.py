@@ -67,6 +67,14 @@ SCORES = {
         ),
         Score("member_sd", "MSD", "standard deviation of the difference of outputs over the ensemble"),
         Score("agreeing", "AGREE", "members of the ensemble whose difference has the sign of the mean"),
+        *(
+            Score(f"haplotype_{number}_{name}", f"H{number}_{key}", f"haplotype {number}: {meaning}")
+            for number in (1, 2)
+            for name, key, meaning in (
+                ("effect", "EFFECT", "output with the haplotype's alleles, minus the same without this one"),
+                ("joint_minus_sum", "JOINT", "effect of all alleles together minus the sum of each alone"),
+            )
+        ),
         Score("jensen_shannon", "JSD", "Jensen-Shannon distance of the targets' shares, base 2", False),
         Score("largest", "MAX", "difference of logits (or outputs) of the target where it is largest", False),
     )
@@ -90,6 +98,11 @@ def default_scores(n_targets: int, output: str, n_members: int) -> list[str]:
         return [effect, "jensen_shannon", "largest"]
     some = ["ref_prediction", "alt_prediction", effect, "window_spread"]
     return some + (["member_sd", "agreeing"] if n_members > 1 else [])
+
+
+def haplotype_scores() -> list[str]:
+    """Names of the scores that a sample is needed for."""
+    return [name for name in SCORES if name.startswith("haplotype_")]
 
 
 def check_scores(names: Sequence[str]) -> None:

@@ -16,7 +16,13 @@ from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.genome.vcf_stream import RecordBlock, VcfStream
 from kipoi_tfbind.interpret._method import provenance
 from kipoi_tfbind.interpret.variants.evaluate import ScoredBlock, VariantEvaluator, VariantOptions
-from kipoi_tfbind.interpret.variants.scores import SCORES, check_scores, default_scores
+from kipoi_tfbind.interpret.variants.haplotypes import sample_column, with_haplotypes
+from kipoi_tfbind.interpret.variants.scores import (
+    SCORES,
+    check_scores,
+    default_scores,
+    haplotype_scores,
+)
 from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.results.annotated_vcf import (
     InfoKey,
@@ -46,6 +52,7 @@ def write_variant_effects(
     *,
     options: VariantOptions | None = None,
     scores: Sequence[str] | None = None,
+    sample: str | None = None,
     prefix: str = "TFB",
     restart: bool = False,
 ) -> VariantEvaluator:
@@ -65,6 +72,9 @@ def write_variant_effects(
         How variants are scored.
     scores
         Names of the scores to write (`kipoi_tfbind.interpret.variants.scores.SCORES`); by default a few.
+    sample
+        A sample of the VCF, whose phased alleles are also scored on their own haplotypes
+        (`kipoi_tfbind.interpret.variants.haplotypes`).
     prefix
         What the keys in INFO begin with.
     restart
@@ -103,9 +113,15 @@ def write_variant_effects(
     evaluator = VariantEvaluator(model, fasta, options or VariantOptions(), stream.name)
     chosen = list(scores) if scores is not None else _default_scores(evaluator.model)
     check_scores(chosen)
+    column = None
+    if sample is not None:
+        column = sample_column(stream.header, sample, stream.name)
+        chosen += [name for name in haplotype_scores() if name not in chosen]
+    elif set(chosen) & set(haplotype_scores()):
+        raise InputError("scores: those of haplotypes need a sample (sample=; --sample)")
     columns = _columns(evaluator.model, chosen)
     keys = _info_keys(evaluator.model, chosen, prefix)
-    attributes = _attributes(evaluator, chosen, prefix)
+    attributes = _attributes(evaluator, chosen, prefix) | ({"sample": sample} if sample else {})
     header = header_with_keys(
         stream.header, [key for key, *_ in keys] + [_status_key(prefix)], attributes, prefix, stream.name
     )
@@ -113,13 +129,11 @@ def write_variant_effects(
     files.begin(header, restart=restart)
     evaluator.tallies |= files.tallies
     with tqdm(desc="variants", unit="allele", initial=files.n_alleles, disable=None, delay=1) as progress:
-        for records in () if files.is_complete else _remaining(stream, files):
-            block = evaluator.evaluate(records, stream.unit)
-            files.tallies = evaluator.tallies
-            files.append(
-                list(_annotated(block, keys, prefix)), records.lines, table_of(block, columns.targets)
-            )
-            progress.update(len(block))
+        for block, is_new in _scored_blocks(stream, evaluator, files, column):
+            if is_new:
+                lines = list(_annotated(block, keys, prefix))
+                files.append(lines, block.records.lines, table_of(block, columns.targets))
+                progress.update(len(block))
     files.finish()
     return evaluator
 
@@ -128,8 +142,41 @@ def _default_scores(model: SequenceModel) -> list[str]:
     return default_scores(len(model.target_names), model.output, len(model.members) or 1)
 
 
-def _remaining(stream: VcfStream | AllSnvs, files: VariantFiles) -> Iterator[RecordBlock]:
-    """The blocks that an interrupted run has not done.
+def _scored_blocks(
+    stream: VcfStream | AllSnvs, evaluator: VariantEvaluator, files: VariantFiles, column: int | None
+) -> Iterator[tuple[ScoredBlock, bool]]:
+    """The blocks that are left to write, and before them, for haplotypes, the last one that is written."""
+    if files.is_complete:
+        return
+    skip = column is not None and files.n_lines > 0
+
+    def scored() -> Iterator[ScoredBlock]:
+        for records, is_new in _remaining(stream, files):
+            if is_new:
+                yield evaluator.evaluate(records, stream.unit)
+            elif column is not None:
+                tallies = dict(evaluator.tallies)
+                yield evaluator.evaluate(records, stream.unit)
+                evaluator.tallies = tallies
+
+    blocks = scored()
+    if column is not None:
+        blocks = with_haplotypes(blocks, evaluator.scorer, column)
+    for block in blocks:
+        files.tallies = _added(files.tallies, block) if not skip else files.tallies
+        yield block, not skip
+        skip = False
+
+
+def _added(tallies: dict[str, int], block: ScoredBlock) -> dict[str, int]:
+    """Tallies with those of a block: as the evaluator counts, but block by block as they are written."""
+    return {name: tallies.get(name, 0) + n for name, n in block.tallies.items()} | {
+        name: n for name, n in tallies.items() if name not in block.tallies
+    }
+
+
+def _remaining(stream: VcfStream | AllSnvs, files: VariantFiles) -> Iterator[tuple[RecordBlock, bool]]:
+    """The last block that an interrupted run has done, and then, marked as new, those that it has not.
 
     Raises
     ------
@@ -140,12 +187,14 @@ def _remaining(stream: VcfStream | AllSnvs, files: VariantFiles) -> Iterator[Rec
     n = skipped = 0
     for records in stream.blocks(BLOCK):
         if n >= finished[0]:
-            yield records
+            yield records, True
             continue
         n += len(records.lines)
         skipped = checksum(records.lines, skipped)
-        if n >= finished[0] and (n, skipped) != finished:
-            break
+        if n >= finished[0]:
+            if (n, skipped) != finished:
+                break
+            yield records, False
     if (n, skipped) != finished:
         raise InputError(
             f"{stream.name}: is not the file that an interrupted run has begun with; use --restart"
