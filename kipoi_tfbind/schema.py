@@ -75,7 +75,14 @@ def _of_alleles() -> dict[str, Variable]:
         "effect_p_value": "two-sided p-value of the effect among null variants of the same class",
         "effect_q_value": "p-value, corrected for the number of alleles (Benjamini-Hochberg)",
         "effect_quantile": "share of the null variants' effects that are below the effect",
+        "effect_tail_fit": "p-value of the fit of the null effects' tail, where the p-value is from it",
         "n_nulls": "number of null variants that the p-value is from",
+        "ref_quantile": "share of peaks with a lower output than the reference allele",
+        "alt_quantile": "share of peaks with a lower output than the alternative allele",
+        "haplotype_1_effect": "output with haplotype 1's alleles, minus the same without this one",
+        "haplotype_2_effect": "output with haplotype 2's alleles, minus the same without this one",
+        "haplotype_1_joint_minus_sum": "effect of haplotype 1's alleles minus the sum of each alone",
+        "haplotype_2_joint_minus_sum": "effect of haplotype 2's alleles minus the sum of each alone",
     }
     of_allele = {
         "jensen_shannon": "Jensen-Shannon distance of the targets' shares for the two alleles, base 2",

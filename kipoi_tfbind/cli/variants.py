@@ -32,6 +32,15 @@ _VARIANT_OPTIONS = (
     ),
     click.option("--scores", multiple=True, metavar="NAME", help="Score to write; may be repeated."),
     click.option("--sample", metavar="NAME", help="Score its phased alleles on their own haplotypes, too."),
+    click.option(
+        "--null",
+        type=click.IntRange(min=20),
+        metavar="N",
+        help="Compare effects with N null variants of their class, or N shuffles of each variant's window.",
+    ),
+    click.option("--null-regions", type=click.Path(), help="BED that null variants are drawn from."),
+    click.option("--peaks", type=click.Path(), help="Real sites that predictions are compared with, too."),
+    click.option("--seed", default=0, show_default=True, help="Of the null variants."),
     click.option("--prefix", default="TFB", show_default=True, help="What the keys in INFO begin with."),
     click.option(
         "--on-ref-mismatch",
@@ -85,7 +94,7 @@ def command(**options: Any) -> None:
     from kipoi_tfbind.genome.reference import Genome
     from kipoi_tfbind.interpret.variants.evaluate import VariantOptions
     from kipoi_tfbind.interpret.variants.scores import check_scores
-    from kipoi_tfbind.interpret.variants.write import write_variant_effects
+    from kipoi_tfbind.interpret.variants.write import NullOptions, write_variant_effects
     from kipoi_tfbind.results.variant_files import check_outputs
 
     if bool(options["vcf"]) == options["all_snvs"] or options["all_snvs"] != bool(options["intervals"]):
@@ -105,6 +114,11 @@ def command(**options: Any) -> None:
         path=options["path"],
         batch_size=options["batch_size"],
     )
+    nulls = None
+    if options["null"] is not None:
+        nulls = NullOptions(options["null"], options["null_regions"], options["peaks"], options["seed"])
+    elif options["null_regions"] or options["peaks"]:
+        raise InputError("variants: --null-regions and --peaks need --null N")
     done = write_variant_effects(
         model,
         source,
@@ -113,6 +127,7 @@ def command(**options: Any) -> None:
         options=settings,
         scores=options["scores"] or None,
         sample=options["sample"],
+        nulls=nulls,
         prefix=options["prefix"],
         restart=options["restart"],
     )

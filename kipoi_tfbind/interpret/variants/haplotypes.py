@@ -1,4 +1,4 @@
-"""Variants of a sample on their own haplotypes: with the other alternative alleles of the haplotype around them.
+"""Variants of a sample on their own haplotypes: with its other alternative alleles around them.
 
 Of an allele v on haplotype h, in the window of v (as it is without a sample), with f the model's output:
 

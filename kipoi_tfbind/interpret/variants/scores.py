@@ -75,6 +75,13 @@ SCORES = {
                 ("joint_minus_sum", "JOINT", "effect of all alleles together minus the sum of each alone"),
             )
         ),
+        Score("effect_p_value", "P", "two-sided p-value of the effect among null variants"),
+        Score("effect_q_value", "Q", "Benjamini-Hochberg q-value of P over all alleles of the file"),
+        Score("effect_quantile", "QUANTILE", "share of the null effects below the effect"),
+        Score("effect_tail_fit", "TAILFIT", "p-value of the fit of the nulls' tail, where P is from it"),
+        Score("n_nulls", "NULLS", "number of null variants that the p-value is from"),
+        Score("ref_quantile", "REFQ", "share of peaks with a lower output than the reference allele"),
+        Score("alt_quantile", "ALTQ", "share of peaks with a lower output than the alternative allele"),
         Score("jensen_shannon", "JSD", "Jensen-Shannon distance of the targets' shares, base 2", False),
         Score("largest", "MAX", "difference of logits (or outputs) of the target where it is largest", False),
     )
@@ -103,6 +110,12 @@ def default_scores(n_targets: int, output: str, n_members: int) -> list[str]:
 def haplotype_scores() -> list[str]:
     """Names of the scores that a sample is needed for."""
     return [name for name in SCORES if name.startswith("haplotype_")]
+
+
+def null_scores(*, peaks: bool) -> list[str]:
+    """Names of the scores that null variants, or peaks, are needed for."""
+    names = ["effect_p_value", "effect_q_value", "effect_quantile", "effect_tail_fit", "n_nulls"]
+    return names + (["ref_quantile", "alt_quantile"] if peaks else [])
 
 
 def check_scores(names: Sequence[str]) -> None:

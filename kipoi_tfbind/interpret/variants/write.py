@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,17 +13,23 @@ from tqdm import tqdm
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.all_snvs import AllSnvs
+from kipoi_tfbind.genome.intervals import read_intervals
 from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.genome.vcf_stream import RecordBlock, VcfStream
 from kipoi_tfbind.interpret._method import provenance
 from kipoi_tfbind.interpret.variants.evaluate import ScoredBlock, VariantEvaluator, VariantOptions
 from kipoi_tfbind.interpret.variants.haplotypes import sample_column, with_haplotypes
+from kipoi_tfbind.interpret.variants.null_statistics import q_values
+from kipoi_tfbind.interpret.variants.nulls import NullVariants
+from kipoi_tfbind.interpret.variants.peaks import PeakPredictions
 from kipoi_tfbind.interpret.variants.scores import (
     SCORES,
     check_scores,
     default_scores,
     haplotype_scores,
+    null_scores,
 )
+from kipoi_tfbind.interpret.variants.shuffled_contexts import ShuffledContexts
 from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.results.annotated_vcf import (
     InfoKey,
@@ -31,6 +38,7 @@ from kipoi_tfbind.results.annotated_vcf import (
     key_name,
     number_texts,
 )
+from kipoi_tfbind.results.late_score import LateScore
 from kipoi_tfbind.results.variant_files import (
     STDOUT,
     VariantFiles,
@@ -53,6 +61,7 @@ def write_variant_effects(
     options: VariantOptions | None = None,
     scores: Sequence[str] | None = None,
     sample: str | None = None,
+    nulls: NullOptions | None = None,
     prefix: str = "TFB",
     restart: bool = False,
 ) -> VariantEvaluator:
@@ -75,6 +84,8 @@ def write_variant_effects(
     sample
         A sample of the VCF, whose phased alleles are also scored on their own haplotypes
         (`kipoi_tfbind.interpret.variants.haplotypes`).
+    nulls
+        Null variants that effects are compared with: p-values, q-values, quantiles.
     prefix
         What the keys in INFO begin with.
     restart
@@ -119,13 +130,18 @@ def write_variant_effects(
         chosen += [name for name in haplotype_scores() if name not in chosen]
     elif set(chosen) & set(haplotype_scores()):
         raise InputError("scores: those of haplotypes need a sample (sample=; --sample)")
+    if nulls is not None:
+        nulls.give_to(evaluator)
+        more = null_scores(peaks=nulls.peaks is not None)
+        chosen += [name for name in more if name not in chosen]
     columns = _columns(evaluator.model, chosen)
     keys = _info_keys(evaluator.model, chosen, prefix)
     attributes = _attributes(evaluator, chosen, prefix) | ({"sample": sample} if sample else {})
+    attributes |= nulls.attributes if nulls is not None else {}
     header = header_with_keys(
         stream.header, [key for key, *_ in keys] + [_status_key(prefix)], attributes, prefix, stream.name
     )
-    files = VariantFiles(paths, attributes, columns)
+    files = VariantFiles(paths, attributes, columns, _late_score(keys) if nulls is not None else None)
     files.begin(header, restart=restart)
     evaluator.tallies |= files.tallies
     with tqdm(desc="variants", unit="allele", initial=files.n_alleles, disable=None, delay=1) as progress:
@@ -140,6 +156,52 @@ def write_variant_effects(
 
 def _default_scores(model: SequenceModel) -> list[str]:
     return default_scores(len(model.target_names), model.output, len(model.members) or 1)
+
+
+@dataclass(frozen=True)
+class NullOptions:
+    """Null variants that effects are compared with.
+
+    Attributes
+    ----------
+    n
+        Null variants of each class; or, without regions, shuffles of each variant's own window.
+    regions
+        BED of where null variants are drawn from.
+    peaks
+        BED or narrowPeak of real sites, whose predictions those for the alleles are compared with.
+    seed
+        Of the draws.
+    """
+
+    n: int
+    regions: str | os.PathLike[str] | None = None
+    peaks: str | os.PathLike[str] | None = None
+    seed: int = 0
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """What a result's numbers depend on."""
+        names = {
+            name: os.path.basename(os.fspath(path)) if path is not None else "none"
+            for name, path in (("null_regions", self.regions), ("peaks", self.peaks))
+        }
+        return {"null": str(self.n), "null_seed": str(self.seed), **names}
+
+    def give_to(self, evaluator: VariantEvaluator) -> None:
+        """Let an evaluator compare with them."""
+        scorer = evaluator.scorer
+        if self.regions is None:
+            evaluator.nulls = ShuffledContexts(scorer, self.n, self.seed)
+        else:
+            evaluator.nulls = NullVariants(scorer, read_intervals(self.regions), self.n, self.seed)
+        if self.peaks is not None:
+            evaluator.peaks = PeakPredictions(scorer, read_intervals(self.peaks))
+
+
+def _late_score(keys: Sequence[tuple[InfoKey, str, int | None]]) -> LateScore:
+    own = tuple(key.key.encode() for key, name, _ in keys if name == "effect_q_value")
+    return LateScore("effect_q_value", "effect_p_value", q_values, own)
 
 
 def _scored_blocks(
@@ -255,6 +317,8 @@ def _annotated(
 ) -> Iterator[bytes]:
     columns = []
     for key, name, target in keys:
+        if name == "effect_q_value":  # added when all p-values are known
+            continue
         values = block.scores[name]
         columns.append(
             (key.key.encode(), _texts(values if target is None else values[:, target], name, block))
