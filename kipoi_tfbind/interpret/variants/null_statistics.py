@@ -3,7 +3,7 @@
 The two-sided p-value of an effect e among k null effects is (1 + number of nulls with |null| >= |e|) / (1 +
 k), never 0 and never above 1 (Phipson and Smyth 2010, doi:10.2202/1544-6115.1585). Where fewer than ten
 nulls are as large, a generalised Pareto distribution, fitted to the largest tenth of the nulls by
-probability-weighted moments over all strata of a class (Hosking and Wallis 1987, doi:10.2307/1269343), goes
+probability-weighted moments (Hosking and Wallis 1987, doi:10.2307/1269343), goes
 on where the nulls end (Knijnenburg et al. 2009, doi:10.1093/bioinformatics/btp211). Its shape is held at 0
 at least: a tail that ends would give p = 0.
 """
@@ -76,41 +76,35 @@ class NullEffects:
         The effects, sorted.
     magnitudes
         Their magnitudes, sorted.
-    threshold, scale, shape
-        Of the generalised Pareto distribution of the largest magnitudes; the scale is nan where there are too
-        few of them.
-    tail
-        Share of the nulls above the threshold.
-    fit
-        p-value of a Kolmogorov-Smirnov test of that fit: small where it is none.
+    threshold
+        Where their tail begins.
+    share
+        Share of the nulls above it.
+    tails
+        Fits of that tail: to these nulls, and to those of all strata of their class, where there are enough.
     """
 
     signed: NDArray[np.float64]
     magnitudes: NDArray[np.float64]
     threshold: float
-    scale: float
-    shape: float
-    tail: float
-    fit: float
+    share: float
+    tails: tuple[Tail, ...]
 
     @classmethod
-    def of(cls, effects: NDArray, tail: Tail | None = None) -> NullEffects:
-        """Sort the effects, and give them a tail: one that is shared with other strata, or their own.
+    def of(cls, effects: NDArray, shared: Tail | None = None) -> NullEffects:
+        """Sort the effects, and fit their tail; `shared` is that of all strata of a class.
 
         Examples
         --------
         >>> nulls = NullEffects.of(np.random.default_rng(0).exponential(size=100_000))
-        >>> bool(abs(nulls.scale - 1) < 0.05), bool(nulls.shape < 0.05)
-        (True, True)
+        >>> [bool(abs(tail.scale * nulls.threshold - 1) < 0.05) for tail in nulls.tails]
+        [True]
         """
         signed = np.sort(np.asarray(effects, dtype=np.float64))
         magnitudes = np.sort(np.abs(signed))
-        tail = tail or Tail.of([magnitudes])
         threshold, excess = _exceedances(magnitudes)
-        if tail is None or not len(excess) or threshold <= 0:
-            return cls(signed, magnitudes, np.nan, np.nan, np.nan, np.nan, np.nan)
-        scale, share = tail.scale * threshold, len(excess) / len(magnitudes)
-        return cls(signed, magnitudes, threshold, scale, tail.shape, share, tail.fit)
+        tails = tuple(each for each in (Tail.of([magnitudes]), shared) if each is not None)
+        return cls(signed, magnitudes, threshold, len(excess) / max(len(magnitudes), 1), tails)
 
     def p_values(self, effects: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Two-sided p-value of each effect, and the p-value of the tail's fit where that was used."""
@@ -119,12 +113,12 @@ class NullEffects:
         as_large = k - np.searchsorted(self.magnitudes, sizes, side="left")
         p = (1 + as_large) / (1 + k)
         fit = np.full(len(p), np.nan)
-        if self.scale > 0:
-            beyond = (as_large < _FEW) & (sizes > self.threshold)
-            tail = self.tail * stats.genpareto.sf(
-                sizes[beyond] - self.threshold, self.shape, scale=self.scale
-            )
-            p[beyond], fit[beyond] = np.clip(tail, np.finfo(float).tiny, 1), self.fit
+        beyond = (as_large < _FEW) & (sizes > self.threshold)
+        if self.tails and self.threshold > 0 and beyond.any():
+            excess = (sizes[beyond] - self.threshold) / self.threshold
+            each = [stats.genpareto.sf(excess, tail.shape, scale=tail.scale) for tail in self.tails]
+            p[beyond] = np.clip(self.share * np.max(each, axis=0), np.finfo(float).tiny, 1)
+            fit[beyond] = self.tails[0].fit
         return np.where(np.isnan(effects), np.nan, p), fit
 
     def quantiles(self, effects: NDArray) -> NDArray[np.float64]:
