@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from kipoi_tfbind.errors import InputError
@@ -17,13 +15,13 @@ from kipoi_tfbind.genome.intervals import read_intervals
 from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.genome.vcf_stream import RecordBlock, VcfStream
 from kipoi_tfbind.interpret._method import provenance
+from kipoi_tfbind.interpret.variants.annotations import annotated, columns, info_keys, status_key, table_of
 from kipoi_tfbind.interpret.variants.evaluate import ScoredBlock, VariantEvaluator, VariantOptions
 from kipoi_tfbind.interpret.variants.haplotypes import sample_column, with_haplotypes
 from kipoi_tfbind.interpret.variants.null_statistics import q_values
 from kipoi_tfbind.interpret.variants.nulls import NullVariants
 from kipoi_tfbind.interpret.variants.peaks import PeakPredictions
 from kipoi_tfbind.interpret.variants.scores import (
-    SCORES,
     check_scores,
     default_scores,
     haplotype_scores,
@@ -33,20 +31,15 @@ from kipoi_tfbind.interpret.variants.shuffled_contexts import ShuffledContexts
 from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.results.annotated_vcf import (
     InfoKey,
-    annotated_lines,
     header_with_keys,
-    key_name,
-    number_texts,
 )
 from kipoi_tfbind.results.late_score import LateScore
 from kipoi_tfbind.results.variant_files import (
-    STDOUT,
     VariantFiles,
     check_outputs,
     checksum,
     kind_of_output,
 )
-from kipoi_tfbind.results.variant_tables import TableColumns
 
 # Lines that are scored and written together. Not an option: results are compressed block by block.
 BLOCK = 4096
@@ -134,21 +127,21 @@ def write_variant_effects(
         nulls.give_to(evaluator)
         more = null_scores(peaks=nulls.peaks is not None)
         chosen += [name for name in more if name not in chosen]
-    columns = _columns(evaluator.model, chosen)
-    keys = _info_keys(evaluator.model, chosen, prefix)
+    table_columns = columns(evaluator.model, chosen)
+    keys = info_keys(evaluator.model, chosen, prefix)
     attributes = _attributes(evaluator, chosen, prefix) | ({"sample": sample} if sample else {})
     attributes |= nulls.attributes if nulls is not None else {}
     header = header_with_keys(
-        stream.header, [key for key, *_ in keys] + [_status_key(prefix)], attributes, prefix, stream.name
+        stream.header, [key for key, *_ in keys] + [status_key(prefix)], attributes, prefix, stream.name
     )
-    files = VariantFiles(paths, attributes, columns, _late_score(keys) if nulls is not None else None)
+    files = VariantFiles(paths, attributes, table_columns, _late_score(keys) if nulls is not None else None)
     files.begin(header, restart=restart)
     evaluator.tallies |= files.tallies
     with tqdm(desc="variants", unit="allele", initial=files.n_alleles, disable=None, delay=1) as progress:
         for block, is_new in _scored_blocks(stream, evaluator, files, column):
             if is_new:
-                lines = list(_annotated(block, keys, prefix))
-                files.append(lines, block.records.lines, table_of(block, columns.targets))
+                lines = list(annotated(block, keys, prefix))
+                files.append(lines, block.records.lines, table_of(block))
                 progress.update(len(block))
     files.finish()
     return evaluator
@@ -263,39 +256,6 @@ def _remaining(stream: VcfStream | AllSnvs, files: VariantFiles) -> Iterator[tup
         )
 
 
-def _columns(model: SequenceModel, chosen: Sequence[str]) -> TableColumns:
-    by_target = tuple(name for name in chosen if SCORES[name].by_target)
-    of_allele = [name for name in chosen if not SCORES[name].by_target]
-    if "largest" in of_allele:
-        of_allele.append("largest_target")
-    return TableColumns(by_target, tuple(of_allele), model.target_names)
-
-
-def _info_keys(
-    model: SequenceModel, chosen: Sequence[str], prefix: str
-) -> list[tuple[InfoKey, str, int | None]]:
-    """Keys of the INFO, each with its score, and the number of its target if it has one."""
-    keys: list[tuple[InfoKey, str, int | None]] = []
-    for name in chosen:
-        score = SCORES[name]
-        kind = "Integer" if name == "agreeing" else "Float"
-        if score.by_target:
-            for i, target in enumerate(model.target_names):
-                key = key_name(prefix, score.key, target)
-                keys.append((InfoKey(key, f"{target}: {score.meaning}", kind), name, i))
-        else:
-            keys.append((InfoKey(key_name(prefix, score.key), score.meaning, kind), name, None))
-    if "largest" in chosen:
-        meaning = "target whose difference is largest"
-        keys.append((InfoKey(key_name(prefix, "MAX_TARGET"), meaning, "String"), "largest_target", None))
-    return keys
-
-
-def _status_key(prefix: str) -> InfoKey:
-    meaning = "where an allele is not ok, for each allele: ok, padded, contains_n, or why it has no score"
-    return InfoKey(key_name(prefix, "STATUS"), meaning, "String")
-
-
 def _attributes(evaluator: VariantEvaluator, chosen: Sequence[str], prefix: str) -> dict[str, str]:
     options = evaluator.options
     found = provenance(
@@ -310,46 +270,3 @@ def _attributes(evaluator: VariantEvaluator, chosen: Sequence[str], prefix: str)
         prefix=prefix,
     )
     return {name: str(value) for name, value in found.items()}
-
-
-def _annotated(
-    block: ScoredBlock, keys: Sequence[tuple[InfoKey, str, int | None]], prefix: str
-) -> Iterator[bytes]:
-    columns = []
-    for key, name, target in keys:
-        if name == "effect_q_value":  # added when all p-values are known
-            continue
-        values = block.scores[name]
-        columns.append(
-            (key.key.encode(), _texts(values if target is None else values[:, target], name, block))
-        )
-    status_key = key_name(prefix, "STATUS").encode()
-    return annotated_lines(block.records.lines, block.records.line, columns, block.status, status_key)
-
-
-def _texts(values: NDArray, name: str, block: ScoredBlock) -> list[bytes]:
-    if name == "largest_target":
-        names = block.targets
-        return [key_name(names[i]).encode() if i >= 0 else b"." for i in values.tolist()]
-    texts = number_texts(values)
-    return [b"." if text == b"-1" else text for text in texts] if values.dtype.kind == "i" else texts
-
-
-def table_of(block: ScoredBlock, targets: Sequence[str]) -> dict[str, Any]:
-    """Columns of the alleles of a block."""
-    records = block.records
-    names = np.array([*targets, "."], dtype=object)
-    return {
-        "chrom": [records.contigs[i] for i in records.contig.tolist()],
-        "pos": records.pos,
-        "variant_id": records.id,
-        "ref": records.ref,
-        "alt": records.alt,
-        "status": block.status,
-        "window_start": block.window_start,
-        **block.scores,
-        "largest_target": names[block.scores["largest_target"]],
-    }
-
-
-__all__ = ["BLOCK", "STDOUT", "table_of", "write_variant_effects"]
