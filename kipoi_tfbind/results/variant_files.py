@@ -119,6 +119,8 @@ class VariantFiles:
         Whether an interrupted run has done everything: there is nothing left to do.
     tallies : dict of str to int
         Numbers that the caller wants to be kept with what is done.
+    top : list
+        Rows that the caller wants to be kept with it.
     """
 
     def __init__(
@@ -135,6 +137,7 @@ class VariantFiles:
         self.n_lines = self.n_alleles = self.checksum = self._n_parts = 0
         self.is_complete = False
         self.tallies: dict[str, int] = {}
+        self.top: list[list[Any]] = []
         self._sizes: dict[str, int] = {}
 
     @property
@@ -265,6 +268,7 @@ class VariantFiles:
             "parts": self._n_parts,
             "complete": self.is_complete,
             "tallies": self.tallies,
+            "top": self.top,
             "sizes": self._sizes,
         }
         folder = partial_folder(self.in_files[0])
@@ -287,6 +291,7 @@ class VariantFiles:
                 f"({', '.join(other) or 'other outputs'}); give the same, or --restart to begin anew"
             )
         self.is_complete, self.tallies = state["complete"], state["tallies"]
+        self.top = state["top"]
         if not self.is_complete:
             with _disk(self.in_files):
                 for name, size in state["sizes"].items():

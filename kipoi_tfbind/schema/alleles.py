@@ -38,6 +38,14 @@ def _of_alleles() -> dict[str, Variable]:
         "status": "ok, or what is to be known of the windows, or why the allele has no score",
         "window_start": "start of the reference window, 0-based; -1 where there is none",
         "variant_id": "ID in the VCF",
+        "effect": "difference of logits, or of outputs, of the target that is explained",
+        "explained_target": "target that is explained",
+        "change_size": "columns of the change, from the first after the left flank on",
+        "motif": "name of the JASPAR motif whose best score over the change differs most",
+        "motif_id": "its matrix id",
+        "motif_change": "whether the alternative allele gains or loses it",
+        "motif_ref_score": "its best score with the reference allele, from 0, the worst, to 1, the best",
+        "motif_alt_score": "its best score with the alternative allele",
     }
     return {name: Variable(("allele", "target"), text) for name, text in by_target.items()} | {
         name: Variable(("allele",), text) for name, text in of_allele.items()

@@ -129,6 +129,8 @@ class VariantEvaluator:
         As above.
     length : int
         Length of the windows.
+    top
+        Alleles of the largest effects, when a file is done.
     nulls
         What effects are compared with; None for nothing.
     peaks
@@ -161,6 +163,7 @@ class VariantEvaluator:
             options.batch_size,
         )
         self.tallies = dict.fromkeys(_TALLIES, 0)
+        self.top: list[Any] = []
         self.nulls: Nulls | None = None
         self.peaks: PeakPredictions | None = None
 

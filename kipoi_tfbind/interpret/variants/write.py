@@ -28,6 +28,7 @@ from kipoi_tfbind.interpret.variants.scores import (
     null_scores,
 )
 from kipoi_tfbind.interpret.variants.shuffled_contexts import ShuffledContexts
+from kipoi_tfbind.interpret.variants.top import ScoredAllele, strongest
 from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.results.annotated_vcf import (
     InfoKey,
@@ -55,6 +56,7 @@ def write_variant_effects(
     scores: Sequence[str] | None = None,
     sample: str | None = None,
     nulls: NullOptions | None = None,
+    top: int = 0,
     prefix: str = "TFB",
     restart: bool = False,
 ) -> VariantEvaluator:
@@ -79,6 +81,8 @@ def write_variant_effects(
         (`kipoi_tfbind.interpret.variants.haplotypes`).
     nulls
         Null variants that effects are compared with: p-values, q-values, quantiles.
+    top
+        Number of alleles of the largest effects to remember, for `explain_variants` (`VariantEvaluator.top`).
     prefix
         What the keys in INFO begin with.
     restart
@@ -140,9 +144,11 @@ def write_variant_effects(
     with tqdm(desc="variants", unit="allele", initial=files.n_alleles, disable=None, delay=1) as progress:
         for block, is_new in _scored_blocks(stream, evaluator, files, column):
             if is_new:
+                files.top = strongest(block, files.top, top)
                 lines = list(annotated(block, keys, prefix))
                 files.append(lines, block.records.lines, table_of(block))
                 progress.update(len(block))
+    evaluator.top = [ScoredAllele(*row) for row in files.top]
     files.finish()
     return evaluator
 
