@@ -26,7 +26,7 @@ INTERACTIONS = {
     ),
     "contribution_change": Variable(
         ("sequence", "pair", "direction", "target"),
-        "contribution of a base of the pair minus that when the other is substituted, mean over substitutions",
+        "contribution of a base of the pair minus that with the other substituted, mean over substitutions",
         "output",
     ),
     "segment_value": Variable(("sequence", "segment", "target"), "Shapley value of the segment", "output"),
