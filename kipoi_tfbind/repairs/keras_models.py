@@ -196,8 +196,13 @@ def _objects(path: str | None) -> dict[str, Any]:
         return {}
     from kipoi_utils import load_module
 
+    from kipoi_tfbind.repairs.legacy_keras.concise_layers import concise_importable
+
     try:
-        return dict(load_module(path).OBJECTS)
+        with concise_importable():
+            return dict(load_module(path).OBJECTS)
+    except UnsupportedModelError:
+        raise
     except Exception as error:  # the code is somebody else's, and so is the choice of exception
         package = (getattr(error, "name", None) or "").partition(".")[0]
         if isinstance(error, ModuleNotFoundError) and importlib.util.find_spec(package) is None:

@@ -9,6 +9,7 @@ import keras
 
 from kipoi_tfbind.errors import UnsupportedModelError
 from kipoi_tfbind.repairs.legacy_keras.architecture import valid_name
+from kipoi_tfbind.repairs.legacy_keras.concise_layers import LAYERS, ConvSequence
 from kipoi_tfbind.repairs.legacy_keras.keras1 import Config
 
 _CONVOLUTION = ("filters", "kernel_size", "strides", "padding", "dilation_rate", "activation", "use_bias")
@@ -152,7 +153,9 @@ class LayerMaker:
         """
         class_name, config = entry["class_name"], entry["config"]
         custom = self._custom(class_name)
-        if custom is not None:
+        if custom is ConvSequence:
+            class_name, config = "Conv1D", {key: config[key] for key in config if key != "seq_length"}
+        elif custom is not None:
             return self._make_custom(custom, entry)
         if class_name in _PYTHON_CODE:
             raise UnsupportedModelError(
@@ -191,7 +194,7 @@ class LayerMaker:
         for name in (class_name, class_name.rsplit(">", 1)[-1]):
             if name in self.custom_objects:
                 return self.custom_objects[name]
-        return keras.saving.get_registered_object(class_name)
+        return keras.saving.get_registered_object(class_name) or LAYERS.get(class_name)
 
     def _make_custom(self, layer_class: Any, entry: Config) -> Any:
         config = {
