@@ -166,6 +166,10 @@ class ArrayOps(ABC):
         """As in NumPy."""
         raise NotImplementedError
 
+    def reshape_like(self, x: Any, like: Any) -> Any:
+        """In the shape of another array."""
+        raise NotImplementedError
+
     def sum_to_shape(self, x: Any, like: Any) -> Any:
         """The sum over the axes along which `like` was broadcast to the shape of `x`."""
         raise NotImplementedError
