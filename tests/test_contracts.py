@@ -111,6 +111,7 @@ COMMON = {
     method: set() if method == "gia" else {"one_hot", "prediction", "reverse_complement_difference"}
     for method in METHODS
 }
+VARIABLES["deep_shap"] = VARIABLES["deep_shap"] | {"precision"}
 
 PAIRS = [
     (method, kind)

@@ -17,14 +17,17 @@ from kipoi_tfbind.backends.base import (
     Path,
     Transform,
     leaves,
+    transformed_whole,
     with_output,
 )
-from kipoi_tfbind.errors import UnsupportedModelError
+from kipoi_tfbind.graph.graph import Ref
 from kipoi_tfbind.graph.incremental.engine import Incremental
+from kipoi_tfbind.graph.layer_output import LayerOutput, layer_outputs
 from kipoi_tfbind.graph.tensorflow.deep_lift import TensorFlowDeepLift
 from kipoi_tfbind.graph.tensorflow.graph import TensorFlowGraph
 from kipoi_tfbind.graph.tensorflow.incremental import TensorFlowIncremental
 from kipoi_tfbind.graph.tensorflow.trace import trace_tensorflow
+from kipoi_tfbind.repairs.saved_models import names_in_signature, serving_signature
 
 
 class TensorFlowBackend:
@@ -68,10 +71,14 @@ class TensorFlowBackend:
         self._specs = list(specs)
         self._transform = transform
         self._paths: list[Path] = []
+        self._whole = False
         self._variables = list(variables)
 
         def outputs(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-            found = leaves(structure.call(function, tensors), order)
+            output = structure.call(function, tensors)
+            whole = transformed_whole(output, transform)
+            self._whole = whole is not None
+            found = leaves(whole if self._whole else output, order)
             self._paths = [path for path, _ in found]
             ranks = [getattr(getattr(value, "shape", None), "rank", None) for _, value in found]
             self._flat_already = ranks == [2] and transform is None
@@ -93,6 +100,7 @@ class TensorFlowBackend:
         self._graphs: dict[Any, TensorFlowGraph] = {}
         self._deep_lift: dict[int, TensorFlowDeepLift] = {}
         self._incremental: dict[Any, Incremental] = {}
+        self._masked: dict[Any, Any] = {}
 
     def output_shapes(self, inputs: Sequence[NDArray]) -> list[tuple[Path, tuple[int, ...]]]:
         """See the protocol."""
@@ -127,10 +135,43 @@ class TensorFlowBackend:
         """See the protocol."""
         shapes = tuple(array.shape[1:] for array in inputs)
         if (wrt, shapes) not in self._incremental:
-            specs = [tf.TensorSpec((None, *s), t.dtype) for s, t in zip(shapes, self._specs, strict=True)]
-            graph = self._graph(specs)
+            graph = self._graph(self._of_shapes(shapes))
             self._incremental[wrt, shapes] = TensorFlowIncremental(graph, wrt, shapes, axis, base_encodings)
         return self._incremental[wrt, shapes]
+
+    def layers(self, inputs: Sequence[NDArray], wrt: int, axis: int) -> list[LayerOutput]:
+        """See the protocol."""
+        shapes = tuple(array.shape[1:] for array in inputs)
+        return layer_outputs(self._graph(self._of_shapes(shapes)), wrt, axis, shapes)
+
+    def activations(self, inputs: Sequence[NDArray], layer: LayerOutput) -> NDArray:
+        """See the protocol."""
+        return self._with_mask(inputs, layer, layer.ref)(self.tensors(inputs), layer.mask(())).numpy()
+
+    def predict_silenced(
+        self, inputs: Sequence[NDArray], layer: LayerOutput, channels: Sequence[int]
+    ) -> NDArray:
+        """See the protocol."""
+        return self._with_mask(inputs, layer, None)(self.tensors(inputs), layer.mask(channels)).numpy()
+
+    def _with_mask(self, inputs: Sequence[NDArray], layer: LayerOutput, wanted: Ref | None) -> Any:
+        """A value, the output by default, as a function of the inputs and a mask on a layer's output."""
+        specs = self._of_shapes([array.shape[1:] for array in inputs])
+        key = (layer, wanted, str(specs))
+        if key not in self._masked:
+            graph = self._graph(specs)
+            ref = graph.outputs[0] if wanted is None else wanted
+
+            def run(tensors: list[tf.Tensor], mask: tf.Tensor) -> tf.Tensor:
+                changes = {layer.ref: lambda x: x * tf.cast(mask, x.dtype)}
+                return graph.run(tensors, {ref}, None, changes)[ref]
+
+            mask = tf.TensorSpec([None] * len(layer.shape))
+            self._masked[key] = tf.function(run, input_signature=[specs, mask], autograph=False)
+        return self._masked[key]
+
+    def _of_shapes(self, shapes: Sequence[tuple[int, ...]]) -> list[tf.TensorSpec]:
+        return [tf.TensorSpec((None, *s), t.dtype) for s, t in zip(shapes, self._specs, strict=True)]
 
     def model_outputs(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """The outputs of the model itself instead of its trace: a sigmoid or softmax at its end is there."""
@@ -170,6 +211,8 @@ class TensorFlowBackend:
         return self.joined(self._model(list(tensors)), tf.shape(tensors[0])[0])
 
     def _reduced(self, tensor: tf.Tensor) -> tf.Tensor:
+        if self._whole:
+            return tensor
         if callable(self._transform):
             return self._transform(tensor)
         if self._transform is None or tensor.shape.rank < 3:
@@ -223,18 +266,15 @@ def saved_model_backend(
     variables = getattr(model, "variables", None) or next((f.variables for f in functions), ())
     if callable(model):
         return TensorFlowBackend(model, specs, structure, variables=variables, **options)
-    serve = signatures.get("serving_default")
-    if serve is None:
-        raise UnsupportedModelError(
-            "model: a SavedModel that can neither be called nor has the signature 'serving_default'; "
-            "save it with tf.saved_model.save(model, path, signatures=...)"
-        )
-    names = list(serve.structured_input_signature[1])
+    serve = serving_signature(model)
+    known = serve.structured_input_signature[1]
+    names = names_in_signature(known, structure.names, [spec.shape[1:] for spec in specs])
 
     def call(inputs: Any, *more: Any) -> Any:
-        if not isinstance(inputs, dict):
-            inputs = dict(zip(names, inputs if isinstance(inputs, list) else [inputs, *more], strict=True))
-        outputs = serve(**inputs)
+        if isinstance(inputs, dict):
+            inputs = list(inputs.values())
+        tensors = inputs if isinstance(inputs, list) else [inputs, *more]
+        outputs = serve(**dict(zip(names, tensors, strict=True)))
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
     return TensorFlowBackend(call, specs, structure, variables=variables, **options)

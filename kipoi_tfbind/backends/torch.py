@@ -17,10 +17,12 @@ from kipoi_tfbind.backends.base import (
     Path,
     Transform,
     leaves,
+    transformed_whole,
     with_output,
 )
 from kipoi_tfbind.errors import UnsupportedModelError
 from kipoi_tfbind.graph.incremental.engine import Incremental
+from kipoi_tfbind.graph.layer_output import LayerOutput, layer_outputs
 from kipoi_tfbind.graph.torch.deep_lift import TorchDeepLift
 from kipoi_tfbind.graph.torch.graph import TorchGraph
 from kipoi_tfbind.graph.torch.incremental import TorchIncremental
@@ -73,6 +75,7 @@ class TorchBackend:
         self._wanted = output
         self._double_precision = double_precision
         self._paths: list[Path] = []
+        self._whole = False
         # By the shapes of the inputs: a trace holds for one length of the sequence.
         self._models: dict[Shapes, Model] = {}
         self._traced: dict[Shapes, TorchGraph] = {}
@@ -85,7 +88,10 @@ class TorchBackend:
         call: Callable[[Sequence[torch.Tensor]], Any] = _call(module, structure)
 
         def outputs(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-            found = leaves(call(tensors), order)
+            output = call(tensors)
+            whole = transformed_whole(output, transform)
+            self._whole = whole is not None
+            found = leaves(whole if self._whole else output, order)
             self._paths = [path for path, _ in found]
             self._flat_already = [value.ndim for _, value in found] == [2] and transform is None
             return [value for _, value in found]
@@ -99,7 +105,8 @@ class TorchBackend:
         except UnsupportedModelError as error:
             if double_precision:
                 raise
-            notice(f"{error}; its output is taken as it comes, and it has no DeepLIFT multipliers")
+            reason = str(error).partition("; use a method")[0]
+            notice(f"{reason}; its output is taken as it comes, and it has no DeepLIFT multipliers")
             self.capabilities = frozenset({"predictions", "gradients"})
 
     def output_shapes(self, inputs: Sequence[NDArray]) -> list[tuple[Path, tuple[int, ...]]]:
@@ -149,6 +156,30 @@ class TorchBackend:
             graph = self._graph(tensors)
             self._incremental[key] = TorchIncremental(graph, wrt, key[1], axis, base_encodings)
         return self._incremental[key]
+
+    def layers(self, inputs: Sequence[NDArray], wrt: int, axis: int) -> list[LayerOutput]:
+        """See the protocol."""
+        if "multipliers" not in self.capabilities:
+            return []
+        tensors = self._tensors(inputs)
+        return layer_outputs(self._graph(tensors), wrt, axis, _shapes(tensors))
+
+    def activations(self, inputs: Sequence[NDArray], layer: LayerOutput) -> NDArray:
+        """See the protocol."""
+        tensors = self._tensors(inputs)
+        with torch.no_grad():
+            return self._graph(tensors).run(tensors, {layer.ref}, len(tensors[0]))[layer.ref].cpu().numpy()
+
+    def predict_silenced(
+        self, inputs: Sequence[NDArray], layer: LayerOutput, channels: Sequence[int]
+    ) -> NDArray:
+        """See the protocol."""
+        tensors, mask = self._tensors(inputs), torch.as_tensor(layer.mask(channels))
+        graph = self._graph(tensors)
+        (output,) = graph.outputs
+        with torch.no_grad():
+            changes = {layer.ref: lambda x: x * mask.to(device=x.device, dtype=x.dtype)}
+            return graph.run(tensors, {output}, len(tensors[0]), changes)[output].cpu().numpy()
 
     @property
     def module(self) -> torch.nn.Module:
@@ -218,6 +249,8 @@ class TorchBackend:
         return self.joined(self._run(list(tensors)), tensors[0].shape[0])
 
     def _reduced(self, tensor: torch.Tensor) -> torch.Tensor:
+        if self._whole:
+            return tensor
         if callable(self._transform):
             return self._transform(tensor)
         axes = tuple(range(1, tensor.ndim - 1))
@@ -244,8 +277,8 @@ def evaluation_mode(module: torch.nn.Module) -> Iterator[None]:
 def _call(module: torch.nn.Module, structure: InputStructure) -> Callable[[Sequence[torch.Tensor]], Any]:
     """Call a module with a list of tensors, as Kipoi does: a list becomes arguments, a dict keywords."""
     if structure.kind == "dict":
-        return lambda tensors: module(**dict(zip(structure.names, tensors, strict=True)))
-    return lambda tensors: module(*tensors)
+        return lambda tensors: module(**dict(zip(structure.names, structure.joined(tensors), strict=True)))
+    return lambda tensors: module(*structure.joined(tensors))
 
 
 def _shapes(tensors: Sequence[torch.Tensor]) -> Shapes:

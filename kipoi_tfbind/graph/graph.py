@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import UnsupportedOperationError
@@ -20,8 +21,11 @@ from kipoi_tfbind.graph.vjp import VJP
 # The output `Ref[1]` of node `Ref[0]`.
 Ref = tuple[int, int]
 
-# What changes neither the values of an output nor their order, and may lie between a sigmoid and the output.
-_TRANSPARENT_KINDS = frozenset({"identity", "reshape", "cast"})
+# What takes elements as they are, and may lie between a sigmoid and the output: of one value, or of several.
+_PASSING_KINDS = frozenset(
+    {"identity", "reshape", "cast", "transpose", "slice", "unstack", "gather", "reverse"}
+)
+_COLLECTING_KINDS = frozenset({"concat", "stack"})
 
 
 @dataclass(frozen=True)
@@ -126,8 +130,17 @@ class Graph(ABC):
     def in_precision(self, dtype: Literal["float32", "float64"]) -> Graph:
         """The same graph with its constants and all it computes in `dtype`."""
 
-    def run(self, tensors: Sequence[Any], wanted: Collection[Ref], batch_size: Any = None) -> dict[Ref, Any]:
-        """Some values of the graph for its inputs; no other is kept longer than it is needed."""
+    def run(
+        self,
+        tensors: Sequence[Any],
+        wanted: Collection[Ref],
+        batch_size: Any = None,
+        changes: Mapping[Ref, Callable[[Any], Any]] | None = None,
+    ) -> dict[Ref, Any]:
+        """Some values of the graph for its inputs; no other is kept longer than it is needed.
+
+        What `changes` makes of a value goes on in its place.
+        """
         values: dict[Ref, Any] = {(i, 0): t for i, t in zip(self.inputs, tensors, strict=True)}
         steps = [i for i in self.live_nodes(wanted) if i not in self.inputs]
         last_use = {ref: i for i in steps for ref in self.nodes[i].inputs}
@@ -135,6 +148,7 @@ class Graph(ABC):
             node = self.nodes[i]
             outputs = self.run_node(node, [values[ref] for ref in node.inputs], batch_size)
             values |= {(i, j): output for j, output in enumerate(outputs)}
+            values |= {ref: change(values[ref]) for ref, change in (changes or {}).items() if ref[0] == i}
             for ref in node.inputs:
                 if last_use[ref] == i and ref not in wanted:
                     values.pop(ref, None)
@@ -160,51 +174,91 @@ class Graph(ABC):
                 found.add(i)
         return found
 
-    def output_activation(self, output: int) -> Literal["sigmoid", "softmax"] | None:
-        """The activation that output number `output` ends in, if it is a sigmoid or softmax."""
-        path = self._path_to_activation(output)
-        if path is None:
+    def output_activation(self, output: int) -> Literal["sigmoid", "softmax", "mixed"] | None:
+        """The activation that output number `output` ends in, if it is a sigmoid or softmax.
+
+        An output that is put together of several parts, such as one for each head or each step of a
+        time-distributed layer, has one if each part has; "mixed" where these differ.
+        """
+        found = self._activations(self.outputs[output])
+        kinds = {"softmax" if self.nodes[node].kind == "softmax" else "sigmoid" for node, _ in found or ()}
+        if not kinds:
             return None
-        return "softmax" if self.nodes[path[0][0]].kind == "softmax" else "sigmoid"
+        return "mixed" if len(kinds) > 1 else "softmax" if "softmax" in kinds else "sigmoid"
 
     def without_output_activations(self) -> Graph:
-        """The same graph with the logit of every output that ends in a sigmoid or softmax.
+        """The same graph with the logit of every output that ends in sigmoids or softmaxes.
 
-        An output whose sigmoid or softmax also goes into another operation is left as it is.
+        An output with a sigmoid or softmax that also goes into another operation is left as it is.
         """
         nodes, outputs = list(self.nodes), list(self.outputs)
-        for i in range(len(outputs)):
-            path = self._path_to_activation(i)
-            if path is None or not self._ends_in_outputs(path[0]):
-                continue
-            value = nodes[path[0][0]].inputs[0]
-            for node, _ in path[1:]:
-                _, *rest = nodes[node].inputs
-                nodes.append(replace(nodes[node], inputs=(value, *rest)))
-                value = (len(nodes) - 1, 0)
-            outputs[i] = value
+        consumers: dict[Ref, list[int]] = {}
+        for i in self.live_nodes():
+            for ref in self.nodes[i].inputs:
+                consumers.setdefault(ref, []).append(i)
+        for i, output in enumerate(self.outputs):
+            activations = self._activations(output)
+            if activations and all(self._ends_in_outputs(ref, consumers) for ref in activations):
+                outputs[i] = self._with_logits(output, nodes, {})
         return replace(self, nodes=tuple(nodes), outputs=tuple(outputs))
 
-    def _path_to_activation(self, output: int) -> list[Ref] | None:
-        """From the sigmoid or softmax, if any, through what leaves its values alone, to the output."""
-        path = [self.outputs[output]]
-        while self.nodes[path[0][0]].kind in _TRANSPARENT_KINDS:
-            path.insert(0, self.nodes[path[0][0]].inputs[0])
-        node = self.nodes[path[0][0]]
-        is_sigmoid = node.operation == Elementwise(function="sigmoid")
-        return path if is_sigmoid or node.kind == "softmax" else None
+    def _activations(self, output: Ref) -> list[Ref] | None:
+        """The sigmoids and softmaxes that an output is put together of; None where any part is none."""
+        found, seen, pending = [], {output}, [output]
+        while pending:
+            ref = pending.pop()
+            if self._is_activation(ref):
+                found.append(ref)
+                continue
+            parts = self._parts(ref)
+            if not parts:
+                return None
+            pending += [part for part in parts if part not in seen]
+            seen.update(parts)
+        return found
 
-    def _ends_in_outputs(self, value: Ref) -> bool:
-        """Whether `value` goes only into outputs, be it through what leaves its values alone."""
-        live = self.live_nodes()
+    def _is_activation(self, ref: Ref) -> bool:
+        node = self.nodes[ref[0]]
+        return node.operation == Elementwise(function="sigmoid") or node.kind == "softmax"
+
+    def _parts(self, ref: Ref) -> list[Ref]:
+        """The values that a value is put together of, each element as it is; none where it is computed."""
+        node = self.nodes[ref[0]]
+        if node.kind in _COLLECTING_KINDS:
+            # One number is the axis that TensorFlow gives as an operand.
+            return [
+                r
+                for r in node.inputs
+                if self.nodes[r[0]].kind != "constant" or np.ndim(self.nodes[r[0]].call)
+            ]
+        if node.kind not in _PASSING_KINDS:
+            return []
+        if len(node.inputs) == node.n_outputs > 1:
+            return [node.inputs[ref[1]]]
+        return [r for r in node.inputs if self.nodes[r[0]].kind != "constant"][:1]
+
+    def _with_logits(self, ref: Ref, nodes: list[Node], rebuilt: dict[int, int]) -> Ref:
+        """The value with its activations left out; what it goes through on the way is added to `nodes`."""
+        if self._is_activation(ref):
+            return self.nodes[ref[0]].inputs[0]
+        if ref[0] not in rebuilt:
+            node = self.nodes[ref[0]]
+            parts = set(self._parts(ref))
+            inputs = [self._with_logits(r, nodes, rebuilt) if r in parts else r for r in node.inputs]
+            nodes.append(replace(node, inputs=tuple(inputs)))
+            rebuilt[ref[0]] = len(nodes) - 1
+        return rebuilt[ref[0]], ref[1]
+
+    def _ends_in_outputs(self, value: Ref, consumers: Mapping[Ref, Sequence[int]]) -> bool:
+        """Whether `value` goes only into outputs, be it through what leaves its elements as they are."""
         pending = [value]
         while pending:
             ref = pending.pop()
-            for node in live:
-                if ref in self.nodes[node].inputs:
-                    if self.nodes[node].kind not in _TRANSPARENT_KINDS or ref != self.nodes[node].inputs[0]:
-                        return False
-                    pending.append((node, 0))
+            for i in consumers.get(ref, ()):
+                results = [(i, j) for j in range(self.nodes[i].n_outputs)]
+                if not any(ref in self._parts(result) for result in results):
+                    return False
+                pending += results
         return True
 
 

@@ -6,6 +6,8 @@ Methods import models, sequences and results; reports and commands import the me
 from kipoi_tfbind.interpret.agreement import agreement
 from kipoi_tfbind.interpret.deep_shap import deep_shap
 from kipoi_tfbind.interpret.design import design
+from kipoi_tfbind.interpret.find_hits import find_hits
+from kipoi_tfbind.interpret.find_seqlets import find_seqlets
 from kipoi_tfbind.interpret.global_importance import (
     context_importance,
     context_swap,
@@ -39,6 +41,8 @@ __all__ = [
     "cooperativity",
     "deep_shap",
     "design",
+    "find_hits",
+    "find_seqlets",
     "global_importance_analysis",
     "gradients",
     "in_silico_mutagenesis",

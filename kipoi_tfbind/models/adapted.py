@@ -13,7 +13,7 @@ from kipoi_tfbind.backends.base import Backend, Capability
 from kipoi_tfbind.dna.one_hot import N_CODE, codes_of
 from kipoi_tfbind.errors import InputError, UnsupportedModelError
 from kipoi_tfbind.models.evaluator import Auxiliary, Multipliers, PairEngine
-from kipoi_tfbind.models.layout import Layout
+from kipoi_tfbind.models.layout import TRACKS, Layout
 
 if TYPE_CHECKING:
     from kipoi_tfbind.graph.incremental.engine import Incremental
@@ -49,17 +49,17 @@ class Adapted:
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """Those of the backend; text has no gradient."""
-        return frozenset({"predictions"}) if self.layout.takes_text else self.backend.capabilities
+        """Those of the backend; text and tokens have no gradient."""
+        return self.backend.capabilities if self.layout.has_bases else frozenset({"predictions"})
 
     def predict(self, one_hot: NDArray, auxiliary: Auxiliary) -> NDArray:
         """All outputs (sequence, column)."""
         return self.backend.predict(self.inputs(one_hot, auxiliary))
 
     def gradient(self, one_hot: NDArray, auxiliary: Auxiliary, columns: Sequence[int]) -> NDArray:
-        """Gradient (sequence, position, base, column)."""
+        """Gradient (sequence, position, base, column) by the bases of the model's own input."""
         gradient = self.backend.gradient(self.inputs(one_hot, auxiliary), self.sequence_index, columns)
-        return _columns_last(self.layout.gradient_to_one_hot(_columns_first(gradient)))
+        return _columns_last(self.layout.by_base(_columns_first(gradient)))
 
     def multipliers(
         self, one_hot: NDArray, references: NDArray, auxiliary: Auxiliary, columns: Sequence[int]
@@ -73,7 +73,7 @@ class Adapted:
 
     def edits(self, one_hot: NDArray, auxiliary: Auxiliary) -> AdaptedEdits | None:
         """Engine of the backend's graph; None for text, for flattened inputs, and where nothing is traced."""
-        if self.layout.takes_text or self.layout.flattened:
+        if not self.layout.has_bases or self.layout.flattened:
             return None
         inputs = self.inputs(one_hot, auxiliary)
         axis, encodings = position_axis(self.layout), base_encodings(self.layout)
@@ -94,6 +94,8 @@ class Adapted:
         return [
             self.layout.to_model(one_hot)
             if i == self.sequence_index
+            else self._tracks(len(one_hot), one_hot, auxiliary)
+            if name == TRACKS and self.layout.tracks
             else self._other(name, len(one_hot), auxiliary)
             for i, name in enumerate(self.names)
         ]
@@ -104,10 +106,20 @@ class Adapted:
         if name not in self.fixed:
             raise InputError(
                 f"input {name!r}: expected a value beside the sequence, got none; give one for all sequences "
-                f"(auxiliary={{{name!r}: ...}}), or read sequences with the model's own dataloader"
+                f"(--auxiliary, auxiliary={{{name!r}: ...}}), or read them with the model's own dataloader"
             )
         value = np.asarray(self.fixed[name])
         return np.broadcast_to(value, (n, *value.shape))
+
+    def _tracks(self, n: int, one_hot: NDArray, auxiliary: Auxiliary) -> NDArray:
+        found = self._other(TRACKS, n, auxiliary)
+        expected = (one_hot.shape[1], self.layout.tracks)
+        if found.shape[1:] != expected:
+            raise InputError(
+                f"input {TRACKS!r}: expected (position, channel) of {expected} for each sequence, "
+                f"got {found.shape[1:]}"
+            )
+        return self.layout.tracks_to_model(found)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class Evaluator(Protocol):
         """All outputs (sequence, column)."""
 
     def gradient(self, one_hot: NDArray, auxiliary: Auxiliary, columns: Sequence[int]) -> NDArray:
-        """Gradient (sequence, position, base, column)."""
+        """Gradient (sequence, position, base, column) by the bases of the model's own input."""
 
     def multipliers(
         self, one_hot: NDArray, references: NDArray, auxiliary: Auxiliary, columns: Sequence[int]

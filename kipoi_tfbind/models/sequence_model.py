@@ -134,7 +134,7 @@ class SequenceModel:
         return prediction
 
     def gradient(self, one_hot: NDArray, auxiliary: Mapping[str, NDArray] | None = None) -> NDArray:
-        """Gradient of every target by the one-hot sequence.
+        """Gradient of every target by the numbers that the model has for each base of a sequence.
 
         Returns
         -------
@@ -260,6 +260,11 @@ class SequenceModel:
 
     def average_strands(self) -> SequenceModel:
         """Return the mean of the model over a sequence and its reverse complement."""
+        if self.layout is not None and self.layout.tracks:
+            raise UnsupportedModelError(
+                f"model {self.name}: has tracks beside the sequence, which have no reverse complement; leave "
+                "average_strands out"
+            )
         members = tuple(member.average_strands() for member in self.members)
         return replace(self, evaluator=StrandAverage(self.evaluator), members=members)
 

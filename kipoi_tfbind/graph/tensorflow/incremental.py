@@ -48,9 +48,8 @@ class TensorFlowIncremental(Incremental):
     ) -> None:
         self._graph, self._ops = graph, graph.ops
         self._signature = graph.signature(shapes)
-        known, constants = graph.shapes_and_constants(shapes)
         encodings = base_encodings.astype(self._signature[wrt].dtype.as_numpy_dtype)
-        super().__init__(Program(graph, wrt, axis, known, constants, encodings))
+        super().__init__(Program.of(graph, wrt, axis, shapes, encodings))
         self._of_sequences: dict[Any, Any] = {}
         self._pairs: PairFunctions | None = None
         self._of_edits: dict[Any, Any] = {}

@@ -53,9 +53,8 @@ class TorchIncremental(Incremental):
         base_encodings: NDArray,
     ) -> None:
         self._graph, self._ops = graph, graph.ops
-        known, constants = graph.shapes_and_constants(shapes)
         encodings = torch.as_tensor(base_encodings, dtype=graph.dtypes[wrt]).numpy()
-        super().__init__(Program(graph, wrt, axis, known, constants, encodings))
+        super().__init__(Program.of(graph, wrt, axis, shapes, encodings))
 
     def cached_activations(self, inputs: Sequence[NDArray], codes: NDArray, width: int) -> list[Any]:
         """See the base class."""
