@@ -16,6 +16,7 @@ from kipoi_tfbind.plot.design import plot_design
 from kipoi_tfbind.plot.distribution_shift import plot_distribution_shift
 from kipoi_tfbind.plot.epistasis import plot_epistasis
 from kipoi_tfbind.plot.importance_curve import plot_importance_curve
+from kipoi_tfbind.plot.interaction import plot_interaction
 from kipoi_tfbind.plot.logo import plot_logo
 from kipoi_tfbind.plot.mutation_map import plot_mutation_map
 from kipoi_tfbind.plot.occlusion import plot_occlusion
@@ -31,6 +32,7 @@ _PLOTS: dict[str, Callable[..., Axes]] = {
     "map": plot_mutation_map,
     "epistasis": plot_epistasis,
     "occlusion": plot_occlusion,
+    "interaction": plot_interaction,
     "surrogate": plot_surrogate,
     "samples": plot_samples,
     "design": plot_design,
@@ -54,6 +56,9 @@ _KIND_OF = {
     "sampled_shapley": "logo",
     "occlusion": "occlusion",
     "distribution_shift": "shift",
+    "integrated_hessians": "interaction",
+    "deep_feature_interaction": "interaction",
+    "shapley_interactions": "interaction",
     "surrogate": "surrogate",
     "maximum_entropy_samples": "samples",
     "design": "design",
@@ -72,7 +77,7 @@ _WIDTH = 100
 # Kinds that show scores of positions, and those that show effects of patterns.
 _OF_POSITIONS = ("logo", "map", "epistasis", "occlusion")
 _OF_PATTERNS = ("importance", "curve", "cooperativity")
-_ANY_WIDTH = {"occlusion", "surrogate", "samples", "design"}
+_ANY_WIDTH = {"occlusion", "interaction", "surrogate", "samples", "design"}
 
 
 def plot_result(
