@@ -70,11 +70,14 @@ class Panel:
         The result's picture.
     table
         The strongest positions, pairs or windows.
+    problem
+        Why there is neither, where there is nothing to show.
     """
 
     title: str
-    picture: Picture
-    table: Table
+    picture: Picture | None = None
+    table: Table | None = None
+    problem: str = ""
 
 
 def write_report(
@@ -258,8 +261,11 @@ def _section(subject: Subject, labelled: Sequence[Labelled]) -> dict[str, Any]:
         view = select(each.result, **here)
         target = str(view["target"].item())
         window, shown = _window(each.result, here, window)
-        picture = draw(each.result, window=shown, **here)
-        panels.append(Panel(f"{each.title}: {target}", picture, top_table(view, _ROWS)))
+        try:
+            picture = draw(each.result, window=shown, **here)
+            panels.append(Panel(f"{each.title}: {target}", picture, top_table(view, _ROWS)))
+        except InputError as error:
+            panels.append(Panel(f"{each.title}: {target}", problem=str(error)))
         value = number(float(view["prediction"]))
         predictions[target] = value if unit(view) == "output" else f"{value} ({unit(view)})"
     return {"name": name_of(view), "place": _place(view), "predictions": predictions, "panels": panels}
