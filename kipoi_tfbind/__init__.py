@@ -30,6 +30,7 @@ _MODULE_OF = {
     "distribution_shift": "interpret.global_importance.background_shift",
     "encode_sequences": "sequences.read",
     "export_bed": "export",
+    "explain_variants": "interpret",
     "export_bedgraph": "export",
     "export_bigwig": "export",
     "export_modisco": "export",
@@ -71,6 +72,7 @@ _MODULE_OF = {
     "plot_mutation_map": "plot",
     "plot_occlusion": "plot",
     "plot_result": "plot",
+    "plot_variant_effects": "plot",
     "plot_samples": "plot",
     "plot_sanity_checks": "plot",
     "plot_surrogate": "plot",
@@ -92,6 +94,7 @@ _MODULE_OF = {
     "variant_effects": "interpret",
     "write_meme": "motifs.meme",
     "write_report": "report",
+    "write_variant_effects": "interpret",
 }
 
 __all__ = ["__version__", *_MODULE_OF]

@@ -33,6 +33,8 @@ from kipoi_tfbind.interpret.sanity_checks import sanity_checks
 from kipoi_tfbind.interpret.second_order_mutagenesis import second_order_mutagenesis
 from kipoi_tfbind.interpret.surrogate import surrogate
 from kipoi_tfbind.interpret.variant_effects import variant_effects
+from kipoi_tfbind.interpret.variants.explain import explain_variants
+from kipoi_tfbind.interpret.variants.write import write_variant_effects
 
 __all__ = [
     "agreement",
@@ -41,6 +43,7 @@ __all__ = [
     "cooperativity",
     "deep_shap",
     "design",
+    "explain_variants",
     "find_hits",
     "find_seqlets",
     "global_importance_analysis",
@@ -63,4 +66,5 @@ __all__ = [
     "stream_kmer_importance",
     "surrogate",
     "variant_effects",
+    "write_variant_effects",
 ]
