@@ -22,6 +22,16 @@ def cli_main(command: str, raw_args: Sequence[str]) -> None:
         The word after ``kipoi``: "tfbind".
     raw_args
         The arguments after that word.
+
+    Examples
+    --------
+    >>> try:
+    ...     cli_main("tfbind", ["plot", "--help"])
+    ... except SystemExit as end:
+    ...     print(end.code)  # doctest: +ELLIPSIS
+    Usage: kipoi tfbind plot [OPTIONS] RESULT
+    ...
+    0
     """
     from kipoi_tfbind.cli import main
 

@@ -25,8 +25,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("motifs", "dataloaders", "training", "export", "plot"),
     ("backends", "genome", "results"),
     ("graph",),
-    ("dna", "repairs"),
-    ("layers", "architectures", "schema", "errors", "notices", "kipoi_model"),
+    ("dna", "repairs", "kipoi_model"),
+    ("layers", "architectures", "schema", "errors", "notices"),
 )
 FLOOR_OF = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}
 

@@ -1,4 +1,4 @@
-"""What the commands of `kipoi tfbind gia` share: motifs, backgrounds, statistics, and the result file."""
+"""Shared by the commands of `kipoi tfbind gia`: motifs, backgrounds, statistics, and the result file."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def real_sequence_options(command: Callable[..., None]) -> Callable[..., None]:
 def run_experiment(
     experiment: Callable[..., xr.Dataset], options: dict[str, Any], *arguments: Any, **settings: Any
 ) -> None:
-    """Run an experiment on backgrounds, write its result, and say what came out."""
+    """Run an experiment on backgrounds, write its result, and print its summary."""
     check_output(options)
     model, backgrounds = model_and_backgrounds(options)
     _save(experiment(model, backgrounds, *arguments, **settings, **analysis_options(options)), options)
@@ -136,7 +136,7 @@ def run_experiment(
 def run_on_sequences(
     experiment: Callable[..., xr.Dataset], options: dict[str, Any], *arguments: Any, **settings: Any
 ) -> None:
-    """Run an experiment on real sequences, write its result, and say what came out."""
+    """Run an experiment on real sequences, write its result, and print its summary."""
     check_output(options)
     model, sequences = model_and_sequences(options)
     chosen = analysis_options(options)

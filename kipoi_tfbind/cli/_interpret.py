@@ -1,4 +1,4 @@
-"""What the commands that interpret a model share: its options, its sequences, and the result file."""
+"""Shared by the commands that interpret a model: its options, its sequences, and the result file."""
 
 from __future__ import annotations
 
@@ -48,12 +48,20 @@ OUTPUT_OPTIONS = (
     click.option(
         "--output-kind",
         type=click.Choice(["logit", "probability"]),
-        help="What to explain.  [default: the logit where the model ends in a sigmoid or softmax]",
+        help="Output to explain.  [default: the logit where the model ends in a sigmoid or softmax]",
     ),
     click.option(
         "--transform",
         type=click.Choice(["mean", "sum", "max"]),
         help="Reduce a profile over its positions.  [default: every position is a target]",
+    ),
+    click.option(
+        "--head", metavar="NAME", help="Only this output of a model that has several.  [default: all]"
+    ),
+    click.option(
+        "--output-position",
+        metavar="N|centre",
+        help="Only this position of a profile, 0-based.  [default: every position is a target]",
     ),
     click.option("--float64", is_flag=True, help="Compute in double precision: slower, with less rounding."),
     click.option("--average-strands", is_flag=True, help="Average over both strands."),
@@ -66,12 +74,17 @@ OUTPUT_OPTIONS = (
     ),
     click.option("--alphabet", metavar="BASES", help="The bases in the model's order.  [default: ACGT]"),
     click.option(
+        "--neutral-value",
+        type=float,
+        help="Each of the four numbers of an N.  [default: 0.25 where the dataloader is kipoiseq's, else 0]",
+    ),
+    click.option(
         "--auxiliary", metavar="JSON", help="Values of the model's other inputs, the same for all sequences."
     ),
     click.option(
         "--allow-pickle",
         is_flag=True,
-        help="Load weights that are a pickle, which can run any code: only if you trust them.",
+        help="Load files that run code: pickles (scikit-learn, whole PyTorch modules), Keras' Lambda layers.",
     ),
     click.option(
         "--batch-size",
@@ -245,13 +258,24 @@ def wrapping_of(options: dict[str, Any], *, with_dataloader: bool) -> dict[str, 
         "sequence_input": options["sequence_input"],
         "layout": options["layout"],
         "alphabet": options["alphabet"],
+        "neutral_value": options["neutral_value"],
         "length": None if with_dataloader else options["length"],
         "auxiliary": _json("auxiliary", options["auxiliary"]),
         "transform": options["transform"],
         "output": options["output_kind"],
         "double_precision": options["float64"],
+        "head": options["head"],
+        "output_position": _output_position(options["output_position"]),
         "average_strands": options["average_strands"],
     }
+
+
+def _output_position(text: str | None) -> Any:
+    if text is None or text in ("centre", "center"):
+        return text and "centre"
+    if not text.isdecimal():
+        raise InputError(f"--output-position: expected a position, 0-based, or centre, got {text!r}")
+    return int(text)
 
 
 def _json(name: str, text: str | None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import click
 from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_options, path_options
 
 
-@click.command(short_help="Occlusion: the effect of hiding each window of a sequence.")
+@click.command(short_help="Occlusion: the effect of occluding each window of a sequence.")
 @interpretation_options
 @click.option(
     "--width", type=click.IntRange(min=1), default=10, show_default=True, help="Width of a window, bp."
@@ -20,12 +20,12 @@ from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_option
     type=click.Choice(["N", "shuffle"]),
     default="N",
     show_default=True,
-    help="What a window is hidden with: N, or dinucleotide shuffles of the sequence.",
+    help="Bases of an occluded window: N, or those of dinucleotide shuffles of the sequence.",
 )
 @click.option(
     "--n-shuffles", type=click.IntRange(min=1), default=10, show_default=True, help="Number of shuffles."
 )
-@click.option("--start", default=0, show_default=True, help="First position to hide, 0-based.")
+@click.option("--start", default=0, show_default=True, help="First position to occlude, 0-based.")
 @click.option("--end", type=int, help="Position to stop before.  [default: the sequence's end]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the shuffles.")
 @path_options
@@ -41,7 +41,7 @@ def command(
     verify: bool,
     **options: Any,
 ) -> None:
-    """Occlusion: the effect of hiding each window of a sequence.
+    """Occlusion: the effect of occluding each window of a sequence.
 
     Where ISM asks for single bases, this asks for whole sites, and takes far fewer predictions.
 

@@ -46,7 +46,7 @@ def command(
       deepshap          logo       contribution of every base
       gradients         logo       contribution of every base
       second-order-ism  epistasis  pairs of positions, over a logo
-      occlusion         occlusion  effect of hiding each window
+      occlusion         occlusion  effect of occluding each window
       integrated-hessians, deep-feature-interaction, shapley-interactions
                         interaction  of every two positions or segments
       surrogate         surrogate  effects in the additive model beside those of ISM

@@ -72,7 +72,7 @@ def content_seeds(codes: NDArray[np.uint8], seed: int, purpose: str) -> NDArray[
     seed
         A whole number from 0 on.
     purpose
-        What the draws are for: those for different purposes are independent.
+        Purpose of the draws: those for different purposes are independent.
 
     Returns
     -------

@@ -35,7 +35,7 @@ def genomic_scores(
 ) -> Track:
     """Score of each base of a result by its place in the genome.
 
-    The contribution of the base that is there; of in-silico mutagenesis, minus the mean effect of its three
+    The contribution of the observed base; of in-silico mutagenesis, minus the mean effect of its three
     substitutions. Where sequences overlap, the mean of their scores; where they have N, or reach over the
     ends of a contig, none. A result in a file is read piece by piece: memory grows with the number of bases
     that have a score, and not with the number of sequences that cover them.

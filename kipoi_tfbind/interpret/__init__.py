@@ -1,9 +1,14 @@
-"""Interpretation: one method, one file, one function from Dataset to Dataset."""
+"""Interpretation: one method, one file, one function from a model and sequences to a labelled Dataset.
+
+Methods import models, sequences and results; reports and commands import the methods.
+"""
 
 from kipoi_tfbind.interpret.agreement import agreement
 from kipoi_tfbind.interpret.deep_feature_interaction import deep_feature_interaction
 from kipoi_tfbind.interpret.deep_shap import deep_shap
 from kipoi_tfbind.interpret.design import design
+from kipoi_tfbind.interpret.find_hits import find_hits
+from kipoi_tfbind.interpret.find_seqlets import find_seqlets
 from kipoi_tfbind.interpret.global_importance import (
     context_importance,
     context_swap,
@@ -31,6 +36,7 @@ from kipoi_tfbind.interpret.sanity_checks import sanity_checks
 from kipoi_tfbind.interpret.second_order_mutagenesis import second_order_mutagenesis
 from kipoi_tfbind.interpret.shapley_interactions import shapley_interactions
 from kipoi_tfbind.interpret.surrogate import surrogate
+from kipoi_tfbind.interpret.variant_effects import variant_effects
 
 __all__ = [
     "agreement",
@@ -42,6 +48,8 @@ __all__ = [
     "deep_shap",
     "design",
     "epistasis_interaction",
+    "find_hits",
+    "find_seqlets",
     "global_importance_analysis",
     "gradients",
     "in_silico_mutagenesis",
@@ -63,4 +71,5 @@ __all__ = [
     "spacing_importance",
     "stream_kmer_importance",
     "surrogate",
+    "variant_effects",
 ]

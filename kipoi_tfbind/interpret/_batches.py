@@ -1,4 +1,4 @@
-"""What the methods share: sequences with their auxiliary inputs, and predictions in batches of one shape."""
+"""Sequences with their auxiliary inputs, and predictions of them in batches of one shape."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def predict_in_batches(
     batch_size
         Number of sequences in a batch.
     description
-        What the progress bar says; there is none where stderr is not a terminal.
+        Text of the progress bar; there is none where stderr is not a terminal.
 
     Yields
     ------

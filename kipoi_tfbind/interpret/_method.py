@@ -22,8 +22,8 @@ from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.sequences.read import as_sequences
 
 Variables = dict[str, tuple[tuple[str, ...], NDArray]]
-# Options that a result depends on; a function where some are known only when all is computed.
-Settings = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
+# Attributes of a result; a function where some are known only when all is computed.
+Attributes = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
 # A model, the sequences, and their predictions -> the method's own variables.
 Compute = Callable[[SequenceModel, Batch, NDArray], Variables]
 
@@ -38,7 +38,7 @@ def run_method(
     sequences: xr.Dataset,
     compute: Compute,
     *,
-    settings: Settings,
+    settings: Attributes,
     batch_size: int,
     positions: NDArray[np.intp] | None = None,
     coordinates: Mapping[str, Any] | None = None,
@@ -104,21 +104,21 @@ def wrapped_for(sequences: xr.Dataset, model: Any) -> SequenceModel:
     return as_sequence_model(model).for_length(sequences.sizes["position"])
 
 
-def settled(settings: Settings) -> Mapping[str, Any]:
-    """The settings, now that all is computed."""
-    return settings() if callable(settings) else settings
+def settled(attributes: Attributes) -> Mapping[str, Any]:
+    """The attributes, now that all is computed."""
+    return attributes() if callable(attributes) else attributes
 
 
 def _variables(model: SequenceModel, sequences: xr.Dataset, compute: Compute, batch_size: int) -> Variables:
     batch = batch_of(sequences, model)
-    reference = predict_all(model, batch, batch_size=batch_size, description="reference")
+    prediction = predict_all(model, batch, batch_size=batch_size, description="sequences")
     backward = batch.replaced(reverse_complement(batch.one_hot))
     reverse = predict_all(model, backward, batch_size=batch_size, description="reverse complement")
     by_target = ("sequence", "target")
     return {
-        "prediction": (by_target, reference),
-        "reverse_complement_difference": (by_target, reverse - reference),
-        **compute(model, batch, reference),
+        "prediction": (by_target, prediction),
+        "reverse_complement_difference": (by_target, reverse - prediction),
+        **compute(model, batch, prediction),
     }
 
 
@@ -209,6 +209,15 @@ def check_positive(name: str, value: Any) -> None:
         raise InputError(f"{name}: expected a positive number, got {value!r}")
 
 
+def neutral_value_of(model: SequenceModel) -> float | str:
+    """What each of the four numbers of an N is in the model's input; "mixed" where its members differ."""
+    values = {
+        member.layout.neutral_value if member.layout is not None else 0.0
+        for member in model.members or (model,)
+    }
+    return values.pop() if len(values) == 1 else "mixed"
+
+
 def provenance(method: str, model: SequenceModel, **settings: int | float | str) -> dict[str, Any]:
     """Attributes of a result: the method, the model, the settings, and the versions of what ran.
 
@@ -228,6 +237,7 @@ def provenance(method: str, model: SequenceModel, **settings: int | float | str)
         "model_source": model.source,
         "model_hash": model.fingerprint,
         "output": model.output,
+        "neutral_value": neutral_value_of(model),
         **settings,
         "versions": ", ".join(versions),
     }

@@ -34,8 +34,8 @@ def in_silico_mutagenesis(
     """Effect of every substitution of a base on the prediction.
 
     The effect of base b at position i is f(x with b at i) - f(x): the three substitutions are predicted,
-    and the base that is there has the effect 0. N stays N: no base is there that could be substituted, so
-    its effects are missing (NaN). Nothing is centred or scaled.
+    and the observed base has the effect 0. N stays N: it is no base that could be substituted, so that its
+    effects are missing (NaN). Nothing is centred or scaled.
 
     Parameters
     ----------
@@ -84,9 +84,9 @@ def in_silico_mutagenesis(
     chosen = choose_positions(start, end, positions, sequences.sizes["position"])
     paths = Paths(path)
 
-    def compute(member: SequenceModel, batch: Batch, reference: NDArray) -> Variables:
+    def compute(member: SequenceModel, batch: Batch, prediction: NDArray) -> Variables:
         effect = mutation_effects(
-            paths.of(member, batch), batch, chosen, reference, verify=verify, batch_size=batch_size
+            paths.of(member, batch), batch, chosen, prediction, verify=verify, batch_size=batch_size
         )
         return {"mutation_effect": (("sequence", "position", "base", "target"), effect)}
 
@@ -110,14 +110,14 @@ def mutation_effects(
     path: EditPath,
     batch: Batch,
     positions: NDArray[np.intp],
-    reference: NDArray,
+    prediction: NDArray,
     *,
     verify: bool,
     batch_size: int,
 ) -> NDArray:
     """Effects of all substitutions at some positions: (sequence, position, base, target)."""
     codes = codes_of(batch.one_hot[:, positions])
-    effect = np.zeros((*codes.shape, len(BASES), reference.shape[1]), dtype=reference.dtype)
+    effect = np.zeros((*codes.shape, len(BASES), prediction.shape[1]), dtype=prediction.dtype)
     effect[codes == N_CODE] = np.nan
     site_of = np.flatnonzero(codes != N_CODE)
 
@@ -133,7 +133,7 @@ def mutation_effects(
 
     n, per_sequence = SUBSTITUTIONS * len(site_of), SUBSTITUTIONS * len(positions)
     path.of(1, per_sequence)  # also where all of these sequences are N: a result is the same in pieces
-    for mutants, prediction in predict_edits(
+    for mutants, found in predict_edits(
         path,
         batch,
         n,
@@ -144,5 +144,5 @@ def mutation_effects(
         description="mutants",
     ):
         sequence, index, base = sites(mutants)
-        effect[sequence, index, base] = prediction - reference[sequence]
+        effect[sequence, index, base] = found - prediction[sequence]
     return effect

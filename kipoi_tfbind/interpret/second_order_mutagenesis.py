@@ -41,7 +41,7 @@ def second_order_mutagenesis(
     """Epistasis of every pair of substitutions (Koo et al. 2018, doi:10.1101/418459).
 
     epistasis(i, a, j, b) = f(x with a at i and b at j) - f(x with a at i) - f(x with b at j) + f(x), for
-    all i < j. It is 0 for every additive model, and where one of the two bases is the one that is there;
+    all i < j. It is 0 for every additive model, and where one of the two bases is the observed one;
     it is missing (NaN) where the sequence has N. There are 9 n (n - 1) / 2 double mutants of n positions,
     179,100 for 200; where the model's graph is known, substitutions that do not meet before its last layers
     cost next to nothing.
@@ -97,15 +97,15 @@ def second_order_mutagenesis(
     first, second = np.triu_indices(len(chosen), k=1)
     paths = Paths(path)
 
-    def compute(member: SequenceModel, batch: Batch, reference: NDArray) -> Variables:
+    def compute(member: SequenceModel, batch: Batch, prediction: NDArray) -> Variables:
         own = paths.of(member, batch)
-        single = mutation_effects(own, batch, chosen, reference, verify=verify, batch_size=batch_size)
+        single = mutation_effects(own, batch, chosen, prediction, verify=verify, batch_size=batch_size)
         epistasis = _epistasis(
             own,
             batch,
             chosen,
             (first, second),
-            reference,
+            prediction,
             single,
             verify=verify,
             batch_size=batch_size,
@@ -142,7 +142,7 @@ def _epistasis(
     batch: Batch,
     positions: NDArray[np.intp],
     pairs: tuple[NDArray[np.intp], NDArray[np.intp]],
-    reference: NDArray,
+    prediction: NDArray,
     single: NDArray,
     *,
     verify: bool,
@@ -152,14 +152,14 @@ def _epistasis(
     first, second = pairs
     codes = codes_of(batch.one_hot[:, positions])
     known = (codes[:, first] != N_CODE) & (codes[:, second] != N_CODE)
-    shape = (*known.shape, len(BASES), len(BASES), reference.shape[1])
-    epistasis = np.zeros(shape, dtype=reference.dtype)
+    shape = (*known.shape, len(BASES), len(BASES), prediction.shape[1])
+    epistasis = np.zeros(shape, dtype=prediction.dtype)
     epistasis[~known] = np.nan
     double = _DoubleMutants(codes, positions, first, second, known)
-    for mutants, prediction in _predictions(path, batch, double, verify, batch_size):
+    for mutants, found in _predictions(path, batch, double, verify, batch_size):
         sequence, pair, base_a, base_b = double.places(mutants)
         alone = single[sequence, first[pair], base_a] + single[sequence, second[pair], base_b]
-        epistasis[sequence, pair, base_a, base_b] = prediction - reference[sequence] - alone
+        epistasis[sequence, pair, base_a, base_b] = found - prediction[sequence] - alone
     return epistasis
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from kipoi_tfbind.backends.base import InputStructure
 from kipoi_tfbind.errors import InputError, UnsupportedModelError
 from kipoi_tfbind.models import make_backend as make
+from kipoi_tfbind.models.describe_objects import describe_estimator, module_of_program
 from kipoi_tfbind.models.description import Description, InputField, Options
 from kipoi_tfbind.models.kipoi_schema import read_hints, read_inputs, read_outputs
 
@@ -25,6 +26,10 @@ def describe(model: Any, options: Options) -> Description:
         return _describe_kipoi(model)
     if _is_keras(model):
         return _describe_keras(model)
+    if _is_of(model, "sklearn.base", "BaseEstimator"):
+        return describe_estimator(model)
+    if _is_of(model, "torch.export", "ExportedProgram"):
+        model = module_of_program(model)
     if _is_of(model, "torch.nn", "Module"):
         return _described_bare(model, options, type(model).__name__, make.torch_backend, "4,L")
     if hasattr(model, "signatures"):  # a loaded SavedModel; its class has a name that says nothing
@@ -88,10 +93,12 @@ def _describe_kipoi(model: Any) -> Description:
         (kipoi.model.KerasModel, "model", make.keras_model_backend),
         (kipoi.model.PyTorchModel, "model", make.torch_backend),
         (kipoi.model.TensorFlow2Model, "reconstructed_model", make.saved_model),
+        (kipoi.model.TensorFlowModel, None, make.frozen_checkpoint),
     ):
         # A subclass that predicts in a way of its own is taken by its predictions.
         if isinstance(model, kind) and type(model).predict_on_batch is kind.predict_on_batch:
-            framework_model, make_backend, probe = getattr(model, attribute), make_differentiable, True
+            framework_model = model if attribute is None else getattr(model, attribute)
+            make_backend, probe = make_differentiable, True
     return Description(
         framework_model,
         _name(model),

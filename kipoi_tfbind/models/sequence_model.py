@@ -96,6 +96,11 @@ class SequenceModel:
         """What can be asked of the model: predictions, gradients, multipliers."""
         return self.evaluator.capabilities
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether its outputs are known; a model of unknown length is asked for them at its first batch."""
+        return True
+
     def predict(self, one_hot: NDArray, auxiliary: Mapping[str, NDArray] | None = None) -> NDArray:
         """Predict every target for every sequence, in one batch.
 
@@ -133,7 +138,7 @@ class SequenceModel:
         return prediction
 
     def gradient(self, one_hot: NDArray, auxiliary: Mapping[str, NDArray] | None = None) -> NDArray:
-        """Gradient of every target by the one-hot sequence.
+        """Gradient of every target by the numbers that the model has for each base of a sequence.
 
         Returns
         -------
@@ -205,6 +210,11 @@ class SequenceModel:
         with self._explained(one_hot):
             return self.evaluator.edits(one_hot, auxiliary or {})
 
+    def in_double_precision(self) -> SequenceModel | None:
+        """Return the same model computed in float64; None where that cannot be had, or is so already."""
+        precise = self.evaluator.in_double_precision()
+        return None if precise is None else replace(self, evaluator=precise)
+
     def require(self, capability: Capability) -> None:
         """Check that the model has a capability.
 
@@ -254,6 +264,11 @@ class SequenceModel:
 
     def average_strands(self) -> SequenceModel:
         """Return the mean of the model over a sequence and its reverse complement."""
+        if self.layout is not None and self.layout.tracks:
+            raise UnsupportedModelError(
+                f"model {self.name}: has tracks beside the sequence, which have no reverse complement; leave "
+                "average_strands out"
+            )
         members = tuple(member.average_strands() for member in self.members)
         return replace(self, evaluator=StrandAverage(self.evaluator), members=members)
 

@@ -35,7 +35,7 @@ class UnprobedModel(SequenceModel):
 
     @property
     def is_asked(self) -> bool:
-        """Whether the model was wrapped for some length already."""
+        """Whether the model has met a sequence, or was tried."""
         return object.__getattribute__(self, "_wrapped") is not None
 
     def for_length(self, length: int) -> SequenceModel:

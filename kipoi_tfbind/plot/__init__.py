@@ -1,4 +1,7 @@
-"""Pictures of results: each a function from a result Dataset to matplotlib Axes; none touches a model."""
+"""Pictures of results: each a function from a result Dataset to matplotlib Axes; none touches a model.
+
+Imports results and the schema; reports and commands import it, but no module that begins with an underscore.
+"""
 
 from kipoi_tfbind.plot.agreement import plot_agreement
 from kipoi_tfbind.plot.cooperativity import plot_cooperativity

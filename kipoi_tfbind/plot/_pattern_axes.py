@@ -1,4 +1,4 @@
-"""What the plots of global importance analysis share: one target of a result, titles, and significance."""
+"""Titles, labels, intervals and significance: the drawing that plots of patterns share."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def describe(ax: Axes, view: xr.Dataset, text: str) -> None:
 
 
 def effect_label(view: xr.Dataset, name: str) -> str:
-    """What is on the axis of an effect."""
+    """Axis label of an effect."""
     words = {"importance": "Importance", "difference": "Interaction"}
     if view.attrs.get("experiment") in ("orientation", "necessity", "effect", "context"):
         words["difference"] = "Difference"

@@ -35,7 +35,7 @@ class Pair:
     position_a, position_b
         Positions in the sequence, 0-based.
     substitution_a, substitution_b
-        The base that is there, the coordinate that the plots' axes have, and the new base: "C181A".
+        The observed base, the coordinate that the plots' axes have, and the new base: "C181A".
     epistasis
         In the unit of the model's output.
     spread
@@ -96,7 +96,11 @@ def plot_epistasis(
 
     Examples
     --------
-    See `plot_result`.
+    >>> from kipoi_tfbind import as_sequence_model, encode_sequences, second_order_mutagenesis
+    >>> model = as_sequence_model(lambda one_hot: one_hot[:, 0, 2] * one_hot[:, 2, 2], targets=["G.G"])
+    >>> ax = plot_epistasis(second_order_mutagenesis(model, encode_sequences(["ACT"], ids=["tiny"])))
+    >>> ax.texts[1].get_text().replace("\N{NO-BREAK SPACE}", " ")  # the strongest pair
+    '1  A0G × T2G  +1.0'
     """
     view = select(
         result,

@@ -1,4 +1,4 @@
-"""Sequence logo: how much the prediction rests on each base."""
+"""Sequence logo: each base as high as the prediction rests on it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def plot_logo(
 
     The height of a base is, by the result's method: for `deep_shap` and `gradients` its contribution; for
     mutagenesis minus the mean effect of its three substitutions, so positive where mutating the base
-    lowers the prediction; for `occlusion` minus the mean effect of the windows that hide it. N has no
+    lowers the prediction; for `occlusion` minus the mean effect of the windows that occlude it. N has no
     height. Contributions of an ensemble have a thin line of one standard deviation to either side.
 
     Parameters

@@ -66,7 +66,7 @@ def _detail(view: xr.Dataset) -> str:
     words = f"{model_name(view)}, prediction for the whole sequence {_with_spread(view, 'prediction')}"
     words += "" if output == "raw" else f" ({output})"
     if "mean_reference_prediction" in view and np.isfinite(view["mean_reference_prediction"]):
-        words += f", for the background {_with_spread(view, 'mean_reference_prediction')}"
+        words += f", for the references {_with_spread(view, 'mean_reference_prediction')}"
     shown, there = view.sizes["position"], view.attrs.get("n_positions", 0)
     return words + (f"; {shown} of {there} positions" if shown < there else "")
 

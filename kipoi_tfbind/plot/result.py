@@ -97,7 +97,7 @@ def plot_result(
     Parameters
     ----------
     result
-        What a method returned.
+        Result of a method.
     kind
         Another picture: "logo", "map", "epistasis" or "occlusion"; of global importance analysis
         "importance", "curve" or "cooperativity".
@@ -181,7 +181,7 @@ def strongest_window(
     Parameters
     ----------
     result
-        What a method returned.
+        Result of a method.
     sequence
         Index of the sequence, or its id.
     target

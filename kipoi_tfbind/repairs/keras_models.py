@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import zipfile
 from contextlib import ExitStack
@@ -11,10 +12,13 @@ from types import ModuleType
 from typing import Any
 
 from kipoi_tfbind.errors import UnsupportedModelError
-from kipoi_tfbind.repairs.weight_files import named_as, require_weights
+from kipoi_tfbind.notices import notice
+from kipoi_tfbind.repairs.weight_files import named_as, require_pickle_allowed, require_weights
 
 # Backends that Keras 3 does not have: to name one of them makes `import keras` fail.
 _ABANDONED_BACKENDS = ("cntk", "theano")
+
+_LAMBDA = "a model with a Lambda layer of compiled Python code"
 
 
 def load_every_keras_file(model: ModuleType) -> None:
@@ -43,8 +47,14 @@ def load_every_keras_file(model: ModuleType) -> None:
             if old is None:
                 named = stack.enter_context(named_as(path, _keras_suffix(path, architecture)))
                 today = None if backend in _ABANDONED_BACKENDS else backend
-                load(self, str(named), arch, objects, today, None)
-            else:
+                try:
+                    load(self, str(named), arch, objects, today, None)
+                except ValueError as error:
+                    if "safe_mode" not in str(error):
+                        raise
+                    require_pickle_allowed(architecture or path, _LAMBDA)
+                    old = _load_with_code(named, architecture, objects), _objects(objects)
+            if old is not None:
                 self.model, self.custom_objects = old
                 self.arch, self.gradient_functions, self.activation_functions = arch, {}, {}
         self.weights, self.backend, self.image_dim_ordering = weights, backend, image_dim_ordering
@@ -58,6 +68,19 @@ def load_every_keras_file(model: ModuleType) -> None:
     keras_model.__init__, keras_model.predict_on_batch = __init__, predict_on_batch
 
 
+def _load_with_code(weights: Path, architecture: Path | None, custom_objects: str | None) -> Any:
+    """Load a model of Keras 3 with the code of its Lambda layers."""
+    import keras
+
+    objects = _objects(custom_objects)
+    if architecture is None:
+        return keras.models.load_model(weights, custom_objects=objects, safe_mode=False)
+    described = json.loads(architecture.read_text(encoding="utf-8"))
+    model = keras.saving.deserialize_keras_object(described, custom_objects=objects, safe_mode=False)
+    model.load_weights(weights)
+    return model
+
+
 def _with_todays_names(model: Any, x: dict[str, Any]) -> dict[str, Any]:
     """Inputs by the names that they have in the model: today's Keras does not take every character."""
     from kipoi_tfbind.repairs.legacy_keras.architecture import valid_name
@@ -68,7 +91,11 @@ def _with_todays_names(model: Any, x: dict[str, Any]) -> dict[str, Any]:
 
 def _named_as_module(custom_objects: str | None, stack: ExitStack) -> str | None:
     """Path of the file of custom objects, under a name that ends in .py: Kipoi insists on that."""
-    if custom_objects is None or not os.path.exists(custom_objects):
+    if custom_objects is None:
+        return None
+    if not os.path.exists(custom_objects):
+        # Kipoi goes on without a word, and the model fails for layers that it does not know.
+        notice(f"{os.path.abspath(custom_objects)}: no such file of custom_objects; it is left out")
         return None
     return str(stack.enter_context(named_as(Path(custom_objects), ".py")))
 
@@ -119,6 +146,10 @@ def _objects(path: str | None) -> dict[str, Any]:
 
     try:
         return dict(load_module(path).OBJECTS)
+    except ModuleNotFoundError as error:
+        raise UnsupportedModelError(
+            f"{path}: the custom objects need the package {error.name}, which is not installed"
+        ) from error
     except Exception as error:  # the code is somebody else's, and so is the choice of exception
         reason = " ".join(str(error).split())
         raise UnsupportedModelError(

@@ -43,7 +43,7 @@ class Picture:
     source
         Data URL of a PNG.
     alternative
-        What it shows, in words.
+        A description for those who do not see it.
     width, height
         In a browser's pixels, at its own size.
     """
@@ -91,7 +91,7 @@ def draw(result: xr.Dataset, sequence: int, target: int, window: tuple[int, int]
 
 
 def _draw_strip(ax: Axes, view: xr.Dataset, window: tuple[int, int], *, beside_map: bool) -> None:
-    """Draw the importance of all positions, with those that are shown in full shaded."""
+    """Draw the scores of all positions, with those that are shown in full shaded."""
     if beside_map:
         # Room for the map's colour bar, so that both are of one width.
         make_axes_locatable(ax).append_axes("right", size=0.12, pad=0.12).set_axis_off()
@@ -107,7 +107,7 @@ def _draw_strip(ax: Axes, view: xr.Dataset, window: tuple[int, int], *, beside_m
 
 
 def _described(view: xr.Dataset) -> str:
-    """What can be seen, in words: where the sequence lies, and what is strongest."""
+    """Description of a picture: the place of the sequence, and its strongest positions."""
     table = top_table(view, 1)
     strongest = (
         ", ".join(f"{c} {cell}" for c, cell in zip(table.columns, table.rows[0], strict=True))

@@ -60,7 +60,7 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Panel:
-    """What the page shows of one sequence and target of one result.
+    """Part of the page about one sequence and target of one result.
 
     Attributes
     ----------
@@ -205,7 +205,7 @@ def _with_file(title: str, result: xr.Dataset) -> str:
 
 
 def _cards(results: Sequence[xr.Dataset], folder: str | os.PathLike[str] | None) -> list[Card]:
-    """What is known of each model of the results; nothing where it is not in a local folder."""
+    """Card of each model of the results that is in a local folder."""
     names = {str(result.attrs.get("model", "")): model_name(result) for result in results}
     if folder is not None:
         return [read_card(", ".join(names.values()), folder)]

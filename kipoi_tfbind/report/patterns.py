@@ -1,4 +1,4 @@
-"""What a report shows of global importance analysis: pictures, and tables of patterns."""
+"""Parts of a report about global importance analysis: pictures, and tables of patterns."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _TARGETS = 3  # that are shown unless others are asked for
 
 @dataclass(frozen=True)
 class PatternPanel:
-    """What the page shows of one target of one result.
+    """Part of the page about one target of one result.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class PatternPanel:
 
 
 def pattern_title(result: xr.Dataset) -> str:
-    """What the page calls a result."""
+    """Heading of a result."""
     if result.attrs.get("method") == "distribution_shift":
         return "Backgrounds and real sequences"
     experiment = str(result.attrs.get("experiment", ""))

@@ -54,7 +54,7 @@ class Subject:
 def find_subjects(results: Sequence[xr.Dataset], targets: Sequence[str] | None = None) -> list[Subject]:
     """Find every sequence of the results, those with the largest prediction first.
 
-    What has the same id, coordinates and letters is the same sequence. A prediction counts as it is
+    The same id, coordinates and letters make the same sequence. A prediction counts as it is
     where it is a logit or a probability, so that bound sequences come first; a raw output counts by its
     magnitude.
 

@@ -23,7 +23,7 @@ class Table:
     Attributes
     ----------
     caption
-        What it holds, and in which unit.
+        Its subject, and its unit.
     columns
         Their headings.
     rows

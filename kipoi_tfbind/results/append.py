@@ -30,7 +30,7 @@ def append_result(result: xr.Dataset, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     result
-        What a method returned: of the same method, model and settings as the pieces before.
+        Result of a method: of the same method, model and settings as the pieces before.
     path
         Final name of the file. The pieces are kept in the folder ``PATH.partial`` until `finish_result`.
 
@@ -62,6 +62,14 @@ def finish_result(path: str | os.PathLike[str]) -> None:
     ------
     InputError
         There are no pieces, or the file cannot be written.
+
+    Examples
+    --------
+    See `append_result`; where nothing was appended:
+
+    >>> finish_result(getfixture("tmp_path") / "none.nc")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    kipoi_tfbind.errors.InputError: ...none.nc: no result was begun for this file; ...
     """
     if not partial_folder(path).is_dir():
         raise InputError(f"{path}: no result was begun for this file; add to it with append_result first")
@@ -83,7 +91,14 @@ def finished_sequences(path: str | os.PathLike[str], attributes: Attributes | No
     Raises
     ------
     InputError
-        What is there is the beginning of another result.
+        The pieces are the beginning of another result.
+
+    Examples
+    --------
+    >>> path = getfixture("tmp_path") / "result.nc"
+    >>> append_result(xr.Dataset({"score": ("sequence", [1.0, 2.0])}, attrs={"seed": 3}), path)
+    >>> finished_sequences(path, {"seed": 3})
+    2
     """
     return ResultFile(path, attributes, read_only=True).n_finished
 
@@ -112,9 +127,9 @@ def open_for_append(
     restart
         Throw away what an interrupted run has written.
     dimension
-        That the pieces are put together along.
+        Dimension that the pieces are put together along.
     complete
-        Is given the whole file before it takes its final name, to write what depends on all pieces.
+        Function of the whole file before it takes its final name, to write what depends on all pieces.
 
     Yields
     ------

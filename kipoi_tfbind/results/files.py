@@ -101,7 +101,7 @@ def save_result(result: xr.Dataset, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     result
-        What a method returned.
+        Result of a method.
     path
         Name of the file; a file of that name is replaced. ``.nc`` and ``.h5`` are usual.
 
@@ -168,7 +168,7 @@ def open_result(path: str | os.PathLike[str], *, lazy: bool = False) -> xr.Datas
     Raises
     ------
     InputError
-        There is no such file, it is no netCDF-4 file, or its run has not finished.
+        There is no such file, it is a folder or no netCDF-4 file, or its run has not finished.
 
     Examples
     --------
@@ -179,6 +179,8 @@ def open_result(path: str | os.PathLike[str], *, lazy: bool = False) -> xr.Datas
     2.0
     """
     path = _file_name(path)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give the file of a result")
     check_finished(path)
     try:
         result = (

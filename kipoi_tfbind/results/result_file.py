@@ -1,4 +1,4 @@
-"""A result that is written piece by piece: what is done, what remains, and how it becomes one file."""
+"""A result that is written piece by piece: the pieces that are done, those to do, and the whole of them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ResultFile:
     read_only
         Leave pieces that cannot be used where they are.
     dimension
-        That the pieces are put together along.
+        Dimension that the pieces are put together along.
 
     Attributes
     ----------
@@ -101,12 +101,12 @@ class ResultFile:
         Parameters
         ----------
         result
-            What a method returned, along the dimension ``sequence`` to be added to what is there.
+            Result of a method, to be added along the dimension of the pieces.
 
         Raises
         ------
         InputError
-            The result does not fit what is there, or cannot be written.
+            The result does not fit the pieces before it, or cannot be written.
         """
         if self._dimension not in result.dims:
             found = ", ".join(map(str, result.dims)) or "none"

@@ -42,8 +42,8 @@ def stream(
 ) -> int:
     r"""Run a method on sequences, some at a time, into a result file; go on with an interrupted run.
 
-    What is done is safe at any moment: when the process is killed, the same call goes on after the sequences
-    that are written, and the file is the same as without the interruption.
+    Finished pieces are safe at any moment: when the process is killed, the same call goes on after them, and
+    the file is the same as without the interruption.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def stream(
         them; or one Dataset.
     path
         File of the result, netCDF-4; a file of that name is replaced when the run is complete. Until then
-        what is done is kept in the folder ``PATH.partial``.
+        the pieces are kept in the folder ``PATH.partial``.
     at_once
         Most sequences that are computed and written together. By default as many as have results of about
         64 MB by position, base and target, at most 1,024.
@@ -166,7 +166,7 @@ def number_at_once(n_values: int, most: int = _MOST) -> int:
 
 def _parts(batches: Iterable[xr.Dataset], at_once: int | None, model: Any) -> Iterator[xr.Dataset]:
     """Batches in parts of at most so many sequences."""
-    n_targets = len(getattr(model, "target_names", (None,)))
+    n_targets = len(model.target_names) if getattr(model, "is_asked", False) else 1
     for batch in batches:
         if at_once is None:
             at_once = number_at_once(4 * batch.sizes.get("position", 1) * n_targets)
@@ -175,12 +175,12 @@ def _parts(batches: Iterable[xr.Dataset], at_once: int | None, model: Any) -> It
 
 
 def model_attributes(method: str, model: Any) -> dict[str, Any]:
-    """Attributes of a result that are known before it is there: its method, and its model if that is wrapped.
+    """Attributes of a result that are known before it is there: its method, and its model if that is known.
 
     That another model is not wrapped is found when the first sequences are appended.
     """
     attributes = {"method": method}
-    if hasattr(model, "fingerprint"):
+    if getattr(model, "is_asked", False):
         attributes |= {"model": model.name, "model_hash": model.fingerprint, "output": model.output}
     return attributes
 

@@ -1,4 +1,4 @@
-"""Selection and naming: one sequence and target of a result, and what pictures and pages call it."""
+"""Selection and naming: one sequence and target of a result, and its names in pictures and pages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def select(
     result
         With ``prediction`` and ``one_hot``.
     variables
-        What else it has to have.
+        Further variables that it has to have.
     sequence
         Index, or value of the coordinate ``id``.
     target
@@ -168,7 +168,7 @@ def is_reverse(view: xr.Dataset) -> bool:
 
 
 def position_label(view: xr.Dataset) -> str:
-    """What the numbers of `labels_of` are, in the words of an axis label."""
+    """Axis label of the numbers of `labels_of`."""
     if not has_coordinates(view):
         return "Position in the sequence (0-based)"
     strand = ", reverse strand" if is_reverse(view) else ""

@@ -158,7 +158,7 @@ def iterate_intervals(
     center: Center = "auto",
     chunk: int | None = 1024,
 ) -> Iterator[xr.Dataset]:
-    """Make sequence Datasets from a genome and intervals, a few at a time: in constant memory.
+    r"""Make sequence Datasets from a genome and intervals, a few at a time: in constant memory.
 
     All intervals and all bases are checked before the first Dataset.
 
@@ -178,6 +178,14 @@ def iterate_intervals(
     ------
     InputError
         As `read_sequences`.
+
+    Examples
+    --------
+    >>> fasta, bed = (getfixture("tmp_path") / name for name in ("genome.fa", "peaks.bed"))
+    >>> _ = fasta.write_text(">chr1\nACGTACGTAC\n")
+    >>> _ = bed.write_text("chr1\t0\t4\nchr1\t2\t6\nchr1\t4\t8\n")
+    >>> [part.sizes["sequence"] for part in iterate_intervals(fasta, bed, chunk=2)]
+    [2, 1]
     """
     table, genome = read_intervals(intervals, center=center), Genome(fasta)
     chrom = np.array(table.contigs, dtype=np.str_)[table.contig]

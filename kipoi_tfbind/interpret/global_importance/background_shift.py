@@ -12,8 +12,7 @@ from scipy import stats
 from kipoi_tfbind import schema
 from kipoi_tfbind.errors import BackgroundWarning, InputError
 from kipoi_tfbind.interpret._batches import batch_of
-from kipoi_tfbind.interpret._method import predict_all, provenance
-from kipoi_tfbind.models.load import as_sequence_model
+from kipoi_tfbind.interpret._method import predict_all, provenance, wrapped_for
 from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.results.view import find
 
@@ -151,7 +150,7 @@ def central_backgrounds(
 
 def predictions_of(model: Any, sequences: xr.Dataset, batch_size: int) -> tuple[SequenceModel, xr.DataArray]:
     """Return the model, wrapped, and its predictions (sequence, target)."""
-    model = as_sequence_model(model)
+    model = wrapped_for(sequences, model)
     batch = batch_of(sequences, model)
     values = predict_all(model, batch, batch_size=batch_size, description="backgrounds")
     return model, xr.DataArray(

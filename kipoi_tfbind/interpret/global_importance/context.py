@@ -44,7 +44,7 @@ def context_importance(
     model, backgrounds
         As in `global_importance_analysis`.
     motif
-        What `kipoi_tfbind.parse_motif` takes.
+        Motif, as `kipoi_tfbind.parse_motif` takes it.
     gc
         GC contents of the flanks, from 0 to 1; their bases are drawn for each background, from the same
         random numbers for all contents, so that the backgrounds pair them too.

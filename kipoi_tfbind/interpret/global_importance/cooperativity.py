@@ -1,4 +1,4 @@
-"""What two motifs do together beyond what each does alone."""
+"""Cooperativity: the effect of two motifs together beyond the sum of their effects alone."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def cooperativity(
     model, backgrounds
         As in `global_importance_analysis`.
     motifs
-        What `kipoi_tfbind.motifs.read.parse_motifs` takes: {name: motif}, or a list.
+        {name: motif}, or a list, as `kipoi_tfbind.motifs.read.parse_motifs` takes them.
     gaps
         Numbers of bases between the end of the first and the start of the second; the pair is in the middle.
     orientations

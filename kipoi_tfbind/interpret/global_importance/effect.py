@@ -32,7 +32,7 @@ def motif_importance(
     model, backgrounds
         As in `global_importance_analysis`.
     motifs
-        What `kipoi_tfbind.motifs.read.parse_motifs` takes: {name: motif}, or a list.
+        {name: motif}, or a list, as `kipoi_tfbind.motifs.read.parse_motifs` takes them.
     offset
         0-based position of the first base of each; by default each is in the middle.
     **options

@@ -10,6 +10,7 @@ import xarray as xr
 
 from kipoi_tfbind.dna.one_hot import BASES, decode_codes
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.interpret._method import wrapped_for
 from kipoi_tfbind.interpret.global_importance._analyse import (
     METHOD,
     Design,
@@ -20,7 +21,6 @@ from kipoi_tfbind.interpret.global_importance._analyse import (
     length_of,
 )
 from kipoi_tfbind.interpret.global_importance.settings import Options, Settings
-from kipoi_tfbind.models.load import as_sequence_model
 from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.motifs.motif import Motif
 from kipoi_tfbind.results.stream import model_attributes, number_at_once, option_attributes, stream_ranges
@@ -140,7 +140,7 @@ def stream_kmer_importance(
     >>> str(result["pattern"].values[result["rank"].values[:, 0] == 1].item())
     'GA'
     """
-    model = as_sequence_model(model)
+    model = wrapped_for(backgrounds, model)
     check_k(k)
     attributes = {
         **model_attributes(METHOD, model),

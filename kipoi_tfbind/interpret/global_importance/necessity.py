@@ -60,9 +60,9 @@ def motif_necessity(
     sequences
         Dataset with ``one_hot``.
     motifs
-        What `kipoi_tfbind.motifs.read.parse_motifs` takes: {name: motif}, or a list.
+        {name: motif}, or a list, as `kipoi_tfbind.motifs.read.parse_motifs` takes them.
     replacement
-        What a site's bases are replaced by: "shuffle", their own in another order; or "background", bases
+        Bases that replace those of a site: "shuffle", the same in another order; or "background", bases
         drawn with the frequencies that they have in the sequence.
     n_replacements
         Number of replacements of each site.

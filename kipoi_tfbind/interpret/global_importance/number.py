@@ -36,7 +36,7 @@ def number_importance(
     model, backgrounds
         As in `global_importance_analysis`.
     motif
-        What `kipoi_tfbind.parse_motif` takes; each copy is drawn for itself.
+        Motif, as `kipoi_tfbind.parse_motif` takes it; each copy is drawn for itself.
     max_copies
         Largest number of copies.
     distance

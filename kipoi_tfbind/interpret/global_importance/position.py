@@ -33,7 +33,7 @@ def position_importance(
     model, backgrounds
         As in `global_importance_analysis`.
     motif
-        What `kipoi_tfbind.parse_motif` takes.
+        Motif, as `kipoi_tfbind.parse_motif` takes it.
     start, end
         Range that the motif lies in, 0-based, `end` not included; None is the end of the backgrounds.
     step

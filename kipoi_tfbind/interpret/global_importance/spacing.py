@@ -44,7 +44,7 @@ def spacing_importance(
     model, backgrounds
         As in `global_importance_analysis`.
     motif_a, motif_b
-        What `kipoi_tfbind.parse_motif` takes.
+        Motifs, as `kipoi_tfbind.parse_motif` takes them.
     max_distance
         Largest distance in bp, from the first base of one to that of the other, in either direction.
         Distances at which they would overlap are left out, or clipped with ``on_conflict="clip"``.
