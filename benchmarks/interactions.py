@@ -2,8 +2,8 @@
 
 Sequences are simulated as DFIM's authors do (Greenside et al. 2018): two motifs, present alone or together,
 and a label that depends on both at a spacing. A small network learns it; each method then scores the pairs of
-positions of sequences with both motifs. A pair is planted where its two positions lie in the two motifs; pairs
-within one motif, which interact as well, count neither way. Run:
+positions of sequences with both motifs. A pair is planted where its two positions lie in the two motifs;
+pairs within one motif, which interact as well, count neither way. Run:
 
     python benchmarks/interactions.py [--network relu|softplus] [--sequences 20] [--seed 0]
 """
