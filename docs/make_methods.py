@@ -127,9 +127,7 @@ def describe(title: str, name: str, one: xr.Dataset, targets: list[str], hessian
     for target in targets:
         weight = samples["position_weight"].sel(target=target).isel(sequence=0)
         top = weight["position"].values[np.argsort(-weight.values)[:8]]
-        lines.append(
-            f"{target}: maximum-entropy samples keep most at the positions {', '.join(map(str, sorted(top)))}."
-        )
+        lines.append(f"{target}: maximum-entropy samples keep most at {', '.join(map(str, sorted(top)))}.")
     steps = designed.isel(sequence=0)
     edits = [
         f"{p}{'ACGT'[b]}"

@@ -106,7 +106,7 @@ class Adapted:
         if name not in self.fixed:
             raise InputError(
                 f"input {name!r}: expected a value beside the sequence, got none; give one for all sequences "
-                f"(auxiliary={{{name!r}: ...}}), or read sequences with the model's own dataloader"
+                f"(--auxiliary, auxiliary={{{name!r}: ...}}), or read them with the model's own dataloader"
             )
         value = np.asarray(self.fixed[name])
         return np.broadcast_to(value, (n, *value.shape))

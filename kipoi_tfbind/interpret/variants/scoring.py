@@ -245,6 +245,11 @@ class AlleleScorer:
             sums.contains_n[rows[chosen]] |= (alt == N_CODE).any(axis=1)
             sums.add(rows[chosen], ref[window[chosen]], self._predict_codes(member, alt))
 
+    def predict_windows(self, codes: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Mean output (window, target) over the members for windows of base codes, each as a whole."""
+        outputs = [self._predict_codes(member, codes).astype(np.float64) for member in self.members]
+        return np.asarray(sum(outputs) / len(outputs))
+
     def _predict_codes(self, member: SequenceModel, codes: NDArray[np.uint8]) -> NDArray:
         found = []
         step = padded(len(codes), self.batch_size)
