@@ -22,6 +22,7 @@ from kipoi_tfbind.plot.result import kind_of, strongest_window
 from kipoi_tfbind.report.card import Card, read_card
 from kipoi_tfbind.report.checks import completeness, equivariance
 from kipoi_tfbind.report.figures import Picture, draw
+from kipoi_tfbind.report.map_checks import MAP_CHECKS, map_check_panels, map_check_title
 from kipoi_tfbind.report.patterns import PATTERN_METHODS, pattern_panels, pattern_title
 from kipoi_tfbind.report.subjects import Subject, check_targets, find_subjects
 from kipoi_tfbind.report.tables import Table, top_table
@@ -36,6 +37,7 @@ _TITLES = {
     "gradients": "Gradients",
     "occlusion": "Occlusion",
     "sampled_shapley": "Sampled Shapley values",
+    "surrogate": "Surrogate",
 }
 _ROWS = 10  # of a table of top positions
 _ELSEWHERE = ("method", "versions")  # attributes that are no settings
@@ -133,7 +135,8 @@ def write_report(
         raise InputError(f"max_sequences: expected at least 1, got {max_sequences}")
     cards = _cards(results, model)
     check_targets(results, targets)
-    about = [each for each in labelled if not _is_about_patterns(each.result)]
+    map_checks = [each for each in labelled if _is_map_check(each.result)]
+    about = [each for each in labelled if not (_is_map_check(each.result) or _is_about_patterns(each.result))]
     patterns = [each for each in labelled if _is_about_patterns(each.result)]
     subjects = find_subjects([each.result for each in about], targets)
     shown = subjects[:max_sequences]
@@ -147,6 +150,7 @@ def write_report(
         completeness=[(each, completeness(each.result)) for each in about],
         equivariance=[(each, equivariance(each.result)) for each in about],
         patterns=[(each.title, pattern_panels(each.result, targets)) for each in patterns],
+        map_checks=[(each.title, map_check_panels(each.result, targets)) for each in map_checks],
         sections=sections,
         n_left_out=len(subjects) - len(shown),
         targets=targets,
@@ -177,6 +181,9 @@ def _label(results: Sequence[xr.Dataset]) -> list[Labelled]:
         raise InputError("results: expected at least one, got none")
     titles = []
     for result in results:
+        if _is_map_check(result):
+            titles.append(_with_file(map_check_title(result), result))
+            continue
         if _is_about_patterns(result):
             titles.append(_with_file(pattern_title(result), result))
             continue
@@ -196,6 +203,10 @@ def _label(results: Sequence[xr.Dataset]) -> list[Labelled]:
 
 def _is_about_patterns(result: xr.Dataset) -> bool:
     return result.attrs.get("method") in PATTERN_METHODS
+
+
+def _is_map_check(result: xr.Dataset) -> bool:
+    return result.attrs.get("method") in MAP_CHECKS
 
 
 def _with_file(title: str, result: xr.Dataset) -> str:
