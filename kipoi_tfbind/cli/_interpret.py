@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kipoi_tfbind.dna.memory import set_memory_budget
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.repairs.dataloader_arguments import make_dataloader, parse_dataloader_arguments
 
@@ -85,6 +86,13 @@ OUTPUT_OPTIONS = (
         "--allow-pickle",
         is_flag=True,
         help="Load weights that are a pickle, which can run any code: only if you trust them.",
+    ),
+    click.option(
+        "--memory",
+        metavar="BYTES",
+        callback=lambda context, parameter, value: set_memory_budget(value),
+        expose_value=False,
+        help="Memory that the arrays of a step may take, such as 4G.  [default: half of what is free]",
     ),
     click.option(
         "--batch-size",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kipoi_tfbind.dna.memory import check_fits
 from kipoi_tfbind.dna.one_hot import BASES, N_CODE, codes_of, one_hot_codes
 from kipoi_tfbind.dna.random import content_seeds, random_sequences
 from kipoi_tfbind.dna.shuffle import MAX_K, SHUFFLE_METHODS, klet_length, shuffle_codes
@@ -82,6 +83,9 @@ def make_references(
     if not isinstance(kind, str):
         return _given(kind, *one_hot.shape[:2])
     codes = codes_of(one_hot)
+    if kind not in ("uniform", "mean_profile", "zeros"):
+        n_bytes = 4 * len(BASES) * codes.size * float(n)
+        check_fits("n_references", f"{n:,} references for {len(codes)} sequences", n_bytes, "take fewer")
     if kind == "random":
         return _random(codes, n, seed)
     if kind in ("uniform", "mean_profile", "zeros"):

@@ -96,6 +96,10 @@ class Propagation:
             self.ops.row_size(value) for ref, value in self._r.items() if self._blocks.get(ref, 0) == 1
         )
 
+    def elements(self) -> int:
+        """Numbers that all values together have for each pair of sequence and reference, as far as known."""
+        return sum(self.ops.row_size(value) for ref, value in self._r.items() if ref in self._blocks)
+
     def back(self, cotangent: Any, n_targets: Any = None) -> Any:
         """Multipliers of the explained input for a cotangent of the output at the references.
 

@@ -12,6 +12,29 @@ _SMALL = 2_000_000
 
 
 @dataclass(frozen=True)
+class PairCost:
+    """What double mutants of one sequence cost.
+
+    Attributes
+    ----------
+    work
+        Of each, in multiply-accumulates.
+    prepared_bytes
+        Memory for what is looked up.
+    bytes_each
+        Memory for each double mutant, at most.
+    """
+
+    work: float
+    prepared_bytes: int
+    bytes_each: int
+
+    def times(self, n: int) -> PairCost:
+        """The same for `n` sequences or strands at once."""
+        return PairCost(self.work * n, self.prepared_bytes * n, self.bytes_each * n)
+
+
+@dataclass(frozen=True)
 class Plan:
     """What predictions of edited sequences cost, one sequence each.
 
@@ -29,6 +52,10 @@ class Plan:
         Elements of the cached activations of each unedited sequence.
     spans
         Whether it has arrays whose size depends on where the edits are.
+    setup_work
+        What it costs to make and compile it, in multiply-accumulates.
+    itemsize
+        Bytes of an element.
     whole_from
         The layer where the regions end, if they do so before the positions do; "" otherwise.
     """
@@ -42,6 +69,22 @@ class Plan:
     table_elements: int
     spans: bool = False
     whole_from: str = ""
+    setup_work: int = 0
+    itemsize: int = 4
+
+    @property
+    def cached_bytes(self) -> int:
+        """Memory for the cached activations of each unedited sequence."""
+        return self.table_elements * self.itemsize
+
+    @property
+    def bytes_each(self) -> int:
+        """Memory for one edited sequence, at most: all regions, of which a framework may free some early."""
+        return self.elements * self.itemsize
+
+    def fits(self, budget: int) -> bool:
+        """Whether one sequence with one edit fits into a number of bytes."""
+        return self.cached_bytes + self.bytes_each <= budget
 
     @property
     def naive_work(self) -> int:
@@ -56,10 +99,16 @@ class Plan:
     def worthwhile(self, per_sequence: float) -> bool:
         """Whether the incremental path is to be taken, for so many edits of each sequence.
 
-        It does not depend on the number of sequences, so that a result is the same in pieces and whole.
+        It does not depend on the number of sequences, so that a result is the same in pieces and whole: all
+        has to pay off in one sequence.
         """
-        incremental = self.work + 2 * self.naive_work / max(per_sequence, 1)
+        incremental = self.work + self.overhead / max(per_sequence, 1)
         return self.saves(incremental, _WORTHWHILE)
+
+    @property
+    def overhead(self) -> int:
+        """What comes before the first edit of a sequence: its own passes, and the setup."""
+        return 2 * self.naive_work + self.setup_work
 
     def saves(self, work: float, times: float) -> bool:
         """Whether a forward pass is so many times this work, of a model that does not run in no time."""

@@ -38,6 +38,8 @@ class TensorFlowIncremental(Incremental):
         What that input has at a position with each of the five codes: (code, ...).
     """
 
+    setup_work_per_step = 400_000_000
+
     def __init__(
         self,
         graph: TensorFlowGraph,
