@@ -19,6 +19,7 @@ def motif_cnn(
     hidden_units: int = 64,
     dropout: float = 0.3,
     l2: float = 1e-6,
+    activation: str = "exponential",
 ) -> keras.Model:
     """Shallow RC-tied CNN whose first-layer filters can be read as motifs.
 
@@ -45,6 +46,8 @@ def motif_cnn(
         Share of units dropped after the second convolution and the hidden layer, in training.
     l2
         L2 penalty on all kernels.
+    activation
+        Of the first layer; another one, such as "relu", is for comparisons.
 
     Returns
     -------
@@ -70,7 +73,7 @@ def motif_cnn(
         sequence
     )
     x = RevCompBatchNormalization(name="motifs_norm")(x)
-    x = keras.layers.Activation("exponential", name="motifs_exp")(x)
+    x = keras.layers.Activation(activation, name="motifs_exp")(x)
     x = keras.layers.MaxPooling1D(pool_size, name="motifs_pool")(x)
     x = RevCompConv1D(
         second_filters, second_kernel_size, use_bias=False, kernel_regularizer=penalty, name="combinations"

@@ -85,7 +85,7 @@ OUTPUT_OPTIONS = (
     click.option(
         "--allow-pickle",
         is_flag=True,
-        help="Load weights that are a pickle, which can run any code: only if you trust them.",
+        help="Load files that run code: pickles (scikit-learn, whole PyTorch modules), Keras' Lambda layers.",
     ),
     click.option(
         "--memory",
@@ -187,7 +187,7 @@ def interpret_to_file(
     click.echo(f"{output}: {method.__name__}; sequences: {n}, targets: {n_targets}")
 
 
-def parse_positions(text: str | None) -> list[int] | None:
+def parse_positions(text: str | None, option: str = "--positions") -> list[int] | None:
     """Read positions such as "185,190,204".
 
     Raises
@@ -200,7 +200,27 @@ def parse_positions(text: str | None) -> list[int] | None:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise InputError(f"--positions: expected whole numbers such as 185,190,204, got {text!r}") from None
+        raise InputError(f"{option}: expected whole numbers such as 185,190,204, got {text!r}") from None
+
+
+def named_results(paths: Sequence[str], names: Sequence[str]) -> dict[str, xr.Dataset]:
+    """Open results, by the names that they are given, or those of their files.
+
+    Raises
+    ------
+    InputError
+        Not one name for each, or two that are the same; or as `open_result`.
+    """
+    from pathlib import Path
+
+    from kipoi_tfbind.results.files import open_result
+
+    if names and len(names) != len(paths):
+        raise InputError(f"--name: expected one for each of {len(paths)} results, got {len(names)}")
+    called = list(names) or [Path(path).stem for path in paths]
+    if len(set(called)) < len(called):
+        raise InputError(f"--name: expected names that differ, got {', '.join(called)}; give each a --name")
+    return {name: open_result(path) for name, path in zip(called, paths, strict=True)}
 
 
 def source_of_sequences(options: dict[str, Any]) -> str:
@@ -216,9 +236,20 @@ def source_of_sequences(options: dict[str, Any]) -> str:
 
 def load_models(options: dict[str, Any], *, with_dataloader: bool) -> tuple[SequenceModel, Any]:
     """The model, or the ensemble of several, and the dataloader of the first."""
-    from kipoi_tfbind.models.load import as_sequence_model, get_kipoi_model
+    from kipoi_tfbind.models.load import as_sequence_model
 
-    models = [
+    models = load_bare_models(options, with_dataloader=with_dataloader)
+    model = as_sequence_model(models, **wrapping_of(options, with_dataloader=with_dataloader))
+    if options["targets"]:
+        model = model.select_targets(options["targets"])
+    return model, models[0].default_dataloader
+
+
+def load_bare_models(options: dict[str, Any], *, with_dataloader: bool) -> list[Any]:
+    """The models as Kipoi has them; the first one with its dataloader."""
+    from kipoi_tfbind.models.load import get_kipoi_model
+
+    return [
         get_kipoi_model(
             name,
             options["source"],
@@ -227,24 +258,24 @@ def load_models(options: dict[str, Any], *, with_dataloader: bool) -> tuple[Sequ
         )
         for number, name in enumerate(options["model"])
     ]
-    model = as_sequence_model(
-        models,
-        sequence_input=options["sequence_input"],
-        layout=options["layout"],
-        alphabet=options["alphabet"],
-        neutral_value=options["neutral_value"],
-        length=None if with_dataloader else options["length"],
-        auxiliary=_json("auxiliary", options["auxiliary"]),
-        transform=options["transform"],
-        output=options["output_kind"],
-        double_precision=options["float64"],
-        head=options["head"],
-        output_position=_output_position(options["output_position"]),
-        average_strands=options["average_strands"],
-    )
-    if options["targets"]:
-        model = model.select_targets(options["targets"])
-    return model, models[0].default_dataloader
+
+
+def wrapping_of(options: dict[str, Any], *, with_dataloader: bool) -> dict[str, Any]:
+    """Arguments of `as_sequence_model`."""
+    return {
+        "sequence_input": options["sequence_input"],
+        "layout": options["layout"],
+        "alphabet": options["alphabet"],
+        "neutral_value": options["neutral_value"],
+        "length": None if with_dataloader else options["length"],
+        "auxiliary": _json("auxiliary", options["auxiliary"]),
+        "transform": options["transform"],
+        "output": options["output_kind"],
+        "double_precision": options["float64"],
+        "head": options["head"],
+        "output_position": _output_position(options["output_position"]),
+        "average_strands": options["average_strands"],
+    }
 
 
 def _output_position(text: str | None) -> Any:

@@ -61,7 +61,7 @@ def batch_of(sequences: xr.Dataset, model: SequenceModel) -> Batch:
             raise InputError(
                 f"sequences: model {model.name} has an input {name!r} beside the sequence, the Dataset no "
                 f"{variable} (sequence, ...); read them with the model's dataloader (--dataloader_args), or "
-                f"give one value for all: auxiliary={{{name!r}: ...}}"
+                f"give one value for all (--auxiliary, auxiliary={{{name!r}: ...}})"
             )
         auxiliary[name] = sequences[variable].values
     return Batch(sequences["one_hot"].values, auxiliary)

@@ -80,7 +80,7 @@ def predict_pairs(
     )
     nothing = np.array([len(positions), len(positions) + 1])
     shift: NDArray | None = None
-    naive = engine.plan(1).naive_work
+    naive = engine.plan(1).full_work
     memory = engine.pair_cost(len(positions))
     room = max(memory_budget() - memory.prepared_bytes, 0) // max(memory.bytes_each, 1)
     with tqdm(

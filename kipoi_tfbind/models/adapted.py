@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.backends.base import Backend, Capability
 from kipoi_tfbind.dna.one_hot import N_CODE, codes_of
-from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.errors import InputError, UnsupportedModelError
 from kipoi_tfbind.models.evaluator import Auxiliary, Multipliers, PairEngine
 from kipoi_tfbind.models.layout import TRACKS, Layout
 
@@ -36,6 +36,8 @@ class Adapted:
         Which of them is the sequence.
     fixed
         Values, without the batch axis, of inputs that are the same for every sequence.
+    make_double
+        Makes the backend in float64; None where it is so already, or only predicts.
     """
 
     backend: Backend
@@ -43,6 +45,7 @@ class Adapted:
     names: tuple[str, ...] = ("sequence",)
     sequence_index: int = 0
     fixed: Mapping[str, NDArray] = field(default_factory=dict)
+    make_double: Callable[[], Backend] | None = field(default=None, repr=False, compare=False)
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -77,6 +80,15 @@ class Adapted:
         incremental = self.backend.incremental(inputs, self.sequence_index, axis, encodings)
         return None if incremental is None else AdaptedEdits(self, incremental)
 
+    def in_double_precision(self) -> Adapted | None:
+        """The same in float64; None where the framework has an operation in float32 only."""
+        if self.make_double is None:
+            return None
+        try:
+            return replace(self, backend=self.make_double(), make_double=None)
+        except (InputError, UnsupportedModelError):
+            return None
+
     def inputs(self, one_hot: NDArray, auxiliary: Auxiliary) -> list[NDArray]:
         """The backend's inputs, in its order."""
         return [
@@ -94,7 +106,7 @@ class Adapted:
         if name not in self.fixed:
             raise InputError(
                 f"input {name!r}: expected a value beside the sequence, got none; give one for all sequences "
-                f"(auxiliary={{{name!r}: ...}}), or read sequences with the model's own dataloader"
+                f"(--auxiliary, auxiliary={{{name!r}: ...}}), or read them with the model's own dataloader"
             )
         value = np.asarray(self.fixed[name])
         return np.broadcast_to(value, (n, *value.shape))
@@ -132,7 +144,7 @@ class AdaptedEdits:
     def cached_activations(self, one_hot: NDArray, auxiliary: Auxiliary, width: int) -> Any:
         """Activations of the graph for these sequences."""
         inputs = self.adapted.inputs(one_hot, auxiliary)
-        return self.incremental.references(inputs, codes_of(one_hot), width)
+        return self.incremental.cached_activations(inputs, codes_of(one_hot), width)
 
     def predict(self, cached: Any, sequence: NDArray, first: NDArray, codes: NDArray) -> NDArray:
         """All outputs (edit, column)."""

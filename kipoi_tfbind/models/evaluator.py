@@ -45,6 +45,9 @@ class Evaluator(Protocol):
     def edits(self, one_hot: NDArray, auxiliary: Auxiliary) -> EditEngine | None:
         """Engine that predicts edits of sequences like these; None where each is to be predicted whole."""
 
+    def in_double_precision(self) -> Evaluator | None:
+        """The same computed in float64; None where that cannot be had, or is so already."""
+
 
 class EditEngine(Protocol):
     """Predictions of sequences of one length with a stretch of their bases replaced."""

@@ -7,13 +7,15 @@ from typing import Any, Literal
 
 from kipoi_tfbind.backends.base import OutputKind, Transform, check_output, check_transform
 from kipoi_tfbind.backends.quiet_start import quiet_start
+from kipoi_tfbind.errors import InputError, TFBindError
+from kipoi_tfbind.models.code_in_entry import read_description
 from kipoi_tfbind.models.description import Options
 from kipoi_tfbind.models.ensemble import ensemble
 from kipoi_tfbind.models.find_entry import find_source
 from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.models.unprobed import UnprobedModel
 from kipoi_tfbind.models.wrap import LengthNeeded, wrap
-from kipoi_tfbind.repairs.weight_files import allowing_pickle
+from kipoi_tfbind.repairs.weight_files import refusing_code
 
 
 def load_model(
@@ -30,8 +32,9 @@ def load_model(
         A model source of Kipoi: "dir" for a folder, "kipoi" for its zoo, or one from Kipoi's configuration.
         By default the folder where there is one of that name, else Kipoi's zoo.
     allow_pickle
-        Load weights that are a pickle, as whole PyTorch modules are. A pickle can run any code when it is
-        loaded: allow it only for files that you trust.
+        Load files of data that run the code in them when they are loaded: pickles, as those of scikit-learn
+        and of whole PyTorch modules, and Lambda layers of Keras. Allow it only for files that you trust; see
+        docs/security.md.
     **options
         Those of `as_sequence_model`.
 
@@ -42,9 +45,15 @@ def load_model(
     Raises
     ------
     InputError
-        There is no such source or model, or its weights are a pickle and that is not allowed.
+        There is no such source or model, or loading it runs code of a data file and that is not allowed.
     UnsupportedModelError
         As `as_sequence_model`.
+
+    Examples
+    --------
+    >>> model = load_model("model_zoo/TFBind/CTCF")  # in the project's folder
+    >>> model.length, model.target_names, model.output
+    (400, ('CTCF',), 'logit')
     """
     with quiet_start():
         return as_sequence_model(get_kipoi_model(name, source, allow_pickle=allow_pickle), **options)
@@ -133,6 +142,8 @@ def as_sequence_model(
     """
     check_transform(transform)
     check_output(output)
+    if targets is not None and not len(targets):
+        raise InputError("targets: expected the name of each output, got none")
     options = Options(
         sequence_input,
         layout,
@@ -183,5 +194,20 @@ def get_kipoi_model(
     import kipoi
 
     source = find_source(name, source)
-    with quiet_start(), allowing_pickle(allow_pickle):
-        return kipoi.get_model(name, source=source, with_dataloader=with_dataloader)
+    with quiet_start(), refusing_code(allow_pickle):
+        read_description(name, source)
+        try:
+            return kipoi.get_model(name, source=source, with_dataloader=with_dataloader)
+        except (TFBindError, MemoryError):
+            raise
+        except Exception as error:  # of Kipoi, of a framework, or of the model's own code
+            raise InputError(f"model {name!r}: cannot be loaded: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    """What went wrong, with what Kipoi has put its own words before."""
+    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    earlier = error.__cause__ or error.__context__
+    if isinstance(error, ImportError) and earlier is not None:
+        return f"{text} ({_reason(earlier)})"
+    return text

@@ -59,6 +59,11 @@ class StrandAverage:
         inner = self.inner.edits(one_hot, auxiliary)
         return None if inner is None else StrandAverageEdits(inner, one_hot.shape[1])
 
+    def in_double_precision(self) -> StrandAverage | None:
+        """The mean in float64; None where the model itself cannot compute in it."""
+        inner = self.inner.in_double_precision()
+        return None if inner is None else StrandAverage(inner)
+
 
 @dataclass(frozen=True)
 class StrandAverageEdits:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -71,6 +72,11 @@ def wrap(model: Any, options: Options) -> SequenceModel:
         # Its positions are targets: it is a model of this length now.
         return wrap(model, options._replace(length=options.probe_length))
     names = _names(description, outputs, options)
+    if not names:
+        raise InputError(
+            f"model {description.name}: its output for {length or options.probe_length} bases is empty; say "
+            "the length of its sequences (length=; --length)"
+        )
     fixed = {name: np.asarray(value) for name, value in options.auxiliary.items()}
     others = [f.name for i, f in enumerate(settled.fields) if i != index]
     for name in fixed:
@@ -84,7 +90,14 @@ def wrap(model: Any, options: Options) -> SequenceModel:
         target_names=tuple(names[column] for column in chosen),
         length=length,
         output=_output_kind(description.name, backend.output, options.output),
-        evaluator=Adapted(backend, layout, tuple(f.name for f in settled.fields), index, fixed),
+        evaluator=Adapted(
+            backend,
+            layout,
+            tuple(f.name for f in settled.fields),
+            index,
+            fixed,
+            _double(description, options, examples),
+        ),
         columns=chosen,
         n_outputs=len(names),
         auxiliary=tuple(name for name in others if name not in fixed),
@@ -93,6 +106,16 @@ def wrap(model: Any, options: Options) -> SequenceModel:
         fingerprint=_fingerprint(backend, description.files),
         source=description.source,
     )
+
+
+def _double(
+    description: Description, options: Options, examples: list[NDArray]
+) -> Callable[[], Backend] | None:
+    """Maker of the backend in float64, which is made once; None where it is so already, or only predicts."""
+    if options.double_precision or not description.probe:
+        return None
+    precise = options._replace(double_precision=True)
+    return functools.cache(lambda: description.make(description, precise, examples))
 
 
 def _sequence_key(structure: InputStructure, index: int) -> str | int | None:

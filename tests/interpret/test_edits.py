@@ -25,7 +25,7 @@ from kipoi_tfbind import (
 )
 from kipoi_tfbind.dna.one_hot import codes_of
 from kipoi_tfbind.errors import InputError, VerificationError
-from kipoi_tfbind.graph.incremental.engine import Plan
+from kipoi_tfbind.graph.incremental.plan import Plan
 from kipoi_tfbind.interpret._batches import Batch
 from kipoi_tfbind.interpret._edits import Edits, edited, predict_edits
 from kipoi_tfbind.interpret._paths import EditPath

@@ -40,17 +40,17 @@ class Incremental(ABC):
         return self._planned(width)[0]
 
     @abstractmethod
-    def references(self, inputs: Sequence[NDArray], codes: NDArray, width: int) -> list[Any]:
+    def cached_activations(self, inputs: Sequence[NDArray], codes: NDArray, width: int) -> list[Any]:
         """Cached activations of some sequences, from their inputs and base codes, for edits of `width`."""
 
     @abstractmethod
-    def predict(self, references: list[Any], sequence: NDArray, first: NDArray, codes: NDArray) -> NDArray:
+    def predict(self, cached: list[Any], sequence: NDArray, first: NDArray, codes: NDArray) -> NDArray:
         """Predictions (edit, target).
 
         Parameters
         ----------
-        references
-            Of some sequences and the width of these edits.
+        cached
+            Activations of some sequences and the width of these edits.
         sequence, first
             Which sequence each edit is of, and where it starts.
         codes
@@ -64,7 +64,7 @@ class Incremental(ABC):
         Parameters
         ----------
         inputs, codes
-            Of the sequence, as for `references`.
+            Of the sequence, as for `cached_activations`.
         first
             The position of each edit.
         new

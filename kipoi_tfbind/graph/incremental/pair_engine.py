@@ -227,6 +227,23 @@ class Pairs(ABC):
         return self.predict_prepared(first, second, self._separation)
 
 
+def joined_changes(
+    ops: ArrayOps, wanted: list[Cached], parts: list[list[tuple[Any, Any]]]
+) -> tuple[dict[Cached, SingleChange], dict[Ref, Any]]:
+    """What is looked up of single edits, from that of some at a time; and where their regions start."""
+    singles, starts = {}, {}
+    for k, cached in enumerate(wanted):
+        changes = ops.concat([part[k][0] for part in parts], 0)
+        at_each = None if parts[0][k][1] is None else ops.concat([part[k][1] for part in parts], 0)
+        if cached.form == "rows":
+            rows = ops.flat(changes)
+            changes = ops.concat([ops.zeros_like(rows[:1]), rows], 0)
+        if cached.form == "starts" and at_each is not None:
+            starts[cached.ref] = at_each
+        singles[cached] = SingleChange(changes, at_each)
+    return singles, starts
+
+
 def single_changes(propagation: Propagation, wanted: list[Cached]) -> list[tuple[Any, Any]]:
     """What double mutants look up of single edits: changes, and where regions start; None if all alike."""
     found = []

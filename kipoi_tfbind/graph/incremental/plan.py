@@ -42,13 +42,13 @@ class Plan:
     ----------
     width
         Positions from the first edited one to the last.
-    naive_products, products
+    full_macs, macs
         Multiply-accumulates of a forward pass, and of an incremental one.
-    naive_elements, elements
+    full_traffic, traffic
         Elements that the two pass through memory.
     largest
         Elements of the largest region.
-    table_elements
+    cached_elements
         Elements of the cached activations of each unedited sequence.
     spans
         Whether it has arrays whose size depends on where the edits are.
@@ -61,12 +61,12 @@ class Plan:
     """
 
     width: int
-    naive_products: int
-    products: int
-    naive_elements: int
-    elements: int
+    full_macs: int
+    macs: int
+    full_traffic: int
+    traffic: int
     largest: int
-    table_elements: int
+    cached_elements: int
     spans: bool = False
     whole_from: str = ""
     setup_work: int = 0
@@ -75,26 +75,26 @@ class Plan:
     @property
     def cached_bytes(self) -> int:
         """Memory for the cached activations of each unedited sequence."""
-        return self.table_elements * self.itemsize
+        return self.cached_elements * self.itemsize
 
     @property
     def bytes_each(self) -> int:
         """Memory for one edited sequence, at most: all regions, of which a framework may free some early."""
-        return self.elements * self.itemsize
+        return self.traffic * self.itemsize
 
     def fits(self, budget: int) -> bool:
         """Whether one sequence with one edit fits into a number of bytes."""
         return self.cached_bytes + self.bytes_each <= budget
 
     @property
-    def naive_work(self) -> int:
+    def full_work(self) -> int:
         """The cost of a forward pass, in multiply-accumulates."""
-        return self.naive_products + MACS_PER_ELEMENT * self.naive_elements
+        return self.full_macs + MACS_PER_ELEMENT * self.full_traffic
 
     @property
     def work(self) -> int:
         """The cost of an incremental one."""
-        return self.products + MACS_PER_ELEMENT * self.elements
+        return self.macs + MACS_PER_ELEMENT * self.traffic
 
     def worthwhile(self, per_sequence: float) -> bool:
         """Whether the incremental path is to be taken, for so many edits of each sequence.
@@ -108,8 +108,8 @@ class Plan:
     @property
     def overhead(self) -> int:
         """What comes before the first edit of a sequence: its own passes, and the setup."""
-        return 2 * self.naive_work + self.setup_work
+        return 2 * self.full_work + self.setup_work
 
     def saves(self, work: float, times: float) -> bool:
         """Whether a forward pass is so many times this work, of a model that does not run in no time."""
-        return self.naive_work >= max(times * work, _SMALL)
+        return self.full_work >= max(times * work, _SMALL)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -49,6 +49,14 @@ class Program:
     base_encodings: NDArray = field(repr=False)
     _position_ops: dict[Any, PositionOp | None] = field(default_factory=dict, repr=False)
     _substitutions: dict[Any, NDArray] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(
+        cls, graph: Graph, wrt: int, axis: int, shapes: Sequence[tuple[int, ...]], base_encodings: NDArray
+    ) -> Program:
+        """The program for inputs of these shapes, without the batch."""
+        known, constants = graph.shapes_and_constants(shapes)
+        return cls(graph, wrt, axis, known, constants, base_encodings)
 
     @property
     def sequence(self) -> Ref:

@@ -50,15 +50,14 @@ class TensorFlowIncremental(Incremental):
     ) -> None:
         self._graph, self._ops = graph, graph.ops
         self._signature = graph.signature(shapes)
-        known, constants = graph.shapes_and_constants(shapes)
         encodings = base_encodings.astype(self._signature[wrt].dtype.as_numpy_dtype)
-        super().__init__(Program(graph, wrt, axis, known, constants, encodings))
+        super().__init__(Program.of(graph, wrt, axis, shapes, encodings))
         self._of_sequences: dict[Any, Any] = {}
         self._pairs: PairFunctions | None = None
         self._of_edits: dict[Any, Any] = {}
         self._not_fused: set[int] = set()
 
-    def references(self, inputs: Sequence[NDArray], codes: NDArray, width: int) -> list[Any]:
+    def cached_activations(self, inputs: Sequence[NDArray], codes: NDArray, width: int) -> list[Any]:
         """See the base class."""
         return self._looked_up(self._planned(width)[1], inputs, codes)
 
@@ -77,34 +76,34 @@ class TensorFlowIncremental(Incremental):
         flat = tf.constant(codes.reshape(-1), tf.int32)
         return [flat if key.form == "codes" else next(found) for key in keys]
 
-    def predict(self, references: list[Any], sequence: NDArray, first: NDArray, codes: NDArray) -> NDArray:
+    def predict(self, cached: list[Any], sequence: NDArray, first: NDArray, codes: NDArray) -> NDArray:
         """See the base class."""
         places = [tf.constant(array, tf.int32) for array in (sequence, first, codes)]
         width = codes.shape[1]
         if self._fuses(width):
-            key = (len(codes), width, len(references[0]))
+            key = (len(codes), width, len(cached[0]))
             if key not in self._of_edits:
-                signature = specs_of([references, *places], any_number=False)
+                signature = specs_of([cached, *places], any_number=False)
                 self._of_edits[key] = tf.function(
                     self._outputs, input_signature=signature, autograph=False, jit_compile=True
                 )
             try:
-                return self._of_edits[key](references, *places).numpy()
+                return self._of_edits[key](cached, *places).numpy()
             except (tf.errors.OpError, ValueError, TypeError):
                 self._not_fused.add(width)  # XLA does not have every operation.
         if width not in self._of_edits:
             self._of_edits[width] = tf.function(
                 self._outputs,
-                input_signature=specs_of([references, *places], any_number=True),
+                input_signature=specs_of([cached, *places], any_number=True),
                 autograph=False,
             )
-        return self._of_edits[width](references, *places).numpy()
+        return self._of_edits[width](cached, *places).numpy()
 
     def _fuses(self, width: int) -> bool:
         """Whether XLA is to compile it: it must know all shapes, and takes long for long graphs."""
         plan = self.plan(width)
         known = not plan.spans and not plan.whole_from
-        return known and plan.naive_work >= _LARGE and width not in self._not_fused
+        return known and plan.full_work >= _LARGE and width not in self._not_fused
 
     def pairs(self, inputs: Sequence[NDArray], codes: NDArray, first: NDArray, new: NDArray) -> Pairs:
         """See the base class."""
@@ -119,13 +118,13 @@ class TensorFlowIncremental(Incremental):
     def propagation(
         self,
         keys: list[Cached],
-        references: list[tf.Tensor],
+        cached: list[tf.Tensor],
         sequence: tf.Tensor,
         first: tf.Tensor,
         codes: tf.Tensor,
     ) -> Propagation:
         """The propagation of edits, as operations of the function that is being traced."""
-        found = dict(zip(keys, references, strict=True))
+        found = dict(zip(keys, cached, strict=True))
         return propagate_edits(
             self._ops, self.run, self.program, found.__getitem__, sequence=sequence, first=first, codes=codes
         )
@@ -135,7 +134,7 @@ class TensorFlowIncremental(Incremental):
         return [make_cached(self._ops, self.program, key, values[key.ref]) for key in keys]
 
     def _outputs(
-        self, references: list[tf.Tensor], sequence: tf.Tensor, first: tf.Tensor, codes: tf.Tensor
+        self, cached: list[tf.Tensor], sequence: tf.Tensor, first: tf.Tensor, codes: tf.Tensor
     ) -> tf.Tensor:
         keys = self._planned(codes.shape[1])[1]
-        return self.propagation(keys, references, sequence, first, codes).outputs()
+        return self.propagation(keys, cached, sequence, first, codes).outputs()

@@ -53,22 +53,21 @@ class TorchIncremental(Incremental):
         base_encodings: NDArray,
     ) -> None:
         self._graph, self._ops = graph, graph.ops
-        known, constants = graph.shapes_and_constants(shapes)
         encodings = torch.as_tensor(base_encodings, dtype=graph.dtypes[wrt]).numpy()
-        super().__init__(Program(graph, wrt, axis, known, constants, encodings))
+        super().__init__(Program.of(graph, wrt, axis, shapes, encodings))
 
-    def references(self, inputs: Sequence[NDArray], codes: NDArray, width: int) -> list[Any]:
+    def cached_activations(self, inputs: Sequence[NDArray], codes: NDArray, width: int) -> list[Any]:
         """See the base class."""
         return self._looked_up(self._planned(width)[1], inputs, codes)
 
-    def predict(self, references: list[Any], sequence: NDArray, first: NDArray, codes: NDArray) -> NDArray:
+    def predict(self, cached: list[Any], sequence: NDArray, first: NDArray, codes: NDArray) -> NDArray:
         """See the base class."""
         plan, wanted = self._planned(codes.shape[1])
         n_at_once = max(_BYTES // max(plan.largest * self.program.base_encodings.itemsize, 1), 1)
         n_parts = -(-len(first) // n_at_once)
         with torch.no_grad():
             parts = [
-                self._propagation(wanted, references, *part).outputs().cpu().numpy()
+                self._propagation(wanted, cached, *part).outputs().cpu().numpy()
                 for part in zip(
                     *(np.array_split(array, n_parts) for array in (sequence, first, codes)), strict=True
                 )
@@ -110,9 +109,9 @@ class TorchIncremental(Incremental):
             ]
 
     def _propagation(
-        self, wanted: list[Cached], references: list[Any], sequence: NDArray, first: NDArray, codes: NDArray
+        self, wanted: list[Cached], cached: list[Any], sequence: NDArray, first: NDArray, codes: NDArray
     ) -> Propagation:
-        found = dict(zip(wanted, references, strict=True))
+        found = dict(zip(wanted, cached, strict=True))
         return propagate_edits(
             self._ops,
             self._run(len(codes)),

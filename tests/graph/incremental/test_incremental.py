@@ -147,8 +147,8 @@ def check_edits(
     sequence, first = np.repeat([0, 1], n), np.tile(starts, 2)
     new = rng.integers(0, 5, (2 * n, width))
     own = model.inputs(model.codes, np.arange(2))
-    references = model.incremental.references(own, model.codes, width)
-    found = model.incremental.predict(references, sequence, first, new)
+    cached = model.incremental.cached_activations(own, model.codes, width)
+    found = model.incremental.predict(cached, sequence, first, new)
     expected = model.whole(edited(model.codes, sequence, first, new), sequence)
     effect = expected - model.whole(model.codes, np.arange(2))[sequence]
     np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * np.abs(effect).max())
@@ -282,9 +282,9 @@ def test_the_plan_counts_what_is_multiplied() -> None:
     x = k.layers.Conv1D(6, 3, padding="same", activation="relu")(x)
     model = k.Model(inputs, k.layers.Dense(2)(k.layers.GlobalAveragePooling1D()(x)))
     plan = tensorflow_case(model, [(100, 4)]).incremental.plan(1)
-    assert plan.naive_products == 100 * 5 * 4 * 8 + 100 * 3 * 8 * 6 + 6 * 2
+    assert plan.full_macs == 100 * 5 * 4 * 8 + 100 * 3 * 8 * 6 + 6 * 2
     # A base reaches 5 positions of the first map, each of which has a share in 3 of the second.
-    assert plan.products == 5 * 3 * 8 * 6 + 6 * 2
+    assert plan.macs == 5 * 3 * 8 * 6 + 6 * 2
 
 
 @st.composite
