@@ -94,7 +94,8 @@ def keras_model_backend(description: Description, options: Options, examples: li
         return torch_backend(description, options, examples)
     if keras_computes_with(model) != "tensorflow":
         trainable, other = (
-            [variable.value for variable in variables]
+            # Copies: Keras deletes its own arrays when it predicts or trains.
+            [variable.value.copy() for variable in variables]
             for variables in (model.trainable_variables, model.non_trainable_variables)
         )
 

@@ -56,7 +56,7 @@ def network(*, pool: str = "MaxPool", end: str = "Sigmoid", extra: tuple[Any, ..
         "network",
         values[:1],
         values[1:],
-        [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in weights.items()],
+        [numpy_helper.from_array(np.array(array, order="C"), name) for name, array in weights.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(model)
@@ -215,11 +215,12 @@ class TestJax:
             "wrapped = tfb.as_sequence_model(model)\n"
             "sequences = tfb.testing.random_sequences(2, 20)\n"
             "one_hot = sequences['one_hot'].values\n"
-            "np.testing.assert_allclose(wrapped.predict(one_hot), model.predict(one_hot), rtol=1e-5, atol=1e-6)\n"
+            "expected = model.predict(one_hot)\n"
+            "np.testing.assert_allclose(wrapped.predict(one_hot), expected, rtol=1e-5, atol=1e-6)\n"
             "found = tfb.gradients(wrapped, sequences)['hypothetical_contribution'].values\n"
-            "moved = one_hot.copy(); moved[0, 3, 1] += 1e-2\n"
-            "change = (wrapped.predict(moved) - wrapped.predict(one_hot))[0] / 1e-2\n"
-            "np.testing.assert_allclose(found[0, 3, 1], change, atol=1e-3)\n"
+            "moved = one_hot.copy(); moved[0, 3, 1] += 1e-3\n"
+            "change = (wrapped.predict(moved) - wrapped.predict(one_hot))[0] / 1e-3\n"
+            "np.testing.assert_allclose(found[0, 3, 1], change, atol=2e-3)\n"
         )
         process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
         assert process.returncode == 0, process.stderr
