@@ -29,8 +29,8 @@ def load_model(
     name
         The folder of a model.yaml, or of a model of a group, such as "model_zoo/TFBind/CTCF"; the name of
         the model in its source; or a file: ``.keras``, ``.h5``, a SavedModel's folder, ``.pt`` of a whole or
-        scripted PyTorch module, ``.pt2`` of an exported one, ``.pkl`` or ``.joblib`` of a scikit-learn
-        estimator.
+        scripted PyTorch module, ``.pt2`` of an exported one, ``.onnx``, or ``.pkl`` or ``.joblib`` of an
+        estimator of scikit-learn.
     source
         A model source of Kipoi: "dir" for a folder, "kipoi" for its zoo, or one from Kipoi's configuration.
         By default the folder where there is one of that name, else Kipoi's zoo.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kipoi_tfbind.errors import UnsupportedModelError
 from kipoi_tfbind.repairs.weight_files import refuse_code
 
 
@@ -82,6 +83,16 @@ def _exported_program(path: Path) -> Any:
     return torch.export.load(path)
 
 
+def _onnx(path: Path) -> Any:
+    try:
+        import onnx
+    except ModuleNotFoundError:
+        raise UnsupportedModelError(
+            f"{path}: needs the package onnx, which is not installed: pip install kipoi_tfbind[onnx]"
+        ) from None
+    return onnx.load(path)
+
+
 def _pickled(path: Path) -> Any:
     import joblib  # type: ignore[import-untyped]
 
@@ -93,6 +104,7 @@ _LOADERS: dict[str, Callable[[Path], Any]] = {
     **dict.fromkeys((".keras", ".h5", ".hdf5"), _keras),
     **dict.fromkeys((".pt", ".pth"), _torch),
     ".pt2": _exported_program,
+    ".onnx": _onnx,
     **dict.fromkeys((".pkl", ".pickle", ".joblib"), _pickled),
 }
 SUFFIXES = tuple(_LOADERS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -140,3 +141,22 @@ def test_a_file_has_no_dataloader(tmp_path: Path) -> None:
     ran = CliRunner().invoke(main, list(map(str, command)))
     assert ran.exit_code == 1
     assert "model.keras: a file has no dataloader; give the sequences (--sequences)" in ran.stderr
+
+
+def test_onnx(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"")
+    if importlib.util.find_spec("onnx") is None:
+        with pytest.raises(TFBindError, match=r"model.onnx: needs the package onnx, which is not installed"):
+            tfb.load_model(str(path))
+        return
+    torch.onnx.export(
+        same_weights.torch_network().eval(),
+        (torch.zeros(2, 4, LENGTH),),
+        str(path),
+        input_names=["sequence"],
+        dynamic_axes={"sequence": {0: "batch"}},
+        dynamo=False,
+    )
+    model = tfb.load_model(str(path))
+    np.testing.assert_allclose(model.predict(ONE_HOT), same_weights.logits(ONE_HOT), rtol=1e-5, atol=1e-5)
