@@ -35,8 +35,8 @@ def require_experiment(result: xr.Dataset, *experiments: str) -> str:
     return experiment
 
 
-def describe(ax: Axes, view: xr.Dataset, text: str) -> None:
-    """Write target and what is shown over a plot, and under them the model and the backgrounds."""
+def describe(ax: Axes, view: xr.Dataset, text: str, key: str | None = None) -> None:
+    """Write target and what is shown over a plot, and under them the model, the backgrounds and a key."""
     ax.set_title(
         f"{view['target'].item()}   {text}", loc="left", pad=19, fontsize=11, fontweight="bold", **PLAIN
     )
@@ -45,9 +45,8 @@ def describe(ax: Axes, view: xr.Dataset, text: str) -> None:
     n = int(view["n_backgrounds"].max()) if view.sizes["pattern"] else 0
     names = {"necessity": "real sequences", "swap": "real sequences"}
     what = names.get(str(attributes.get("experiment")), f"backgrounds ({kind})")
-    detail = (
-        f"{model_name(view)}, {n:,} {what}, {100 * float(attributes.get('confidence', 0.95)):g}% intervals"
-    )
+    intervals = f"{100 * float(attributes.get('confidence', 0.95)):g}% intervals"
+    detail = f"{model_name(view)}, {n:,} {what}{key if key is not None else f', {intervals}'}"
     ax.annotate(
         detail,
         (0, 1),

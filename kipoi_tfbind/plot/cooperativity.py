@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.plot._colours import DIVERGING
-from kipoi_tfbind.plot._pattern_axes import describe, effect_label, is_significant, require_experiment
+from kipoi_tfbind.plot._pattern_axes import LEVEL, describe, effect_label, is_significant, require_experiment
 from kipoi_tfbind.plot.position_axes import PLAIN, figure_of
 from kipoi_tfbind.results.view import number, select_target, with_role
 
@@ -87,7 +87,7 @@ def plot_cooperativity(
     bar.set_label(effect_label(view, "difference"), fontsize=8)
     bar.ax.tick_params(labelsize=8)
     signs = orientation.replace("-", "\N{MINUS SIGN}")
-    describe(ax, view, f"interaction, {gap} bp between, {signs}")
+    describe(ax, view, f"interaction, {gap} bp between, {signs}", f"; in brackets: q > {LEVEL:g}")
     return ax
 
 

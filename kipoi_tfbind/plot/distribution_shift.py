@@ -51,7 +51,9 @@ def plot_distribution_shift(result: xr.Dataset, *, target: int | str = 0, ax: Ax
     fake, real = view["background_sample"].values, view["real_sample"].values
     low, high = np.quantile(real, [0.025, 0.975])
     ax.axvspan(low, high, color="0.93", zorder=0)
-    bins = np.linspace(min(fake.min(), real.min()), max(fake.max(), real.max()), _BINS + 1)
+    # Rice's rule for the smaller sample.
+    n_bins = int(np.clip(2 * min(len(fake), len(real)) ** (1 / 3), 6, _BINS))
+    bins = np.linspace(min(fake.min(), real.min()), max(fake.max(), real.max()), n_bins + 1)
     kind = str(view.attrs.get("background", "given")).replace("_", " ")
     for values, colour, label in (
         (real, "0.35", f"{len(real):,} real sequences"),
@@ -59,7 +61,7 @@ def plot_distribution_shift(result: xr.Dataset, *, target: int | str = 0, ax: Ax
     ):
         ax.hist(values, bins=list(bins), density=True, histtype="stepfilled", color=colour, alpha=0.3)
         ax.hist(values, bins=list(bins), density=True, histtype="step", color=colour, label=label)
-    ax.legend(frameon=False, fontsize=8)
+    ax.legend(frameon=False, fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.2))
     ax.set_xlabel(f"Prediction ({unit(view)})", fontsize=9)
     ax.set_ylabel("Density", fontsize=9)
     tidy(ax)

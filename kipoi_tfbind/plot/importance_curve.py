@@ -82,7 +82,8 @@ def _spacing(ax: Axes, view: xr.Dataset) -> None:
             label = f"{a}{_arrow(orientation[0])} {b}{_arrow(orientation[1])}"
             band(ax, own["distance"].values, own, "difference", color=colour, label=label)
     ax.axvspan(0.5 - int(view.attrs["width_b"]), int(view.attrs["width_a"]) - 0.5, color="0.93", zorder=0)
-    legend = ax.legend(frameon=False, fontsize=8, ncols=2)
+    # Under the axis, where it covers no curve.
+    legend = ax.legend(frameon=False, fontsize=8, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.2))
     for text in legend.get_texts():
         text.set_parse_math(False)
     ax.set_xlabel(f"First base of {b} from that of {a} (bp; shaded: they overlap)", fontsize=9, **PLAIN)
@@ -113,7 +114,11 @@ def _context(ax: Axes, view: xr.Dataset) -> None:
     ax.axhspan(*ends, color="0.9", zorder=0)
     ax.axhline(float(alone["importance"]), color="0.45", linestyle="--", linewidth=1.2, label="motif alone")
     band(ax, inside["gc"].values, inside, "difference", color=LINES[0], marker="o", label="between flanks")
-    ax.legend(frameon=False, fontsize=8)
+    ends_of = np.concatenate([inside["difference_low"].values, inside["difference_high"].values, ends])
+    low, high = np.nanmin(ends_of), np.nanmax(ends_of)
+    # Zero is often far away; the difference that flanks make is what is asked.
+    ax.set_ylim(low - 0.1 * (high - low), high + 0.35 * (high - low))
+    ax.legend(frameon=False, fontsize=8, loc="upper right")
     ax.set_xlabel(f"GC content of {view.attrs['flank']} bp on either side", fontsize=9)
     ax.set_ylabel(effect_label(view, "importance"), fontsize=9)
     describe(ax, view, f"{view.attrs['motif']} in context")

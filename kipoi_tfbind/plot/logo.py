@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.dna.one_hot import BASES
 from kipoi_tfbind.plot._colours import BASE_COLOURS
-from kipoi_tfbind.plot.position_axes import figure_width, label_positions, title
+from kipoi_tfbind.plot.position_axes import figure_width, label_positions, title, width_of
 from kipoi_tfbind.results.position_scores import scores_of, source_of
 from kipoi_tfbind.results.view import select
+
+# Inches for a letter; with less there are bars in the colours of the bases.
+_READABLE = 0.05
+_LETTER_WIDTH = 0.9  # of a position, so that neighbours do not touch
 
 
 def plot_logo(
@@ -82,8 +86,13 @@ def draw_logo(ax: Axes, view: xr.Dataset, at: NDArray | None = None) -> None:
     known = scores.values[np.isfinite(scores.values)]
     # Lower letters are less than a line; each takes milliseconds.
     visible = np.abs(known).max(initial=0) / 500
+    has_room = width_of(ax) / max(len(at), 1) >= _READABLE
     for x, base, height in zip(at, bases, scores.values, strict=True):
-        if np.abs(height) > visible:  # not so for N, whose height is NaN
+        if not np.abs(height) > visible:  # so for N, whose height is NaN
+            continue
+        if not has_room:
+            ax.vlines(x, 0, height, color=BASE_COLOURS[BASES[base]], linewidth=1)
+        else:
             draw_letter(ax, BASES[base], float(x), sorted((0.0, float(height))), flip=bool(height < 0))
     low, high = known.min(initial=0), known.max(initial=0)
     if scores.spread is not None:
@@ -109,5 +118,6 @@ def draw_letter(ax: Axes, letter: str, x: float, extent: list[float], *, flip: b
         flip=flip,
         color=BASE_COLOURS[letter],
         vpad=0,
+        width=_LETTER_WIDTH,
         ax=ax,
     )

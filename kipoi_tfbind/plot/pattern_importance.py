@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.plot._colours import LOWERS, RAISES
-from kipoi_tfbind.plot._pattern_axes import describe, effect_label, is_significant, tidy
+from kipoi_tfbind.plot._pattern_axes import LEVEL, describe, effect_label, is_significant, tidy
 from kipoi_tfbind.plot.position_axes import PLAIN
 from kipoi_tfbind.results.view import select_target, with_role
 
@@ -23,7 +23,7 @@ def plot_importance(
     result: xr.Dataset,
     *,
     target: int | str = 0,
-    value: Value = "importance",
+    value: Value | None = None,
     top: int = 30,
     ax: Axes | None = None,
 ) -> Axes:
@@ -40,6 +40,7 @@ def plot_importance(
         Index of the target, or its name.
     value
         "importance", or "difference": from what each pattern is compared with; those without are left out.
+        By default the importance, and of orientations, which hardly differ next to it, the difference.
     top
         Most patterns to show: those with the largest magnitude, sorted. Fewer stay in their order.
     ax
@@ -62,6 +63,8 @@ def plot_importance(
     >>> [label.get_text() for label in plot_importance(result).get_yticklabels()]
     ['GGG', 'AAA']
     """
+    if value is None:
+        value = "difference" if result.attrs.get("experiment") == "orientation" else "importance"
     if value not in ("importance", "difference"):
         raise InputError(f"value: expected 'importance' or 'difference', got {value!r}")
     view = select_target(result, target, "importance", "difference", "importance_low", "q_value")
@@ -93,11 +96,12 @@ def plot_importance(
     ax.axvline(0, color="black", linewidth=0.7)
     ax.set_yticks(y, [str(name) for name in view["pattern"].values], **PLAIN)
     ax.set_ylim(-0.8, n - 0.2)
-    ax.set_xlabel(effect_label(view, value), fontsize=9)
+    key = f"line: Student's t, grey: bootstrap; filled: q ≤ {LEVEL:g}; red raises, blue lowers the prediction"
+    ax.set_xlabel(f"{effect_label(view, value)}\n{key}", fontsize=8.5)
     tidy(ax)
     there = result.sizes["pattern"]
     shown = f"; the strongest {n} of {there:,}" if n == top < there else ""
-    describe(ax, view, f"{'importance' if value == 'importance' else 'difference'} of patterns{shown}")
+    describe(ax, view, f"{value} of patterns{shown}")
     return ax
 
 
