@@ -195,6 +195,26 @@ def parse_positions(text: str | None, option: str = "--positions") -> list[int] 
         raise InputError(f"{option}: expected whole numbers such as 185,190,204, got {text!r}") from None
 
 
+def named_results(paths: Sequence[str], names: Sequence[str]) -> dict[str, xr.Dataset]:
+    """Open results, by the names that they are given, or those of their files.
+
+    Raises
+    ------
+    InputError
+        Not one name for each, or two that are the same; or as `open_result`.
+    """
+    from pathlib import Path
+
+    from kipoi_tfbind.results.files import open_result
+
+    if names and len(names) != len(paths):
+        raise InputError(f"--name: expected one for each of {len(paths)} results, got {len(names)}")
+    called = list(names) or [Path(path).stem for path in paths]
+    if len(set(called)) < len(called):
+        raise InputError(f"--name: expected names that differ, got {', '.join(called)}; give each a --name")
+    return {name: open_result(path) for name, path in zip(called, paths, strict=True)}
+
+
 def source_of_sequences(options: dict[str, Any]) -> str:
     """Which of the three ways to give sequences was taken."""
     ways = [way for way in ("intervals", "sequences", "dataloader_args") if options[way]]

@@ -12,7 +12,7 @@ import click
     "--kind",
     type=click.Choice(
         [
-            *("logo", "map", "epistasis", "occlusion", "surrogate", "samples", "design"),
+            *("logo", "map", "epistasis", "occlusion", "interaction", "surrogate", "samples", "design"),
             *("importance", "curve", "cooperativity", "shift", "agreement", "sanity", "variants"),
         ]
     ),
@@ -47,6 +47,8 @@ def command(
       gradients         logo       contribution of every base
       second-order-ism  epistasis  pairs of positions, over a logo
       occlusion         occlusion  effect of occluding each window
+      integrated-hessians, deep-feature-interaction, shapley-interactions
+                        interaction  of every two positions or segments
       surrogate         surrogate  effects in the additive model beside those of ISM
       maximum-entropy-samples      samples, their logo
       design            design     predictions after each substitution

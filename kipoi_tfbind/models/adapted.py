@@ -106,7 +106,7 @@ class Adapted:
         if name not in self.fixed:
             raise InputError(
                 f"input {name!r}: expected a value beside the sequence, got none; give one for all sequences "
-                f"(auxiliary={{{name!r}: ...}}), or read sequences with the model's own dataloader"
+                f"(--auxiliary, auxiliary={{{name!r}: ...}}), or read them with the model's own dataloader"
             )
         value = np.asarray(self.fixed[name])
         return np.broadcast_to(value, (n, *value.shape))
@@ -145,6 +145,13 @@ class AdaptedEdits:
         """Activations of the graph for these sequences."""
         inputs = self.adapted.inputs(one_hot, auxiliary)
         return self.incremental.cached_activations(inputs, codes_of(one_hot), width)
+
+    def activations_and_outputs(
+        self, one_hot: NDArray, auxiliary: Auxiliary, width: int
+    ) -> tuple[Any, NDArray]:
+        """Activations of the graph, and all outputs (sequence, column), for these sequences."""
+        inputs = self.adapted.inputs(one_hot, auxiliary)
+        return self.incremental.activations_and_outputs(inputs, codes_of(one_hot), width)
 
     def predict(self, cached: Any, sequence: NDArray, first: NDArray, codes: NDArray) -> NDArray:
         """All outputs (edit, column)."""

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from kipoi_tfbind.backends.base import OutputKind, Transform, check_output, check_transform
 from kipoi_tfbind.backends.quiet_start import quiet_start
+from kipoi_tfbind.errors import InputError, TFBindError
 from kipoi_tfbind.models.code_in_entry import read_description
 from kipoi_tfbind.models.description import Options
 from kipoi_tfbind.models.ensemble import ensemble
@@ -141,6 +142,8 @@ def as_sequence_model(
     """
     check_transform(transform)
     check_output(output)
+    if targets is not None and not len(targets):
+        raise InputError("targets: expected the name of each output, got none")
     options = Options(
         sequence_input,
         layout,
@@ -193,4 +196,18 @@ def get_kipoi_model(
     source = find_source(name, source)
     with quiet_start(), refusing_code(allow_pickle):
         read_description(name, source)
-        return kipoi.get_model(name, source=source, with_dataloader=with_dataloader)
+        try:
+            return kipoi.get_model(name, source=source, with_dataloader=with_dataloader)
+        except (TFBindError, MemoryError):
+            raise
+        except Exception as error:  # of Kipoi, of a framework, or of the model's own code
+            raise InputError(f"model {name!r}: cannot be loaded: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    """What went wrong, with what Kipoi has put its own words before."""
+    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    earlier = error.__cause__ or error.__context__
+    if isinstance(error, ImportError) and earlier is not None:
+        return f"{text} ({_reason(earlier)})"
+    return text

@@ -9,6 +9,7 @@ from kipoi_tfbind.plot.design import plot_design
 from kipoi_tfbind.plot.distribution_shift import plot_distribution_shift
 from kipoi_tfbind.plot.epistasis import plot_epistasis
 from kipoi_tfbind.plot.importance_curve import plot_importance_curve
+from kipoi_tfbind.plot.interaction import plot_interaction
 from kipoi_tfbind.plot.logo import plot_logo
 from kipoi_tfbind.plot.mutation_map import plot_mutation_map
 from kipoi_tfbind.plot.occlusion import plot_occlusion
@@ -30,6 +31,7 @@ __all__ = [
     "plot_epistasis",
     "plot_importance",
     "plot_importance_curve",
+    "plot_interaction",
     "plot_logo",
     "plot_mutation_map",
     "plot_occlusion",

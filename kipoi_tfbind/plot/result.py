@@ -15,6 +15,7 @@ from kipoi_tfbind.plot.design import plot_design
 from kipoi_tfbind.plot.distribution_shift import plot_distribution_shift
 from kipoi_tfbind.plot.epistasis import plot_epistasis
 from kipoi_tfbind.plot.importance_curve import plot_importance_curve
+from kipoi_tfbind.plot.interaction import plot_interaction
 from kipoi_tfbind.plot.logo import plot_logo
 from kipoi_tfbind.plot.mutation_map import plot_mutation_map
 from kipoi_tfbind.plot.occlusion import plot_occlusion
@@ -31,6 +32,7 @@ _PLOTS: dict[str, Callable[..., Axes]] = {
     "map": plot_mutation_map,
     "epistasis": plot_epistasis,
     "occlusion": plot_occlusion,
+    "interaction": plot_interaction,
     "surrogate": plot_surrogate,
     "samples": plot_samples,
     "design": plot_design,
@@ -55,6 +57,9 @@ _KIND_OF = {
     "sampled_shapley": "logo",
     "occlusion": "occlusion",
     "distribution_shift": "shift",
+    "integrated_hessians": "interaction",
+    "deep_feature_interaction": "interaction",
+    "shapley_interactions": "interaction",
     "surrogate": "surrogate",
     "maximum_entropy_samples": "samples",
     "design": "design",
@@ -71,7 +76,7 @@ _KIND_OF_EXPERIMENT = {
 # Letters of a wider plot are too small to read on a page; a profile has no letters.
 _WIDEST = 150
 _WIDTH = 100
-_ANY_WIDTH = {"occlusion", "surrogate", "samples", "design"}
+_ANY_WIDTH = {"occlusion", "interaction", "surrogate", "samples", "design"}
 
 
 def plot_result(

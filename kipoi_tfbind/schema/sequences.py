@@ -32,18 +32,13 @@ SEQUENCES = {
         "output",
     ),
     **{
-        f"{name}_{end}": Variable(dims, f"{text} end of the 95% confidence interval of the {what}", "output")
-        for name, dims, what in (
-            ("surrogate_effect", ("sequence", "position", "base", "target"), "effect in the additive model"),
-            ("interaction", ("sequence", "pair", "target"), "interaction"),
+        f"surrogate_effect_{end}": Variable(
+            ("sequence", "position", "base", "target"),
+            f"{text} end of the 95% confidence interval of the effect in the additive model",
+            "output",
         )
         for end, text in (("low", "lower"), ("high", "upper"))
     },
-    "interaction": Variable(
-        ("sequence", "pair", "target"),
-        "what the two members of a pair do together beyond the sum of what each does alone",
-        "output",
-    ),
     "r_squared": Variable(
         ("sequence", "target"),
         "share of the variance of the predictions of mutants, which were not fitted, that the additive "

@@ -66,8 +66,8 @@ def elementwise(context: NodeContext) -> VJP:
 
 _SMOOTH = frozenset(
     """
-    acos acosh asin asinh atan atanh cos cosh erf erfc exp2 gelu log10 log2 log_sigmoid_forward mish silu sin
-    sinc sinh softplus tan
+    acos acosh asin asinh atan atanh cos cosh erf erfc exp2 gelu lgamma log10 log2 log_sigmoid_forward mish
+    silu sin sinc sinh softplus tan
     """.split()  # noqa: SIM905
 )
 

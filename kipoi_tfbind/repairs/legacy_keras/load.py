@@ -133,9 +133,10 @@ def _load_with_tf_keras(
     except UnsupportedModelError:
         raise
     except Exception as error:  # another library's code, with its own choice of exceptions
-        reason = " ".join(str(error).split())
+        # Only of what it refuses does tf_keras speak in words for a user.
+        reason = f": {' '.join(str(error).split())}" if isinstance(error, ValueError) else ""
         raise UnsupportedModelError(
-            f"{message}; tf_keras {tf_keras.__version__} fails too: {reason}"
+            f"{message}; tf_keras {tf_keras.__version__} fails too{reason}"
         ) from error
     version = tf_keras.__version__
     notice(f"{saved.path}: model of Keras {saved.keras_version}, loaded with tf_keras {version}: {problem}")
