@@ -104,7 +104,7 @@ def substitutions(model: Any, table: pd.DataFrame, folder: Path) -> None:
     names = {target.upper() for target in model.target_names}
     motifs = {key: own for key, own in jaspar_motifs().items() if own.name.upper() in names}
     print(
-        "| element | SNVs | Pearson, mean of targets | Spearman | best target, Pearson | best motif, Pearson |"
+        "| element | SNVs | Pearson, mean of targets | Spearman | best target, Pearson | best motif |"
     )
     print("|---|---|---|---|---|---|")
     for name in ELEMENTS:
