@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kipoi_tfbind.cli._output import RESULT_OUTPUT
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.memory import set_memory_budget
 from kipoi_tfbind.repairs.dataloader_arguments import make_dataloader, parse_dataloader_arguments
 
 if TYPE_CHECKING:
@@ -87,14 +89,19 @@ OUTPUT_OPTIONS = (
         help="Load files that run code: pickles (scikit-learn, whole PyTorch modules), Keras' Lambda layers.",
     ),
     click.option(
+        "--memory",
+        metavar="BYTES",
+        callback=lambda context, parameter, value: set_memory_budget(value),
+        expose_value=False,
+        help="Memory that the arrays of a step may take, such as 4G.  [default: half of what is free]",
+    ),
+    click.option(
         "--batch-size",
         default=256,
         show_default=True,
         help="Sequences that the model is given at once.",
     ),
-    click.option(
-        "-o", "--output", required=True, type=click.Path(), help="Result to write, netCDF-4 (.nc, .h5)."
-    ),
+    RESULT_OUTPUT,
 )
 RESTART = click.option(
     "--restart",
