@@ -102,11 +102,8 @@ def interval(x: np.ndarray, y: np.ndarray, positions: np.ndarray, statistic: Any
 
 def substitutions(model: Any, table: pd.DataFrame, folder: Path) -> None:
     names = {target.upper() for target in model.target_names}
-    motifs = {key: m for key, m in jaspar_motifs().items() if m.name.upper() in names}
-    print(
-        "| element | SNVs | Pearson, mean of targets | Spearman | best target, Pearson "
-        "| best motif, Pearson |"
-    )
+    motifs = {key: own for key, own in jaspar_motifs().items() if own.name.upper() in names}
+    print("| element | SNVs | Pearson, mean of targets | Spearman | best target, Pearson | best motif |")
     print("|---|---|---|---|---|---|")
     for name in ELEMENTS:
         sequence, rows = read_element(table, name)

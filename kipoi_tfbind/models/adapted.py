@@ -146,6 +146,13 @@ class AdaptedEdits:
         inputs = self.adapted.inputs(one_hot, auxiliary)
         return self.incremental.cached_activations(inputs, codes_of(one_hot), width)
 
+    def activations_and_outputs(
+        self, one_hot: NDArray, auxiliary: Auxiliary, width: int
+    ) -> tuple[Any, NDArray]:
+        """Activations of the graph, and all outputs (sequence, column), for these sequences."""
+        inputs = self.adapted.inputs(one_hot, auxiliary)
+        return self.incremental.activations_and_outputs(inputs, codes_of(one_hot), width)
+
     def predict(self, cached: Any, sequence: NDArray, first: NDArray, codes: NDArray) -> NDArray:
         """All outputs (edit, column)."""
         return self.incremental.predict(cached, sequence, first, codes)

@@ -89,6 +89,14 @@ class StrandAverageEdits:
         strands = (one_hot, reverse_complement(one_hot))
         return [self.inner.cached_activations(strand, auxiliary, width) for strand in strands]
 
+    def activations_and_outputs(
+        self, one_hot: NDArray, auxiliary: Auxiliary, width: int
+    ) -> tuple[Any, NDArray]:
+        """Activations of both strands, and the mean of their outputs."""
+        strands = one_hot, reverse_complement(one_hot)
+        forward, backward = (self.inner.activations_and_outputs(s, auxiliary, width) for s in strands)
+        return [forward[0], backward[0]], (forward[1] + backward[1]) / 2
+
     def predict(self, cached: Any, sequence: NDArray, first: NDArray, codes: NDArray) -> NDArray:
         """Mean of the two strands' outputs (edit, column)."""
         forward = self.inner.predict(cached[0], sequence, first, codes)

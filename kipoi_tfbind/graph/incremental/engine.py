@@ -44,6 +44,12 @@ class Incremental(ABC):
         """Cached activations of some sequences, from their inputs and base codes, for edits of `width`."""
 
     @abstractmethod
+    def activations_and_outputs(
+        self, inputs: Sequence[NDArray], codes: NDArray, width: int
+    ) -> tuple[list[Any], NDArray]:
+        """Cached activations, and the outputs (sequence, target) for the sequences, of one pass."""
+
+    @abstractmethod
     def predict(self, cached: list[Any], sequence: NDArray, first: NDArray, codes: NDArray) -> NDArray:
         """Predictions (edit, target).
 

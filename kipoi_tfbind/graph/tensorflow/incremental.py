@@ -61,6 +61,14 @@ class TensorFlowIncremental(Incremental):
         """See the base class."""
         return self._looked_up(self._planned(width)[1], inputs, codes)
 
+    def activations_and_outputs(
+        self, inputs: Sequence[NDArray], codes: NDArray, width: int
+    ) -> tuple[list[Any], NDArray]:
+        """See the base class."""
+        wanted = [*self._planned(width)[1], Cached(self.program.output, "whole")]
+        *cached, outputs = self._looked_up(wanted, inputs, codes)
+        return cached, outputs.numpy()
+
     def _looked_up(self, keys: list[Cached], inputs: Sequence[NDArray], codes: NDArray) -> list[Any]:
         wanted = tuple(key for key in keys if key.form != "codes")
         if wanted not in self._of_sequences:

@@ -60,6 +60,14 @@ class TorchIncremental(Incremental):
         """See the base class."""
         return self._looked_up(self._planned(width)[1], inputs, codes)
 
+    def activations_and_outputs(
+        self, inputs: Sequence[NDArray], codes: NDArray, width: int
+    ) -> tuple[list[Any], NDArray]:
+        """See the base class."""
+        wanted = [*self._planned(width)[1], Cached(self.program.output, "whole")]
+        *cached, outputs = self._looked_up(wanted, inputs, codes)
+        return cached, outputs.cpu().numpy()
+
     def predict(self, cached: list[Any], sequence: NDArray, first: NDArray, codes: NDArray) -> NDArray:
         """See the base class."""
         plan, wanted = self._planned(codes.shape[1])

@@ -211,26 +211,23 @@ class AlleleScorer:
     ) -> tuple[NDArray, NDArray]:
         """Predictions (edit, target) of the windows of some edits, and of the edits.
 
-        Both come from the engine, so that an edit that changes nothing would have the effect 0.
+        One pass over the windows gives their predictions, and what their edits are predicted from.
         """
         if engine is None:
             raise InputError("path: the model has no engine of edits")
         width = stretch.shape[1]
         own = np.minimum(np.arange(padded(len(windows), self.batch_size)), len(windows) - 1)
-        one_hot = one_hot_codes(windows[own])
-        cached = engine.cached_activations(one_hot, {}, width)
-        middle = (self.length - width) // 2
-        sequence = np.concatenate([np.arange(len(windows)), place])
-        at = np.concatenate([np.full(len(windows), middle), first])
-        bases = np.concatenate([windows[:, middle : middle + width], stretch])
+        cached, ref = engine.activations_and_outputs(one_hot_codes(windows[own]), {}, width)
         found = []
-        step = 2 * len(own)
-        for begin in range(0, len(sequence), step):
-            some = np.minimum(np.arange(begin, begin + step), len(sequence) - 1)
-            found.append(engine.predict(cached, sequence[some], at[some], bases[some].astype(np.intp)))
-        predictions = np.concatenate(found)[: len(sequence), list(member.columns)]
-        member.check_finite(predictions, "prediction")
-        return predictions[place], predictions[len(windows) :]
+        step = len(own)
+        for begin in range(0, len(place), step):
+            some = np.minimum(np.arange(begin, begin + step), len(place) - 1)
+            found.append(engine.predict(cached, place[some], first[some], stretch[some].astype(np.intp)))
+        columns = list(member.columns)
+        ref, alt = ref[:, columns], np.concatenate(found)[: len(place), columns]
+        for predictions in (ref, alt):
+            member.check_finite(predictions, "prediction")
+        return ref[place], alt
 
     def _whole(
         self,
