@@ -253,7 +253,7 @@ def pair_products(model: Any, one: Any) -> str:
         a = positions[: length - distance]
         apart = pairs.program.apart(pairs.starts, a, a + distance)
         total += len(a) * pairs.program.cost(apart)[0]
-    mean, whole = total / (length * (length - 1) / 2), engine.plan(1).naive_products
+    mean, whole = total / (length * (length - 1) / 2), engine.plan(1).full_macs
     return f"{mean / 1e6:.3f} M of {whole / 1e6:.1f} M ({100 * mean / whole:.1f}%)"
 
 

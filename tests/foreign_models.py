@@ -840,7 +840,7 @@ FOREIGN_MODELS: dict[str, ForeignModel] = {
     ),
     "saved_model": ForeignModel(build_saved_model, probabilities, frameworks=("tensorflow",)),
     "exported": ForeignModel(build_exported, probabilities, frameworks=("keras", "tensorflow")),
-    "checkpoint": ForeignModel(build_checkpoint, probabilities, output="raw", frameworks=("tensorflow",)),
+    "checkpoint": ForeignModel(build_checkpoint, probabilities, frameworks=("tensorflow",)),
     "torch": ForeignModel(build_torch, probabilities, channels_first, frameworks=("torch",)),
     "torch_basset": ForeignModel(
         build_torch_basset, probabilities, lambda x: channels_first(x)[..., np.newaxis], frameworks=("torch",)
@@ -869,10 +869,11 @@ FOREIGN_MODELS: dict[str, ForeignModel] = {
         neutral_value=0.0,
         options={"layout": "L*4"},
         output="raw",
+        pickled=True,
         frameworks=("sklearn",),
     ),
     "sklearn_custom": ForeignModel(
-        build_sklearn_custom, linear_probabilities, output="raw", frameworks=("sklearn",)
+        build_sklearn_custom, linear_probabilities, output="raw", pickled=True, frameworks=("sklearn",)
     ),
     "strings": ForeignModel(build_strings, gc_and_motif, to_text, output="raw", frameworks=()),
     "custom": ForeignModel(build_custom, probabilities, output="raw", frameworks=()),

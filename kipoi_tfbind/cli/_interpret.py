@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kipoi_tfbind.cli._output import RESULT_OUTPUT
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.repairs.dataloader_arguments import make_dataloader, parse_dataloader_arguments
 
@@ -55,6 +56,14 @@ OUTPUT_OPTIONS = (
         type=click.Choice(["mean", "sum", "max"]),
         help="Reduce a profile over its positions.  [default: every position is a target]",
     ),
+    click.option(
+        "--head", metavar="NAME", help="Only this output of a model that has several.  [default: all]"
+    ),
+    click.option(
+        "--output-position",
+        metavar="N|centre",
+        help="Only this position of a profile, 0-based.  [default: every position is a target]",
+    ),
     click.option("--float64", is_flag=True, help="Compute in double precision: slower, with less rounding."),
     click.option("--average-strands", is_flag=True, help="Average over both strands."),
     click.option("--sequence-input", metavar="NAME", help="Which of the model's inputs is the sequence."),
@@ -66,12 +75,17 @@ OUTPUT_OPTIONS = (
     ),
     click.option("--alphabet", metavar="BASES", help="The bases in the model's order.  [default: ACGT]"),
     click.option(
+        "--neutral-value",
+        type=float,
+        help="Each of the four numbers of an N.  [default: 0.25 where the dataloader is kipoiseq's, else 0]",
+    ),
+    click.option(
         "--auxiliary", metavar="JSON", help="Values of the model's other inputs, the same for all sequences."
     ),
     click.option(
         "--allow-pickle",
         is_flag=True,
-        help="Load weights that are a pickle, which can run any code: only if you trust them.",
+        help="Load files that run code: pickles (scikit-learn, whole PyTorch modules), Keras' Lambda layers.",
     ),
     click.option(
         "--batch-size",
@@ -79,9 +93,7 @@ OUTPUT_OPTIONS = (
         show_default=True,
         help="Sequences that the model is given at once.",
     ),
-    click.option(
-        "-o", "--output", required=True, type=click.Path(), help="Result to write, netCDF-4 (.nc, .h5)."
-    ),
+    RESULT_OUTPUT,
 )
 RESTART = click.option(
     "--restart",
@@ -166,7 +178,7 @@ def interpret_to_file(
     click.echo(f"{output}: {method.__name__}; sequences: {n}, targets: {n_targets}")
 
 
-def parse_positions(text: str | None) -> list[int] | None:
+def parse_positions(text: str | None, option: str = "--positions") -> list[int] | None:
     """Read positions such as "185,190,204".
 
     Raises
@@ -179,7 +191,27 @@ def parse_positions(text: str | None) -> list[int] | None:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise InputError(f"--positions: expected whole numbers such as 185,190,204, got {text!r}") from None
+        raise InputError(f"{option}: expected whole numbers such as 185,190,204, got {text!r}") from None
+
+
+def named_results(paths: Sequence[str], names: Sequence[str]) -> dict[str, xr.Dataset]:
+    """Open results, by the names that they are given, or those of their files.
+
+    Raises
+    ------
+    InputError
+        Not one name for each, or two that are the same; or as `open_result`.
+    """
+    from pathlib import Path
+
+    from kipoi_tfbind.results.files import open_result
+
+    if names and len(names) != len(paths):
+        raise InputError(f"--name: expected one for each of {len(paths)} results, got {len(names)}")
+    called = list(names) or [Path(path).stem for path in paths]
+    if len(set(called)) < len(called):
+        raise InputError(f"--name: expected names that differ, got {', '.join(called)}; give each a --name")
+    return {name: open_result(path) for name, path in zip(called, paths, strict=True)}
 
 
 def source_of_sequences(options: dict[str, Any]) -> str:
@@ -195,9 +227,20 @@ def source_of_sequences(options: dict[str, Any]) -> str:
 
 def load_models(options: dict[str, Any], *, with_dataloader: bool) -> tuple[SequenceModel, Any]:
     """The model, or the ensemble of several, and the dataloader of the first."""
-    from kipoi_tfbind.models.load import as_sequence_model, get_kipoi_model
+    from kipoi_tfbind.models.load import as_sequence_model
 
-    models = [
+    models = load_bare_models(options, with_dataloader=with_dataloader)
+    model = as_sequence_model(models, **wrapping_of(options, with_dataloader=with_dataloader))
+    if options["targets"]:
+        model = model.select_targets(options["targets"])
+    return model, models[0].default_dataloader
+
+
+def load_bare_models(options: dict[str, Any], *, with_dataloader: bool) -> list[Any]:
+    """The models as Kipoi has them; the first one with its dataloader."""
+    from kipoi_tfbind.models.load import get_kipoi_model
+
+    return [
         get_kipoi_model(
             name,
             options["source"],
@@ -206,21 +249,32 @@ def load_models(options: dict[str, Any], *, with_dataloader: bool) -> tuple[Sequ
         )
         for number, name in enumerate(options["model"])
     ]
-    model = as_sequence_model(
-        models,
-        sequence_input=options["sequence_input"],
-        layout=options["layout"],
-        alphabet=options["alphabet"],
-        length=None if with_dataloader else options["length"],
-        auxiliary=_json("auxiliary", options["auxiliary"]),
-        transform=options["transform"],
-        output=options["output_kind"],
-        double_precision=options["float64"],
-        average_strands=options["average_strands"],
-    )
-    if options["targets"]:
-        model = model.select_targets(options["targets"])
-    return model, models[0].default_dataloader
+
+
+def wrapping_of(options: dict[str, Any], *, with_dataloader: bool) -> dict[str, Any]:
+    """Arguments of `as_sequence_model`."""
+    return {
+        "sequence_input": options["sequence_input"],
+        "layout": options["layout"],
+        "alphabet": options["alphabet"],
+        "neutral_value": options["neutral_value"],
+        "length": None if with_dataloader else options["length"],
+        "auxiliary": _json("auxiliary", options["auxiliary"]),
+        "transform": options["transform"],
+        "output": options["output_kind"],
+        "double_precision": options["float64"],
+        "head": options["head"],
+        "output_position": _output_position(options["output_position"]),
+        "average_strands": options["average_strands"],
+    }
+
+
+def _output_position(text: str | None) -> Any:
+    if text is None or text in ("centre", "center"):
+        return text and "centre"
+    if not text.isdecimal():
+        raise InputError(f"--output-position: expected a position, 0-based, or centre, got {text!r}")
+    return int(text)
 
 
 def _json(name: str, text: str | None) -> dict[str, Any]:

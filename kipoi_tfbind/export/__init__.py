@@ -1,4 +1,7 @@
-"""Results for other programs: tfmodisco-lite, and genome browsers."""
+"""Results for other programs: tfmodisco-lite, and genome browsers.
+
+Imports results and genomes, never a model; the commands import it.
+"""
 
 from kipoi_tfbind.export.bed import export_bed
 from kipoi_tfbind.export.modisco import export_modisco

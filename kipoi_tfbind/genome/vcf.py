@@ -30,10 +30,12 @@ SKIP_REASONS = {
     "outside_contig": "the position lies outside the contig: another assembly?",
     "allele_longer_than_window": "REF or ALT does not fit in the window; a longer one may hold it",
     "ref_mismatch": "REF is not what the FASTA has there: another assembly?",
+    "ref_alt_swapped": "ALT is what the FASTA has there and REF is not: the two are swapped",
 }
 
 _SKIPPED_HEADER = "chrom\tpos\tid\tref\talt\treason\tline\n"
 _UNSCORED_SYMBOLS = {".": "no_alternate_allele", "*": "spanning_deletion"}
+_BASES = frozenset("ACGT")
 _DNA = re.compile("[ACGT]+", re.IGNORECASE)
 _IUPAC = re.compile("[ACGTNRYSWKMBDHV]+", re.IGNORECASE)
 _FIXED_COLUMNS = 8
@@ -107,14 +109,14 @@ def read_alleles(path: str | os.PathLike[str]) -> Alleles:
     (['C', '<DEL>'], ['', 'symbolic_allele'])
     """
     path = os.fspath(path)
-    is_bcf = _is_bcf(path)
-    unit = "record" if is_bcf else "line"
+    in_binary = is_bcf(path)
+    unit = "record" if in_binary else "line"
     columns = _Columns()
-    for line, chrom, pos, identifier, ref, alts in _bcf_records(path) if is_bcf else _vcf_records(path):
+    for line, chrom, pos, identifier, ref, alts in _bcf_records(path) if in_binary else _vcf_records(path):
         if _IUPAC.fullmatch(ref) is None:
             raise InputError(f"{path}: {unit} {line}: REF: expected bases, got {ref!r}; mend this record")
         for alt in alts:
-            reason = _why_not(ref, alt)
+            reason = why_not_scored(ref, alt)
             if reason is None:
                 raise InputError(
                     f"{path}: {unit} {line}: ALT: expected bases, a symbolic allele or a breakend, "
@@ -189,8 +191,15 @@ def _umask() -> int:
     return mask
 
 
-def _why_not(ref: str, alt: str) -> str | None:
+def is_bases(text: str) -> bool:
+    """Whether a REF is made of bases, or of IUPAC's codes for several."""
+    return text in _BASES or _IUPAC.fullmatch(text) is not None
+
+
+def why_not_scored(ref: str, alt: str) -> str | None:
     """Reason not to score the allele, "" for none, or None if it is no allele at all."""
+    if ref in _BASES and alt in _BASES:
+        return "same_as_ref" if ref == alt else ""
     if alt in _UNSCORED_SYMBOLS:
         return _UNSCORED_SYMBOLS[alt]
     if _DNA.fullmatch(alt) and _DNA.fullmatch(ref):
@@ -268,7 +277,8 @@ def _vcf_records(path: str) -> Iterator[_Record]:
             yield number, chrom, int(pos), identifier, ref, alts.split(",")
 
 
-def _is_bcf(path: str) -> bool:
+def is_bcf(path: str) -> bool:
+    """Tell a BCF from a VCF by its first bytes."""
     if compression(path) is not Compression.BGZF:
         return False
     with gzip.open(path, "rb") as file:

@@ -40,23 +40,29 @@ def contribution_variables(
     }
 
 
-def warn_incomplete(
-    method: str, variables: Variables, prediction: NDArray, names: tuple[str, ...], tolerance: float
-) -> None:
-    """Warn where the completeness error is larger than the tolerance.
+def relative_error(variables: Variables, prediction: NDArray) -> NDArray:
+    """Completeness errors (sequence, target), relative to what they are errors of.
 
-    The error is held against the largest of the difference that is explained and the contributions: where
-    large ones cancel out, rounding is as large as they are. NaN is an error too.
+    That is the largest of the difference that is explained and the contributions: where large ones cancel
+    out, rounding is as large as they are. What is not finite is an error too.
     """
     error = np.abs(variables["completeness_error"][1])
     difference = np.abs(prediction - variables["mean_reference_prediction"][1])
     largest = np.abs(variables["contribution"][1]).max(axis=(1, 2), initial=0)
     scale = np.maximum(np.maximum(difference, largest), np.finfo(error.dtype).tiny)
-    relative = np.where(np.isfinite(error), error / scale, np.inf)
+    return np.where(np.isfinite(error), error / scale, np.inf)
+
+
+def warn_incomplete(
+    method: str, variables: Variables, prediction: NDArray, names: tuple[str, ...], tolerance: float
+) -> None:
+    """Warn where the relative completeness error is larger than the tolerance."""
+    relative = relative_error(variables, prediction)
     if not relative.size or relative.max() <= tolerance:
         return
     sequence, target = np.unravel_index(relative.argmax(), relative.shape)
-    error, difference = error[sequence, target], difference[sequence, target]
+    error = abs(variables["completeness_error"][1][sequence, target])
+    difference = abs((prediction - variables["mean_reference_prediction"][1])[sequence, target])
     warnings.warn(
         f"{method}: {(relative > tolerance).sum()} of {relative.size} results are not complete within "
         f"{tolerance:g}; the worst is sequence {sequence}, target {names[target]}: the contributions miss "

@@ -178,7 +178,7 @@ def _incremental(
     prediction of `model.predict`, which effects are differences from.
     """
     engine = way.engine
-    bytes_each = max(way.plan.table_elements * batch.one_hot.dtype.itemsize, 1)
+    bytes_each = max(way.plan.cached_elements * batch.one_hot.dtype.itemsize, 1)
     sequences = np.unique(edits.sequence)
     n_at_once = min(max(_CACHE_BYTES // bytes_each, 1), _MAX_SEQUENCES, len(sequences))
     first = np.minimum(edits.positions.min(axis=1), codes.shape[1] - width)

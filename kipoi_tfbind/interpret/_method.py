@@ -13,7 +13,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from kipoi_tfbind import schema
-from kipoi_tfbind.dna.arguments import whole_number
+from kipoi_tfbind.arguments import whole_number
 from kipoi_tfbind.dna.one_hot import BASES, codes_of, reverse_complement
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch, batch_of, check_batch_size, predict_in_batches
@@ -209,6 +209,15 @@ def check_positive(name: str, value: Any) -> None:
         raise InputError(f"{name}: expected a positive number, got {value!r}")
 
 
+def neutral_value_of(model: SequenceModel) -> float | str:
+    """What each of the four numbers of an N is in the model's input; "mixed" where its members differ."""
+    values = {
+        member.layout.neutral_value if member.layout is not None else 0.0
+        for member in model.members or (model,)
+    }
+    return values.pop() if len(values) == 1 else "mixed"
+
+
 def provenance(method: str, model: SequenceModel, **settings: int | float | str) -> dict[str, Any]:
     """Attributes of a result: the method, the model, the settings, and the versions of what ran.
 
@@ -228,6 +237,7 @@ def provenance(method: str, model: SequenceModel, **settings: int | float | str)
         "model_source": model.source,
         "model_hash": model.fingerprint,
         "output": model.output,
+        "neutral_value": neutral_value_of(model),
         **settings,
         "versions": ", ".join(versions),
     }

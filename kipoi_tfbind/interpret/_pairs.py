@@ -79,7 +79,7 @@ def predict_pairs(
     )
     nothing = np.array([len(positions), len(positions) + 1])
     shift: NDArray | None = None
-    naive = engine.plan(1).naive_work
+    naive = engine.plan(1).full_work
     with tqdm(
         total=len(distance), desc="double mutants", unit="pair", disable=None, leave=False, delay=1
     ) as progress:

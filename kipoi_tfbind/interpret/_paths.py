@@ -18,7 +18,7 @@ from kipoi_tfbind.models.evaluator import EditEngine
 from kipoi_tfbind.models.sequence_model import SequenceModel
 
 if TYPE_CHECKING:
-    from kipoi_tfbind.graph.incremental.engine import Plan
+    from kipoi_tfbind.graph.incremental.plan import Plan
 
 Path = Literal["auto", "incremental", "full"]
 Settings = Mapping[str, str | int]
@@ -47,8 +47,8 @@ class Incremental:
         """Attributes of a result."""
         return {
             "path": "incremental",
-            "multiply_accumulates": self.plan.products,
-            "multiply_accumulates_of_full": self.plan.naive_products,
+            "multiply_accumulates": self.plan.macs,
+            "multiply_accumulates_of_full": self.plan.full_macs,
         }
 
 

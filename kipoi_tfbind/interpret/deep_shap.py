@@ -8,11 +8,16 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from kipoi_tfbind.dna.arguments import whole_number
+from kipoi_tfbind.arguments import whole_number
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch, in_batches
-from kipoi_tfbind.interpret._contributions import contribution_variables, warn_incomplete
-from kipoi_tfbind.interpret._method import Variables, check_positive, run_method, wrapped_for
+from kipoi_tfbind.interpret._contributions import (
+    BY_TARGET,
+    contribution_variables,
+    relative_error,
+    warn_incomplete,
+)
+from kipoi_tfbind.interpret._method import Variables, check_positive, predict_all, run_method, wrapped_for
 from kipoi_tfbind.interpret._shap_engine import with_shap
 from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.sequences.read import as_sequences
@@ -53,7 +58,9 @@ def deep_shap(
     seed
         Of references that are drawn; the draws also depend on the sequence, and on nothing else.
     tolerance
-        How far, relative to the difference, contributions may be from adding up before it is warned.
+        How far, relative to the difference, contributions may be from adding up. Sequences that miss it by
+        the rounding of float32 are computed again in float64, where the model can be; of what still misses it
+        it is warned.
     batch_size
         Number of references that are run at once, of one or several sequences.
     engine
@@ -68,7 +75,8 @@ def deep_shap(
     xr.Dataset
         ``hypothetical_contribution`` and ``contribution`` (sequence, position, base, target),
         ``prediction``, ``mean_reference_prediction`` (mean over the references) and
-        ``completeness_error`` (sequence, target), and ``one_hot``.
+        ``completeness_error`` (sequence, target), ``precision`` (sequence), 64 for sequences that were
+        computed in float64, and ``one_hot``.
 
     Raises
     ------
@@ -104,9 +112,23 @@ def deep_shap(
         model = with_shap(model)
     model.require("multipliers")
 
-    def compute(member: SequenceModel, batch: Batch, prediction: NDArray) -> Variables:
+    def explain(member: SequenceModel, batch: Batch, prediction: NDArray, references: Any) -> Variables:
         hypothetical, of_references = _hypothetical(member, batch, references, n_references, seed, batch_size)
-        variables = contribution_variables(batch.one_hot, hypothetical, prediction, of_references)
+        return contribution_variables(batch.one_hot, hypothetical, prediction, of_references)
+
+    def compute(member: SequenceModel, batch: Batch, prediction: NDArray) -> Variables:
+        variables = {"prediction": (BY_TARGET, prediction), **explain(member, batch, prediction, references)}
+        variables["precision"] = ("sequence",), np.full(len(batch), 8.0 * prediction.dtype.itemsize)
+        rows = np.flatnonzero((relative_error(variables, prediction) > tolerance).any(axis=1))
+        precise = member.in_double_precision() if len(rows) and engine == "exact" else None
+        if precise is not None:
+            some = batch.rows(rows)
+            again = predict_all(precise, some, batch_size=batch_size, description="in float64")
+            own = explain(precise, some, again, _of_rows(references, rows))
+            own |= {"prediction": (BY_TARGET, again), "precision": (("sequence",), np.full(len(rows), 64.0))}
+            for name, (_, values) in own.items():
+                variables[name][1][rows] = values
+        prediction = variables["prediction"][1]
         warn_incomplete("deep_shap", variables, prediction, member.target_names, tolerance)
         return variables
 
@@ -118,6 +140,13 @@ def deep_shap(
     if isinstance(references, str):
         settings |= {"n_references": n_references, "seed": seed}
     return run_method("deep_shap", model, sequences, compute, settings=settings, batch_size=batch_size)
+
+
+def _of_rows(references: str | ArrayLike, rows: NDArray[np.intp]) -> str | ArrayLike:
+    """References of some sequences; those for all sequences, and a kind, are the same."""
+    if isinstance(references, str) or np.ndim(references) < 4:
+        return references
+    return np.asarray(references)[rows]
 
 
 def _hypothetical(

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from kipoi_tfbind.dna.arguments import whole_number
+from kipoi_tfbind.arguments import whole_number
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch, in_batches
 from kipoi_tfbind.interpret._contributions import contribution_variables
@@ -39,6 +39,8 @@ def gradients(
     observed base (Simonyan et al. 2013, arXiv:1312.6034). ``gradient_x_input``: the gradient at the observed
     base, with its sign. ``integrated_gradients``: the mean gradient on the straight path from a reference,
     times the difference (Sundararajan et al. 2017, arXiv:1703.01365), by Gauss-Legendre quadrature.
+
+    Gradients are those by the numbers that the model itself gets; they are centred only by `correction`.
 
     To average over strands, give the model of `SequenceModel.average_strands`.
 
@@ -198,7 +200,9 @@ class _Path:
             some = points.rows(np.arange(first, min(first + batch_size, len(path))))
             gradient = _corrected(self.model.gradient(some.one_hot, some.auxiliary), correction)
             mean += np.einsum("s,slbt->lbt", self._weights[first : first + batch_size], gradient)
-        # The contribution that base b would have: the mean gradient times its difference from the reference.
-        hypothetical = mean - np.einsum("lb,lbt->lt", reference, mean)[:, np.newaxis]
+        # The contribution that base b would have: the mean gradient times its difference from the reference,
+        # both in the numbers that the model gets.
+        own = reference if self.model.layout is None else self.model.layout.numbers(reference)
+        hypothetical = mean - np.einsum("lb,lbt->lt", own, mean)[:, np.newaxis]
         of_reference = self.model.predict(reference[np.newaxis], one.auxiliary)[0]
         return hypothetical.astype(gradient.dtype), of_reference

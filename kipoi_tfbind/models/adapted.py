@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.backends.base import Backend, Capability
 from kipoi_tfbind.dna.one_hot import N_CODE, codes_of
-from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.errors import InputError, UnsupportedModelError
 from kipoi_tfbind.models.evaluator import Auxiliary, Multipliers, PairEngine
-from kipoi_tfbind.models.layout import Layout
+from kipoi_tfbind.models.layout import TRACKS, Layout
 
 if TYPE_CHECKING:
-    from kipoi_tfbind.graph.incremental.engine import Incremental, Plan
+    from kipoi_tfbind.graph.incremental.engine import Incremental
+    from kipoi_tfbind.graph.incremental.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Adapted:
         Which of them is the sequence.
     fixed
         Values, without the batch axis, of inputs that are the same for every sequence.
+    make_double
+        Makes the backend in float64; None where it is so already, or only predicts.
     """
 
     backend: Backend
@@ -42,20 +45,21 @@ class Adapted:
     names: tuple[str, ...] = ("sequence",)
     sequence_index: int = 0
     fixed: Mapping[str, NDArray] = field(default_factory=dict)
+    make_double: Callable[[], Backend] | None = field(default=None, repr=False, compare=False)
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """Those of the backend; text has no gradient."""
-        return frozenset({"predictions"}) if self.layout.takes_text else self.backend.capabilities
+        """Those of the backend; text and tokens have no gradient."""
+        return self.backend.capabilities if self.layout.has_bases else frozenset({"predictions"})
 
     def predict(self, one_hot: NDArray, auxiliary: Auxiliary) -> NDArray:
         """All outputs (sequence, column)."""
         return self.backend.predict(self.inputs(one_hot, auxiliary))
 
     def gradient(self, one_hot: NDArray, auxiliary: Auxiliary, columns: Sequence[int]) -> NDArray:
-        """Gradient (sequence, position, base, column)."""
+        """Gradient (sequence, position, base, column) by the bases of the model's own input."""
         gradient = self.backend.gradient(self.inputs(one_hot, auxiliary), self.sequence_index, columns)
-        return _columns_last(self.layout.gradient_to_one_hot(_columns_first(gradient)))
+        return _columns_last(self.layout.by_base(_columns_first(gradient)))
 
     def multipliers(
         self, one_hot: NDArray, references: NDArray, auxiliary: Auxiliary, columns: Sequence[int]
@@ -69,18 +73,29 @@ class Adapted:
 
     def edits(self, one_hot: NDArray, auxiliary: Auxiliary) -> AdaptedEdits | None:
         """Engine of the backend's graph; None for text, for flattened inputs, and where nothing is traced."""
-        if self.layout.takes_text or self.layout.flattened:
+        if not self.layout.has_bases or self.layout.flattened:
             return None
         inputs = self.inputs(one_hot, auxiliary)
         axis, encodings = position_axis(self.layout), base_encodings(self.layout)
         incremental = self.backend.incremental(inputs, self.sequence_index, axis, encodings)
         return None if incremental is None else AdaptedEdits(self, incremental)
 
+    def in_double_precision(self) -> Adapted | None:
+        """The same in float64; None where the framework has an operation in float32 only."""
+        if self.make_double is None:
+            return None
+        try:
+            return replace(self, backend=self.make_double(), make_double=None)
+        except (InputError, UnsupportedModelError):
+            return None
+
     def inputs(self, one_hot: NDArray, auxiliary: Auxiliary) -> list[NDArray]:
         """The backend's inputs, in its order."""
         return [
             self.layout.to_model(one_hot)
             if i == self.sequence_index
+            else self._tracks(len(one_hot), one_hot, auxiliary)
+            if name == TRACKS and self.layout.tracks
             else self._other(name, len(one_hot), auxiliary)
             for i, name in enumerate(self.names)
         ]
@@ -91,10 +106,20 @@ class Adapted:
         if name not in self.fixed:
             raise InputError(
                 f"input {name!r}: expected a value beside the sequence, got none; give one for all sequences "
-                f"(auxiliary={{{name!r}: ...}}), or read sequences with the model's own dataloader"
+                f"(--auxiliary, auxiliary={{{name!r}: ...}}), or read them with the model's own dataloader"
             )
         value = np.asarray(self.fixed[name])
         return np.broadcast_to(value, (n, *value.shape))
+
+    def _tracks(self, n: int, one_hot: NDArray, auxiliary: Auxiliary) -> NDArray:
+        found = self._other(TRACKS, n, auxiliary)
+        expected = (one_hot.shape[1], self.layout.tracks)
+        if found.shape[1:] != expected:
+            raise InputError(
+                f"input {TRACKS!r}: expected (position, channel) of {expected} for each sequence, "
+                f"got {found.shape[1:]}"
+            )
+        return self.layout.tracks_to_model(found)
 
 
 @dataclass(frozen=True)
@@ -119,7 +144,7 @@ class AdaptedEdits:
     def cached_activations(self, one_hot: NDArray, auxiliary: Auxiliary, width: int) -> Any:
         """Activations of the graph for these sequences."""
         inputs = self.adapted.inputs(one_hot, auxiliary)
-        return self.incremental.references(inputs, codes_of(one_hot), width)
+        return self.incremental.cached_activations(inputs, codes_of(one_hot), width)
 
     def predict(self, cached: Any, sequence: NDArray, first: NDArray, codes: NDArray) -> NDArray:
         """All outputs (edit, column)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from numpy.typing import NDArray
 
@@ -68,6 +68,8 @@ class Options(NamedTuple):
     transform: Transform | None
     output: OutputKind | None
     double_precision: bool = False
+    head: str | None = None
+    output_position: int | Literal["centre"] | None = None
     probe_length: int | None = None
 
 

@@ -98,6 +98,10 @@ class EnsembleMean:
         """There is no engine: edits are to be asked of its members."""
         return None
 
+    def in_double_precision(self) -> Evaluator | None:
+        """There is none: it is to be asked of its members."""
+        return None
+
 
 class _Selected:
     """The targets of a member as columns 0, 1, ..., whatever its columns are."""
@@ -120,3 +124,7 @@ class _Selected:
 
     def edits(self, one_hot: NDArray, auxiliary: Auxiliary) -> EditEngine | None:
         return self._model.edits(one_hot, auxiliary)
+
+    def in_double_precision(self) -> Evaluator | None:
+        precise = self._model.in_double_precision()
+        return None if precise is None else _Selected(precise)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from kipoi_tfbind.backends.base import Capability
 
 if TYPE_CHECKING:
-    from kipoi_tfbind.graph.incremental.engine import Plan
+    from kipoi_tfbind.graph.incremental.plan import Plan
 
 Auxiliary = Mapping[str, NDArray]
 Multipliers = tuple[NDArray, NDArray, NDArray]
@@ -31,7 +31,7 @@ class Evaluator(Protocol):
         """All outputs (sequence, column)."""
 
     def gradient(self, one_hot: NDArray, auxiliary: Auxiliary, columns: Sequence[int]) -> NDArray:
-        """Gradient (sequence, position, base, column)."""
+        """Gradient (sequence, position, base, column) by the bases of the model's own input."""
 
     def multipliers(
         self, one_hot: NDArray, references: NDArray, auxiliary: Auxiliary, columns: Sequence[int]
@@ -44,6 +44,9 @@ class Evaluator(Protocol):
 
     def edits(self, one_hot: NDArray, auxiliary: Auxiliary) -> EditEngine | None:
         """Engine that predicts edits of sequences like these; None where each is to be predicted whole."""
+
+    def in_double_precision(self) -> Evaluator | None:
+        """The same computed in float64; None where that cannot be had, or is so already."""
 
 
 class EditEngine(Protocol):

@@ -161,7 +161,8 @@ def settle_layout(
     if not ways:
         raise UnsupportedModelError(
             f"input {field.name!r}: expected an axis of 4 bases and one of positions, found the shape "
-            f"{field.shape}; if it is flattened one-hot DNA or text, say layout='L*4' or layout='string'"
+            f"{field.shape}; if it is flattened one-hot DNA, tokens or text, say layout='L*4', 'tokens' or "
+            "'string'; if it has further channels, say how many, as in layout='L,4+2'"
         )
     return Layout.parse(",".join(ways[0]), alphabet=alphabet, neutral_value=neutral)
 

@@ -24,9 +24,13 @@ _METHODS: dict[Capability, tuple[str, ...]] = {
         "occlusion",
         "global_importance_analysis",
         "sampled_shapley",
+        "shapley_interactions",
+        "surrogate",
+        "maximum_entropy_samples",
+        "design",
     ),
-    "gradients": ("gradients",),
-    "multipliers": ("deep_shap",),
+    "gradients": ("gradients", "integrated_hessians"),
+    "multipliers": ("deep_shap", "deep_feature_interaction"),
 }
 
 
@@ -134,7 +138,7 @@ class SequenceModel:
         return prediction
 
     def gradient(self, one_hot: NDArray, auxiliary: Mapping[str, NDArray] | None = None) -> NDArray:
-        """Gradient of every target by the one-hot sequence.
+        """Gradient of every target by the numbers that the model has for each base of a sequence.
 
         Returns
         -------
@@ -206,6 +210,11 @@ class SequenceModel:
         with self._explained(one_hot):
             return self.evaluator.edits(one_hot, auxiliary or {})
 
+    def in_double_precision(self) -> SequenceModel | None:
+        """Return the same model computed in float64; None where that cannot be had, or is so already."""
+        precise = self.evaluator.in_double_precision()
+        return None if precise is None else replace(self, evaluator=precise)
+
     def require(self, capability: Capability) -> None:
         """Check that the model has a capability.
 
@@ -218,7 +227,7 @@ class SequenceModel:
             return
         working = [name for have in _METHODS if have in self.capabilities for name in _METHODS[have]]
         raise UnsupportedModelError(
-            f"model {self.name}: has no {capability}, which {' and '.join(_METHODS[capability])} needs; "
+            f"model {self.name}: has no {capability}, which {' and '.join(_METHODS[capability])} need; "
             f"{', '.join(working)} work with it"
         )
 
@@ -255,6 +264,11 @@ class SequenceModel:
 
     def average_strands(self) -> SequenceModel:
         """Return the mean of the model over a sequence and its reverse complement."""
+        if self.layout is not None and self.layout.tracks:
+            raise UnsupportedModelError(
+                f"model {self.name}: has tracks beside the sequence, which have no reverse complement; leave "
+                "average_strands out"
+            )
         members = tuple(member.average_strands() for member in self.members)
         return replace(self, evaluator=StrandAverage(self.evaluator), members=members)
 

@@ -14,7 +14,7 @@ from kipoi_tfbind.dna.one_hot import N_CODE, reverse_complement
 from kipoi_tfbind.models.evaluator import Auxiliary, EditEngine, Evaluator, Multipliers, PairEngine
 
 if TYPE_CHECKING:
-    from kipoi_tfbind.graph.incremental.engine import Plan
+    from kipoi_tfbind.graph.incremental.plan import Plan
 
 _COMPLEMENT = np.array([3, 2, 1, 0, N_CODE])
 
@@ -58,6 +58,11 @@ class StrandAverage:
         """Engine of the mean; None where the model itself has none."""
         inner = self.inner.edits(one_hot, auxiliary)
         return None if inner is None else StrandAverageEdits(inner, one_hot.shape[1])
+
+    def in_double_precision(self) -> StrandAverage | None:
+        """The mean in float64; None where the model itself cannot compute in it."""
+        inner = self.inner.in_double_precision()
+        return None if inner is None else StrandAverage(inner)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,8 @@ from kipoi_tfbind.models.adapted import Adapted
 from kipoi_tfbind.models.describe import describe
 from kipoi_tfbind.models.description import Description, InputField, Options, OutputField
 from kipoi_tfbind.models.kipoi_schema import find_sequence_input, settle_layout, target_names
-from kipoi_tfbind.models.layout import Layout
+from kipoi_tfbind.models.layout import TRACKS, Layout
+from kipoi_tfbind.models.output_choice import chosen_columns
 from kipoi_tfbind.models.sequence_model import SequenceModel, listed
 from kipoi_tfbind.models.unprobed import PROBE_LENGTH, UnprobedModel
 
@@ -53,6 +55,11 @@ def wrap(model: Any, options: Options) -> SequenceModel:
 
     examples = [_example(f, i == index, layout, length, options) for i, f in enumerate(settled.fields)]
     description = replace(description, inputs=settled.fields)
+    if layout.join is not None:
+        structure = replace(description.structure, join=(index, layout.join))
+        if len(structure.names) == len(settled.fields):  # of a model that says nothing of its inputs
+            structure = replace(structure, names=structure.names[:-1])
+        description = replace(description, structure=structure)
     with _explained(description.name, examples):
         backend = description.make(description, options, examples)
         outputs = _outputs(description, backend, options, examples)
@@ -65,6 +72,11 @@ def wrap(model: Any, options: Options) -> SequenceModel:
         # Its positions are targets: it is a model of this length now.
         return wrap(model, options._replace(length=options.probe_length))
     names = _names(description, outputs, options)
+    if not names:
+        raise InputError(
+            f"model {description.name}: its output for {length or options.probe_length} bases is empty; say "
+            "the length of its sequences (length=; --length)"
+        )
     fixed = {name: np.asarray(value) for name, value in options.auxiliary.items()}
     others = [f.name for i, f in enumerate(settled.fields) if i != index]
     for name in fixed:
@@ -72,13 +84,21 @@ def wrap(model: Any, options: Options) -> SequenceModel:
             raise InputError(
                 f"auxiliary: no input {name!r} beside the sequence; this model has {listed(others) or 'none'}"
             )
+    chosen = chosen_columns(outputs, names, options.head, options.output_position)
     return SequenceModel(
         name=description.name,
-        target_names=names,
+        target_names=tuple(names[column] for column in chosen),
         length=length,
         output=_output_kind(description.name, backend.output, options.output),
-        evaluator=Adapted(backend, layout, tuple(f.name for f in settled.fields), index, fixed),
-        columns=tuple(range(len(names))),
+        evaluator=Adapted(
+            backend,
+            layout,
+            tuple(f.name for f in settled.fields),
+            index,
+            fixed,
+            _double(description, options, examples),
+        ),
+        columns=chosen,
         n_outputs=len(names),
         auxiliary=tuple(name for name in others if name not in fixed),
         layout=layout,
@@ -86,6 +106,16 @@ def wrap(model: Any, options: Options) -> SequenceModel:
         fingerprint=_fingerprint(backend, description.files),
         source=description.source,
     )
+
+
+def _double(
+    description: Description, options: Options, examples: list[NDArray]
+) -> Callable[[], Backend] | None:
+    """Maker of the backend in float64, which is made once; None where it is so already, or only predicts."""
+    if options.double_precision or not description.probe:
+        return None
+    precise = options._replace(double_precision=True)
+    return functools.cache(lambda: description.make(description, precise, examples))
 
 
 def _sequence_key(structure: InputStructure, index: int) -> str | int | None:
@@ -104,7 +134,8 @@ def _settle(description: Description, index: int, options: Options) -> _Settled:
     """Settle layout and length of the sequence, and the shape of its input by them."""
     fields = list(description.inputs)
     sequence = fields[index]
-    default = description.default_layout if sequence.shape is None else None
+    says_nothing = sequence.shape is None or description.default_layout == "L*4"
+    default = description.default_layout if says_nothing else None
     try:
         layout = settle_layout(
             sequence,
@@ -126,6 +157,9 @@ def _settle(description: Description, index: int, options: Options) -> _Settled:
     length = known if known is not None else options.length
     if not layout.takes_text:
         fields[index] = replace(sequence, shape=layout.shape(length))
+    if layout.tracks:
+        fields = [f for f in fields if f.name != TRACKS]
+        fields.append(InputField(TRACKS, (length, layout.tracks)))
     return _Settled(fields, layout, length)
 
 
@@ -133,7 +167,7 @@ def _check_layout(field: InputField, layout: Layout) -> None:
     """Check a layout that the user gave against the input's shape."""
     if field.shape is None or layout.takes_text or field.is_text:
         return
-    expected = layout.shape(
+    expected = layout.whole_shape(
         layout.length(field.shape) if len(field.shape) == len(layout.shape(None)) else None
     )
     if len(expected) != len(field.shape) or any(
@@ -153,6 +187,9 @@ def _example(
             len(BASES), size=(2, length or options.probe_length or PROBE_LENGTH)
         )
         return layout.to_model(np.eye(len(BASES), dtype=np.float32)[codes])
+    if f.name == TRACKS and layout.tracks:
+        n = length or options.probe_length or PROBE_LENGTH
+        return layout.tracks_to_model(np.zeros((2, n, layout.tracks)))
     if f.name in options.auxiliary:
         value = np.asarray(options.auxiliary[f.name])
         return np.stack([value, value])

@@ -6,13 +6,15 @@ when a model is loaded, not before.
 
 from __future__ import annotations
 
+import difflib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-from kipoi_tfbind.errors import UnsupportedModelError
-from kipoi_tfbind.repairs.weight_files import require_weights
+from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.repairs.saved_models import names_in_signature, serving_signature
+from kipoi_tfbind.repairs.weight_files import refuse_code, require_weights
 
 
 def call_every_saved_model(model: ModuleType) -> None:
@@ -34,7 +36,7 @@ def call_every_saved_model(model: ModuleType) -> None:
     def predict_on_batch(self: Any, x: Any) -> Any:
         import tensorflow as tf
 
-        function = _saved_function(self.reconstructed_model)
+        function = saved_function(self.reconstructed_model, _input_names(self))
         try:
             outputs = function(x)
         except (TypeError, ValueError) as error:
@@ -52,29 +54,32 @@ def _narrowed(array: Any) -> Any:
     return array.astype("float32") if str(getattr(array, "dtype", "")) == "float64" else array
 
 
-def _saved_function(loaded: Any) -> Callable[[Any], Any]:
-    """The function of a SavedModel that predicts."""
+def _input_names(model: Any) -> list[str]:
+    """Names of the inputs of a model whose schema has a list of them."""
+    inputs = getattr(getattr(model, "schema", None), "inputs", None)
+    return [str(getattr(part, "name", None)) for part in inputs] if isinstance(inputs, list) else []
+
+
+def saved_function(loaded: Any, names: Sequence[str]) -> Callable[[Any], Any]:
+    """The function of a SavedModel that predicts; `names` are those of its inputs, in the entry's order."""
     if callable(loaded):
         return loaded
     if callable(getattr(loaded, "serve", None)):
         return loaded.serve
-    signatures = getattr(loaded, "signatures", {})
-    if "serving_default" not in signatures:
-        names = ", ".join(sorted(signatures)) or "none"
-        raise UnsupportedModelError(
-            f"SavedModel: expected one that can be called, or one with a function serve or a signature "
-            f"serving_default; its signatures are: {names}"
-        )
-    return functools.partial(_call_signature, signatures["serving_default"])
+    return functools.partial(_call_signature, serving_signature(loaded), names)
 
 
-def _call_signature(signature: Any, x: Any) -> Any:
+def _call_signature(signature: Any, names: Sequence[str], x: Any) -> Any:
     """Call a signature, which takes its inputs by name, and hand out a single output without its name."""
     import tensorflow as tf
 
     inputs = signature.structured_input_signature[1]
     if not isinstance(x, dict):
-        x = dict(zip(inputs, x if isinstance(x, list) else [x], strict=True))
+        arrays = x if isinstance(x, list) else [x]
+        own = [*names, *map(str, range(len(names), len(arrays)))][: len(arrays)]
+        x = dict(
+            zip(names_in_signature(inputs, own, [array.shape[1:] for array in arrays]), arrays, strict=True)
+        )
     # It takes the type of number that it was traced with, and no other.
     outputs = signature(**{name: tf.convert_to_tensor(x[name], spec.dtype) for name, spec in inputs.items()})
     return next(iter(outputs.values())) if len(outputs) == 1 else outputs
@@ -105,8 +110,10 @@ def keep_eager_mode(model: ModuleType) -> None:
         self.sess = tf.Session(graph=self.graph)
         with self.graph.as_default():
             tf.train.import_meta_graph(f"{checkpoint_path}.meta").restore(self.sess, checkpoint_path)
-        self.input_ops = model.get_op_outputs(self.graph, input_nodes)
-        self.target_ops = model.get_op_outputs(self.graph, target_nodes)
+        self.input_ops = _nodes(model, self.graph, "input_nodes", input_nodes)
+        self.target_ops = _nodes(model, self.graph, "target_nodes", target_nodes)
+        if const_feed_dict_pkl:
+            refuse_code(const_feed_dict_pkl, "a pickle")
         constants = model.read_pickle(const_feed_dict_pkl) if const_feed_dict_pkl else {}
         self.const_feed_dict = {
             self.graph.get_operation_by_name(name).outputs[0]: value for name, value in constants.items()
@@ -125,3 +132,23 @@ def keep_eager_mode(model: ModuleType) -> None:
 
     graph_model.__init__, graph_model.input_grad = __init__, input_grad
     graph_model.get_grad_tens = staticmethod(get_grad_tens)
+
+
+def _nodes(model: ModuleType, graph: Any, argument: str, names: Any) -> Any:
+    """The outputs of the nodes that a model.yaml names.
+
+    Raises
+    ------
+    InputError
+        The graph has no such node; the message lists some that it has.
+    """
+    try:
+        return model.get_op_outputs(graph, names)
+    except (KeyError, ValueError) as error:
+        known = [operation.name for operation in graph.get_operations()]
+        near = difflib.get_close_matches(str(names), known, n=3)
+        placeholders = [each.name for each in graph.get_operations() if each.type == "Placeholder"]
+        raise InputError(
+            f"{argument}: the graph of this checkpoint has no node {names!r}; near it: "
+            f"{', '.join(near) or 'none'}; its inputs: {', '.join(placeholders) or 'none'}"
+        ) from error

@@ -25,7 +25,7 @@ from kipoi_tfbind import (
 )
 from kipoi_tfbind.dna.one_hot import codes_of
 from kipoi_tfbind.errors import InputError, VerificationError
-from kipoi_tfbind.graph.incremental.engine import Plan
+from kipoi_tfbind.graph.incremental.plan import Plan
 from kipoi_tfbind.interpret._batches import Batch
 from kipoi_tfbind.interpret._edits import Edits, edited, predict_edits
 from kipoi_tfbind.interpret._paths import EditPath
@@ -204,13 +204,13 @@ def test_global_importance_records_the_path_taken() -> None:
 def test_verification_finds_what_is_wrong(
     monkeypatch: pytest.MonkeyPatch, function: Callable[..., xr.Dataset]
 ) -> None:
-    """A table of the unedited sequence with a wrong number in it."""
+    """Cached activations of the unedited sequence with a wrong number in them."""
     from kipoi_tfbind.graph.torch import incremental as incremental_torch
 
-    made = incremental_torch.make_table
+    made = incremental_torch.make_cached
 
-    def wrong(arrays: Any, program: Any, table: Any, value: Any) -> Any:
-        return made(arrays, program, table, value) + (0.01 if table.how == "rows" else 0)
+    def wrong(ops: Any, program: Any, cached: Any, value: Any) -> Any:
+        return made(ops, program, cached, value) + (0.01 if cached.form == "rows" else 0)
 
     options: dict[str, Any] = {"path": "incremental", "end": 6}
 
@@ -220,7 +220,7 @@ def test_verification_finds_what_is_wrong(
         )
 
     function(model(), SEQUENCES, verify=True, **options)
-    monkeypatch.setattr(incremental_torch, "make_table", wrong)
+    monkeypatch.setattr(incremental_torch, "make_cached", wrong)
     function(model(), SEQUENCES, verify=False, **options)
     with pytest.raises(VerificationError, match=r"differ by .*--path full"):
         function(model(), SEQUENCES, verify=True, **options)
