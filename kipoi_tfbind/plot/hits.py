@@ -58,6 +58,7 @@ def plot_hits(
     )
     settings: dict[str, Any] = {"sequence": sequence, "target": chosen, "start": start, "end": end}
     plot_logo(result, **settings, ax=top)
+    label_of_x = top.get_xlabel()
     top.set_xlabel("")
     first, last = top.get_xlim()
     here = np.flatnonzero(hits["hit_sequence"].values == sequence)
@@ -77,7 +78,7 @@ def plot_hits(
         bottom.text((low + high) / 2, 0.5, label, ha="center", va="bottom", fontsize=7, clip_on=True)
     bottom.set_ylim(0, 1.1)
     bottom.set_yticks([])
-    bottom.set_xlabel("Position (0-based)", fontsize=8)
+    bottom.set_xlabel(label_of_x, fontsize=8)
     bottom.tick_params(labelsize=8)
     bottom.spines[["top", "right", "left"]].set_visible(False)
     return top
