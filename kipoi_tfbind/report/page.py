@@ -22,6 +22,7 @@ from kipoi_tfbind.plot.result import kind_of, strongest_window
 from kipoi_tfbind.report.card import Card, read_card
 from kipoi_tfbind.report.checks import completeness, equivariance
 from kipoi_tfbind.report.figures import Picture, draw
+from kipoi_tfbind.report.map_checks import MAP_CHECKS, map_check_panels, map_check_title
 from kipoi_tfbind.report.patterns import PATTERN_METHODS, pattern_panels, pattern_title
 from kipoi_tfbind.report.subjects import Subject, check_targets, find_subjects
 from kipoi_tfbind.report.tables import Table, top_table
@@ -37,6 +38,7 @@ _TITLES = {
     "gradients": "Gradients",
     "occlusion": "Occlusion",
     "sampled_shapley": "Sampled Shapley values",
+    "surrogate": "Surrogate",
 }
 _ROWS = 10  # of a table of top positions
 _ELSEWHERE = ("method", "versions")  # attributes that are no settings
@@ -138,10 +140,11 @@ def write_report(
         raise InputError(f"max_sequences: expected at least 1, got {max_sequences}")
     cards = _cards(results, model)
     variants = [each.result for each in labelled if is_about_variants(each.result)]
-    labelled_others = [each for each in labelled if not is_about_variants(each.result)]
-    check_targets([each.result for each in labelled_others], targets if labelled_others else None)
-    about = [each for each in labelled_others if not _is_about_patterns(each.result)]
-    patterns = [each for each in labelled if _is_about_patterns(each.result)]
+    others = [each for each in labelled if not is_about_variants(each.result)]
+    check_targets([each.result for each in others], targets if others else None)
+    map_checks = [each for each in others if _is_map_check(each.result)]
+    patterns = [each for each in others if _is_about_patterns(each.result)]
+    about = [each for each in others if not (_is_map_check(each.result) or _is_about_patterns(each.result))]
     subjects = find_subjects([each.result for each in about], targets)
     shown = subjects[:max_sequences]
     progress = tqdm(shown, "report", unit="sequence", disable=None, leave=False)
@@ -155,6 +158,7 @@ def write_report(
         equivariance=[(each, equivariance(each.result)) for each in about],
         patterns=[(each.title, pattern_panels(each.result, targets)) for each in patterns],
         variants=variant_section(variants),
+        map_checks=[(each.title, map_check_panels(each.result, targets)) for each in map_checks],
         sections=sections,
         n_left_out=len(subjects) - len(shown),
         targets=targets,
@@ -188,6 +192,9 @@ def _label(results: Sequence[xr.Dataset]) -> list[Labelled]:
         if is_about_variants(result):
             titles.append(_with_file("Variants", result))
             continue
+        if _is_map_check(result):
+            titles.append(_with_file(map_check_title(result), result))
+            continue
         if _is_about_patterns(result):
             titles.append(_with_file(pattern_title(result), result))
             continue
@@ -207,6 +214,10 @@ def _label(results: Sequence[xr.Dataset]) -> list[Labelled]:
 
 def _is_about_patterns(result: xr.Dataset) -> bool:
     return result.attrs.get("method") in PATTERN_METHODS
+
+
+def _is_map_check(result: xr.Dataset) -> bool:
+    return result.attrs.get("method") in MAP_CHECKS
 
 
 def _with_file(title: str, result: xr.Dataset) -> str:
