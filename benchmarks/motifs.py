@@ -1,8 +1,13 @@
 """Motifs by filters, seqlets and hits, where the truth is known: a simulated genome with planted motifs.
 
-python benchmarks/motifs.py simulate FOLDER    genome, peaks and training files, with and without ReLU
-kipoi tfbind train FOLDER/exponential.yaml --fasta FOLDER/genome.fa --peaks FOLDER -o FOLDER/exponential
-kipoi tfbind train FOLDER/relu.yaml --fasta FOLDER/genome.fa --peaks FOLDER -o FOLDER/relu
+    python benchmarks/motifs.py simulate FOLDER    genome, peaks and training files, with and without ReLU
+    kipoi tfbind train FOLDER/exponential.yaml --fasta FOLDER/genome.fa --peaks FOLDER -o FOLDER/exponential
+    kipoi tfbind train FOLDER/relu.yaml --fasta FOLDER/genome.fa --peaks FOLDER -o FOLDER/relu
+    python benchmarks/motifs.py recovered FOLDER FOLDER/exponential   planted motifs that filters match
+    python benchmarks/motifs.py scan HITS.bed WINDOWS.bed GENOME PEAKS
+
+The last holds hits of CTCF's matrix against as many of the best matches of the matrix alone in the same
+windows: shares that lie in peaks of other cells.
 """
 
 from __future__ import annotations
@@ -64,11 +69,75 @@ def simulate(folder: Path) -> None:
         "validation": [f"sim1:{int(size * 0.8)}-{int(size * 0.9)}"],
         "test": [f"sim1:{int(size * 0.9)}-{size}"],
         "windows": {"bin_length": 100, "stride": 50, "gc_matched": 0.5, "random": 0.5},
-        "fit": {"epochs": 8, "jitter": 20},
+        "fit": {"epochs": 24, "jitter": 20},
     }
     for activation in ("exponential", "relu"):
         own = {"length": 200, "filters": 32, "activation": activation}
         (folder / f"{activation}.yaml").write_text(yaml.safe_dump({**settings, "hyperparameters": own}))
+
+
+def recovered(folder: Path, run: Path) -> None:
+    """Which planted motifs are a filter's best match at q < 0.05, and how often permuted filters match."""
+    import keras
+
+    import kipoi_tfbind.layers  # noqa: F401 (registers the layers)
+    from kipoi_tfbind import as_sequence_model, filter_motifs, match_filters, read_sequences
+
+    lines = [line.split() for line in (folder / "sites.bed").read_text().splitlines()]
+    rng = np.random.default_rng(0)
+    centres = [(int(f[1]) + int(f[2])) // 2 + int(rng.integers(-60, 61)) for f in lines]
+    windows = folder / "windows.bed"
+    windows.write_text("".join(f"sim1\t{c - 100}\t{c + 100}\n" for c in centres))
+    sequences = read_sequences(folder / "genome.fa", windows, length=200)
+    model = as_sequence_model(keras.models.load_model(run / "model.keras"), targets=list(PLANTED))
+    result = match_filters(filter_motifs(model, sequences, importance=False), sequences)
+    best = result.isel(rank=0)
+    significant = best["match_q_value"].values < 0.05
+    found = set(best["match_id"].values[significant]) & set(PLANTED.values())
+    missed = [name for name, matrix_id in PLANTED.items() if matrix_id not in found]
+    print(
+        f"{len(found)} of {len(PLANTED)} planted motifs are a filter's best match at q < 0.05; not: {missed}"
+    )
+    print(f"filters: {result.sizes['motif']}, with a match: {int(significant.sum())}")
+    print(f"permuted filters with a match: {result.attrs['false_match_rate']:.3f}")
+    print(f"permuted filters with a match by Tomtom alone: {result.attrs['tomtom_false_match_rate']:.3f}")
+
+
+def scan(hits: Path, windows: Path, genome: Path, peaks: Path) -> None:
+    """Shares of hits, and of as many best matches of CTCF's matrix in the same windows, that lie in peaks."""
+    from scipy.stats import binomtest
+
+    from kipoi_tfbind import read_sequences
+    from kipoi_tfbind.dna.one_hot import codes_of
+    from kipoi_tfbind.genome.text_files import numbered_lines
+    from kipoi_tfbind.interpret._motif_scan import Template, base_frequencies
+    from kipoi_tfbind.interpret._motif_scan import scan as log_odds
+    from kipoi_tfbind.motifs.read import parse_motif
+
+    bound = [line.split("\t") for _, line in numbered_lines(peaks)]
+    bound = [(int(fields[1]), int(fields[2])) for fields in bound]
+    rows = [line.split("\t") for line in hits.read_text().splitlines()[1:]]
+    calls = {"hits": [(int(fields[1]) + int(fields[2])) // 2 for fields in rows]}
+    sequences = read_sequences(genome, windows)
+    codes = codes_of(sequences["one_hot"].values)
+    template = Template.of(parse_motif("MA0139.2").matrix, base_frequencies(codes))
+    scores = np.maximum(*(log_odds(codes, each.log_odds) for each in (template, template.reverse())))
+    row, start = np.unravel_index(np.argsort(-scores, axis=None, kind="stable"), scores.shape)
+    width, taken, places = len(template.log_odds), set(), []
+    for r, s in zip(row, start, strict=True):
+        if not any((r, s + shift) in taken for shift in range(-width, width + 1)):
+            taken.add((r, s))
+            places.append(int(sequences["start"].values[r]) + int(s) + width // 2)
+        if len(places) == len(rows):
+            break
+    calls["scan"] = places
+    for name, centres in calls.items():
+        inside = sum(any(low <= centre < high for low, high in bound) for centre in centres)
+        interval = binomtest(inside, len(centres)).proportion_ci(method="wilson")
+        share = inside / len(centres)
+        print(
+            f"{name}: {len(centres)} calls, in peaks {share:.3f} ({interval.low:.3f} to {interval.high:.3f})"
+        )
 
 
 def main() -> None:
@@ -79,6 +148,14 @@ def main() -> None:
     one = commands.add_parser("simulate")
     one.add_argument("folder", type=Path)
     one.set_defaults(run=lambda arguments: simulate(arguments.folder))
+    two = commands.add_parser("recovered")
+    two.add_argument("folder", type=Path)
+    two.add_argument("run_folder", type=Path)
+    two.set_defaults(run=lambda arguments: recovered(arguments.folder, arguments.run_folder))
+    three = commands.add_parser("scan")
+    for name in ("hits", "windows", "genome", "peaks"):
+        three.add_argument(name, type=Path)
+    three.set_defaults(run=lambda a: scan(a.hits, a.windows, a.genome, a.peaks))
     arguments = parser.parse_args()
     arguments.run(arguments)
 

@@ -57,7 +57,7 @@ def command(
     import numpy as np
 
     from kipoi_tfbind.cli._places import check_places, write_places
-    from kipoi_tfbind.interpret import find_hits
+    from kipoi_tfbind.interpret.find_hits import find_hits
 
     check_places(result, output)
     found = find_hits(

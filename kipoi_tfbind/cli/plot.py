@@ -1,5 +1,8 @@
 """``kipoi tfbind plot``."""
 
+import contextlib
+from typing import Any
+
 import click
 
 
@@ -28,6 +31,7 @@ import click
 )
 @click.option("--end", type=int, help="Position to stop before.")
 @click.option("--whole", is_flag=True, help="Show the whole sequence, however long.")
+@click.option("--hits", type=click.Path(), help="Result of hits (.nc): draw those beneath the sequence.")
 def command(
     result: str,
     output: str,
@@ -37,6 +41,7 @@ def command(
     start: int | None,
     end: int | None,
     whole: bool,
+    hits: str | None,
 ) -> None:
     """Draw RESULT, a file of one of the methods, as a picture.
 
@@ -57,6 +62,7 @@ def command(
       variants          variants   contributions for both alleles (--sequence is the allele's number)
       gia               importance, curve or cooperativity, as the experiment is
       gia shift         shift      predictions on backgrounds and on real sequences
+      filters, modisco  a page of the motifs, with known ones that they are like
     Of the others, all but occlusion can be drawn as a logo and as a map, occlusion as a logo; results of
     gia as importance.
 
@@ -75,18 +81,46 @@ def command(
     check_writable(output)
     mpl.use("Agg")  # no window is to open
     with open_result(result, lazy=True) as opened:
-        axes = plot_result(
-            opened,
-            kind=kind,
-            sequence=_index_or_name(sequence),
-            target=_index_or_name(target),
-            start=start,
-            end=end,
-            whole=whole,
-        )
+        if hits is not None or "motif_matrix" in opened:
+            axes = _with_motifs(opened.load(), hits, sequence, target, start, end)
+        else:
+            axes = plot_result(
+                opened,
+                kind=kind,
+                sequence=_index_or_name(sequence),
+                target=_index_or_name(target),
+                start=start,
+                end=end,
+                whole=whole,
+            )
     save_plot(axes, output)
     plt.close(axes.get_figure(root=True))
     click.echo(output)
+
+
+def _with_motifs(
+    result: Any, hits: str | None, sequence: str, target: str, start: int | None, end: int | None
+) -> Any:
+    """A page of motifs; or hits under the contributions of a sequence."""
+    from kipoi_tfbind.errors import InputError, MissingProgramError
+    from kipoi_tfbind.motifs.collect import jaspar_motifs
+    from kipoi_tfbind.plot import plot_hits, plot_motifs
+    from kipoi_tfbind.results.files import open_result
+
+    if hits is None:
+        known = None
+        if result.attrs.get("database") == "JASPAR":
+            with contextlib.suppress(MissingProgramError, InputError):
+                group = str(result.attrs["tax_group"])
+                known = jaspar_motifs(
+                    release=str(result.attrs["release"]),
+                    collection=str(result.attrs["collection"]),
+                    tax_group=None if group == "all" else group,
+                )
+        return plot_motifs(result, target=_index_or_name(target), known=known).axes[0]
+    if not sequence.isdecimal():
+        raise InputError(f"--sequence: expected an index, 0-based, beside --hits, got {sequence!r}")
+    return plot_hits(result, open_result(hits), sequence=int(sequence), start=start, end=end)
 
 
 def _index_or_name(text: str) -> int | str:

@@ -46,7 +46,7 @@ def command(
       kipoi tfbind seqlets deepshap.nc --null null.nc --target CTCF -o seqlets.bed
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
     from kipoi_tfbind.cli._places import check_places, write_places
-    from kipoi_tfbind.interpret import find_seqlets
+    from kipoi_tfbind.interpret.find_seqlets import find_seqlets
 
     check_places(result, output)
     found = find_seqlets(

@@ -7,6 +7,7 @@ from kipoi_tfbind.interpret.agreement import agreement
 from kipoi_tfbind.interpret.deep_feature_interaction import deep_feature_interaction
 from kipoi_tfbind.interpret.deep_shap import deep_shap
 from kipoi_tfbind.interpret.design import design
+from kipoi_tfbind.interpret.filter_motifs import filter_motifs
 from kipoi_tfbind.interpret.find_hits import find_hits
 from kipoi_tfbind.interpret.find_seqlets import find_seqlets
 from kipoi_tfbind.interpret.global_importance import (
@@ -29,6 +30,7 @@ from kipoi_tfbind.interpret.gradients import gradients
 from kipoi_tfbind.interpret.in_silico_mutagenesis import in_silico_mutagenesis
 from kipoi_tfbind.interpret.integrated_hessians import integrated_hessians
 from kipoi_tfbind.interpret.interaction import compare_interactions, epistasis_interaction
+from kipoi_tfbind.interpret.match_filters import match_filters
 from kipoi_tfbind.interpret.maximum_entropy_samples import maximum_entropy_samples
 from kipoi_tfbind.interpret.occlusion import occlusion
 from kipoi_tfbind.interpret.sampled_shapley import sampled_shapley
@@ -51,6 +53,7 @@ __all__ = [
     "design",
     "epistasis_interaction",
     "explain_variants",
+    "filter_motifs",
     "find_hits",
     "find_seqlets",
     "global_importance_analysis",
@@ -59,6 +62,7 @@ __all__ = [
     "integrated_hessians",
     "interaction_verdicts",
     "kmer_importance",
+    "match_filters",
     "maximum_entropy_samples",
     "motif_importance",
     "motif_necessity",

@@ -90,7 +90,7 @@ def thresholds(templates: list[Template], null: ScoreTracks, share: float) -> li
     """For each motif the log odds that this share of the places in the null exceeds, both strands counted."""
     found = []
     for template in templates:
-        scores = [_scan(null.codes, each.log_odds) for each in (template, template.reverse())]
+        scores = [scan(null.codes, each.log_odds) for each in (template, template.reverse())]
         flat = np.concatenate([each[np.isfinite(each)] for each in scores])
         found.append(float(np.quantile(flat, 1 - share)) if flat.size else np.inf)
     return found
@@ -102,7 +102,7 @@ def find_matches(templates: list[Template], least: list[float], tracks: ScoreTra
     parts: list[tuple[NDArray, ...]] = []
     for index, (template, threshold) in enumerate(zip(templates, least, strict=True)):
         for is_reverse, each in enumerate((template, template.reverse())):
-            odds = _scan(tracks.codes, each.log_odds)
+            odds = scan(tracks.codes, each.log_odds)
             sequence, start = np.nonzero(odds > threshold)
             agreement, similarity = _compare(tracks.codes, scores, each.expected, sequence, start)
             n = len(sequence)
@@ -132,7 +132,7 @@ def best_apart(matches: Matches, score: NDArray[np.float64], max_overlap: float)
 
 
 @numba.njit(cache=True)
-def _scan(codes, log_odds):  # type: ignore[no-untyped-def]
+def scan(codes, log_odds):  # type: ignore[no-untyped-def]
     """Log odds (sequence, start), -inf where a base is N."""
     n, length = codes.shape
     width = log_odds.shape[0]

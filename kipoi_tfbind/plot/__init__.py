@@ -8,6 +8,8 @@ from kipoi_tfbind.plot.cooperativity import plot_cooperativity
 from kipoi_tfbind.plot.design import plot_design
 from kipoi_tfbind.plot.distribution_shift import plot_distribution_shift
 from kipoi_tfbind.plot.epistasis import plot_epistasis
+from kipoi_tfbind.plot.filter_motifs import plot_motifs
+from kipoi_tfbind.plot.hits import plot_hits
 from kipoi_tfbind.plot.importance_curve import plot_importance_curve
 from kipoi_tfbind.plot.interaction import plot_interaction
 from kipoi_tfbind.plot.logo import plot_logo
@@ -29,10 +31,12 @@ __all__ = [
     "plot_design",
     "plot_distribution_shift",
     "plot_epistasis",
+    "plot_hits",
     "plot_importance",
     "plot_importance_curve",
     "plot_interaction",
     "plot_logo",
+    "plot_motifs",
     "plot_mutation_map",
     "plot_occlusion",
     "plot_result",

@@ -47,8 +47,27 @@ MOTIFS = {
     **_places("seqlet", "seqlet"),
     **_places("hit", "hit"),
     "hit_motif": Variable(("hit",), "name of the motif"),
-    "hit_log_odds": Variable(("hit",), "log odds of the bases: motif against uniform bases", "nats"),
+    "hit_log_odds": Variable(("hit",), "log odds of the bases: motif against the bases of the null", "nats"),
     "hit_similarity": Variable(("hit",), "cosine of the contributions and those that the motif should have"),
+    "motif_count": Variable(("motif", "column", "base"), "number of sites with the base in this column"),
+    "motif_information": Variable(("motif", "column"), "information of the column", "bits"),
+    "n_motif_sites": Variable(("motif",), "number of sites that the motif is made of"),
+    "largest_activation": Variable(("motif",), "largest activation of the filter"),
+    "is_dead": Variable(("motif",), "1 where the filter is never above 0, or always the same"),
+    "rc_partner": Variable(
+        ("motif",), "filter that is tied to this one as its reverse complement; -1 where there is none"
+    ),
+    "kernel_matrix": Variable(
+        ("motif", "column", "base"),
+        "probabilities whose log-likelihood ratio against uniform bases is the convolution plus a constant",
+    ),
+    "kernel_constant": Variable(("motif",), "that constant", "nats"),
+    **{
+        f"silencing_effect{end}": Variable(
+            ("motif", "target"), f"mean change of the prediction with the filter silenced{text}", "output"
+        )
+        for end, text in (("", ""), ("_low", ", lower end of its interval"), ("_high", ", upper end"))
+    },
     "contribution_matrix": Variable(
         ("motif", "column", "base"), "mean contribution of the base in this column of the motif", "output"
     ),

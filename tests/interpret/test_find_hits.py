@@ -14,8 +14,8 @@ from click.testing import CliRunner
 from kipoi_tfbind.cli import main
 from kipoi_tfbind.dna.one_hot import codes_of, decode_codes, encode_bases, reverse_complement_codes
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.interpret import find_hits
-from kipoi_tfbind.interpret._motif_scan import Matches, Template, _scan, base_frequencies, best_apart
+from kipoi_tfbind.interpret._motif_scan import Matches, Template, base_frequencies, best_apart, scan
+from kipoi_tfbind.interpret.find_hits import find_hits
 from kipoi_tfbind.motifs.collect import collect_motifs, motif_table
 from kipoi_tfbind.motifs.motif import Motif
 from kipoi_tfbind.motifs.read import parse_motif
@@ -182,13 +182,13 @@ def test_log_odds_by_hand() -> None:
     codes = encode_bases(["ATNCT"])
     odds = np.log((np.array([0.5, 1.0, 0]) + 0.01) / 1.04 * 4)
     np.testing.assert_allclose(
-        _scan(codes, template.log_odds)[0],
+        scan(codes, template.log_odds)[0],
         [odds[0] + odds[1], -np.inf, -np.inf, odds[0] + odds[1]],
         rtol=1e-6,
     )
     reverse = template.reverse()
     np.testing.assert_allclose(
-        _scan(encode_bases(["AG"]), reverse.log_odds)[0], [odds[1] + odds[0]], rtol=1e-6
+        scan(encode_bases(["AG"]), reverse.log_odds)[0], [odds[1] + odds[0]], rtol=1e-6
     )
 
 

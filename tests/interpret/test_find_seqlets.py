@@ -17,8 +17,8 @@ from kipoi_tfbind.dna.one_hot import decode_codes, one_hot, reverse_complement_c
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.export import export_bed
 from kipoi_tfbind.genome.reference import Genome
-from kipoi_tfbind.interpret import find_seqlets
 from kipoi_tfbind.interpret._segments import _maximal_segments, p_values, q_values, segments
+from kipoi_tfbind.interpret.find_seqlets import find_seqlets
 from kipoi_tfbind.motifs.read import parse_motif
 from kipoi_tfbind.results.files import save_result
 from kipoi_tfbind.sequences.shuffled import shuffled_sequences

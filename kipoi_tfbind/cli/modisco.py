@@ -1,0 +1,48 @@
+"""``kipoi tfbind modisco``."""
+
+import click
+
+
+@click.command(short_help="Find patterns of contributions, by TF-MoDISco.")
+@click.argument("result", type=click.Path())
+@click.option(
+    "-o", "--output", required=True, type=click.Path(), help="Result to write, netCDF-4 (.nc, .h5)."
+)
+@click.option("--target", default="0", show_default=True, help="Index of the target, 0-based, or its name.")
+@click.option("--max-seqlets", default=20_000, show_default=True, help="Of each sign.")
+@click.option("--meme", type=click.Path(), help="Write the patterns in MEME format, too.")
+@click.option("--no-match", is_flag=True, help="Do not look for known motifs that they are like.")
+def command(
+    result: str, output: str, target: str, max_seqlets: int, meme: str | None, no_match: bool
+) -> None:
+    """Find the patterns that the contributions in RESULT have in common, by TF-MoDISco, and name them.
+
+    RESULT is a file of deepshap, gradients or ism. The patterns are motifs for hits, match and gia.
+
+    \b
+    Example:
+      kipoi tfbind modisco deepshap.nc --target CTCF -o modisco.nc
+      kipoi tfbind hits deepshap.nc --null null.nc --motifs modisco.nc -o hits.bed
+    """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
+    from kipoi_tfbind.interpret.find_patterns import find_patterns
+    from kipoi_tfbind.motifs.collect import collect_motifs
+    from kipoi_tfbind.motifs.match import match_motifs
+    from kipoi_tfbind.motifs.meme import write_meme
+    from kipoi_tfbind.results.files import check_writable, save_result
+
+    check_writable(output)
+    which = int(target) if target.isdecimal() else target
+    found = find_patterns(result, target=which, max_seqlets=max_seqlets)
+    if not no_match:
+        matches = match_motifs(found, top=3).reindex(motif=found["motif"].values)
+        own = found.attrs
+        found = found.merge(matches.drop_attrs(deep=False), combine_attrs="override").assign_attrs(
+            **{k: v for k, v in matches.attrs.items() if k not in own}, **own
+        )
+    save_result(found, output)
+    if meme:
+        write_meme(collect_motifs(found), meme)
+    for i, name in enumerate(found["motif"].values):
+        label = "" if no_match else f"\t{found['match_name'].values[i, 0]}"
+        q = "" if no_match else f"\t{found['match_q_value'].values[i, 0]:.3g}"
+        click.echo(f"{name}\t{int(found['n_motif_sites'].values[i])}{label}{q}")
