@@ -143,7 +143,7 @@ def test_formats(results: Path, tmp_path: Path, name: str) -> None:
         (["none.nc", "-o", "a.png"], "none.nc: no such file"),
         ([".", "-o", "a.png"], ".: is a folder; give the file of a result"),
         (["text.nc", "-o", "a.png"], "text.nc: not a result that can be read"),
-        (["folder.nc", "-o", "a.png"], "folder.nc: not a result that can be read"),
+        (["folder.nc", "-o", "a.png"], "folder.nc: is a folder; give the file of a result"),
         (["empty.nc", "-o", "a.png"], "sequence: this result has none"),
         (["other.nc", "-o", "a.png"], "found one_hot, prediction"),
         (["ism.nc", "-o", "a.gif"], "a.gif: expected a name that ends in .png, .svg, .pdf; got '.gif'"),

@@ -85,7 +85,7 @@ def test_each_method_has_its_picture(result: xr.Dataset) -> None:
 
 def test_what_has_no_picture_is_refused(result: xr.Dataset) -> None:
     with pytest.raises(
-        InputError, match=r"kind: expected one of logo, map, epistasis, occlusion, importance, .*, got 'pie'"
+        InputError, match=r"kind: expected one of logo, map, epistasis, occlusion, .*, got 'pie'"
     ):
         plot_result(result, kind="pie")
     with pytest.raises(InputError, match="got one of divination; name a kind of plot"):
