@@ -89,14 +89,10 @@ class Propagation:
         """Whether all operations can be gone back through for several targets at once."""
         return all(vjp.takes_targets for _, _, vjp in self._vjps)
 
-    def largest(self) -> int:
-        """Numbers that the largest value has for each pair of sequence and reference, as far as known."""
-        whole = (value for ref, value in self._r.items() if self._blocks.get(ref) == 1)
-        return max(self.ops.row_size(value) for value in whole)
-
-    def elements(self) -> int:
-        """Numbers that all values together have for each pair of sequence and reference, as far as known."""
-        return sum(self.ops.row_size(value) for ref, value in self._r.items() if ref in self._blocks)
+    def sizes(self) -> tuple[int, int]:
+        """Numbers of the largest value, and of all, for each pair of sequence and reference."""
+        of_pairs = {ref: self.ops.row_size(value) for ref, value in self._r.items() if ref in self._blocks}
+        return max(n for ref, n in of_pairs.items() if self._blocks[ref] == 1), sum(of_pairs.values())
 
     def back(self, cotangent: Any, n_targets: Any = None) -> Any:
         """Multipliers of the explained input for a cotangent of the output at the references.
