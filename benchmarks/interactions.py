@@ -84,7 +84,7 @@ def score_methods(model: Any, precise: Any, sequences: xr.Dataset) -> dict[str, 
         found[f"second-order ISM, {summary}"] = tfb.epistasis_interaction(second, summary=summary)
     found["DFIM"] = timed("DFIM", lambda: tfb.deep_feature_interaction(model, sequences, n_references=5))
     found["integrated Hessians"] = timed(
-        "integrated Hessians", lambda: tfb.integrated_hessians(precise, sequences, n_references=2)
+        "integrated Hessians", lambda: tfb.integrated_hessians(precise, sequences, references="uniform")
     )
     found["surrogate with pairs"] = timed(
         "surrogate with pairs",
