@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kipoi_tfbind.cli._output import RESULT_OUTPUT
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.repairs.dataloader_arguments import make_dataloader, parse_dataloader_arguments
 
@@ -92,9 +93,7 @@ OUTPUT_OPTIONS = (
         show_default=True,
         help="Sequences that the model is given at once.",
     ),
-    click.option(
-        "-o", "--output", required=True, type=click.Path(), help="Result to write, netCDF-4 (.nc, .h5)."
-    ),
+    RESULT_OUTPUT,
 )
 RESTART = click.option(
     "--restart",

@@ -26,6 +26,7 @@ from kipoi_tfbind.report.map_checks import MAP_CHECKS, map_check_panels, map_che
 from kipoi_tfbind.report.patterns import PATTERN_METHODS, pattern_panels, pattern_title
 from kipoi_tfbind.report.subjects import Subject, check_targets, find_subjects
 from kipoi_tfbind.report.tables import Table, top_table
+from kipoi_tfbind.report.variants import is_about_variants, variant_section
 from kipoi_tfbind.results.files import check_writable, whole_file
 from kipoi_tfbind.results.position_scores import source_of
 from kipoi_tfbind.results.view import has_coordinates, interval, model_name, name_of, number, select, unit
@@ -72,11 +73,14 @@ class Panel:
         The result's picture.
     table
         The strongest positions, pairs or windows.
+    problem
+        Why there is neither, where there is nothing to show.
     """
 
     title: str
-    picture: Picture
-    table: Table
+    picture: Picture | None = None
+    table: Table | None = None
+    problem: str = ""
 
 
 def write_report(
@@ -90,7 +94,8 @@ def write_report(
 ) -> None:
     """Write an HTML page about results: model card, settings, checks, pictures and tables.
 
-    Results of global importance analysis are about patterns, and have a part of the page to themselves.
+    Results of global importance analysis are about patterns, and have a part of the page to themselves; so
+    have explained variants, as a table that can be sorted and searched, whose rows open as pictures.
 
     Everything is inside the one file; the page loads nothing from anywhere and prints well. The same
     results make the same page, byte for byte.
@@ -134,9 +139,12 @@ def write_report(
     if max_sequences < 1:
         raise InputError(f"max_sequences: expected at least 1, got {max_sequences}")
     cards = _cards(results, model)
-    check_targets(results, targets)
-    map_checks = [each for each in labelled if _is_map_check(each.result)]
-    about = [each for each in labelled if not (_is_map_check(each.result) or _is_about_patterns(each.result))]
+    variants = [each.result for each in labelled if is_about_variants(each.result)]
+    labelled_others = [each for each in labelled if not is_about_variants(each.result)]
+    check_targets([each.result for each in labelled_others], targets if labelled_others else None)
+    map_checks = [each for each in labelled_others if _is_map_check(each.result)]
+    rest = [each for each in labelled_others if not _is_map_check(each.result)]
+    about = [each for each in rest if not _is_about_patterns(each.result)]
     patterns = [each for each in labelled if _is_about_patterns(each.result)]
     subjects = find_subjects([each.result for each in about], targets)
     shown = subjects[:max_sequences]
@@ -151,10 +159,11 @@ def write_report(
         equivariance=[(each, equivariance(each.result)) for each in about],
         patterns=[(each.title, pattern_panels(each.result, targets)) for each in patterns],
         map_checks=[(each.title, map_check_panels(each.result, targets)) for each in map_checks],
+        variants=variant_section(variants),
         sections=sections,
         n_left_out=len(subjects) - len(shown),
         targets=targets,
-        n_targets=max(result.sizes["target"] for result in results),
+        n_targets=max(result.sizes.get("target", 1) for result in results),
         versions=[(each.title, str(each.result.attrs.get("versions", "not recorded"))) for each in labelled],
     )
     with whole_file(path) as partial:
@@ -181,6 +190,9 @@ def _label(results: Sequence[xr.Dataset]) -> list[Labelled]:
         raise InputError("results: expected at least one, got none")
     titles = []
     for result in results:
+        if is_about_variants(result):
+            titles.append(_with_file("Variants", result))
+            continue
         if _is_map_check(result):
             titles.append(_with_file(map_check_title(result), result))
             continue
@@ -253,7 +265,7 @@ def _settings(labelled: Sequence[Labelled]) -> list[tuple[str, list[str]]]:
     results = [each.result for each in labelled]
     names = dict.fromkeys(str(name) for result in results for name in result.attrs if name not in _ELSEWHERE)
     rows = [(name, [str(result.attrs.get(name, "")) for result in results]) for name in names]
-    for dimension in ("sequence", "position", "pair", "window", "pattern", "background", "target"):
+    for dimension in ("sequence", "position", "pair", "window", "pattern", "background", "allele", "target"):
         sizes = [f"{r.sizes[dimension]:,}" if dimension in r.sizes else "" for r in results]
         rows.append((f"{dimension}s", sizes))
     return [(name, values) for name, values in rows if any(values)]
@@ -269,8 +281,11 @@ def _section(subject: Subject, labelled: Sequence[Labelled]) -> dict[str, Any]:
         view = select(each.result, **here)
         target = str(view["target"].item())
         window, shown = _window(each.result, here, window)
-        picture = draw(each.result, window=shown, **here)
-        panels.append(Panel(f"{each.title}: {target}", picture, top_table(view, _ROWS)))
+        try:
+            picture = draw(each.result, window=shown, **here)
+            panels.append(Panel(f"{each.title}: {target}", picture, top_table(view, _ROWS)))
+        except InputError as error:
+            panels.append(Panel(f"{each.title}: {target}", problem=str(error)))
         value = number(float(view["prediction"]))
         predictions[target] = value if unit(view) == "output" else f"{value} ({unit(view)})"
     return {"name": name_of(view), "place": _place(view), "predictions": predictions, "panels": panels}

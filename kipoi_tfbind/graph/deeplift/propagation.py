@@ -317,7 +317,7 @@ class Propagation:
         if ref not in self._repeated:
             ops, x, like = self.ops, self._x[ref], self._r[ref]
             rows = ops.repeat(ops.reshape(x, (blocks, self.n, -1)), self.n_references, 1)
-            self._repeated[ref] = ops.reshape(rows, ops.shape(like))
+            self._repeated[ref] = ops.reshape_like(rows, like)
         return self._repeated[ref]
 
     def _context(self, node: Node, varying: tuple[int, ...], refs: list[Ref]) -> NodeContext:
