@@ -104,7 +104,8 @@ def substitutions(model: Any, table: pd.DataFrame, folder: Path) -> None:
     names = {target.upper() for target in model.target_names}
     motifs = {key: m for key, m in jaspar_motifs().items() if m.name.upper() in names}
     print(
-        "| element | SNVs | Pearson, mean of targets | Spearman | best target, Pearson | best motif, Pearson |"
+        "| element | SNVs | Pearson, mean of targets | Spearman | best target, Pearson "
+        "| best motif, Pearson |"
     )
     print("|---|---|---|---|---|---|")
     for name in ELEMENTS:

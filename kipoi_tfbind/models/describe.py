@@ -13,7 +13,7 @@ import numpy as np
 from kipoi_tfbind.backends.base import InputStructure
 from kipoi_tfbind.errors import InputError, UnsupportedModelError
 from kipoi_tfbind.models import make_backend as make
-from kipoi_tfbind.models.describe_objects import describe_estimator, module_of_program
+from kipoi_tfbind.models.describe_objects import describe_estimator, describe_onnx, module_of_program
 from kipoi_tfbind.models.description import Description, InputField, Options
 from kipoi_tfbind.models.kipoi_schema import read_hints, read_inputs, read_outputs
 from kipoi_tfbind.models.layout import possible_axes
@@ -34,6 +34,8 @@ def describe(model: Any, options: Options) -> Description:
         return _describe_keras(model)
     if _is_of(model, "sklearn.base", "BaseEstimator"):
         return describe_estimator(model)
+    if _is_of(model, "onnx", "ModelProto"):
+        return describe_onnx(model)
     if _is_of(model, "torch.export", "ExportedProgram"):
         model = module_of_program(model)
     if _is_of(model, "torch.nn", "Module"):

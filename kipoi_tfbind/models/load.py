@@ -84,9 +84,9 @@ def as_sequence_model(
     Parameters
     ----------
     model
-        A Kipoi model; a Keras, TensorFlow or PyTorch model, or an exported PyTorch program; a fitted
-        estimator of scikit-learn; a function of one-hot arrays; or a list of these, their ensemble. A
-        `SequenceModel` is returned as it is.
+        A Kipoi model; a Keras, TensorFlow or PyTorch model, or an exported PyTorch program; an ONNX model; a
+        fitted estimator of scikit-learn; a function of one-hot arrays, NumPy's or JAX's; or a list of these,
+        their ensemble. A `SequenceModel` is returned as it is.
     sequence_input
         Name of the input that is the sequence, where a model has several; by default the one that its
         schema calls DNA, or the only one with an axis of 4 bases.

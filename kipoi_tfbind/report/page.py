@@ -140,12 +140,11 @@ def write_report(
         raise InputError(f"max_sequences: expected at least 1, got {max_sequences}")
     cards = _cards(results, model)
     variants = [each.result for each in labelled if is_about_variants(each.result)]
-    labelled_others = [each for each in labelled if not is_about_variants(each.result)]
-    check_targets([each.result for each in labelled_others], targets if labelled_others else None)
-    map_checks = [each for each in labelled_others if _is_map_check(each.result)]
-    rest = [each for each in labelled_others if not _is_map_check(each.result)]
-    about = [each for each in rest if not _is_about_patterns(each.result)]
-    patterns = [each for each in labelled if _is_about_patterns(each.result)]
+    others = [each for each in labelled if not is_about_variants(each.result)]
+    check_targets([each.result for each in others], targets if others else None)
+    map_checks = [each for each in others if _is_map_check(each.result)]
+    patterns = [each for each in others if _is_about_patterns(each.result)]
+    about = [each for each in others if not (_is_map_check(each.result) or _is_about_patterns(each.result))]
     subjects = find_subjects([each.result for each in about], targets)
     shown = subjects[:max_sequences]
     progress = tqdm(shown, "report", unit="sequence", disable=None, leave=False)
@@ -158,8 +157,8 @@ def write_report(
         completeness=[(each, completeness(each.result)) for each in about],
         equivariance=[(each, equivariance(each.result)) for each in about],
         patterns=[(each.title, pattern_panels(each.result, targets)) for each in patterns],
-        map_checks=[(each.title, map_check_panels(each.result, targets)) for each in map_checks],
         variants=variant_section(variants),
+        map_checks=[(each.title, map_check_panels(each.result, targets)) for each in map_checks],
         sections=sections,
         n_left_out=len(subjects) - len(shown),
         targets=targets,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from kipoi_tfbind.graph.incremental.propagation import Propagation, propagate_ed
 from kipoi_tfbind.graph.incremental.regions import RunNode
 from kipoi_tfbind.graph.incremental.shape_only import ShapeOnlyOps, run_shapes
 from kipoi_tfbind.graph.incremental.states import State
+from kipoi_tfbind.graph.operations import size_of
 
 # How far the regions of each value start from each other, at least: values and distances.
 Separation = tuple[tuple[Ref, int], ...]
@@ -85,6 +87,24 @@ class PairProgram:
                 far.append((ref, region.width))
         costs = [self.cost(()), self.cost(tuple(far))]
         return sum(macs + MACS_PER_ELEMENT * traffic for macs, traffic in costs) / 2
+
+    @cached_property
+    def typical_elements(self) -> int:
+        """Elements that pass through memory for a double mutant of neighbouring edits."""
+        return self.cost(())[1]
+
+    def prepared_elements(self, n_edits: int) -> int:
+        """Elements that are looked up: cached activations, and the changes that each single edit makes."""
+        shapes = self.program.shapes
+        cached = sum(math.prod(shapes[key.ref]) for key in {*self.cached, *self.own})
+        changes = 0
+        for key in self.singles:
+            outline = self.template[key.ref].outline() if key.ref in self.template else None
+            size = size_of(shapes[key.ref])
+            if key.form == "rows" and outline is not None:
+                size = size * outline.width // max(outline.length, 1)
+            changes += 0 if key.form == "starts" else size
+        return cached + n_edits * changes
 
     def propagation(
         self,

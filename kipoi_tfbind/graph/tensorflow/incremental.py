@@ -38,6 +38,8 @@ class TensorFlowIncremental(Incremental):
         Encodings of A, C, G, T and N at one position of that input: (code, ...).
     """
 
+    setup_work_per_step = 400_000_000
+
     def __init__(
         self,
         graph: TensorFlowGraph,
