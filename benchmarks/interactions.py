@@ -83,9 +83,13 @@ def score_methods(model: Any, precise: Any, sequences: xr.Dataset) -> dict[str, 
     for summary in ("mean", "largest"):
         found[f"second-order ISM, {summary}"] = tfb.epistasis_interaction(second, summary=summary)
     found["DFIM"] = timed("DFIM", lambda: tfb.deep_feature_interaction(model, sequences, n_references=5))
-    found["integrated Hessians"] = timed(
-        "integrated Hessians", lambda: tfb.integrated_hessians(precise, sequences, n_references=2)
-    )
+    for name, references in (("shuffles", "dinucleotide_shuffle"), ("uniform", "uniform")):
+        found[f"integrated Hessians, {name}"] = timed(
+            f"integrated Hessians, {name}",
+            lambda references=references: tfb.integrated_hessians(
+                precise, sequences, references=references, n_references=2
+            ),
+        )
     found["surrogate with pairs"] = timed(
         "surrogate with pairs",
         lambda: tfb.surrogate(
@@ -119,7 +123,7 @@ def main() -> None:
     chosen = simulated.isel(sequence=both)
     sites = chosen["site"].values
     sequences = chosen.drop_vars(["site", "label"])
-    print(f"{'method':28} AUROC  95% interval ({len(both)} sequences)")
+    print(f"{'method':30} AUROC  95% interval ({len(both)} sequences)")
     for name, result in score_methods(model, precise, sequences).items():
         areas = []
         a, b = result["position_a"].values, result["position_b"].values
@@ -133,7 +137,7 @@ def main() -> None:
             strength = np.abs(result["interaction"].values[row, :, 0])
             areas.append(auroc(strength[counted], planted[counted].astype(int)))
         low, high = stats.bootstrap((areas,), np.mean, rng=0).confidence_interval
-        print(f"{name:28} {np.mean(areas):.3f}  {low:.3f} to {high:.3f}")
+        print(f"{name:30} {np.mean(areas):.3f}  {low:.3f} to {high:.3f}")
 
 
 if __name__ == "__main__":

@@ -47,7 +47,8 @@ def plot_interaction(
     target
         Index of the target, or its name.
     start, end
-        Positions in the sequence to show, 0-based, `end` not included; all by default.
+        Positions in the sequence to show, 0-based, `end` not included; all by default, of segments those
+        from the first to the last.
     n_strongest
         How many pairs to list.
     ax
@@ -66,6 +67,8 @@ def plot_interaction(
     --------
     See `plot_result`.
     """
+    if start is None and end is None and "end_b" in result.coords and result.sizes["pair"]:
+        start, end = int(result["position_a"].min()), int(result["end_b"].max())
     view = select(result, "interaction", sequence=sequence, target=target, start=start, end=end)
     if ax is None:
         _, ax = plt.subplots(figsize=(6.6, 6.0))
