@@ -8,7 +8,7 @@ themselves are in ``kipoi_tfbind.repairs`` and are loaded when Kipoi is.
 
 import sys
 
-REPAIRED_MODULES = ("kipoi.cli.main", "kipoi.model", "kipoi.plugin", "kipoi.writers")
+REPAIRED_MODULES = ("kipoi.cli.main", "kipoi.model", "kipoi.pipeline", "kipoi.plugin", "kipoi.writers")
 
 
 class KipoiFinder:

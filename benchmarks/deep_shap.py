@@ -138,18 +138,20 @@ def ours(model: Any, module: Any, jit_compile: bool = False) -> dict[str, Callab
     import tensorflow as tf
     import torch
 
-    from kipoi_tfbind.graph import deep_lift, trace_tensorflow, trace_torch
+    from kipoi_tfbind.graph import TensorFlowDeepLift, TorchDeepLift, trace_tensorflow, trace_torch
 
-    keras_graph = trace_tensorflow(lambda x: [model(x, training=False)], [tf.TensorSpec((None, LENGTH, 4))])
-    torch_graph = trace_torch(module, [torch.zeros(1, 4, LENGTH)])
+    graph = trace_tensorflow(lambda x: [model(x, training=False)], [tf.TensorSpec((None, LENGTH, 4))])
+    in_keras = TensorFlowDeepLift(graph)
+    explained = TorchDeepLift(trace_torch(module, [torch.zeros(1, 4, LENGTH)]))
 
     def in_torch(x: np.ndarray, r: np.ndarray) -> Any:
         x, r = (np.ascontiguousarray(np.swapaxes(a, -1, -2)) for a in (x, r))
-        return deep_lift(torch_graph, [x], r)
+        return explained([x], r)
 
-    methods = {"ours, Keras": lambda x, r: deep_lift(keras_graph, [x], r), "ours, PyTorch": in_torch}
+    methods = {"ours, Keras": lambda x, r: in_keras([x], r), "ours, PyTorch": in_torch}
     if jit_compile:
-        methods["ours, XLA"] = lambda x, r: deep_lift(keras_graph, [x], r, jit_compile=True)
+        fused = TensorFlowDeepLift(graph, jit_compile=True)
+        methods["ours, XLA"] = lambda x, r: fused([x], r)
     return methods
 
 
@@ -277,19 +279,20 @@ def targets(
     import tensorflow as tf
     import torch
 
-    from kipoi_tfbind.graph import deep_lift, trace_tensorflow, trace_torch
+    from kipoi_tfbind.graph import TensorFlowDeepLift, TorchDeepLift, trace_tensorflow, trace_torch
 
     keras.utils.set_random_seed(0)
     output = function(m, 19)
     model = keras.Model(keras.utils.get_source_inputs(output.keras), output.keras)
-    in_keras = trace_tensorflow(lambda t: [model(t, training=False)], [tf.TensorSpec((None, LENGTH, 4))])
-    in_torch = trace_torch(m.TwinModule([output]).eval(), [torch.zeros(1, 4, LENGTH)])
+    graph = trace_tensorflow(lambda t: [model(t, training=False)], [tf.TensorSpec((None, LENGTH, 4))])
+    in_keras = TensorFlowDeepLift(graph)
+    in_torch = TorchDeepLift(trace_torch(m.TwinModule([output]).eval(), [torch.zeros(1, 4, LENGTH)]))
     flipped = [np.ascontiguousarray(np.swapaxes(a, -1, -2)) for a in (x, r)]
     methods = {
-        "Keras, 1": lambda x, r: deep_lift(in_keras, [x], r, targets=[0]),
-        "Keras, 19": lambda x, r: deep_lift(in_keras, [x], r),
-        "PyTorch, 1": lambda x, r: deep_lift(in_torch, flipped[:1], flipped[1], targets=[0]),
-        "PyTorch, 19": lambda x, r: deep_lift(in_torch, flipped[:1], flipped[1]),
+        "Keras, 1": lambda x, r: in_keras([x], r, targets=[0]),
+        "Keras, 19": lambda x, r: in_keras([x], r),
+        "PyTorch, 1": lambda x, r: in_torch(flipped[:1], flipped[1], targets=[0]),
+        "PyTorch, 19": lambda x, r: in_torch(flipped[:1], flipped[1]),
     }
     seconds = median_seconds(methods, x, r, rounds, clock)
     row = {"model, number of targets": title} | {name: f"{np.median(t):.3f} s" for name, t in seconds.items()}
@@ -303,7 +306,7 @@ def completeness() -> None:
     import tensorflow as tf
     import torch
 
-    from kipoi_tfbind.graph import deep_lift, trace_tensorflow, trace_torch
+    from kipoi_tfbind.graph import TensorFlowDeepLift, TorchDeepLift, trace_tensorflow, trace_torch
 
     m = graph_models()
     table = []
@@ -325,7 +328,8 @@ def completeness() -> None:
                 arrays = [np.ascontiguousarray(np.swapaxes(a, -1, -2)) for a in arrays]
             for precision in ("float32", "float64"):
                 chosen = graph if precision == "float32" else graph.in_precision("float64")
-                result = deep_lift(chosen, arrays[:-1], arrays[-1])
+                explain = TensorFlowDeepLift(chosen) if framework == "Keras" else TorchDeepLift(chosen)
+                result = explain(arrays[:-1], arrays[-1])
                 difference = (arrays[0][:, None] - arrays[-1])[..., None]
                 total = (result.multipliers * difference).sum(axis=(2, 3))
                 expected = result.output[:, None] - result.reference_output

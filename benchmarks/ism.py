@@ -244,7 +244,7 @@ def second(name: str, length: int, rounds: int) -> dict[str, str]:
 def pair_products(model: Any, one: Any) -> str:
     """Multiply-accumulates of a double mutant, on average over all pairs of positions."""
     one_hot = one["one_hot"].values
-    engine = model.edit_engine(one_hot)
+    engine = model.edits(one_hot)
     length = one_hot.shape[1]
     positions = np.arange(length)
     pairs = engine.pairs(one_hot, {}, positions, (one_hot[0].argmax(1) + 1) % 4)
@@ -253,7 +253,7 @@ def pair_products(model: Any, one: Any) -> str:
         a = positions[: length - distance]
         apart = pairs.program.apart(pairs.starts, a, a + distance)
         total += len(a) * pairs.program.cost(apart)[0]
-    mean, whole = total / (length * (length - 1) / 2), engine.plan(1).naive_products
+    mean, whole = total / (length * (length - 1) / 2), engine.plan(1).full_macs
     return f"{mean / 1e6:.3f} M of {whole / 1e6:.1f} M ({100 * mean / whole:.1f}%)"
 
 

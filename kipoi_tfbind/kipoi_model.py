@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +12,7 @@ from kipoi.model import BaseModel
 from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError, WeightsError
+from kipoi_tfbind.repairs.weight_files import named_as, require_weights
 
 
 class TFBindModel(BaseModel):
@@ -151,18 +149,15 @@ def _load(path: str) -> Any:
 
     from kipoi_tfbind import layers  # noqa: F401 (registers the layers that the file names)
 
-    if not os.path.isfile(path):
-        raise WeightsError(f"{path}: no such weights file")
-    if not zipfile.is_zipfile(path):
+    found = require_weights(path)
+    if not zipfile.is_zipfile(found):
         raise WeightsError(f"{path}: truncated, or no Keras 3 model file; fetch it again")
     # Keras goes by the suffix, which a file that Kipoi has downloaded does not have.
-    with tempfile.TemporaryDirectory() as folder:
-        link = Path(folder, "model.keras")
-        link.symlink_to(os.path.abspath(path))
+    with named_as(found, ".keras") as named:
         try:
-            return keras.models.load_model(link, compile=False)
+            return keras.models.load_model(named, compile=False)
         except Exception as error:  # of Keras, zipfile, h5py or json, wherever the archive is broken
-            reason = " ".join(str(error).replace(str(link), path).split())[:200]
+            reason = " ".join(str(error).replace(str(named), path).split())[:200]
             raise WeightsError(
                 f"{path}: cannot be read as a Keras 3 model ({reason}); fetch it again"
             ) from error

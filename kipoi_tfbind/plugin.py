@@ -6,14 +6,11 @@ do; so this module is light, and it is where the whole command can be given its 
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from types import TracebackType
 
-from kipoi_tfbind.errors import TFBindError
-
-TRACEBACK_VARIABLE = "KIPOI_TFBIND_TRACEBACK"
+from kipoi_tfbind.errors import TFBindError, error_line, wants_traceback
 
 
 def cli_main(command: str, raw_args: Sequence[str]) -> None:
@@ -25,45 +22,20 @@ def cli_main(command: str, raw_args: Sequence[str]) -> None:
         The word after ``kipoi``: "tfbind".
     raw_args
         The arguments after that word.
+
+    Examples
+    --------
+    >>> try:
+    ...     cli_main("tfbind", ["plot", "--help"])
+    ... except SystemExit as end:
+    ...     print(end.code)  # doctest: +ELLIPSIS
+    Usage: kipoi tfbind plot [OPTIONS] RESULT
+    ...
+    0
     """
     from kipoi_tfbind.cli import main
 
     main(args=list(raw_args), prog_name=f"kipoi {command}")
-
-
-def error_line(error: TFBindError) -> str:
-    r"""Return the line that is shown for an error instead of its traceback.
-
-    An error in one of Kipoi's loader workers comes with the worker's whole traceback as its text; the
-    message is what follows the error's name there.
-
-    Parameters
-    ----------
-    error
-        The error, raised here or by Kipoi on behalf of a worker.
-
-    Returns
-    -------
-    str
-        "error: " and the message, without a line break.
-
-    Examples
-    --------
-    >>> from kipoi_tfbind.errors import InputError
-    >>> error_line(InputError("a.bed, line 3: expected 3 columns, got 1"))
-    'error: a.bed, line 3: expected 3 columns, got 1'
-    >>> worker_text = "Traceback (most recent call last):\n ...\nkipoi_tfbind.errors.InputError: no such file"
-    >>> error_line(InputError(worker_text))
-    'error: no such file'
-    """
-    name = f"\n{type(error).__module__}.{type(error).__qualname__}: "
-    message = str(error).rpartition(name)[-1]
-    return "error: " + " ".join(message.split("\n")).strip()
-
-
-def wants_traceback() -> bool:
-    """Whether the user asks for tracebacks, by setting KIPOI_TFBIND_TRACEBACK to anything but 0."""
-    return os.environ.get(TRACEBACK_VARIABLE, "0") not in ("", "0")
 
 
 def show_errors_in_one_line() -> None:

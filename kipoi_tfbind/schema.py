@@ -15,7 +15,7 @@ from kipoi_tfbind.errors import InputError
 
 @dataclass(frozen=True)
 class Variable:
-    """What a variable of a Dataset holds.
+    """Description of a variable of a Dataset.
 
     Attributes
     ----------
@@ -61,6 +61,52 @@ def _statistics(name: str, meaning: str) -> dict[str, Variable]:
     return {label: Variable(("pattern", "target"), text, unit) for label, (text, unit) in texts.items()}
 
 
+def _with_means(name: str, dims: tuple[str, ...], meaning: str) -> dict[str, Variable]:
+    """A variable by sequence, and what is known of its mean over the sequences."""
+    over = tuple(dim for dim in dims if dim != "sequence")
+    return {
+        name: Variable(dims, meaning),
+        f"mean_{name}": Variable(over, f"mean over the sequences: {meaning}"),
+        f"mean_{name}_low": Variable(over, f"lower end of the confidence interval of the mean: {meaning}"),
+        f"mean_{name}_high": Variable(over, f"upper end of the confidence interval of the mean: {meaning}"),
+    }
+
+
+_COMPARED = ("comparison", "sequence", "target")
+
+
+def _of_alleles() -> dict[str, Variable]:
+    """The variables of variant effects."""
+    by_target = {
+        "ref_prediction": "output for the reference allele",
+        "alt_prediction": "output for the alternative allele",
+        "logit_difference": "difference of logits, alternative minus reference allele",
+        "signal_difference": "difference of probabilities or signals, alternative minus reference allele",
+        "log2_fold_change": "log2 of the ratio of probabilities or signals, alternative to reference allele",
+        "window_spread": "largest difference of one window's effect from the mean over shifts and fills",
+        "member_sd": "standard deviation of the difference of outputs over the models of the ensemble",
+        "agreeing": "number of models of the ensemble whose difference has the sign of the mean",
+        "effect_p_value": "two-sided p-value of the effect among null variants of the same class",
+        "effect_q_value": "p-value, corrected for the number of alleles (Benjamini-Hochberg)",
+        "effect_quantile": "share of the null variants' effects that are below the effect",
+        "n_nulls": "number of null variants that the p-value is from",
+    }
+    of_allele = {
+        "jensen_shannon": "Jensen-Shannon distance of the targets' shares for the two alleles, base 2",
+        "largest": "difference of the target where its magnitude is largest",
+        "largest_target": "target of the largest difference",
+        "pos": "position of the first base of REF, 1-based",
+        "ref": "reference allele, as in the VCF",
+        "alt": "alternative allele, as in the VCF",
+        "status": "ok, or what is to be known of the windows, or why the allele has no score",
+        "window_start": "start of the reference window, 0-based; -1 where there is none",
+        "variant_id": "ID in the VCF",
+    }
+    return {name: Variable(("allele", "target"), text) for name, text in by_target.items()} | {
+        name: Variable(("allele",), text) for name, text in of_allele.items()
+    }
+
+
 VARIABLES = {
     "one_hot": Variable(("sequence", "position", "base"), "DNA sequence; a row of zeros is N"),
     "prediction": Variable(("sequence", "target"), "prediction for the sequence as it is", "output"),
@@ -82,6 +128,86 @@ VARIABLES = {
         "0 where one of them is the observed base, missing where the sequence has N",
         "output",
     ),
+    "surrogate_effect": Variable(
+        ("sequence", "position", "base", "target"),
+        "effect of this base at this position in an additive model fitted to random mutants; "
+        "0 for the observed base, missing where the sequence has N",
+        "output",
+    ),
+    **{
+        f"{name}_{end}": Variable(dims, f"{text} end of the 95% confidence interval of the {what}", "output")
+        for name, dims, what in (
+            ("surrogate_effect", ("sequence", "position", "base", "target"), "effect in the additive model"),
+            ("interaction", ("sequence", "pair", "target"), "interaction"),
+        )
+        for end, text in (("low", "lower"), ("high", "upper"))
+    },
+    "interaction": Variable(
+        ("sequence", "pair", "target"),
+        "what the two members of a pair do together beyond the sum of what each does alone",
+        "output",
+    ),
+    "r_squared": Variable(
+        ("sequence", "target"),
+        "share of the variance of the predictions of mutants, which were not fitted, that the additive "
+        "model explains",
+    ),
+    "step_prediction": Variable(
+        ("sequence", "step", "target"),
+        "prediction after this step of the design, of which the first is the sequence as it is; "
+        "missing after the last",
+        "output",
+    ),
+    "step_effect": Variable(
+        ("sequence", "step", "target"), "prediction after this step minus that before", "output"
+    ),
+    "step_objective": Variable(
+        ("sequence", "step"), "sum of the predictions after this step, times their weights", "output"
+    ),
+    "step_position": Variable(
+        ("sequence", "step"), "position in the sequence that is substituted, 0-based; -1 for none"
+    ),
+    "step_base": Variable(("sequence", "step"), "base that goes there, as its index in ACGT; -1 for none"),
+    "designed_one_hot": Variable(("sequence", "position", "base"), "the sequence that was designed"),
+    "sampled_base": Variable(
+        ("sequence", "sample", "position", "target"), "base of the sample, as its index in ACGT; 4 is N"
+    ),
+    "sampled_prediction": Variable(("sequence", "sample", "target"), "prediction for the sample", "output"),
+    "base_probability": Variable(
+        ("sequence", "position", "base", "target"), "share of the samples with this base at this position"
+    ),
+    "position_weight": Variable(
+        ("sequence", "position", "target"),
+        "information in the bases of the samples at this position, above that of uniform bases; "
+        "missing where the sequence has N",
+        "bit",
+    ),
+    "acceptance": Variable(("sequence", "target"), "share of the proposed substitutions that are made"),
+    "autocorrelation_time": Variable(
+        ("sequence", "target"), "proposals from one sample to one as good as independent of it"
+    ),
+    "effective_sample_size": Variable(
+        ("sequence", "target"), "number of independent samples that the samples are worth"
+    ),
+    "chain": Variable(("sample",), "number of the chain that the sample is from"),
+    **_with_means("cosine", _COMPARED, "cosine of the angle between two maps"),
+    **_with_means("rank_correlation", _COMPARED, "rank correlation of two maps"),
+    **_with_means("top_overlap", _COMPARED, "share of the top positions of a map that the other has, too"),
+    "map_a": Variable(("comparison",), "name of the first map"),
+    "map_b": Variable(("comparison",), "name of the second map"),
+    **_with_means(
+        "randomised_correlation",
+        ("sequence", "layer", "target"),
+        "rank correlation of the magnitudes of a map with those after the layers down to this one were "
+        "randomised",
+    ),
+    **_with_means(
+        "shuffled_correlation",
+        ("sequence", "target"),
+        "rank correlation of the magnitudes of a map with those of a shuffle of the sequence",
+    ),
+    "layer": Variable(("layer",), "last layer, from the output down, that was randomised"),
+    "verdict": Variable(("target",), "what the checks say, in words"),
     "occlusion_effect": Variable(
         ("sequence", "window", "target"),
         "prediction with this window occluded minus that for the sequence as it is",
@@ -105,6 +231,10 @@ VARIABLES = {
         "sum of the contributions minus the difference between the prediction and the mean prediction "
         "for the references",
         "output",
+    ),
+    "precision": Variable(
+        ("sequence",),
+        "bits of the numbers that the contributions were computed in; mean over the models of an ensemble",
     ),
     "contribution_standard_error": Variable(
         ("sequence", "position", "target"),
@@ -144,6 +274,7 @@ VARIABLES = {
     ),
     "ks_statistic": Variable(("target",), "largest difference of the two cumulative distributions"),
     "ks_p_value": Variable(("target",), "p-value of the two-sample Kolmogorov-Smirnov test"),
+    **_of_alleles(),
     "pattern": Variable(("pattern",), "name of the pattern"),
     "background": Variable(("background",), "name of the background sequence"),
     "insertions": Variable(
@@ -222,6 +353,11 @@ def require(dataset: xr.Dataset, *names: str) -> None:
         ...
     kipoi_tfbind.errors.InputError: dataset: expected the variable one_hot ...
     """
+    if not isinstance(dataset, xr.Dataset):
+        raise InputError(
+            f"dataset: expected a Dataset, got {type(dataset).__name__}; make one of sequences with "
+            "encode_sequences or read_sequences"
+        )
     for name in names:
         expected = ", ".join(VARIABLES[name].dims)
         if name not in dataset.variables:

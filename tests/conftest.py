@@ -1,11 +1,14 @@
-"""What several test modules share: the real ``kipoi`` command, and the skip for a missing bedtools."""
+"""What several test modules share: the real ``kipoi`` command, skips, and letting go of models."""
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +29,26 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs the program bedtools, which is not installed")
     if item.get_closest_marker("needs_chromium") and not any(map(shutil.which, CHROMIUM)):
         pytest.skip("needs the program chromium, which is not installed")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _let_go_of_models(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Free the models that a test module, or a module of shared models, has kept in a cache.
+
+    Without it, one process that runs all tests holds hundreds of models and what was compiled for them.
+    """
+    yield
+    shared = [module for name, module in sys.modules.items() if name.startswith("tests.")]
+    for module in (request.module, *shared):
+        for value in vars(module).values():
+            if hasattr(value, "cache_clear"):
+                value.cache_clear()
+    if "keras" in sys.modules:
+        sys.modules["keras"].backend.clear_session()
+    gc.collect()
+    if sys.platform == "linux":
+        # glibc keeps what was freed in small pieces; hand it back.
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 @pytest.fixture(scope="session")

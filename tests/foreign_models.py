@@ -840,7 +840,7 @@ FOREIGN_MODELS: dict[str, ForeignModel] = {
     ),
     "saved_model": ForeignModel(build_saved_model, probabilities, frameworks=("tensorflow",)),
     "exported": ForeignModel(build_exported, probabilities, frameworks=("keras", "tensorflow")),
-    "checkpoint": ForeignModel(build_checkpoint, probabilities, output="raw", frameworks=("tensorflow",)),
+    "checkpoint": ForeignModel(build_checkpoint, probabilities, frameworks=("tensorflow",)),
     "torch": ForeignModel(build_torch, probabilities, channels_first, frameworks=("torch",)),
     "torch_basset": ForeignModel(
         build_torch_basset, probabilities, lambda x: channels_first(x)[..., np.newaxis], frameworks=("torch",)

@@ -49,6 +49,24 @@ METHODS: dict[str, Method] = {
     "deep_shap": (tfb.deep_shap, {"n_references": 3}),
     "occlusion": (tfb.occlusion, {"width": 7}),
     "occlusion_shuffle": (tfb.occlusion, {"fill": "shuffle", "n_shuffles": 2, "start": 10, "end": 40}),
+    "sampled_shapley": (tfb.sampled_shapley, {"n_references": 2, "n_permutations": 2}),
+    "gia": (
+        tfb.global_importance_analysis,
+        {
+            "patterns": {"one": [("GATTACA", 20)], "other": [("TGASNNTCA", 40)]},
+            "comparisons": {"one": ["other"]},
+            "n_resamples": 100,
+        },
+    ),
+    "surrogate": (
+        tfb.surrogate,
+        {"n_mutants": 300, "mutation_rate": 0.5, "start": 20, "end": 25, "pairwise": True},
+    ),
+    "design": (tfb.design, {"n_edits": 2, "start": 20, "end": 40}),
+    "maximum_entropy_samples": (
+        tfb.maximum_entropy_samples,
+        {"n_samples": 10, "thin": 2, "burn_in": 5, "start": 10, "end": 50},
+    ),
 }
 NEEDS_GRADIENTS = tuple(
     name for name, (function, _) in METHODS.items() if function in (tfb.gradients, tfb.deep_shap)
@@ -62,8 +80,37 @@ VARIABLES = {
     },
     "occlusion": {"occlusion_effect"},
     "occlusion_shuffle": {"occlusion_effect"},
+    "sampled_shapley": {
+        "contribution",
+        "contribution_standard_error",
+        "permutation_standard_error",
+        "n_evaluations",
+        "mean_reference_prediction",
+        "completeness_error",
+    },
+    "gia": {
+        "pattern_effect",
+        "unedited_prediction",
+        *(name for name, variable in schema.VARIABLES.items() if variable.dims == ("pattern", "target")),
+    },
+    "surrogate": {
+        *(f"surrogate_effect{end}" for end in ("", "_low", "_high")),
+        *(f"interaction{end}" for end in ("", "_low", "_high")),
+        *("mutation_effect", "r_squared"),
+    },
+    "design": {
+        *("step_prediction", "step_effect", "step_objective", "step_position", "step_base"),
+        "designed_one_hot",
+    },
+    "maximum_entropy_samples": {
+        *("sampled_base", "sampled_prediction", "base_probability", "position_weight"),
+        *("acceptance", "autocorrelation_time", "effective_sample_size"),
+    },
 }
-COMMON = {"one_hot", "prediction", "reverse_complement_difference"}
+COMMON = {
+    method: set() if method == "gia" else {"one_hot", "prediction", "reverse_complement_difference"}
+    for method in METHODS
+}
 
 PAIRS = [
     (method, kind)
@@ -92,6 +139,14 @@ def result(method: str, kind: str) -> xr.Dataset:
     return function(same_weights.wrapped(kind), sequences(), **options)
 
 
+def effects_by_sequence(model: Any, sequences: xr.Dataset, **options: Any) -> xr.Dataset:
+    """Effects of patterns in each background; statistics are of at least two, so each comes twice."""
+    twice = xr.concat([sequences, sequences], "sequence")
+    found = tfb.global_importance_analysis(model, twice, **options)
+    effects = found[["pattern_effect", "unedited_prediction"]].rename(background="sequence")
+    return effects.isel(sequence=slice(sequences.sizes["sequence"])).drop_vars("sequence")
+
+
 def values(dataset: xr.Dataset, name: str) -> np.ndarray:
     return np.nan_to_num(dataset[name].values.astype(np.float64))
 
@@ -104,7 +159,7 @@ def test_results_agree_between_kinds_of_models(method: str) -> None:
     for kind in kinds[:-1]:
         found = result(method, kind)
         assert set(found.variables) == set(expected.variables)
-        for name in VARIABLES[method] | COMMON:
+        for name in VARIABLES[method] | COMMON[method]:
             largest = np.abs(values(expected, name)).max()
             if name in ("completeness_error", "reverse_complement_difference"):
                 # Differences of predictions: as exact as these are.
@@ -128,6 +183,8 @@ def test_results_depend_on_neither_batch_nor_order(method: str, kind: str) -> No
     # Kernels of float32 sum in another order for another batch; effects are differences of predictions
     # that are several times as large.
     def run(model: Any, sequences: xr.Dataset, **more: Any) -> xr.Dataset:
+        if method == "gia":
+            return effects_by_sequence(model, sequences, **options, **more)
         dataset = function(model, sequences, **options, **more)
         if method != "deep_shap":
             return dataset
@@ -143,18 +200,19 @@ def test_results_depend_on_neither_batch_nor_order(method: str, kind: str) -> No
 @pytest.mark.parametrize(("method", "kind"), PAIRS)
 def test_every_result_is_whole_and_labelled(method: str, kind: str, tmp_path: Path) -> None:
     found = result(method, kind)
-    assert set(found.data_vars) == VARIABLES[method] | COMMON
+    assert set(found.data_vars) == VARIABLES[method] | COMMON[method]
     for name in found.data_vars:
         assert found[name].dims == schema.VARIABLES[str(name)].dims
         assert found[name].attrs["long_name"]
-        assert np.isfinite(found[name]).any() or (found.attrs.get("kind"), name) == (
-            "saliency",
-            "completeness_error",
-        )
-    for name in ("id", "chrom", "start", "end", "strand"):
-        np.testing.assert_array_equal(found[name], sequences()[name])
+        is_of_none = name in ("completeness_error", "mean_reference_prediction")
+        assert np.isfinite(found[name]).any() or (is_of_none and found.attrs.get("kind") == "saliency")
     assert found["target"].values.tolist() == list(same_weights.TARGETS)
-    assert found["base"].values.tolist() == list("ACGT")
+    if method == "gia":
+        assert found["background"].values.tolist() == sequences()["id"].values.tolist()
+    else:
+        for name in ("id", "chrom", "start", "end", "strand"):
+            np.testing.assert_array_equal(found[name], sequences()[name])
+        assert found["base"].values.tolist() == list("ACGT")
     attributes = found.attrs
     assert attributes["output"] == ("raw" if kind == "predict_only" else "logit")
     assert attributes["method"] == METHODS[method][0].__name__

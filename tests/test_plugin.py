@@ -20,7 +20,8 @@ from click.testing import CliRunner
 import kipoi_tfbind
 from kipoi_tfbind import cli
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.repairs import plugin_and_writers as repairs
+from kipoi_tfbind.repairs import plugin_list
+from kipoi_tfbind.repairs import writers as repaired_writers
 
 FRAMEWORKS = ("tensorflow", "keras", "torch", "shap", "matplotlib")
 
@@ -167,9 +168,9 @@ class TestPlugin:
     def test_a_second_registration_changes_nothing(self):
         plugin = ModuleType("kipoi.plugin")
         plugin.PLUGINS = []  # type: ignore[attr-defined]
-        repairs.register_plugin(plugin)
-        repairs.register_plugin(plugin)
-        assert plugin.PLUGINS == [repairs.PLUGIN]
+        plugin_list.register_plugin(plugin)
+        plugin_list.register_plugin(plugin)
+        assert plugin.PLUGINS == [plugin_list.PLUGIN]
 
 
 class TestOutputs:
@@ -297,7 +298,7 @@ class TestRepairsLeaveAlone:
         old_numpy = SimpleNamespace(string_=bytes, unicode_=str)
         writers = ModuleType("kipoi.writers")
         writers.np = old_numpy  # type: ignore[attr-defined]
-        repairs.restore_numpy_names(writers)
+        repaired_writers.restore_numpy_names(writers)
         assert writers.np is old_numpy
 
     def test_a_bed_writer_that_knows_its_keyword(self):
@@ -306,7 +307,7 @@ class TestRepairsLeaveAlone:
 
         writers = ModuleType("kipoi.writers")
         writers.BedBatchWriter = BedBatchWriter  # type: ignore[attr-defined]
-        repairs.accept_bed_schema(writers)
+        repaired_writers.accept_bed_schema(writers)
         assert writers.BedBatchWriter is BedBatchWriter
 
     def test_the_modules_own_loader(self):

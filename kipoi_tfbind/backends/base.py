@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError, UnsupportedModelError
-
-if TYPE_CHECKING:
-    from kipoi_tfbind.graph.incremental.engine import Incremental
+from kipoi_tfbind.graph.incremental.engine import Incremental
 
 OutputKind = Literal["logit", "probability", "raw"]
 Capability = Literal["predictions", "gradients", "multipliers"]
@@ -33,6 +32,8 @@ class InputStructure:
         "array", "list", "dict" or "arguments".
     names
         Name of each input, in order; the keys of a dict.
+    join
+        Of a sequence with tracks, which are one more input here: its index, and the axis to join them on.
 
     Examples
     --------
@@ -42,12 +43,33 @@ class InputStructure:
 
     kind: Literal["array", "list", "dict", "arguments"] = "array"
     names: tuple[str, ...] = ("sequence",)
+    join: tuple[int, int] | None = None
+
+    def joined(self, inputs: Sequence[Any]) -> list[Any]:
+        """The inputs as the model has them: a last one of tracks belongs to one of the others."""
+        inputs = list(inputs)
+        if self.join is not None:
+            index, axis = self.join
+            inputs[index] = _concatenated(inputs[index], inputs.pop(), axis)
+        return inputs
 
     def call(self, function: Callable[..., Any], inputs: Sequence[Any]) -> Any:
         """Call a function with the inputs in the form that it takes."""
+        inputs = self.joined(inputs)
         if self.kind == "dict":
             return function(dict(zip(self.names, inputs, strict=True)))
         return function(list(inputs)) if self.kind == "list" else function(*inputs)
+
+
+def _concatenated(first: Any, second: Any, axis: int) -> Any:
+    """Two arrays of one framework along an axis."""
+    framework = type(first).__module__.partition(".")[0]
+    if framework == "torch":
+        return sys.modules["torch"].cat([first, second.to(first.dtype)], axis)
+    if framework == "tensorflow":
+        tf = sys.modules["tensorflow"]
+        return tf.concat([first, tf.cast(second, first.dtype)], axis)
+    return np.concatenate([first, np.asarray(second, dtype=first.dtype)], axis)
 
 
 class Backend(Protocol):
@@ -80,11 +102,20 @@ class Backend(Protocol):
         """
 
     def incremental(
-        self, inputs: Sequence[NDArray], wrt: int, axis: int, units: NDArray
+        self, inputs: Sequence[NDArray], wrt: int, axis: int, base_encodings: NDArray
     ) -> Incremental | None:
-        """What predicts edits of input `wrt`; None where the model cannot be traced.
+        """Predictions of edits of input `wrt`; None where the model cannot be traced.
 
-        See `kipoi_tfbind.graph.graph.Graph.incremental`.
+        Parameters
+        ----------
+        inputs
+            Inputs of the shapes that will come.
+        wrt
+            Number of the input that is edited.
+        axis
+            Axis of the positions in that input, which has the batch as axis 0.
+        base_encodings
+            What it has at a position with each of the codes of A, C, G, T and N: (code, ...).
         """
 
     def weights(self) -> list[NDArray]:
@@ -107,14 +138,14 @@ class NoGradients:
         raise UnsupportedModelError("model: gives predictions only, no DeepLIFT multipliers")
 
     def incremental(
-        self, inputs: Sequence[NDArray], wrt: int, axis: int, units: NDArray
+        self, inputs: Sequence[NDArray], wrt: int, axis: int, base_encodings: NDArray
     ) -> Incremental | None:
         """There is nothing to follow edits through."""
         return None
 
 
 def leaves(output: Any, order: Sequence[Path] | None = None) -> list[tuple[Path, Any]]:
-    """Path and value of everything in nested dicts and lists.
+    """Path and value of everything in nested dicts, lists and dataclasses; what is None is passed over.
 
     Parameters
     ----------
@@ -148,7 +179,10 @@ def leaves(output: Any, order: Sequence[Path] | None = None) -> list[tuple[Path,
 
 def _leaves(output: Any, path: Path) -> list[tuple[Path, Any]]:
     if isinstance(output, Mapping):
-        items = list(output.items())
+        items = [(key, value) for key, value in output.items() if value is not None]
+    elif is_dataclass(output):
+        named = ((f.name, getattr(output, f.name)) for f in fields(output))
+        items = [(name, value) for name, value in named if value is not None]
     elif isinstance(output, list | tuple):
         items = list(enumerate(output))
     else:
@@ -158,6 +192,15 @@ def _leaves(output: Any, path: Path) -> list[tuple[Path, Any]]:
 
 def _named(paths: Any) -> str:
     return ", ".join("/".join(map(str, path)) or "(one array)" for path in paths)
+
+
+def transformed_whole(output: Any, transform: Any) -> Any:
+    """What a function makes of an output that is an object, as HuggingFace's are; None of other outputs.
+
+    Of arrays, and lists and dicts of them, a transform sees one after the other.
+    """
+    is_object = is_dataclass(output) and not isinstance(output, type)
+    return transform(output) if callable(transform) and is_object else None
 
 
 def check_transform(transform: Any) -> None:

@@ -16,6 +16,7 @@ from kipoi_tfbind.backends.base import (
     Transform,
     leaves,
     reduce_positions,
+    transformed_whole,
 )
 from kipoi_tfbind.errors import UnsupportedModelError
 
@@ -75,24 +76,26 @@ class PredictOnlyBackend(NoGradients):
                 array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array for array in inputs
             ]
         output = self._structure.call(self._function, inputs)
-        return [
-            (path, self._reduced(path, array, len(inputs[0]))) for path, array in leaves(output, self._order)
-        ]
-
-    def _reduced(self, path: Path, value: Any, n: int) -> NDArray:
-        array = np.asarray(value)
-        if callable(self._transform):
-            array = np.asarray(self._transform(array))
-        elif self._transform is not None:
-            array = reduce_positions(array, self._transform)
-        if array.ndim == 0 or len(array) != n:
-            name = "/".join(map(str, path)) or "the output"
-            raise UnsupportedModelError(
-                f"model: expected {name} to have one row for each of {n} sequences, got an array of shape "
-                f"{array.shape}; a transform must keep the first axis"
-            )
-        return array
+        whole = transformed_whole(output, self._transform)
+        transform = None if whole is not None else self._transform
+        found = leaves(output if whole is None else whole, self._order)
+        return [(path, _reduced(path, array, len(inputs[0]), transform)) for path, array in found]
 
     def weights(self) -> list[NDArray]:
         """None are known."""
         return []
+
+
+def _reduced(path: Path, value: Any, n: int, transform: Transform | None) -> NDArray:
+    array = np.asarray(value)
+    if callable(transform):
+        array = np.asarray(transform(array))
+    elif transform is not None:
+        array = reduce_positions(array, transform)
+    if array.ndim == 0 or len(array) != n:
+        name = "/".join(map(str, path)) or "the output"
+        raise UnsupportedModelError(
+            f"model: expected {name} to have one row for each of {n} sequences, got an array of shape "
+            f"{array.shape}; a transform must keep the first axis"
+        )
+    return array

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -17,13 +17,15 @@ from kipoi_tfbind.backends.base import (
     Path,
     Transform,
     leaves,
+    transformed_whole,
     with_output,
 )
-from kipoi_tfbind.errors import UnsupportedModelError
-from kipoi_tfbind.graph import deep_lift, trace_tensorflow
-
-if TYPE_CHECKING:
-    from kipoi_tfbind.graph.incremental.engine import Incremental
+from kipoi_tfbind.graph.incremental.engine import Incremental
+from kipoi_tfbind.graph.tensorflow.deep_lift import TensorFlowDeepLift
+from kipoi_tfbind.graph.tensorflow.graph import TensorFlowGraph
+from kipoi_tfbind.graph.tensorflow.incremental import TensorFlowIncremental
+from kipoi_tfbind.graph.tensorflow.trace import trace_tensorflow
+from kipoi_tfbind.repairs.saved_models import names_in_signature, serving_signature
 
 
 class TensorFlowBackend:
@@ -67,11 +69,17 @@ class TensorFlowBackend:
         self._specs = list(specs)
         self._transform = transform
         self._paths: list[Path] = []
+        self._whole = False
         self._variables = list(variables)
 
         def outputs(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-            found = leaves(structure.call(function, tensors), order)
+            output = structure.call(function, tensors)
+            whole = transformed_whole(output, transform)
+            self._whole = whole is not None
+            found = leaves(whole if self._whole else output, order)
             self._paths = [path for path, _ in found]
+            ranks = [getattr(getattr(value, "shape", None), "rank", None) for _, value in found]
+            self._flat_already = ranks == [2] and transform is None
             return [value for _, value in found]
 
         self._outputs = outputs
@@ -83,10 +91,12 @@ class TensorFlowBackend:
                 tf.TensorSpec(spec.shape, tf.float64) if spec.dtype.is_floating else spec
                 for spec in self._specs
             ]
+        self._traced = graph
         self._model = graph.as_function()
         self._flat = tf.function(self._side_by_side, input_signature=[self._specs])
         self._gradients: dict[int, Any] = {}
-        self._graph: Any = None
+        self._graphs: dict[Any, TensorFlowGraph] = {}
+        self._deep_lift: dict[int, TensorFlowDeepLift] = {}
         self._incremental: dict[Any, Incremental] = {}
 
     def output_shapes(self, inputs: Sequence[NDArray]) -> list[tuple[Path, tuple[int, ...]]]:
@@ -112,19 +122,19 @@ class TensorFlowBackend:
         self, inputs: Sequence[NDArray], references: NDArray, wrt: int, columns: Sequence[int]
     ) -> tuple[NDArray, NDArray, NDArray]:
         """See the protocol."""
-        if self._graph is None:
-            self._graph = trace_tensorflow(lambda tensors: [self._side_by_side(tensors)], self._specs)
-        return deep_lift(self._graph, list(inputs), references, wrt=wrt, targets=list(columns))
+        if wrt not in self._deep_lift:
+            self._deep_lift[wrt] = TensorFlowDeepLift(self._graph(self._specs), wrt)
+        return self._deep_lift[wrt](inputs, references, columns)
 
     def incremental(
-        self, inputs: Sequence[NDArray], wrt: int, axis: int, units: NDArray
+        self, inputs: Sequence[NDArray], wrt: int, axis: int, base_encodings: NDArray
     ) -> Incremental | None:
         """See the protocol."""
         shapes = tuple(array.shape[1:] for array in inputs)
         if (wrt, shapes) not in self._incremental:
             specs = [tf.TensorSpec((None, *s), t.dtype) for s, t in zip(shapes, self._specs, strict=True)]
-            graph = trace_tensorflow(lambda tensors: [self._side_by_side(tensors)], specs)
-            self._incremental[wrt, shapes] = graph.incremental(wrt, shapes, axis, units)
+            graph = self._graph(specs)
+            self._incremental[wrt, shapes] = TensorFlowIncremental(graph, wrt, shapes, axis, base_encodings)
         return self._incremental[wrt, shapes]
 
     def model_outputs(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
@@ -152,10 +162,21 @@ class TensorFlowBackend:
             for array, spec in zip(inputs, self._specs, strict=True)
         ]
 
+    def _graph(self, specs: Sequence[tf.TensorSpec]) -> TensorFlowGraph:
+        """The graph of all outputs side by side, for inputs of these shapes."""
+        if self._flat_already and [s.shape for s in specs] == [s.shape for s in self._specs]:
+            return self._traced
+        key = tuple(str(spec.shape) for spec in specs)
+        if key not in self._graphs:
+            self._graphs[key] = trace_tensorflow(lambda tensors: [self._side_by_side(tensors)], specs)
+        return self._graphs[key]
+
     def _side_by_side(self, tensors: Sequence[tf.Tensor]) -> tf.Tensor:
         return self.joined(self._model(list(tensors)), tf.shape(tensors[0])[0])
 
     def _reduced(self, tensor: tf.Tensor) -> tf.Tensor:
+        if self._whole:
+            return tensor
         if callable(self._transform):
             return self._transform(tensor)
         if self._transform is None or tensor.shape.rank < 3:
@@ -209,18 +230,15 @@ def saved_model_backend(
     variables = getattr(model, "variables", None) or next((f.variables for f in functions), ())
     if callable(model):
         return TensorFlowBackend(model, specs, structure, variables=variables, **options)
-    serve = signatures.get("serving_default")
-    if serve is None:
-        raise UnsupportedModelError(
-            "model: a SavedModel that can neither be called nor has the signature 'serving_default'; "
-            "save it with tf.saved_model.save(model, path, signatures=...)"
-        )
-    names = list(serve.structured_input_signature[1])
+    serve = serving_signature(model)
+    known = serve.structured_input_signature[1]
+    names = names_in_signature(known, structure.names, [spec.shape[1:] for spec in specs])
 
     def call(inputs: Any, *more: Any) -> Any:
-        if not isinstance(inputs, dict):
-            inputs = dict(zip(names, inputs if isinstance(inputs, list) else [inputs, *more], strict=True))
-        outputs = serve(**inputs)
+        if isinstance(inputs, dict):
+            inputs = list(inputs.values())
+        tensors = inputs if isinstance(inputs, list) else [inputs, *more]
+        outputs = serve(**dict(zip(names, tensors, strict=True)))
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
     return TensorFlowBackend(call, specs, structure, variables=variables, **options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,14 +17,16 @@ from kipoi_tfbind.backends.base import (
     Path,
     Transform,
     leaves,
+    transformed_whole,
     with_output,
 )
 from kipoi_tfbind.errors import UnsupportedModelError
-from kipoi_tfbind.graph import deep_lift, trace_torch
+from kipoi_tfbind.graph.incremental.engine import Incremental
+from kipoi_tfbind.graph.torch.deep_lift import TorchDeepLift
+from kipoi_tfbind.graph.torch.graph import TorchGraph
+from kipoi_tfbind.graph.torch.incremental import TorchIncremental
+from kipoi_tfbind.graph.torch.trace import trace_torch
 from kipoi_tfbind.notices import notice
-
-if TYPE_CHECKING:
-    from kipoi_tfbind.graph.incremental.engine import Incremental
 
 Shapes = tuple[tuple[int, ...], ...]
 Model = Callable[[list[torch.Tensor]], list[torch.Tensor]]
@@ -72,9 +74,12 @@ class TorchBackend:
         self._wanted = output
         self._double_precision = double_precision
         self._paths: list[Path] = []
+        self._whole = False
         # By the shapes of the inputs: a trace holds for one length of the sequence.
         self._models: dict[Shapes, Model] = {}
-        self._graphs: dict[Shapes, Any] = {}
+        self._traced: dict[Shapes, TorchGraph] = {}
+        self._graphs: dict[Shapes, TorchGraph] = {}
+        self._deep_lift: dict[Any, TorchDeepLift] = {}
         self._incremental: dict[Any, Incremental] = {}
         parameter = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
         self._own_dtype, self._device = parameter.dtype, parameter.device
@@ -82,8 +87,12 @@ class TorchBackend:
         call: Callable[[Sequence[torch.Tensor]], Any] = _call(module, structure)
 
         def outputs(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-            found = leaves(call(tensors), order)
+            output = call(tensors)
+            whole = transformed_whole(output, transform)
+            self._whole = whole is not None
+            found = leaves(whole if self._whole else output, order)
             self._paths = [path for path, _ in found]
+            self._flat_already = [value.ndim for _, value in found] == [2] and transform is None
             return [value for _, value in found]
 
         self._outputs = outputs
@@ -95,7 +104,8 @@ class TorchBackend:
         except UnsupportedModelError as error:
             if double_precision:
                 raise
-            notice(f"{error}; its output is taken as it comes, and it has no DeepLIFT multipliers")
+            reason = str(error).partition("; use a method")[0]
+            notice(f"{reason}; its output is taken as it comes, and it has no DeepLIFT multipliers")
             self.capabilities = frozenset({"predictions", "gradients"})
 
     def output_shapes(self, inputs: Sequence[NDArray]) -> list[tuple[Path, tuple[int, ...]]]:
@@ -128,13 +138,13 @@ class TorchBackend:
     ) -> tuple[NDArray, NDArray, NDArray]:
         """See the protocol."""
         tensors = self._tensors(inputs)
-        shapes = _shapes(tensors)
-        if shapes not in self._graphs:
-            self._graphs[shapes] = trace_torch(lambda tensors: [self._side_by_side(tensors)], tensors)
-        return deep_lift(self._graphs[shapes], list(inputs), references, wrt=wrt, targets=list(columns))
+        key = wrt, _shapes(tensors)
+        if key not in self._deep_lift:
+            self._deep_lift[key] = TorchDeepLift(self._graph(tensors), wrt)
+        return self._deep_lift[key](inputs, references, columns)
 
     def incremental(
-        self, inputs: Sequence[NDArray], wrt: int, axis: int, units: NDArray
+        self, inputs: Sequence[NDArray], wrt: int, axis: int, base_encodings: NDArray
     ) -> Incremental | None:
         """See the protocol."""
         if "multipliers" not in self.capabilities:
@@ -142,8 +152,8 @@ class TorchBackend:
         tensors = self._tensors(inputs)
         key = wrt, _shapes(tensors)
         if key not in self._incremental:
-            graph = trace_torch(lambda tensors: [self._side_by_side(tensors)], tensors)
-            self._incremental[key] = graph.incremental(wrt, key[1], axis, units)
+            graph = self._graph(tensors)
+            self._incremental[key] = TorchIncremental(graph, wrt, key[1], axis, base_encodings)
         return self._incremental[key]
 
     @property
@@ -197,13 +207,25 @@ class TorchBackend:
             self.output, graph = with_output(graph, self._wanted)
             if self._double_precision:
                 graph = graph.in_precision("float64")
-            self._models[shapes] = graph.as_function()
+            self._traced[shapes], self._models[shapes] = graph, graph.as_function()
         return self._models[shapes]
+
+    def _graph(self, tensors: list[torch.Tensor]) -> TorchGraph:
+        """The graph of all outputs side by side, for inputs of these shapes."""
+        shapes = _shapes(tensors)
+        self._model(tensors)
+        if self._flat_already:
+            return self._traced[shapes]
+        if shapes not in self._graphs:
+            self._graphs[shapes] = trace_torch(lambda tensors: [self._side_by_side(tensors)], tensors)
+        return self._graphs[shapes]
 
     def _side_by_side(self, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
         return self.joined(self._run(list(tensors)), tensors[0].shape[0])
 
     def _reduced(self, tensor: torch.Tensor) -> torch.Tensor:
+        if self._whole:
+            return tensor
         if callable(self._transform):
             return self._transform(tensor)
         axes = tuple(range(1, tensor.ndim - 1))
@@ -230,8 +252,8 @@ def evaluation_mode(module: torch.nn.Module) -> Iterator[None]:
 def _call(module: torch.nn.Module, structure: InputStructure) -> Callable[[Sequence[torch.Tensor]], Any]:
     """Call a module with a list of tensors, as Kipoi does: a list becomes arguments, a dict keywords."""
     if structure.kind == "dict":
-        return lambda tensors: module(**dict(zip(structure.names, tensors, strict=True)))
-    return lambda tensors: module(*tensors)
+        return lambda tensors: module(**dict(zip(structure.names, structure.joined(tensors), strict=True)))
+    return lambda tensors: module(*structure.joined(tensors))
 
 
 def _shapes(tensors: Sequence[torch.Tensor]) -> Shapes:

@@ -15,9 +15,14 @@ from typing import Any
 import click
 
 from kipoi_tfbind import __version__
-from kipoi_tfbind.errors import BackgroundWarning, CompletenessWarning, TFBindError
+from kipoi_tfbind.errors import (
+    BackgroundWarning,
+    CompletenessWarning,
+    TFBindError,
+    error_line,
+    wants_traceback,
+)
 from kipoi_tfbind.notices import notice
-from kipoi_tfbind.plugin import error_line, wants_traceback
 
 
 class CommandFolder(click.Group):

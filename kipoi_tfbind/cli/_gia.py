@@ -1,4 +1,4 @@
-"""What the commands of `kipoi tfbind gia` share: motifs, backgrounds, statistics, and the result file."""
+"""Shared by the commands of `kipoi tfbind gia`: motifs, backgrounds, statistics, and the result file."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def real_sequence_options(command: Callable[..., None]) -> Callable[..., None]:
 def run_experiment(
     experiment: Callable[..., xr.Dataset], options: dict[str, Any], *arguments: Any, **settings: Any
 ) -> None:
-    """Run an experiment on backgrounds, write its result, and say what came out."""
+    """Run an experiment on backgrounds, write its result, and print its summary."""
     check_output(options)
     model, backgrounds = model_and_backgrounds(options)
     _save(experiment(model, backgrounds, *arguments, **settings, **analysis_options(options)), options)
@@ -136,7 +136,7 @@ def run_experiment(
 def run_on_sequences(
     experiment: Callable[..., xr.Dataset], options: dict[str, Any], *arguments: Any, **settings: Any
 ) -> None:
-    """Run an experiment on real sequences, write its result, and say what came out."""
+    """Run an experiment on real sequences, write its result, and print its summary."""
     check_output(options)
     model, sequences = model_and_sequences(options)
     chosen = analysis_options(options)
@@ -209,9 +209,9 @@ def read_motifs(texts: tuple[str, ...], *, consensus: bool) -> dict[str, Motif]:
     Raises
     ------
     InputError
-        As `kipoi_tfbind.motifs.motif.parse_motifs`.
+        As `kipoi_tfbind.motifs.read.parse_motifs`.
     """
-    from kipoi_tfbind.motifs.motif import parse_motif, parse_motifs
+    from kipoi_tfbind.motifs.read import parse_motif, parse_motifs
 
     parsed = []
     for text in texts:
@@ -262,7 +262,7 @@ def _save(result: xr.Dataset, options: dict[str, Any]) -> None:
 
 def filtered(model: SequenceModel, backgrounds: xr.Dataset, options: dict[str, Any]) -> xr.Dataset:
     """The backgrounds between the quantiles that were asked for."""
-    from kipoi_tfbind.sequences.backgrounds import central_backgrounds
+    from kipoi_tfbind.interpret.global_importance.background_shift import central_backgrounds
 
     if not options["central"]:
         return backgrounds

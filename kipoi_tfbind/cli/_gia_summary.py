@@ -1,4 +1,4 @@
-"""What a result of global importance analysis says, in a few lines on the screen."""
+"""Summary of a result of global importance analysis, in a few lines on the screen."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LISTED = 10  # patterns
 
 
 def report(result: xr.Dataset, options: Mapping[str, Any]) -> None:
-    """Print where a result is, and what it says."""
+    """Print the file of a result and its summary."""
     sizes = result.sizes
     click.echo(
         f"{options['output']}: {result.attrs['experiment']}; patterns: {sizes['pattern']}, backgrounds: "
@@ -25,7 +25,7 @@ def report(result: xr.Dataset, options: Mapping[str, Any]) -> None:
 
 
 def summarise(result: xr.Dataset, half_width: float | None = None) -> list[str]:
-    """What a result says, in a few lines: the strongest patterns of its first target, with intervals."""
+    """Summary of a result: the strongest patterns of its first target, with intervals."""
     import numpy as np
 
     view = result.isel(target=0)
@@ -49,7 +49,7 @@ def summarise(result: xr.Dataset, half_width: float | None = None) -> list[str]:
 
 
 def _precision(result: xr.Dataset, half_width: float | None) -> str:
-    """How wide the intervals of the importance are, and what would make them as narrow as is wanted."""
+    """Width of the intervals of the importance, and the number of backgrounds for a width that is wanted."""
     import numpy as np
 
     from kipoi_tfbind.interpret import needed_backgrounds

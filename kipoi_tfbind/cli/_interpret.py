@@ -1,4 +1,4 @@
-"""What the commands that interpret a model share: its options, its sequences, and the result file."""
+"""Shared by the commands that interpret a model: its options, its sequences, and the result file."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.repairs.dataloader_arguments import make_dataloader, parse_dataloader_arguments
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from kipoi_tfbind.models.sequence_model import SequenceModel
 
-# Results are written in pieces of about this size, of at most so many sequences.
-PIECE_BYTES = 64 << 20
-_MAX_PIECE = 1024
+_TYPICAL_LENGTH = 1024  # of sequences whose length is not known before they are read
 
 MODEL_OPTIONS = (
     click.argument("model", nargs=-1, required=True, metavar="MODEL..."),
     click.option(
-        "--source", default="kipoi", show_default=True, help="Kipoi's model source; dir: MODEL is a folder."
+        "--source",
+        help="Kipoi's model source.  [default: the folder MODEL where that has a model, else Kipoi's zoo]",
     ),
 )
 SEQUENCE_OPTIONS = (
@@ -48,12 +48,20 @@ OUTPUT_OPTIONS = (
     click.option(
         "--output-kind",
         type=click.Choice(["logit", "probability"]),
-        help="What to explain.  [default: the logit where the model ends in a sigmoid or softmax]",
+        help="Output to explain.  [default: the logit where the model ends in a sigmoid or softmax]",
     ),
     click.option(
         "--transform",
         type=click.Choice(["mean", "sum", "max"]),
         help="Reduce a profile over its positions.  [default: every position is a target]",
+    ),
+    click.option(
+        "--head", metavar="NAME", help="Only this output of a model that has several.  [default: all]"
+    ),
+    click.option(
+        "--output-position",
+        metavar="N|centre",
+        help="Only this position of a profile, 0-based.  [default: every position is a target]",
     ),
     click.option("--float64", is_flag=True, help="Compute in double precision: slower, with less rounding."),
     click.option("--average-strands", is_flag=True, help="Average over both strands."),
@@ -65,6 +73,11 @@ OUTPUT_OPTIONS = (
         "[default: as its schema and its dataloader say]",
     ),
     click.option("--alphabet", metavar="BASES", help="The bases in the model's order.  [default: ACGT]"),
+    click.option(
+        "--neutral-value",
+        type=float,
+        help="Each of the four numbers of an N.  [default: 0.25 where the dataloader is kipoiseq's, else 0]",
+    ),
     click.option(
         "--auxiliary", metavar="JSON", help="Values of the model's other inputs, the same for all sequences."
     ),
@@ -129,7 +142,6 @@ def interpret_to_file(
     options: dict[str, Any],
     settings: Mapping[str, Any],
     *,
-    recorded: Mapping[str, Any] | None = None,
     rows: Callable[[int], int] = lambda length: length,
 ) -> None:
     """Run a method on all sequences, piece by piece, into a result file.
@@ -142,43 +154,32 @@ def interpret_to_file(
         Those of `interpretation_options`.
     settings
         The method's own arguments.
-    recorded
-        What the result's attributes have of them: an interrupted run goes on only with the same.
     rows
         Length of a sequence -> number of positions, pairs or the like that its result has.
     """
-    from tqdm import tqdm
-
-    from kipoi_tfbind.results.append import open_for_append
     from kipoi_tfbind.results.files import check_writable
+    from kipoi_tfbind.results.stream import number_at_once, stream
 
     output = options["output"]
     check_writable(output)
     source = source_of_sequences(options)
     model, dataloader = load_models(options, with_dataloader=source == "dataloader_args")
-    length = options["length"] or model.length or _MAX_PIECE
-    piece = max(1, min(_MAX_PIECE, PIECE_BYTES // (rows(length) * 16 * len(model.target_names))))
-    attributes = {
-        "method": method.__name__,
-        "model": model.name,
-        "model_hash": model.fingerprint,
-        "output": model.output,
-        **(recorded or {}),
-    }
-    with (
-        open_for_append(output, attributes, restart=options["restart"]) as out,
-        tqdm(desc="sequences", unit="seq", initial=out.n_finished, disable=None, delay=1) as progress,
-    ):
-        for chunk in out.remaining(sequence_chunks(source, options, model, dataloader, piece)):
-            for first in range(0, chunk.sizes["sequence"], piece):
-                part = chunk.isel(sequence=slice(first, first + piece))
-                out.append(method(model, part, batch_size=options["batch_size"], **settings))
-                progress.update(part.sizes["sequence"])
-        n = out.n_finished
-    click.echo(f"{output}: {method.__name__}; sequences: {n}, targets: {len(model.target_names)}")
+    n_targets = len(model.target_names)
+    at_once = number_at_once(4 * rows(options["length"] or model.length or _TYPICAL_LENGTH) * n_targets)
+    n = stream(
+        method,
+        model,
+        sequence_chunks(source, options, model, dataloader, at_once),
+        output,
+        at_once=at_once,
+        restart=options["restart"],
+        batch_size=options["batch_size"],
+        **settings,
+    )
+    click.echo(f"{output}: {method.__name__}; sequences: {n}, targets: {n_targets}")
 
 
-def parse_positions(text: str | None) -> list[int] | None:
+def parse_positions(text: str | None, option: str = "--positions") -> list[int] | None:
     """Read positions such as "185,190,204".
 
     Raises
@@ -191,7 +192,7 @@ def parse_positions(text: str | None) -> list[int] | None:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise InputError(f"--positions: expected whole numbers such as 185,190,204, got {text!r}") from None
+        raise InputError(f"{option}: expected whole numbers such as 185,190,204, got {text!r}") from None
 
 
 def source_of_sequences(options: dict[str, Any]) -> str:
@@ -207,10 +208,20 @@ def source_of_sequences(options: dict[str, Any]) -> str:
 
 def load_models(options: dict[str, Any], *, with_dataloader: bool) -> tuple[SequenceModel, Any]:
     """The model, or the ensemble of several, and the dataloader of the first."""
-    from kipoi_tfbind.models.sequence_model import as_sequence_model
-    from kipoi_tfbind.models.wrap import get_kipoi_model
+    from kipoi_tfbind.models.load import as_sequence_model
 
-    models = [
+    models = load_bare_models(options, with_dataloader=with_dataloader)
+    model = as_sequence_model(models, **wrapping_of(options, with_dataloader=with_dataloader))
+    if options["targets"]:
+        model = model.select_targets(options["targets"])
+    return model, models[0].default_dataloader
+
+
+def load_bare_models(options: dict[str, Any], *, with_dataloader: bool) -> list[Any]:
+    """The models as Kipoi has them; the first one with its dataloader."""
+    from kipoi_tfbind.models.load import get_kipoi_model
+
+    return [
         get_kipoi_model(
             name,
             options["source"],
@@ -219,21 +230,32 @@ def load_models(options: dict[str, Any], *, with_dataloader: bool) -> tuple[Sequ
         )
         for number, name in enumerate(options["model"])
     ]
-    model = as_sequence_model(
-        models,
-        sequence_input=options["sequence_input"],
-        layout=options["layout"],
-        alphabet=options["alphabet"],
-        length=None if with_dataloader else options["length"],
-        auxiliary=_json("auxiliary", options["auxiliary"]),
-        transform=options["transform"],
-        output=options["output_kind"],
-        double_precision=options["float64"],
-        average_strands=options["average_strands"],
-    )
-    if options["targets"]:
-        model = model.select_targets(options["targets"])
-    return model, models[0].default_dataloader
+
+
+def wrapping_of(options: dict[str, Any], *, with_dataloader: bool) -> dict[str, Any]:
+    """Arguments of `as_sequence_model`."""
+    return {
+        "sequence_input": options["sequence_input"],
+        "layout": options["layout"],
+        "alphabet": options["alphabet"],
+        "neutral_value": options["neutral_value"],
+        "length": None if with_dataloader else options["length"],
+        "auxiliary": _json("auxiliary", options["auxiliary"]),
+        "transform": options["transform"],
+        "output": options["output_kind"],
+        "double_precision": options["float64"],
+        "head": options["head"],
+        "output_position": _output_position(options["output_position"]),
+        "average_strands": options["average_strands"],
+    }
+
+
+def _output_position(text: str | None) -> Any:
+    if text is None or text in ("centre", "center"):
+        return text and "centre"
+    if not text.isdecimal():
+        raise InputError(f"--output-position: expected a position, 0-based, or centre, got {text!r}")
+    return int(text)
 
 
 def _json(name: str, text: str | None) -> dict[str, Any]:
@@ -266,23 +288,8 @@ def sequence_chunks(
     else:
         first = model.members[0] if model.members else model
         yield from sequences_from_dataloader(
-            dataloader(**_dataloader_arguments(options["dataloader_args"])),
+            make_dataloader(dataloader, parse_dataloader_arguments(options["dataloader_args"])),
             layout=first.layout or "L,4",
             sequence_input=first.sequence_input,
             batch_size=min(piece, options["batch_size"]),
         )
-
-
-def _dataloader_arguments(arguments: tuple[str, ...]) -> dict[str, Any]:
-    """Read them as Kipoi's own commands do."""
-    import yaml
-    from kipoi_utils.utils import parse_json_file_str_or_arglist
-
-    try:
-        return dict(parse_json_file_str_or_arglist(list(arguments)))
-    except (RuntimeError, TypeError, ValueError, yaml.YAMLError) as error:
-        problem = " ".join(str(error).split())
-        raise InputError(
-            f"--dataloader_args: expected JSON, a JSON file, or KEY=VALUE, got "
-            f"{' '.join(arguments)!r} ({problem})"
-        ) from None

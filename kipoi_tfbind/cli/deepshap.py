@@ -61,4 +61,4 @@ def command(
         "tolerance": tolerance,
         "engine": engine,
     }
-    interpret_to_file(deep_shap, options, settings, recorded=settings, rows=lambda length: 2 * length)
+    interpret_to_file(deep_shap, options, settings, rows=lambda length: 2 * length)

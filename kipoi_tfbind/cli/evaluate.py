@@ -12,7 +12,10 @@ import click
 @click.option("--split", type=click.Choice(["test", "validation"]), default="test", show_default=True)
 def command(run: str, fasta: str, peaks: str, split: str) -> None:
     """Held-out AUPRC and AUROC of the model in folder RUN, beside a motif and a k-mer baseline."""
+    from kipoi_tfbind.backends.quiet_start import start_tensorflow
     from kipoi_tfbind.training.card import metrics_table
+
+    start_tensorflow()
     from kipoi_tfbind.training.evaluate import evaluate
 
     click.echo(metrics_table(evaluate(run, fasta, peaks, split=split)))

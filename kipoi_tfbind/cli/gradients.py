@@ -62,9 +62,11 @@ def command(
     from kipoi_tfbind.interpret import gradients
 
     settings: dict[str, Any] = {"method": method, "correction": correction}
-    recorded: dict[str, Any] = {"kind": method, "correction": int(correction)}
     if method == "integrated_gradients":
-        path = {"references": references, "n_references": n_references, "n_steps": n_steps, "seed": seed}
-        settings |= path
-        recorded |= path
-    interpret_to_file(gradients, options, settings, recorded=recorded, rows=lambda length: 2 * length)
+        settings |= {
+            "references": references,
+            "n_references": n_references,
+            "n_steps": n_steps,
+            "seed": seed,
+        }
+    interpret_to_file(gradients, options, settings, rows=lambda length: 2 * length)

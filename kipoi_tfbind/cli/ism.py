@@ -39,5 +39,4 @@ def command(
 
     chosen = parse_positions(positions)
     settings = {"start": start, "end": end, "positions": chosen, "path": path, "verify": verify}
-    recorded = {"start": start} if chosen is None else {"n_positions": len(set(chosen))}
-    interpret_to_file(in_silico_mutagenesis, options, settings, recorded=recorded)
+    interpret_to_file(in_silico_mutagenesis, options, settings)

@@ -7,7 +7,7 @@ import click
 from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_options, path_options
 
 
-@click.command(short_help="Occlusion: the effect of hiding each window of a sequence.")
+@click.command(short_help="Occlusion: the effect of occluding each window of a sequence.")
 @interpretation_options
 @click.option(
     "--width", type=click.IntRange(min=1), default=10, show_default=True, help="Width of a window, bp."
@@ -20,12 +20,12 @@ from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_option
     type=click.Choice(["N", "shuffle"]),
     default="N",
     show_default=True,
-    help="What a window is hidden with: N, or dinucleotide shuffles of the sequence.",
+    help="Bases of an occluded window: N, or those of dinucleotide shuffles of the sequence.",
 )
 @click.option(
     "--n-shuffles", type=click.IntRange(min=1), default=10, show_default=True, help="Number of shuffles."
 )
-@click.option("--start", default=0, show_default=True, help="First position to hide, 0-based.")
+@click.option("--start", default=0, show_default=True, help="First position to occlude, 0-based.")
 @click.option("--end", type=int, help="Position to stop before.  [default: the sequence's end]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the shuffles.")
 @path_options
@@ -41,7 +41,7 @@ def command(
     verify: bool,
     **options: Any,
 ) -> None:
-    """Occlusion: the effect of hiding each window of a sequence.
+    """Occlusion: the effect of occluding each window of a sequence.
 
     Where ISM asks for single bases, this asks for whole sites, and takes far fewer predictions.
 
@@ -53,11 +53,15 @@ def command(
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
     from kipoi_tfbind.interpret import occlusion
 
-    recorded: dict[str, Any] = {"width": width, "stride": stride, "fill": fill, "start": start}
-    settings = {**recorded, "end": end, "n_shuffles": n_shuffles, "seed": seed}
-    settings |= {"path": path, "verify": verify}
-    if fill == "shuffle":
-        recorded |= {"n_shuffles": n_shuffles, "seed": seed}
-    interpret_to_file(
-        occlusion, options, settings, recorded=recorded, rows=lambda length: length // stride + 1
-    )
+    settings = {
+        "width": width,
+        "stride": stride,
+        "fill": fill,
+        "n_shuffles": n_shuffles,
+        "start": start,
+        "end": end,
+        "seed": seed,
+        "path": path,
+        "verify": verify,
+    }
+    interpret_to_file(occlusion, options, settings, rows=lambda length: length // stride + 1)

@@ -14,6 +14,9 @@ import click
 )
 def command(run: str, name: str, group: str, weights_url: str | None) -> None:
     """Put the trained and evaluated model in folder RUN into a Kipoi model group."""
+    from kipoi_tfbind.backends.quiet_start import start_tensorflow
+
+    start_tensorflow()
     from kipoi_tfbind.training.package import package
 
     for entry in package(run, name, group, weights_url=weights_url):

@@ -11,7 +11,10 @@ import click
 @click.option(
     "--kind",
     type=click.Choice(
-        ["logo", "map", "epistasis", "occlusion", "importance", "curve", "cooperativity", "shift"]
+        [
+            *("logo", "map", "epistasis", "occlusion", "surrogate", "samples", "design"),
+            *("importance", "curve", "cooperativity", "shift", "agreement", "sanity"),
+        ]
     ),
     help="Which picture.  [default: as suits the result's method]",
 )
@@ -43,7 +46,12 @@ def command(
       deepshap          logo       contribution of every base
       gradients         logo       contribution of every base
       second-order-ism  epistasis  pairs of positions, over a logo
-      occlusion         occlusion  effect of hiding each window
+      occlusion         occlusion  effect of occluding each window
+      surrogate         surrogate  effects in the additive model beside those of ISM
+      maximum-entropy-samples      samples, their logo
+      design            design     predictions after each substitution
+      agreement         agreement  of every two maps
+      sanity-checks     sanity     what is left of a map while the model forgets
       gia               importance, curve or cooperativity, as the experiment is
       gia shift         shift      predictions on backgrounds and on real sequences
     Of the others, all but occlusion can be drawn as a logo and as a map, occlusion as a logo; results of

@@ -28,14 +28,14 @@ from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_option
     type=click.IntRange(min=1),
     default=2,
     show_default=True,
-    help="Number of random orders for each reference, each with its opposite.",
+    help="Number of random permutations for each reference, each with its reverse.",
 )
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Of the references and the orders.",
+    help="Of the references and the permutations.",
 )
 @click.option(
     "--tolerance",
@@ -49,11 +49,11 @@ def command(
     """Shapley values: how much each base contributes, for a model without gradients.
 
     For models that only predict, such as those of scikit-learn; where deepshap works it is faster, and
-    needs no sampling. The bases of a shuffled sequence are replaced by those of the sequence in random
-    orders; what a position changes on average is its contribution, and all of them add up to the prediction
+    needs no sampling. The bases of a shuffled sequence are replaced by those of the sequence in
+    random order; the mean change by a position is its contribution, and all of them add up to the prediction
     minus the mean prediction of the shuffled sequences.
 
-    The cost is in predictions: up to 2 x length x references x orders for each sequence. The result has
+    The cost is in predictions: up to 2 x length x references x permutations for each sequence. The result has
     their number and the standard error of each contribution: where that is too large, take more references.
 
     \b
@@ -70,4 +70,4 @@ def command(
         "seed": seed,
         "tolerance": tolerance,
     }
-    interpret_to_file(sampled_shapley, options, settings, recorded=settings)
+    interpret_to_file(sampled_shapley, options, settings)

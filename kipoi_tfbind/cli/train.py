@@ -12,7 +12,11 @@ import click
 )
 def command(config: str, fasta: str, peaks: str, output: str) -> None:
     """Train a TF-binding model on peaks, as the YAML file CONFIG says."""
+    from kipoi_tfbind.backends.quiet_start import start_tensorflow
     from kipoi_tfbind.training.config import TrainingConfig
+
+    settings = TrainingConfig.from_yaml(config)
+    start_tensorflow()
     from kipoi_tfbind.training.fit import train
 
-    train(TrainingConfig.from_yaml(config), fasta, peaks, output, verbose=2)
+    train(settings, fasta, peaks, output, verbose=2)

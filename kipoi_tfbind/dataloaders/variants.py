@@ -16,18 +16,21 @@ from kipoi_tfbind.dataloaders.base import (
 )
 from kipoi_tfbind.dna.one_hot import one_hot_codes
 from kipoi_tfbind.genome.reference import Genome
-from kipoi_tfbind.genome.variant_windows import OnRefMismatch, VariantWindowReader
+from kipoi_tfbind.genome.variant_reader import VariantWindowReader
+from kipoi_tfbind.genome.variant_windows import Anchors, OnRefMismatch
 from kipoi_tfbind.genome.vcf import count_reasons, read_alleles, write_skipped
 from kipoi_tfbind.notices import notice
+from kipoi_tfbind.repairs.outputs import refuse_inputs
 
 
 class VariantWindows(WindowDataset):
     r"""Pairs of one-hot windows, with the reference and the alternative allele, for each ALT of a VCF.
 
-    Both windows have the given length, and the same left flank. REF is centred: the base of an SNV has
-    index length // 2. After the allele comes the genome that follows REF, so that an insertion pushes the
-    right flank out of the window and a deletion pulls more of it in. Beyond the ends of a contig there
-    is N, a row of zeros; `status` says so. The whole of both files is checked at construction.
+    Alleles are trimmed and left-aligned against the FASTA, and the windows, of the given length, are
+    centred on the interval over which the change can slide: they are the same for every spelling of one
+    haplotype (`kipoi_tfbind.genome.changes`). The shift that an insertion or deletion causes is spread over
+    both flanks, or one of them is kept where it is (`indel_anchors`). Beyond the ends of a contig there is
+    N, a row of zeros; `status` says so. The whole of both files is checked at construction.
 
     An allele that cannot be scored (symbolic, breakend, `*`, REF not what the FASTA has, unknown contig,
     longer than the window, ...) becomes no row: a line on stderr counts them by reason, and
@@ -46,6 +49,9 @@ class VariantWindows(WindowDataset):
         "error": refuse the file at the first one.
     skipped_file
         Table to write of the alleles that become no row: chrom, pos, id, ref, alt, reason, line.
+    indel_anchors
+        Which flank of an insertion or deletion stays where it is: "left", "right", or "both": half of the
+        shift on either side.
 
     Attributes
     ----------
@@ -83,11 +89,18 @@ class VariantWindows(WindowDataset):
         length: int = 1000,
         on_ref_mismatch: OnRefMismatch = "skip",
         skipped_file: str | os.PathLike[str] | None = None,
+        indel_anchors: Anchors = "both",
     ) -> None:
         self.length = as_positive("length", length)
+        if skipped_file is not None:
+            refuse_inputs(skipped_file, {"vcf_file": vcf_file, "fasta_file": fasta_file})
         self._alleles = alleles = read_alleles(vcf_file)
         self._reader = VariantWindowReader(
-            Genome(fasta_file), alleles, self.length, on_ref_mismatch=on_ref_mismatch
+            Genome(fasta_file),
+            alleles,
+            self.length,
+            on_ref_mismatch=on_ref_mismatch,
+            anchors=indel_anchors,
         )
         self._contigs = np.array(alleles.contigs, dtype=np.str_)
         self.n_alleles = len(alleles)
@@ -170,6 +183,9 @@ describe(
       skipped_file:
         doc: Table to write of the alleles that are not scored, with the reason for each
         optional: True
+      indel_anchors:
+        doc: "left or right: the flank of an indel that stays; both: half of the shift on either side"
+        optional: True
     output_schema:
       inputs:
         ref:
@@ -181,7 +197,7 @@ describe(
         alt:
           name: alt
           shape: (None, 4)
-          doc: The same window with the alternative allele; both share the left flank
+          doc: A window as long with the alternative allele
           special_type: DNASeq
           associated_metadata: ranges
       metadata:

@@ -48,6 +48,10 @@ class Means:
             np.add.at(sums, offset, scores[rows])
             np.add.at(counts, offset, 1)
 
+    def __len__(self) -> int:
+        """Number of positions that have scores."""
+        return sum(int(np.count_nonzero(counts)) for _, counts in self._blocks.values())
+
     def parts(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
         """Positions that have scores, sorted, and the mean of the scores at each, some at a time."""
         numbers = sorted(self._blocks)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from kipoi_tfbind.dna.one_hot import reverse_complement_codes
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.reference import Genome
-from kipoi_tfbind.genome.text_files import numbered_lines
+from kipoi_tfbind.genome.text_files import MAX_DIGITS, numbered_lines
 
 ChromSizes = Mapping[str, int] | str | os.PathLike[str]
 
@@ -78,18 +78,30 @@ def contigs_of(fasta: str | os.PathLike[str] | None, chrom_sizes: ChromSizes | N
 
 def _read_chrom_sizes(path: str | os.PathLike[str]) -> dict[str, int]:
     """Lengths of contigs from the first two columns of a file such as hg19.chrom.sizes or genome.fa.fai."""
-    lengths = {}
+    lengths: dict[str, int] = {}
     for number, line in numbered_lines(path):
         fields = line.split()
         if not fields or fields[0].startswith("#"):
             continue
-        if len(fields) < 2 or not fields[1].isdecimal():
+        if len(fields) < 2 or not fields[1].isdecimal() or len(fields[1]) > MAX_DIGITS or _is_bed(fields):
             raise InputError(
                 f"{path}: line {number}: expected a contig and its length, such as 'chr20 63025520', got "
                 f"{line[:40]!r}; give a file such as hg19.chrom.sizes"
+                + (", not a BED" if _is_bed(fields) else "")
             )
-        lengths[fields[0]] = int(fields[1])
+        length = int(fields[1])
+        if lengths.setdefault(fields[0], length) != length:
+            raise InputError(
+                f"{path}: line {number}: {fields[0]} has two lengths, {lengths[fields[0]]} and {length}; "
+                "give a file such as hg19.chrom.sizes"
+            )
     return lengths
+
+
+def _is_bed(fields: list[str]) -> bool:
+    """Whether a line has a third number; only an index of a FASTA has, with two more."""
+    n_numbers = sum(field.isdecimal() for field in fields[1:])
+    return len(fields) > 2 and fields[2].isdecimal() and not len(fields) == n_numbers + 1 == 5
 
 
 def places_of(piece: xr.Dataset, name: str) -> NDArray[np.int64]:

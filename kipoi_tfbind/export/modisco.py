@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.export._scores import Result, hypothetical_scores, name_of, pieces_of
+from kipoi_tfbind.export._pieces import Result, name_of, pieces_of
 from kipoi_tfbind.results.files import check_writable, whole_file
+from kipoi_tfbind.results.position_scores import hypothetical_scores
 
 
 def export_modisco(

@@ -12,10 +12,15 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError, MissingProgramError
 from kipoi_tfbind.export._means import Means
+from kipoi_tfbind.export._pieces import Result, name_of, pieces_of
 from kipoi_tfbind.export._places import ChromSizes, Contigs, check_bases, contigs_of, inside, places_of
-from kipoi_tfbind.export._scores import Result, base_scores, name_of, pieces_of
 from kipoi_tfbind.notices import notice
+from kipoi_tfbind.repairs.outputs import reserve
 from kipoi_tfbind.results.files import check_writable, whole_file
+from kipoi_tfbind.results.position_scores import base_scores
+
+# At most, of a bigWig file: 8 of each base and its share of the summaries.
+_BYTES_PER_BASE, _LEAST_BYTES = 12, 1 << 16
 
 # Contig -> 0-based positions, sorted, and their scores.
 Track = dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]]
@@ -30,7 +35,7 @@ def genomic_scores(
 ) -> Track:
     """Score of each base of a result by its place in the genome.
 
-    The contribution of the base that is there; of in-silico mutagenesis, minus the mean effect of its three
+    The contribution of the observed base; of in-silico mutagenesis, minus the mean effect of its three
     substitutions. Where sequences overlap, the mean of their scores; where they have N, or reach over the
     ends of a contig, none. A result in a file is read piece by piece: memory grows with the number of bases
     that have a score, and not with the number of sequences that cover them.
@@ -206,14 +211,37 @@ def export_bigwig(
             "lengths (chrom_sizes=; --chrom-sizes)"
         )
     means = _means_by_contig(result, target, contigs)
+    n_bases = sum(map(len, means.values()))
     with whole_file(path) as partial:
+        # On a full disk pyBigWig ends the process, or goes on without a word.
+        reserve(partial, _BYTES_PER_BASE * n_bases + _LEAST_BYTES)
         file = pyBigWig.open(str(partial), "w")
         try:
             file.addHeader([(contig, contigs.lengths[contig]) for contig in means])
+            last = {}
             for contig, of_contig in means.items():
                 for start, scores in of_contig.parts():
                     file.addEntries(contig, start, values=scores, span=1)
+                    last[contig] = int(start[-1])
         except RuntimeError as error:
             raise InputError(f"{path}: cannot be written ({error}); choose another place") from None
         finally:
             file.close()
+        _check_bigwig(path, partial, n_bases, last)
+
+
+def _check_bigwig(path: str | os.PathLike[str], partial: Path, n_bases: int, last: dict[str, int]) -> None:
+    """Check that a bigWig file is whole, by its last bases."""
+    import pyBigWig
+
+    try:
+        with pyBigWig.open(str(partial)) as file:
+            is_whole = file.header()["nBasesCovered"] == n_bases and all(
+                file.intervals(contig, base, base + 1) for contig, base in last.items()
+            )
+    except RuntimeError:
+        is_whole = False
+    if not is_whole:
+        raise InputError(
+            f"{path}: cannot be written whole; is the disk full? Free some space or choose another place"
+        )

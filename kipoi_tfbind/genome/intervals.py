@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.reference import Genome
-from kipoi_tfbind.genome.text_files import numbered_lines
+from kipoi_tfbind.genome.text_files import MAX_DIGITS, numbered_lines
+from kipoi_tfbind.notices import notice
 
 Center = Literal["auto", "summit", "midpoint"]
 
@@ -18,6 +19,9 @@ _DISPLAY_WORDS = ("track", "browser")
 _STRANDS = {"+": "+", "-": "-", ".": "*", "*": "*"}
 _NARROWPEAK_COLUMNS = 10
 _NO_SUMMIT = -1
+# Some of the peak files of ENCODE have a summit or two just beyond the end of an interval. Where more lines
+# have one, column 10 is something else.
+_LARGEST_SHARE_OUTSIDE = 0.1
 
 
 @dataclass(frozen=True)
@@ -75,14 +79,16 @@ def read_intervals(
         The file.
     center
         "summit": start + column 10, which every line must have; "midpoint": (start + end) // 2; "auto":
-        the summit in a narrowPeak (exactly 10 columns) where it is not -1, else the midpoint.
+        the summit in a narrowPeak (exactly 10 columns) where it is not -1, else the midpoint. A summit
+        that lies outside of its interval is moved to the nearest base of it, with one notice for the file.
     target_columns
         1-based columns, beyond the third, to read as numbers: labels or signals.
 
     Raises
     ------
     InputError
-        No interval in the file; or, with the line number, a line that is no interval; or a truncated file.
+        No interval in the file; or, with the line number, a line that is no interval; or a truncated file; or
+        more than a tenth of the summits lie outside of their intervals.
 
     Examples
     --------
@@ -100,6 +106,7 @@ def read_intervals(
         reader.add(number, line)
     if not reader.rows:
         raise InputError(f"{reader.path}: no intervals in this file; expected lines of chrom, start, end")
+    reader.report_summits_outside()
     return reader.intervals()
 
 
@@ -172,6 +179,8 @@ class _BedReader:
         self._target_columns = target_columns
         self._contigs: dict[str, int] = {}
         self._targets: list[list[float]] = []
+        # Line number, offset and size of each interval whose summit lies outside of it.
+        self._outside: list[tuple[int, int, int]] = []
 
     def add(self, number: int, line: str) -> None:
         fields = line.split("\t") if "\t" in line else line.split()
@@ -182,6 +191,10 @@ class _BedReader:
         contig, start_text, end_text = fields[:3]
         if not (start_text.isdecimal() and end_text.isdecimal()):
             raise self._no_place(number, start_text, end_text)
+        if max(len(start_text), len(end_text)) > MAX_DIGITS:
+            raise self._error(
+                number, f"expected positions in a genome, got {start_text[:30]} and {end_text[:30]}"
+            )
         start, end = int(start_text), int(end_text)
         if start > end:
             raise self._no_place(number, start_text, end_text)
@@ -225,13 +238,30 @@ class _BedReader:
         text = fields[_NARROWPEAK_COLUMNS - 1]
         if text == "-1" and self._center == "auto":
             return _NO_SUMMIT
-        if not text.isdecimal() or int(text) >= max(size, 1):
+        if not text.isdecimal() or len(text) > MAX_DIGITS:
             raise self._error(
                 number,
                 f"column 10 (summit): expected an offset from 0 to {size - 1} within the interval, "
-                f"got {text!r}; if this is no narrowPeak, use center='midpoint'",
+                f"got {text!r}; if this is no narrowPeak, centre on the midpoint",
             )
-        return int(text)
+        last = max(size - 1, 0)
+        if int(text) > last:
+            self._outside.append((number, int(text), size))
+        return min(int(text), last)
+
+    def report_summits_outside(self) -> None:
+        """Tell of summits outside of their intervals; refuse a file in which they are many."""
+        if not self._outside:
+            return
+        n_outside, n = len(self._outside), len(self.rows)
+        number, offset, size = self._outside[0]
+        found = f"{self.path}: {n_outside:,} of {n:,} summits lie outside of their intervals (line {number}: "
+        found += f"offset {offset} in an interval of {size} bp)"
+        if n_outside > max(_LARGEST_SHARE_OUTSIDE * n, 1):
+            raise InputError(
+                f"{found}; if column 10 is no summit, centre on the midpoint (center='midpoint')"
+            )
+        notice(f"{found}; the nearest base of the interval is taken")
 
     def _no_place(self, number: int, start: str, end: str) -> InputError:
         for column, what, text in ((2, "start", start), (3, "end", end)):

@@ -11,8 +11,10 @@ from typing import IO
 from kipoi_tfbind.errors import InputError
 
 _GZIP_MAGIC = b"\x1f\x8b"
+# A longer number is no place in any genome, and does not fit into 64 bits.
+MAX_DIGITS = 18
 _BGZF_SUBFIELD = b"BC"  # at byte 12 of a gzip member that bgzip wrote
-_BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
 
 class Compression(Enum):
@@ -42,7 +44,7 @@ def compression(path: str | os.PathLike[str]) -> Compression:
         with open(path, "rb") as file:
             head = file.read(16)
             file.seek(0, os.SEEK_END)
-            file.seek(-min(file.tell(), len(_BGZF_END)), os.SEEK_END)
+            file.seek(-min(file.tell(), len(BGZF_END)), os.SEEK_END)
             tail = file.read()
     except OSError as error:
         raise InputError(f"{path}: cannot read this file ({error.strerror}); check the path") from None
@@ -52,7 +54,7 @@ def compression(path: str | os.PathLike[str]) -> Compression:
         return Compression.NONE
     if head[12:14] != _BGZF_SUBFIELD:
         return Compression.GZIP
-    if tail != _BGZF_END:
+    if tail != BGZF_END:
         raise InputError(
             f"{path}: truncated: bgzip's end-of-file block is missing; copy, download or compress it again"
         )

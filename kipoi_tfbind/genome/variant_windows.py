@@ -1,232 +1,244 @@
-"""Pairs of windows, with the reference and with the alternative allele, for the alleles of a VCF.
+"""Windows with the reference and with the alternative allele, for changes of the genome.
 
-A window of length L around an allele whose REF has r bases and begins at p (0-based) spans
-[s, s + L) with s = p + r // 2 - L // 2: REF is centred, and the base of an SNV has index L // 2, as
-the centre of an interval's window has. The reference window is the genome there. The alternative
-window begins at the same s, so that both share the left flank; then come the bases of ALT, then the
-genome from p + r on, cut to L. So an insertion pushes the right flank out of the window, and a
-deletion pulls more of it in. Beyond the ends of a contig there is N.
+A window of length L is centred on the interval over which the change can slide
+(`kipoi_tfbind.genome.changes`). The reference window [s, s + L) is the genome there. The alternative window
+is as long, cut from the haplotype that has the change: the genome up to it, the new bases, the genome after
+them. Where those are d bases more or fewer, one flank at least has to move. With the offset 0 the haplotype
+is cut at s, so that the left flanks are the same and the right one moves; with the offset d the right
+flanks are the same; in between, the shift is spread over both. Beyond the ends of a contig there is N.
 """
 
-from typing import Literal
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kipoi_tfbind.dna.one_hot import CODE_OF_ASCII, N_CODE, decode_codes, encode_bases
+from kipoi_tfbind.dna.one_hot import N_CODE, decode_codes
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.genome.assemblies import likely_assembly
+from kipoi_tfbind.genome.changes import Changes, contig_lengths
 from kipoi_tfbind.genome.reference import Genome
-from kipoi_tfbind.genome.vcf import SKIP_REASONS, Alleles, count_reasons
-from kipoi_tfbind.genome.window_reader import WindowReader
 
 OnRefMismatch = Literal["skip", "error"]
+Anchors = Literal["left", "right", "both"]
 
+MISMATCHES = ("ref_mismatch", "ref_alt_swapped", "outside_contig")
 # Above this share of alleles whose REF is not in the FASTA, the two belong to different assemblies.
-_MAX_MISMATCHES = 0.5
-_ROWS_PER_CHECK = 4096
-_CODE_OF_CHARACTER = np.frombuffer(CODE_OF_ASCII, dtype=np.uint8)
+MAX_MISMATCHES = 0.5
 
 
-class VariantWindowReader:
-    """Windows for every allele that can be scored; why the others cannot is in `reason`.
+def check_anchors(anchors: str) -> None:
+    """Check the choice of flanks.
+
+    Raises
+    ------
+    InputError
+        It is none.
+    """
+    if anchors not in get_args(Anchors):
+        raise InputError(f"indel_anchors: expected 'left', 'right' or 'both', got {anchors!r}")
+
+
+def check_on_ref_mismatch(choice: str) -> None:
+    """Check what is to be done of a REF that the FASTA has not.
+
+    Raises
+    ------
+    InputError
+        It is neither "skip" nor "error".
+    """
+    if choice not in get_args(OnRefMismatch):
+        raise InputError(f"on_ref_mismatch: expected 'skip' or 'error', got {choice!r}")
+
+
+def fill_offsets(shift: int, anchors: Anchors = "both") -> list[int]:
+    """Offsets at which the haplotype of an indel is cut, in bases.
+
+    Parameters
+    ----------
+    shift
+        Bases that the alternative allele has more, or, negative, fewer.
+    anchors
+        Which flank stays where it is: "left" gives the offset 0, "right" the shift; "both" gives these two,
+        and up to four between them, as many left as right of the middle.
+
+    Examples
+    --------
+    >>> fill_offsets(-1), fill_offsets(10), fill_offsets(10, "left"), fill_offsets(0)
+    ([-1, 0], [0, 2, 5, 8, 10], [0], [0])
+    """
+    if anchors == "left" or shift == 0:
+        return [0]
+    if anchors == "right":
+        return [shift]
+    size, sign = abs(shift), 1 if shift > 0 else -1
+    some = {0, size // 4, size // 2, size - size // 2, size - size // 4, size}
+    return sorted(sign * offset for offset in some)
+
+
+def middle_offsets(changes: Changes) -> NDArray[np.int64]:
+    """One offset for each change that spreads the shift over both flanks, the same way on either strand."""
+    shift = changes.shift
+    return (shift >> 1) + (shift & 1) * changes.rounds_up
+
+
+def unfit_for_length(genome: Genome, changes: Changes, length: int, margin: int = 0) -> NDArray:
+    """Reasons of the changes, with those added that do not fit in windows of this length.
+
+    With a margin, they have to fit also in the windows that are up to so many bases further left or right.
+    """
+    reason = changes.reason.copy()
+    lengths = contig_lengths(genome, changes.contigs)[changes.contig]
+    starts, shift = changes.window_starts(length), changes.shift
+    longer = np.maximum(shift, 0) + margin
+    inside = (starts + longer <= changes.low) & (changes.high + longer <= starts + length)
+    for name, applies in (
+        ("contig_shorter_than_window", lengths < length),
+        ("allele_longer_than_window", ~inside),
+    ):
+        reason[applies & (reason == "")] = name
+    return reason
+
+
+def reference_windows(
+    genome: Genome, changes: Changes, starts: NDArray[np.int64], length: int
+) -> NDArray[np.uint8]:
+    """Base codes (change, position) of the genome in windows, one for each change."""
+    codes = np.empty((len(changes), length), dtype=np.uint8)
+    for i in np.unique(changes.contig):
+        here = np.flatnonzero(changes.contig == i)
+        codes[here] = genome.windows(changes.contigs[i], starts[here], length)
+    return codes
+
+
+def alternative_windows(
+    genome: Genome,
+    changes: Changes,
+    starts: NDArray[np.int64],
+    length: int,
+    offsets: NDArray[np.int64],
+    reference: NDArray[np.uint8] | None = None,
+) -> NDArray[np.uint8]:
+    r"""Base codes (change, position) of the haplotype with each change.
+
+    Parameters
+    ----------
+    starts
+        0-based start of the reference window of each change.
+    offsets
+        Where the haplotype is cut, from that start on; see the module.
+    reference
+        The reference windows, where they have been read.
+
+    Examples
+    --------
+    >>> from kipoi_tfbind.dna.one_hot import decode_codes
+    >>> path = getfixture("tmp_path") / "a.fa"
+    >>> _ = path.write_text(">20\nAACCGGTTACGT\n")
+    >>> genome = Genome(path)
+    >>> deletion = find_changes(genome, ["20"], np.array([0]), np.array([4]), ["CGG"], ["C"])
+    >>> for offset in (0, -1, -2):
+    ...     found = alternative_windows(genome, deletion, np.array([2]), 6, np.array([offset]))
+    ...     print(decode_codes(found))
+    ['CCTTAC']
+    ['ACCTTA']
+    ['AACCTT']
+    """
+    if reference is None:
+        reference = reference_windows(genome, changes, starts, length)
+    codes = reference.copy()
+    sizes = np.array([len(alt) for alt in changes.alt], dtype=np.int64).reshape(-1)
+    within = changes.start - starts
+    is_single = (sizes == 1) & (changes.ref_size == 1)
+    single = np.flatnonzero(is_single)
+    codes[single, within[single]] = np.frombuffer(
+        b"".join(changes.alt[i] for i in single.tolist()), dtype=np.uint8
+    )
+    for rows, margin, wide in _wide_windows(genome, changes, starts, length, np.flatnonzero(~is_single)):
+        for row, around in zip(rows.tolist(), wide, strict=True):
+            at = int(within[row]) + margin
+            text = around.tobytes()
+            haplotype = text[:at] + changes.alt[row] + text[at + int(changes.ref_size[row]) :]
+            first = margin + int(offsets[row])
+            codes[row] = np.frombuffer(haplotype, dtype=np.uint8, count=length, offset=first)
+    return codes
+
+
+def _wide_windows(
+    genome: Genome, changes: Changes, starts: NDArray[np.int64], length: int, rows: NDArray[np.intp]
+) -> Iterator[tuple[NDArray[np.intp], int, NDArray[np.uint8]]]:
+    """Windows with a margin on either side, for changes of about one size and one contig together."""
+    if not len(rows):
+        return
+    size = np.abs(changes.shift[rows])
+    bucket = np.where(size, np.ceil(np.log2(np.maximum(size, 1))).astype(int) + 1, 0)
+    for each in np.unique(bucket):
+        margin = 1 << int(each)
+        for c in np.unique(changes.contig[rows]):
+            here = rows[(bucket == each) & (changes.contig[rows] == c)]
+            if len(here):
+                yield (
+                    here,
+                    margin,
+                    genome.windows(changes.contigs[c], starts[here] - margin, length + 2 * margin),
+                )
+
+
+def window_status(
+    genome: Genome,
+    changes: Changes,
+    starts: NDArray[np.int64],
+    windows: tuple[NDArray[np.uint8], ...],
+) -> NDArray:
+    """What is to be known of each change's windows.
+
+    "ok"; "padded": a window reaches over the end of the contig (N there); "contains_n": a window has an N or
+    another ambiguity code of the genome in it.
+    """
+    lengths = contig_lengths(genome, changes.contigs)[changes.contig]
+    missing = np.maximum(-changes.shift, 0)
+    length = windows[0].shape[1]
+    padded = (starts - missing < 0) | (starts + length + missing > lengths)
+    contains_n = np.zeros(len(changes), dtype=bool)
+    for codes in windows:
+        contains_n |= (codes == N_CODE).any(axis=1)
+    return np.select([padded & contains_n, contains_n], ["padded", "contains_n"], "ok")
+
+
+def ref_mismatch_error(
+    genome: Genome, where: str, record: tuple[str, int, str], n_wrong: int, n_checked: int
+) -> InputError:
+    """The error of a REF that is not what the FASTA has.
 
     Parameters
     ----------
     genome
         The FASTA.
-    alleles
-        What :func:`kipoi_tfbind.genome.vcf.read_alleles` returned.
-    length
-        Length of the windows.
-    on_ref_mismatch
-        "skip": an allele whose REF is not what the FASTA has is left out, unless they are more than
-        half of all; "error": the first one is an error.
-
-    Attributes
-    ----------
-    reason
-        Why each allele of `alleles` has no window, a key of `SKIP_REASONS`, or "".
-    rows
-        Alleles that have windows, as indices into `alleles`.
-    starts
-        0-based start of the windows of `rows`.
-
-    Raises
-    ------
-    InputError
-        No allele can be scored; REF mismatches as above; or the FASTA cannot be read.
+    where
+        The file and line of the first one.
+    record
+        Its contig, 1-based position and REF.
+    n_wrong, n_checked
+        Number of alleles whose REF is wrong, and of all.
     """
-
-    def __init__(
-        self, genome: Genome, alleles: Alleles, length: int, *, on_ref_mismatch: OnRefMismatch = "skip"
-    ) -> None:
-        if on_ref_mismatch not in ("skip", "error"):
-            raise InputError(f"on_ref_mismatch: expected 'skip' or 'error', got {on_ref_mismatch!r}")
-        self.length = length
-        self._genome = genome
-        self._alleles = alleles
-        self._ref_size = np.strings.str_len(alleles.ref).astype(np.int64)
-        self._alt_size = np.strings.str_len(alleles.alt).astype(np.int64)
-        self._left = length // 2 - self._ref_size // 2
-        self._contig_length = self._contig_lengths()
-        self.reason = alleles.reason.copy()
-        self._sort_out_by_place()
-        candidates = self._usable()
-        self._read_windows(candidates)
-        self._check_ref(candidates, on_ref_mismatch)
-        self.rows = self._usable()
-        self.starts = self._starts_of(self.rows)
-        self._window_of_row = np.searchsorted(candidates, self.rows)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def read(
-        self, index: NDArray[np.integer]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.str_]]:
-        """Windows of some of `rows`.
-
-        Parameters
-        ----------
-        index
-            Positions in `rows`.
-
-        Returns
-        -------
-        ref, alt
-            Base codes (allele, position).
-        status
-            "ok"; "padded": a window reaches over the end of the contig (N there); "contains_n": a
-            window has an N or another ambiguity code of the genome in it.
-        """
-        rows = self.rows[index]
-        ref = self._windows.read(self._window_of_row[index])
-        alt = self._alternative(ref, rows)
-        end = self._starts_of(rows) + self.length + np.maximum(self._ref_size - self._alt_size, 0)[rows]
-        padded = (self._starts_of(rows) < 0) | (end > self._contig_length[rows])
-        contains_n = (ref == N_CODE).any(axis=1) | (alt == N_CODE).any(axis=1)
-        return ref, alt, np.select([padded, contains_n], ["padded", "contains_n"], "ok")
-
-    def _contig_lengths(self) -> NDArray[np.int64]:
-        """Length of each allele's contig, -1 where the FASTA has none such."""
-        lengths = []
-        self._unknown_contig: InputError | None = None
-        for name in self._alleles.contigs:
-            try:
-                lengths.append(self._genome.lengths[self._genome.contig(name)])
-            except InputError as error:
-                self._unknown_contig = self._unknown_contig or error
-                lengths.append(-1)
-        return np.array(lengths, dtype=np.int64)[self._alleles.contig]
-
-    def _starts_of(self, rows: NDArray[np.integer]) -> NDArray[np.int64]:
-        return self._alleles.pos[rows] - 1 - self._left[rows]
-
-    def _usable(self) -> NDArray[np.intp]:
-        """Alleles that nothing speaks against so far; there has to be one."""
-        rows = np.flatnonzero(self.reason == "")
-        if not len(rows):
-            raise self._nothing_to_score()
-        return rows
-
-    def _sort_out_by_place(self) -> None:
-        begin = self._alleles.pos - 1
-        longer = np.maximum(self._ref_size, self._alt_size)
-        for reason, applies in (
-            ("unknown_contig", self._contig_length < 0),
-            ("contig_shorter_than_window", self._contig_length < self.length),
-            ("outside_contig", (begin < 0) | (begin + self._ref_size > self._contig_length)),
-            ("allele_longer_than_window", (self._left < 0) | (self._left + longer > self.length)),
-        ):
-            self.reason[applies & (self.reason == "")] = reason
-
-    def _read_windows(self, candidates: NDArray[np.intp]) -> None:
-        """Prepare reference windows of all candidates, and what follows the windows of the deletions."""
-        contigs, contig = self._alleles.contigs, self._alleles.contig
-        starts = self._starts_of(candidates)
-        self._windows = WindowReader(self._genome, contigs, contig[candidates], starts, self.length)
-        missing = (self._ref_size - self._alt_size)[candidates]
-        self._deletions = candidates[missing > 0]
-        self._tails = WindowReader(
-            self._genome,
-            contigs,
-            contig[self._deletions],
-            self._starts_of(self._deletions) + self.length,
-            max(int(missing.max()), 1),
-        )
-
-    def _check_ref(self, candidates: NDArray[np.intp], on_ref_mismatch: OnRefMismatch) -> None:
-        """Compare every REF with the genome."""
-        for first in range(0, len(candidates), _ROWS_PER_CHECK):
-            rows = candidates[first : first + _ROWS_PER_CHECK]
-            windows = self._windows.read(np.arange(first, first + len(rows)))
-            self._compare_with_genome(rows, windows)
-        wrong = np.flatnonzero((self.reason == "ref_mismatch") | (self.reason == "outside_contig"))
-        n_checked = len(candidates) + (self.reason == "outside_contig").sum()
-        if len(wrong) > _MAX_MISMATCHES * n_checked or (len(wrong) and on_ref_mismatch == "error"):
-            raise self._mismatch(wrong, int(n_checked))
-
-    def _compare_with_genome(self, rows: NDArray[np.intp], windows: NDArray[np.uint8]) -> None:
-        texts = self._alleles.ref[rows]
-        left, size = self._left[rows], self._ref_size[rows]
-        single = np.flatnonzero(size == 1)
-        expected = _first_bases(texts[single])
-        there = windows[single, left[single]]
-        self.reason[rows[single[there != expected]]] = "ref_mismatch"
-        self.reason[rows[single[there == N_CODE]]] = "ambiguous_base"
-        for i in np.flatnonzero(size > 1):
-            there = windows[i, left[i] : left[i] + size[i]]
-            if (there == N_CODE).any():
-                self.reason[rows[i]] = "ambiguous_base"
-            elif (there != encode_bases([texts[i]])[0]).any():
-                self.reason[rows[i]] = "ref_mismatch"
-
-    def _alternative(self, ref: NDArray[np.uint8], rows: NDArray[np.intp]) -> NDArray[np.uint8]:
-        alt = ref.copy()
-        texts = self._alleles.alt[rows]
-        left, ref_size, alt_size = self._left[rows], self._ref_size[rows], self._alt_size[rows]
-        single = np.flatnonzero((ref_size == 1) & (alt_size == 1))
-        alt[single, left[single]] = _first_bases(texts[single])
-        deletions = np.searchsorted(self._deletions, rows[ref_size > alt_size])
-        tails = iter(self._tails.read(deletions))
-        for i in np.flatnonzero((ref_size > 1) | (alt_size > 1)):
-            parts = [encode_bases([texts[i]])[0], ref[i, left[i] + ref_size[i] :]]
-            if ref_size[i] > alt_size[i]:
-                parts.append(next(tails))
-            alt[i, left[i] :] = np.concatenate(parts)[: self.length - left[i]]
-        return alt
-
-    def _nothing_to_score(self) -> InputError:
-        counts = count_reasons(self.reason)
-        most = next(iter(counts))
-        first = np.flatnonzero(self.reason == most)[0]
-        problem = str(self._unknown_contig) if most == "unknown_contig" else SKIP_REASONS[most]
-        listed = ", ".join(f"{n} {reason}" for reason, n in counts.items())
-        return InputError(
-            f"{self._alleles.path}: {self._alleles.unit} {self._alleles.line[first]}: {problem}; "
-            f"none of the {len(self._alleles)} alleles of this file can be scored ({listed})"
-        )
-
-    def _mismatch(self, wrong: NDArray[np.intp], n_checked: int) -> InputError:
-        alleles, row = self._alleles, wrong[0]
-        name, pos = alleles.contigs[alleles.contig[row]], int(alleles.pos[row])
-        there = decode_codes(self._genome.windows(name, [pos - 1], int(self._ref_size[row])))[0]
+    name, pos, ref = record
+    there = decode_codes(genome.windows(name, [pos - 1], len(ref)))[0]
+    if n_wrong > MAX_MISMATCHES * n_checked:
         remedy = (
             "the two are of different assemblies: give the FASTA that the VCF was made with"
-            if len(wrong) > _MAX_MISMATCHES * n_checked
-            else "mend the record, or use on_ref_mismatch='skip' to leave such alleles out"
+            f"{likely_assembly(genome.lengths)}"
         )
-        return InputError(
-            f"{alleles.path}: {alleles.unit} {alleles.line[row]}: REF is {_shown(alleles.ref[row])} and "
-            f"{self._genome.path} has {_shown(there)} at {name}:{pos}; REF does not match for {len(wrong)} "
-            f"of {n_checked} alleles; {remedy}"
-        )
+    else:
+        remedy = "mend the record, or use on_ref_mismatch='skip' to leave such alleles out"
+    return InputError(
+        f"{where}: REF is {shown(ref)} and {genome.path} has {shown(there)} at {name}:{pos}; "
+        f"REF does not match for {n_wrong} of {n_checked} alleles; {remedy}"
+    )
 
 
-def _first_bases(texts: NDArray) -> NDArray[np.uint8]:
-    """Base code of the first letter of each text."""
-    return _CODE_OF_CHARACTER[texts.astype("U1").view(np.uint32)]
-
-
-def _shown(allele: str) -> str:
+def shown(allele: str) -> str:
+    """An allele as a message shows it: the beginning of a long one."""
     return allele if len(allele) <= 20 else f"{allele[:20]}... ({len(allele)} bases)"

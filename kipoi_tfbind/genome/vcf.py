@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.reference import silent_htslib
-from kipoi_tfbind.genome.text_files import Compression, compression, numbered_lines
+from kipoi_tfbind.genome.text_files import MAX_DIGITS, Compression, compression, numbered_lines
 
 # Why an allele gets no score; the words appear in reports and in the file of skipped alleles.
 SKIP_REASONS = {
@@ -30,9 +30,12 @@ SKIP_REASONS = {
     "outside_contig": "the position lies outside the contig: another assembly?",
     "allele_longer_than_window": "REF or ALT does not fit in the window; a longer one may hold it",
     "ref_mismatch": "REF is not what the FASTA has there: another assembly?",
+    "ref_alt_swapped": "ALT is what the FASTA has there and REF is not: the two are swapped",
 }
 
+_SKIPPED_HEADER = "chrom\tpos\tid\tref\talt\treason\tline\n"
 _UNSCORED_SYMBOLS = {".": "no_alternate_allele", "*": "spanning_deletion"}
+_BASES = frozenset("ACGT")
 _DNA = re.compile("[ACGT]+", re.IGNORECASE)
 _IUPAC = re.compile("[ACGTNRYSWKMBDHV]+", re.IGNORECASE)
 _FIXED_COLUMNS = 8
@@ -106,14 +109,14 @@ def read_alleles(path: str | os.PathLike[str]) -> Alleles:
     (['C', '<DEL>'], ['', 'symbolic_allele'])
     """
     path = os.fspath(path)
-    is_bcf = _is_bcf(path)
-    unit = "record" if is_bcf else "line"
+    in_binary = is_bcf(path)
+    unit = "record" if in_binary else "line"
     columns = _Columns()
-    for line, chrom, pos, identifier, ref, alts in _bcf_records(path) if is_bcf else _vcf_records(path):
+    for line, chrom, pos, identifier, ref, alts in _bcf_records(path) if in_binary else _vcf_records(path):
         if _IUPAC.fullmatch(ref) is None:
             raise InputError(f"{path}: {unit} {line}: REF: expected bases, got {ref!r}; mend this record")
         for alt in alts:
-            reason = _why_not(ref, alt)
+            reason = why_not_scored(ref, alt)
             if reason is None:
                 raise InputError(
                     f"{path}: {unit} {line}: ALT: expected bases, a symbolic allele or a breakend, "
@@ -138,22 +141,25 @@ def write_skipped(path: str | os.PathLike[str], alleles: Alleles, reason: NDArra
     """Write the alleles that have a reason not to be scored, as a table.
 
     The columns are chrom, pos (1-based), id, ref, alt, reason, and line (of the VCF). The file
-    appears under its name only when it is complete; one of that name is replaced.
+    appears under its name only when it is complete; a table of that name is replaced.
 
     Raises
     ------
     InputError
-        The file cannot be written.
+        The file cannot be written, or there is another file of this name.
     """
     target = Path(path)
     try:
+        _check_own(target)
         with tempfile.NamedTemporaryFile("w", dir=target.parent, prefix=".skipped-", delete=False) as file:
             try:
-                file.write("chrom\tpos\tid\tref\talt\treason\tline\n")
+                file.write(_SKIPPED_HEADER)
                 for i in np.flatnonzero(reason != ""):
                     where = f"{alleles.contigs[alleles.contig[i]]}\t{alleles.pos[i]}"
                     what = f"{alleles.id[i]}\t{alleles.ref[i]}\t{alleles.alt[i]}"
                     file.write(f"{where}\t{what}\t{reason[i]}\t{alleles.line[i]}\n")
+                file.flush()
+                os.fsync(file.fileno())
                 file.close()
                 os.chmod(file.name, 0o666 & ~_umask())
                 os.replace(file.name, target)
@@ -167,6 +173,17 @@ def write_skipped(path: str | os.PathLike[str], alleles: Alleles, reason: NDArra
         ) from None
 
 
+def _check_own(path: Path) -> None:
+    """Let a table of skipped alleles replace another one, and nothing else."""
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        if file.read(len(_SKIPPED_HEADER)).decode("utf-8", "replace") != _SKIPPED_HEADER:
+            raise InputError(
+                f"{path}: the file exists and is no table of skipped alleles; give another skipped_file"
+            )
+
+
 def _umask() -> int:
     """Bits that a new file of this process lacks; a temporary file is made for its owner alone."""
     mask = os.umask(0o077)
@@ -174,8 +191,15 @@ def _umask() -> int:
     return mask
 
 
-def _why_not(ref: str, alt: str) -> str | None:
+def is_bases(text: str) -> bool:
+    """Whether a REF is made of bases, or of IUPAC's codes for several."""
+    return text in _BASES or _IUPAC.fullmatch(text) is not None
+
+
+def why_not_scored(ref: str, alt: str) -> str | None:
     """Reason not to score the allele, "" for none, or None if it is no allele at all."""
+    if ref in _BASES and alt in _BASES:
+        return "same_as_ref" if ref == alt else ""
     if alt in _UNSCORED_SYMBOLS:
         return _UNSCORED_SYMBOLS[alt]
     if _DNA.fullmatch(alt) and _DNA.fullmatch(ref):
@@ -246,14 +270,15 @@ def _vcf_records(path: str) -> Iterator[_Record]:
             )
         else:
             chrom, pos, identifier, ref, alts, _ = line.split("\t", 5)
-            if not pos.isdecimal():
+            if not pos.isdecimal() or len(pos) > MAX_DIGITS:
                 raise InputError(
-                    f"{path}: line {number}: POS: expected an integer, got {pos!r}; mend this line"
+                    f"{path}: line {number}: POS: expected an integer, got {pos[:30]!r}; mend this line"
                 )
             yield number, chrom, int(pos), identifier, ref, alts.split(",")
 
 
-def _is_bcf(path: str) -> bool:
+def is_bcf(path: str) -> bool:
+    """Tell a BCF from a VCF by its first bytes."""
     if compression(path) is not Compression.BGZF:
         return False
     with gzip.open(path, "rb") as file:

@@ -9,18 +9,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kipoi_tfbind.graph.deeplift.propagation import DeepLiftResult, deep_lift
     from kipoi_tfbind.graph.graph import Graph, Node
+    from kipoi_tfbind.graph.tensorflow.deep_lift import TensorFlowDeepLift
     from kipoi_tfbind.graph.tensorflow.trace import trace_tensorflow
+    from kipoi_tfbind.graph.torch.deep_lift import TorchDeepLift
     from kipoi_tfbind.graph.torch.trace import trace_torch
 
-__all__ = ["DeepLiftResult", "Graph", "Node", "deep_lift", "trace_tensorflow", "trace_torch"]
+__all__ = ["Graph", "Node", "TensorFlowDeepLift", "TorchDeepLift", "trace_tensorflow", "trace_torch"]
 
 _MODULE_OF = {
-    "DeepLiftResult": "deeplift.propagation",
     "Graph": "graph",
     "Node": "graph",
-    "deep_lift": "deeplift.propagation",
+    "TensorFlowDeepLift": "tensorflow.deep_lift",
+    "TorchDeepLift": "torch.deep_lift",
     "trace_tensorflow": "tensorflow.trace",
     "trace_torch": "torch.trace",
 }

@@ -1,27 +1,31 @@
-"""The graph itself: typed nodes in execution order, in no framework's terms.
+"""The graph itself: nodes in execution order, how one is run, and how a gradient goes back through one.
 
-`trace_tensorflow` and `trace_torch` make one. A node keeps its operation's name and attributes as the
-framework has them, and gets a *kind* that the tables of rules know it by.
+`trace_tensorflow` and `trace_torch` make one. It does not know what is computed on it.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from kipoi_tfbind.graph.deeplift.propagation import CompiledDeepLift
-    from kipoi_tfbind.graph.incremental.engine import Incremental
+from kipoi_tfbind.errors import UnsupportedOperationError
+from kipoi_tfbind.graph.array_ops import ArrayOps
+from kipoi_tfbind.graph.operations import Elementwise, Operation
+from kipoi_tfbind.graph.vjp import VJP
 
 # The output `Ref[1]` of node `Ref[0]`.
 Ref = tuple[int, int]
 
-# What changes neither the values of an output nor their order, and may lie between a sigmoid and the output.
-_TRANSPARENT_KINDS = frozenset({"identity", "reshape", "cast"})
+# What takes elements as they are, and may lie between a sigmoid and the output: of one value, or of several.
+_PASSING_KINDS = frozenset(
+    {"identity", "reshape", "cast", "transpose", "slice", "unstack", "gather", "reverse"}
+)
+_COLLECTING_KINDS = frozenset({"concat", "stack"})
 
 
 @dataclass(frozen=True)
@@ -30,26 +34,37 @@ class Node:
 
     Attributes
     ----------
-    operation
+    name
         The framework's name for it, such as "Conv2D" or "aten.convolution.default".
-    kind
-        What the rules know it by; "" where no rule is known.
+    operation
+        What it does.
     inputs
         Where its tensors come from, in the operation's own order.
-    attributes
-        Stride, axis and the like, as the framework has them.
+    call
+        What the framework runs; of a constant, its value. Nothing else looks at it.
     layer
         Name of the layer that it came from, as far as the framework tells.
     n_outputs
         Number of its output tensors.
+    keeps_rows
+        Whether it neither joins nor splits nor reorders what is along the first axis.
+    uses_batch_size
+        Whether it takes an integer that depends on the number of sequences.
     """
 
-    operation: str
-    kind: str
+    name: str
+    operation: Operation
     inputs: tuple[Ref, ...] = ()
-    attributes: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    call: Any = field(default=None, repr=False)
     layer: str = ""
     n_outputs: int = 1
+    keeps_rows: bool = True
+    uses_batch_size: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The kind of its operation."""
+        return self.operation.kind
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,18 +79,45 @@ class Graph(ABC):
         The input nodes, in the order of the function's arguments.
     outputs
         Where the function's outputs come from.
-    compiled
-        What has been compiled for the graph.
     """
 
     nodes: tuple[Node, ...] = field(repr=False)
     inputs: tuple[int, ...]
     outputs: tuple[Ref, ...]
-    compiled: dict[Any, CompiledDeepLift] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    @abstractmethod
+    def ops(self) -> ArrayOps:
+        """The framework's arrays."""
 
     @abstractmethod
     def run_node(self, node: Node, values: Sequence[Any], batch_size: Any = None) -> list[Any]:
         """Outputs of one node for the given inputs, as tensors of the graph's framework."""
+
+    @abstractmethod
+    def vjp(
+        self, node: Node, values: Sequence[Any], wanted: Sequence[int], batch_size: Any = None
+    ) -> tuple[list[Any], VJP]:
+        """Outputs of one node, and its own vector-Jacobian product there for some of its inputs.
+
+        Raises
+        ------
+        UnsupportedOperationError
+            When the product is asked for and the framework has no gradient for the operation.
+        """
+
+    @abstractmethod
+    def batch_leads(self, ref: Ref, value: Any) -> bool:
+        """Whether the first axis of a value, and no other, depends on the batch size."""
+
+    @abstractmethod
+    def shapes_and_constants(
+        self, shapes: Sequence[tuple[int, ...]]
+    ) -> tuple[Mapping[Ref, tuple[int, ...]], Mapping[Ref, NDArray]]:
+        """The shape of every value for inputs of these shapes, and the values that depend on no input.
+
+        Shapes are without the batch, and whole of what does not vary; a size that is not known is -1.
+        """
 
     @abstractmethod
     def as_function(self) -> Callable[[list[Any]], list[Any]]:
@@ -88,30 +130,24 @@ class Graph(ABC):
     def in_precision(self, dtype: Literal["float32", "float64"]) -> Graph:
         """The same graph with its constants and all it computes in `dtype`."""
 
-    @abstractmethod
-    def compile_deep_lift(
-        self, wrt: int, shapes: Sequence[tuple[int, ...]], jit_compile: bool
-    ) -> CompiledDeepLift:
-        """What `deep_lift` runs, for inputs of these shapes (without the batch)."""
+    def run(self, tensors: Sequence[Any], wanted: Collection[Ref], batch_size: Any = None) -> dict[Ref, Any]:
+        """Some values of the graph for its inputs; no other is kept longer than it is needed."""
+        values: dict[Ref, Any] = {(i, 0): t for i, t in zip(self.inputs, tensors, strict=True)}
+        steps = [i for i in self.live_nodes(wanted) if i not in self.inputs]
+        last_use = {ref: i for i in steps for ref in self.nodes[i].inputs}
+        for i in steps:
+            node = self.nodes[i]
+            outputs = self.run_node(node, [values[ref] for ref in node.inputs], batch_size)
+            values |= {(i, j): output for j, output in enumerate(outputs)}
+            for ref in node.inputs:
+                if last_use[ref] == i and ref not in wanted:
+                    values.pop(ref, None)
+        return values
 
-    @abstractmethod
-    def incremental(
-        self, wrt: int, shapes: Sequence[tuple[int, ...]], axis: int, units: NDArray
-    ) -> Incremental:
-        """What predicts edits of input number `wrt`, for inputs of these shapes (without the batch).
-
-        Parameters
-        ----------
-        axis
-            Axis of the positions in that input, which has the batch as axis 0.
-        units
-            What it has at a position with each of the codes of A, C, G, T and N: (code, ...).
-        """
-
-    def live_nodes(self) -> list[int]:
-        """The nodes that some output depends on, and all inputs, in execution order."""
+    def live_nodes(self, wanted: Collection[Ref] | None = None) -> list[int]:
+        """The nodes that the outputs (or other values) depend on, and all inputs, in execution order."""
         live = set(self.inputs)
-        pending = [node for node, _ in self.outputs]
+        pending = [node for node, _ in (self.outputs if wanted is None else wanted)]
         while pending:
             node = pending.pop()
             if node not in live or node in self.inputs:
@@ -119,49 +155,106 @@ class Graph(ABC):
                 pending += [source for source, _ in self.nodes[node].inputs if source not in live]
         return sorted(live)
 
-    def output_activation(self, output: int) -> Literal["sigmoid", "softmax"] | None:
-        """The activation that output number `output` ends in, if it is a sigmoid or softmax."""
-        path = self._path_to_activation(output)
-        if path is None:
+    def varying(self) -> set[int]:
+        """The live nodes that depend on an input or on the number of sequences."""
+        found = set(self.inputs)
+        for i in self.live_nodes():
+            node = self.nodes[i]
+            if node.uses_batch_size or any(source in found for source, _ in node.inputs):
+                found.add(i)
+        return found
+
+    def output_activation(self, output: int) -> Literal["sigmoid", "softmax", "mixed"] | None:
+        """The activation that output number `output` ends in, if it is a sigmoid or softmax.
+
+        An output that is put together of several parts, such as one for each head or each step of a
+        time-distributed layer, has one if each part has; "mixed" where these differ.
+        """
+        found = self._activations(self.outputs[output])
+        kinds = {"softmax" if self.nodes[node].kind == "softmax" else "sigmoid" for node, _ in found or ()}
+        if not kinds:
             return None
-        return "softmax" if self.nodes[path[0][0]].kind == "softmax" else "sigmoid"
+        return "mixed" if len(kinds) > 1 else "softmax" if "softmax" in kinds else "sigmoid"
 
     def without_output_activations(self) -> Graph:
-        """The same graph with the logit of every output that ends in a sigmoid or softmax.
+        """The same graph with the logit of every output that ends in sigmoids or softmaxes.
 
-        An output whose sigmoid or softmax also goes into another operation is left as it is.
+        An output with a sigmoid or softmax that also goes into another operation is left as it is.
         """
         nodes, outputs = list(self.nodes), list(self.outputs)
-        for i in range(len(outputs)):
-            path = self._path_to_activation(i)
-            if path is None or not self._ends_in_outputs(path[0]):
-                continue
-            value = nodes[path[0][0]].inputs[0]
-            for node, _ in path[1:]:
-                _, *rest = nodes[node].inputs
-                nodes.append(replace(nodes[node], inputs=(value, *rest)))
-                value = (len(nodes) - 1, 0)
-            outputs[i] = value
+        consumers: dict[Ref, list[int]] = {}
+        for i in self.live_nodes():
+            for ref in self.nodes[i].inputs:
+                consumers.setdefault(ref, []).append(i)
+        for i, output in enumerate(self.outputs):
+            activations = self._activations(output)
+            if activations and all(self._ends_in_outputs(ref, consumers) for ref in activations):
+                outputs[i] = self._with_logits(output, nodes, {})
         return replace(self, nodes=tuple(nodes), outputs=tuple(outputs))
 
-    def _path_to_activation(self, output: int) -> list[Ref] | None:
-        """From the sigmoid or softmax, if any, through what leaves its values alone, to the output."""
-        path = [self.outputs[output]]
-        while self.nodes[path[0][0]].kind in _TRANSPARENT_KINDS:
-            path.insert(0, self.nodes[path[0][0]].inputs[0])
-        node = self.nodes[path[0][0]]
-        is_sigmoid = node.kind == "elementwise" and node.attributes.get("function") == "sigmoid"
-        return path if is_sigmoid or node.kind == "softmax" else None
+    def _activations(self, output: Ref) -> list[Ref] | None:
+        """The sigmoids and softmaxes that an output is put together of; None where any part is none."""
+        found, seen, pending = [], {output}, [output]
+        while pending:
+            ref = pending.pop()
+            if self._is_activation(ref):
+                found.append(ref)
+                continue
+            parts = self._parts(ref)
+            if not parts:
+                return None
+            pending += [part for part in parts if part not in seen]
+            seen.update(parts)
+        return found
 
-    def _ends_in_outputs(self, value: Ref) -> bool:
-        """Whether `value` goes only into outputs, be it through what leaves its values alone."""
-        live = self.live_nodes()
+    def _is_activation(self, ref: Ref) -> bool:
+        node = self.nodes[ref[0]]
+        return node.operation == Elementwise(function="sigmoid") or node.kind == "softmax"
+
+    def _parts(self, ref: Ref) -> list[Ref]:
+        """The values that a value is put together of, each element as it is; none where it is computed."""
+        node = self.nodes[ref[0]]
+        if node.kind in _COLLECTING_KINDS:
+            # One number is the axis that TensorFlow gives as an operand.
+            return [
+                r
+                for r in node.inputs
+                if self.nodes[r[0]].kind != "constant" or np.ndim(self.nodes[r[0]].call)
+            ]
+        if node.kind not in _PASSING_KINDS:
+            return []
+        if len(node.inputs) == node.n_outputs > 1:
+            return [node.inputs[ref[1]]]
+        return [r for r in node.inputs if self.nodes[r[0]].kind != "constant"][:1]
+
+    def _with_logits(self, ref: Ref, nodes: list[Node], rebuilt: dict[int, int]) -> Ref:
+        """The value with its activations left out; what it goes through on the way is added to `nodes`."""
+        if self._is_activation(ref):
+            return self.nodes[ref[0]].inputs[0]
+        if ref[0] not in rebuilt:
+            node = self.nodes[ref[0]]
+            parts = set(self._parts(ref))
+            inputs = [self._with_logits(r, nodes, rebuilt) if r in parts else r for r in node.inputs]
+            nodes.append(replace(node, inputs=tuple(inputs)))
+            rebuilt[ref[0]] = len(nodes) - 1
+        return rebuilt[ref[0]], ref[1]
+
+    def _ends_in_outputs(self, value: Ref, consumers: Mapping[Ref, Sequence[int]]) -> bool:
+        """Whether `value` goes only into outputs, be it through what leaves its elements as they are."""
         pending = [value]
         while pending:
             ref = pending.pop()
-            for node in live:
-                if ref in self.nodes[node].inputs:
-                    if self.nodes[node].kind not in _TRANSPARENT_KINDS or ref != self.nodes[node].inputs[0]:
-                        return False
-                    pending.append((node, 0))
+            for i in consumers.get(ref, ()):
+                results = [(i, j) for j in range(self.nodes[i].n_outputs)]
+                if not any(ref in self._parts(result) for result in results):
+                    return False
+                pending += results
         return True
+
+
+def unsupported(node: Node, problem: str = "has no exact DeepLIFT rule") -> UnsupportedOperationError:
+    """The error that names a node and what to do."""
+    return UnsupportedOperationError(
+        f"operation {node.name} of layer {node.layer or '(no name)'}: {problem}; use in-silico "
+        f"mutagenesis or sampled Shapley values, which only need predictions"
+    )

@@ -1,6 +1,8 @@
 """Interpretation: one method, one file, one function from Dataset to Dataset."""
 
+from kipoi_tfbind.interpret.agreement import agreement
 from kipoi_tfbind.interpret.deep_shap import deep_shap
+from kipoi_tfbind.interpret.design import design
 from kipoi_tfbind.interpret.global_importance import (
     context_importance,
     context_swap,
@@ -14,24 +16,32 @@ from kipoi_tfbind.interpret.global_importance import (
     orientation_importance,
     position_importance,
     spacing_importance,
+    stream_kmer_importance,
 )
 from kipoi_tfbind.interpret.global_importance.analysis import global_importance_analysis
 from kipoi_tfbind.interpret.gradients import gradients
 from kipoi_tfbind.interpret.in_silico_mutagenesis import in_silico_mutagenesis
+from kipoi_tfbind.interpret.maximum_entropy_samples import maximum_entropy_samples
 from kipoi_tfbind.interpret.occlusion import occlusion
 from kipoi_tfbind.interpret.sampled_shapley import sampled_shapley
+from kipoi_tfbind.interpret.sanity_checks import sanity_checks
 from kipoi_tfbind.interpret.second_order_mutagenesis import second_order_mutagenesis
+from kipoi_tfbind.interpret.surrogate import surrogate
+from kipoi_tfbind.interpret.variant_effects import variant_effects
 
 __all__ = [
+    "agreement",
     "context_importance",
     "context_swap",
     "cooperativity",
     "deep_shap",
+    "design",
     "global_importance_analysis",
     "gradients",
     "in_silico_mutagenesis",
     "interaction_verdicts",
     "kmer_importance",
+    "maximum_entropy_samples",
     "motif_importance",
     "motif_necessity",
     "needed_backgrounds",
@@ -40,6 +50,10 @@ __all__ = [
     "orientation_importance",
     "position_importance",
     "sampled_shapley",
+    "sanity_checks",
     "second_order_mutagenesis",
     "spacing_importance",
+    "stream_kmer_importance",
+    "surrogate",
+    "variant_effects",
 ]

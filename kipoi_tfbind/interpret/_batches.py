@@ -1,4 +1,4 @@
-"""What the methods share: sequences with their auxiliary inputs, and predictions in batches of one shape."""
+"""Sequences with their auxiliary inputs, and predictions of them in batches of one shape."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from kipoi_tfbind import schema
+from kipoi_tfbind.dna.arguments import whole_number
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.models.sequence_model import SequenceModel
 
@@ -87,7 +88,7 @@ def predict_in_batches(
     batch_size
         Number of sequences in a batch.
     description
-        What the progress bar says; there is none where stderr is not a terminal.
+        Text of the progress bar; there is none where stderr is not a terminal.
 
     Yields
     ------
@@ -138,5 +139,4 @@ def check_batch_size(batch_size: int) -> None:
     InputError
         It is not.
     """
-    if batch_size < 1:
-        raise InputError(f"batch_size: expected at least 1, got {batch_size}")
+    whole_number("batch_size", batch_size, least=1)

@@ -1,34 +1,26 @@
-"""Predictions of edited sequences: what every method that mutates asks for, and where it is made fast.
+"""Predictions of edited sequences, by the path that `_paths` chooses; every method that mutates asks here.
 
-An edit is a sequence, some positions in it, and the bases that go there. Where the model's graph is known,
-only what the edits reach is computed (`kipoi_tfbind.graph.incremental`), if that is expected to be faster.
+An edit is a sequence, some positions in it, and the bases that go there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from kipoi_tfbind.dna.one_hot import N_CODE, codes_of
-from kipoi_tfbind.edit_engine import EditEngine
-from kipoi_tfbind.errors import InputError, VerificationError
-from kipoi_tfbind.interpret._batches import Batch, batch_of, check_batch_size
+from kipoi_tfbind.errors import VerificationError
+from kipoi_tfbind.interpret._batches import Batch, check_batch_size
+from kipoi_tfbind.interpret._paths import EditPath, Incremental
 from kipoi_tfbind.models.sequence_model import SequenceModel
-
-if TYPE_CHECKING:
-    from kipoi_tfbind.graph.incremental.engine import Plan
-
-Path = Literal["auto", "incremental", "full"]
 
 # Edits whose places are looked at together, and memory for what is kept of the sequences that they are of.
 _BLOCK = 1 << 17
-_TABLE_BYTES = 256 << 20
+_CACHE_BYTES = 256 << 20
 _MAX_SEQUENCES = 32
 # Each width of edits is compiled anew: few widths are told apart.
 _WIDTHS = (1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768)
@@ -56,99 +48,8 @@ class Edits(NamedTuple):
 EditsOf = Callable[[NDArray[np.intp]], Edits]
 
 
-@dataclass(frozen=True)
-class Incremental:
-    """How edits of one width are predicted from what they reach.
-
-    Attributes
-    ----------
-    engine
-        What predicts them.
-    plan
-        What that costs.
-    """
-
-    engine: EditEngine
-    plan: Plan
-
-    @property
-    def settings(self) -> dict[str, str | int]:
-        """Attributes of a result."""
-        return {
-            "path": "incremental",
-            "multiply_accumulates": self.plan.products,
-            "multiply_accumulates_of_full": self.plan.naive_products,
-        }
-
-
-def choose_path(
-    model: SequenceModel, batch: Batch, width: int, per_sequence: float, path: Path = "auto"
-) -> Incremental | None:
-    """How to predict edits of a width: None for each edited sequence as a whole.
-
-    Parameters
-    ----------
-    model
-        The model.
-    batch
-        The sequences that are edited.
-    width
-        Positions from an edit's first to its last.
-    per_sequence
-        How many edits of each sequence there will be.
-    path
-        "incremental" or "full"; "auto" for the one that is expected to be faster.
-
-    Raises
-    ------
-    InputError
-        `path` is none of these, or "incremental" for a model that cannot be traced.
-    """
-    engine = engine_for(model, batch, path)
-    if engine is None:
-        return None
-    plan = engine.plan(width)
-    if path == "auto" and not plan.worthwhile(per_sequence):
-        return None
-    return Incremental(engine, plan)
-
-
-def engine_for(model: SequenceModel, batch: Batch, path: Path) -> EditEngine | None:
-    """What may predict edits from what they reach; None for a path or a model without.
-
-    Raises
-    ------
-    InputError
-        As `choose_path`.
-    """
-    if path not in get_args(Path):
-        raise InputError(f"path: expected {', '.join(get_args(Path))}, got {path!r}")
-    if path == "full" or not len(batch):
-        return None
-    one = batch.rows(np.array([0]))
-    engine = model.edit_engine(one.one_hot, one.auxiliary)
-    if engine is None and path == "incremental":
-        raise InputError(
-            f"path: model {model.name} gives predictions only, and cannot be followed step by step; use "
-            f"'auto' or 'full'"
-        )
-    return engine
-
-
-def path_settings(
-    model: SequenceModel, sequences: xr.Dataset, width: int, per_sequence: float, path: Path
-) -> dict[str, str | int]:
-    """How a result's edits are predicted, as its attributes; "mixed" where an ensemble's members differ."""
-    paths = [
-        choose_path(member, batch_of(sequences, member), width, per_sequence, path)
-        for member in model.members or (model,)
-    ]
-    found: list[dict[str, str | int]] = [{"path": "full"} if p is None else p.settings for p in paths]
-    return found[0] if all(settings == found[0] for settings in found) else {"path": "mixed"}
-
-
 def predict_edits(
-    model: SequenceModel,
+    path: EditPath,
     batch: Batch,
     n: int,
     edits_of: EditsOf,
@@ -156,15 +57,14 @@ def predict_edits(
     per_sequence: float,
     batch_size: int,
     description: str,
-    path: Path = "auto",
     verify: bool = False,
 ) -> Iterator[tuple[NDArray[np.intp], NDArray]]:
     """Predict `n` edited sequences, in constant memory and in an order of its own.
 
     Parameters
     ----------
-    model
-        The model.
+    path
+        The model with its paths.
     batch
         The sequences that are edited.
     n
@@ -176,9 +76,7 @@ def predict_edits(
     batch_size
         Number of edited sequences that are predicted at once.
     description
-        What the progress bar says.
-    path
-        As in `choose_path`.
+        Text of the progress bar.
     verify
         Hold a random part of the edits against full predictions.
 
@@ -190,13 +88,12 @@ def predict_edits(
     Raises
     ------
     InputError
-        `batch_size` is not positive, or as `choose_path`.
+        `batch_size` is not positive.
     VerificationError
         The two ways to predict do not agree.
     """
     check_batch_size(batch_size)
-    codes = codes_of(batch.one_hot)
-    paths: dict[int, Incremental | None] = {}
+    model, codes = path.model, codes_of(batch.one_hot)
     step = max(min(batch_size, n), 1)
     with tqdm(total=n, desc=description, unit="seq", disable=None, leave=False, delay=1) as progress:
         block = _block_size(n, edits_of)
@@ -206,10 +103,8 @@ def predict_edits(
             widths = _widths(edits, batch.one_hot.shape[1])
             for width in np.unique(widths):
                 chosen = np.flatnonzero(widths == width)
-                if width not in paths:
-                    paths[width] = choose_path(model, batch, int(width), per_sequence, path)
+                way = path.of(int(width), per_sequence)
                 some = Edits(*(field[chosen] for field in edits))
-                way = paths[width]
                 if way is None:
                     found = _full(model, batch, some, step)
                 else:
@@ -228,8 +123,18 @@ def _block_size(n: int, edits_of: EditsOf) -> int:
 
 
 def _widths(edits: Edits, length: int) -> NDArray[np.intp]:
-    """How many positions each edit spans, rounded up to one of few widths."""
-    spans = edits.positions.max(axis=1) - edits.positions.min(axis=1) + 1
+    """Number of positions that each edit spans, rounded up."""
+    return rounded_widths(edits.positions.max(axis=1) - edits.positions.min(axis=1) + 1, length)
+
+
+def rounded_widths(spans: NDArray[np.intp], length: int) -> NDArray[np.intp]:
+    """Widths of edits rounded up to the few that are told apart, or the sequences' length.
+
+    Examples
+    --------
+    >>> rounded_widths(np.array([1, 7, 900]), 1000)
+    array([   1,    8, 1000])
+    """
     widths = np.array([*(width for width in _WIDTHS if width < length), length])
     return widths[np.searchsorted(widths, spans)]
 
@@ -273,15 +178,15 @@ def _incremental(
     prediction of `model.predict`, which effects are differences from.
     """
     engine = way.engine
-    bytes_each = max(way.plan.table_elements * batch.one_hot.dtype.itemsize, 1)
+    bytes_each = max(way.plan.cached_elements * batch.one_hot.dtype.itemsize, 1)
     sequences = np.unique(edits.sequence)
-    n_at_once = min(max(_TABLE_BYTES // bytes_each, 1), _MAX_SEQUENCES, len(sequences))
+    n_at_once = min(max(_CACHE_BYTES // bytes_each, 1), _MAX_SEQUENCES, len(sequences))
     first = np.minimum(edits.positions.min(axis=1), codes.shape[1] - width)
     for start in range(0, len(sequences), n_at_once):
         # Always as many, so that nothing is compiled anew.
         group = sequences[np.minimum(np.arange(start, start + n_at_once), len(sequences) - 1)]
         own = batch.rows(group)
-        references = engine.references(own.one_hot, own.auxiliary, width)
+        cached = engine.cached_activations(own.one_hot, own.auxiliary, width)
         chosen = np.flatnonzero((edits.sequence >= group[0]) & (edits.sequence <= group[-1]))
         # Neighbours together: they reach the same positions.
         chosen = chosen[np.argsort(first[chosen], kind="stable")]
@@ -292,9 +197,7 @@ def _incremental(
         stretch = np.concatenate([codes[group, :width], _stretches(codes, some, first[chosen], width)])
         expected, got = model.predict(own.one_hot, own.auxiliary), []
         for which, filled in _steps(np.arange(len(place)), step):
-            prediction = engine.predict(
-                references, place[filled], at[filled], stretch[filled].astype(np.intp)
-            )
+            prediction = engine.predict(cached, place[filled], at[filled], stretch[filled].astype(np.intp))
             prediction = prediction[: len(which), list(model.columns)]
             model.check_finite(prediction, "prediction")
             n_own = int(np.clip(n_at_once - which[0], 0, len(which)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
@@ -12,12 +13,17 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from kipoi_tfbind import schema
+from kipoi_tfbind.dna.arguments import whole_number
 from kipoi_tfbind.dna.one_hot import BASES, codes_of, reverse_complement
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.interpret._batches import Batch, batch_of, predict_in_batches
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.interpret._batches import Batch, batch_of, check_batch_size, predict_in_batches
+from kipoi_tfbind.models.load import as_sequence_model
+from kipoi_tfbind.models.sequence_model import SequenceModel
+from kipoi_tfbind.sequences.read import as_sequences
 
 Variables = dict[str, tuple[tuple[str, ...], NDArray]]
+# Attributes of a result; a function where some are known only when all is computed.
+Attributes = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
 # A model, the sequences, and their predictions -> the method's own variables.
 Compute = Callable[[SequenceModel, Batch, NDArray], Variables]
 
@@ -32,7 +38,7 @@ def run_method(
     sequences: xr.Dataset,
     compute: Compute,
     *,
-    settings: Mapping[str, int | float | str],
+    settings: Attributes,
     batch_size: int,
     positions: NDArray[np.intp] | None = None,
     coordinates: Mapping[str, Any] | None = None,
@@ -50,7 +56,8 @@ def run_method(
     compute
         The method's kernel; it sees one model, never an ensemble.
     settings
-        Options that the result depends on; they become its attributes.
+        Options that the result depends on; they become its attributes. A function is called when all is
+        computed.
     batch_size
         For the predictions of the sequences.
     positions
@@ -64,8 +71,9 @@ def run_method(
         The variables of `compute` with ``prediction``, ``reverse_complement_difference`` and
         ``one_hot``; for an ensemble their means over its members, and their standard deviations.
     """
-    model = as_sequence_model(model)
-    schema.require(sequences, "one_hot")
+    check_batch_size(batch_size)
+    sequences = as_sequences(sequences)
+    model = wrapped_for(sequences, model)
     codes_of(sequences["one_hot"].values)  # raises where a row is neither a base nor zeros
     members = model.members or (model,)
     mean_and_spread = _over_members(_variables(member, sequences, compute, batch_size) for member in members)
@@ -80,20 +88,37 @@ def run_method(
         position=positions, base=list(BASES), target=list(model.target_names), **(coordinates or {})
     )
     result = result.assign(mean_and_spread)
-    attributes = provenance(method, model, **settings, batch_size=batch_size)
+    attributes = provenance(method, model, **settled(settings), batch_size=batch_size)
     return schema.annotate(result.assign_attrs(attributes))
+
+
+def wrapped_for(sequences: xr.Dataset, model: Any) -> SequenceModel:
+    """The model as a `SequenceModel`; one that says nothing of itself is asked at these sequences' length.
+
+    Raises
+    ------
+    InputError
+        The Dataset has no one-hot array, or as `as_sequence_model`.
+    """
+    schema.require(sequences, "one_hot")
+    return as_sequence_model(model).for_length(sequences.sizes["position"])
+
+
+def settled(attributes: Attributes) -> Mapping[str, Any]:
+    """The attributes, now that all is computed."""
+    return attributes() if callable(attributes) else attributes
 
 
 def _variables(model: SequenceModel, sequences: xr.Dataset, compute: Compute, batch_size: int) -> Variables:
     batch = batch_of(sequences, model)
-    reference = predict_all(model, batch, batch_size=batch_size, description="reference")
+    prediction = predict_all(model, batch, batch_size=batch_size, description="sequences")
     backward = batch.replaced(reverse_complement(batch.one_hot))
     reverse = predict_all(model, backward, batch_size=batch_size, description="reverse complement")
     by_target = ("sequence", "target")
     return {
-        "prediction": (by_target, reference),
-        "reverse_complement_difference": (by_target, reverse - reference),
-        **compute(model, batch, reference),
+        "prediction": (by_target, prediction),
+        "reverse_complement_difference": (by_target, reverse - prediction),
+        **compute(model, batch, prediction),
     }
 
 
@@ -133,7 +158,8 @@ def check_range(start: int, end: int | None, length: int) -> tuple[int, int]:
     InputError
         The range is empty or not within the sequence.
     """
-    end = length if end is None else end
+    start = whole_number("start", start, least=None)
+    end = length if end is None else whole_number("end", end, least=None)
     if not 0 <= start < end <= length:
         raise InputError(
             f"start, end: expected 0 <= start < end <= {length}, the sequences' length, got {start} and {end}"
@@ -155,7 +181,12 @@ def choose_positions(
         return np.arange(*check_range(start, end, length))
     if start != 0 or end is not None:
         raise InputError("positions: give them, or start and end, not both")
-    chosen = np.unique(np.asarray(positions, dtype=np.intp))
+    try:
+        chosen = np.unique(np.asarray([operator.index(position) for position in positions], dtype=np.intp))
+    except (TypeError, OverflowError):
+        raise InputError(
+            f"positions: expected whole numbers within the sequences, got {positions!r}"
+        ) from None
     outside = chosen[(chosen < 0) | (chosen >= length)]
     if outside.size:
         raise InputError(
@@ -166,12 +197,33 @@ def choose_positions(
     return chosen
 
 
+def check_positive(name: str, value: Any) -> None:
+    """Check that an option is a number above 0.
+
+    Raises
+    ------
+    InputError
+        It is not.
+    """
+    if not isinstance(value, int | float | np.number) or not value > 0:
+        raise InputError(f"{name}: expected a positive number, got {value!r}")
+
+
+def neutral_value_of(model: SequenceModel) -> float | str:
+    """What each of the four numbers of an N is in the model's input; "mixed" where its members differ."""
+    values = {
+        member.layout.neutral_value if member.layout is not None else 0.0
+        for member in model.members or (model,)
+    }
+    return values.pop() if len(values) == 1 else "mixed"
+
+
 def provenance(method: str, model: SequenceModel, **settings: int | float | str) -> dict[str, Any]:
     """Attributes of a result: the method, the model, the settings, and the versions of what ran.
 
     Examples
     --------
-    >>> from kipoi_tfbind.models.sequence_model import as_sequence_model
+    >>> from kipoi_tfbind import as_sequence_model
     >>> model = as_sequence_model(lambda one_hot: one_hot.sum(axis=1), targets=list("ACGT"))
     >>> attributes = provenance("occlusion", model, width=5)
     >>> attributes["method"], attributes["model"], attributes["output"], attributes["width"]
@@ -185,6 +237,7 @@ def provenance(method: str, model: SequenceModel, **settings: int | float | str)
         "model_source": model.source,
         "model_hash": model.fingerprint,
         "output": model.output,
+        "neutral_value": neutral_value_of(model),
         **settings,
         "versions": ", ".join(versions),
     }

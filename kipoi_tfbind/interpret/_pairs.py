@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from kipoi_tfbind.dna.one_hot import codes_of
-from kipoi_tfbind.edit_engine import EditEngine
 from kipoi_tfbind.errors import VerificationError
 from kipoi_tfbind.interpret._batches import Batch, check_batch_size
-from kipoi_tfbind.interpret._edits import Edits, Path, edited, engine_for, verification_limit
+from kipoi_tfbind.interpret._edits import Edits, edited, verification_limit
+from kipoi_tfbind.models.evaluator import EditEngine
 from kipoi_tfbind.models.sequence_model import SequenceModel
 
 # Pairs whose positions are between two of these distances are predicted together: what they share is what
@@ -20,23 +20,7 @@ from kipoi_tfbind.models.sequence_model import SequenceModel
 _DISTANCES = (1, 4, 8, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
 # Many cheap pairs share a batch: up to this many times as many as whole sequences would.
 _MOST = 64
-_WORTHWHILE = 1.5
 _N_VERIFIED = 64
-
-
-def choose_engine(model: SequenceModel, batch: Batch, path: Path) -> EditEngine | None:
-    """What predicts pairs from single edits; None where each pair is to be predicted as a whole sequence.
-
-    Raises
-    ------
-    InputError
-        `path` is none, or "incremental" for a model that cannot be traced.
-    """
-    engine = engine_for(model, batch, path)
-    if engine is None:
-        return None
-    worthwhile = engine.plan(1).saves(engine.pair_work(), _WORTHWHILE)
-    return engine if worthwhile or path == "incremental" else None
 
 
 def predict_pairs(
@@ -59,7 +43,7 @@ def predict_pairs(
     batch
         The sequences.
     engine
-        From `choose_engine`.
+        From `EditPath.of_pairs`.
     sequence
         Index of the sequence.
     edits
@@ -95,7 +79,7 @@ def predict_pairs(
     )
     nothing = np.array([len(positions), len(positions) + 1])
     shift: NDArray | None = None
-    naive = engine.plan(1).naive_work
+    naive = engine.plan(1).full_work
     with tqdm(
         total=len(distance), desc="double mutants", unit="pair", disable=None, leave=False, delay=1
     ) as progress:

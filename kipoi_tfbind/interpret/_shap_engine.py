@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.backends.base import Capability, OutputKind, Path
 from kipoi_tfbind.errors import UnsupportedModelError, UnsupportedOperationError
-from kipoi_tfbind.models.adapted import Adapted, Evaluator, StrandAverage
+from kipoi_tfbind.models.adapted import Adapted
 from kipoi_tfbind.models.ensemble import ensemble
+from kipoi_tfbind.models.evaluator import Evaluator
 from kipoi_tfbind.models.sequence_model import SequenceModel
+from kipoi_tfbind.models.strand_average import StrandAverage
 
 _FRAMEWORKS = ("tensorflow", "torch")
 # How far what shap sees of a model may be from its predictions, relative to them.
@@ -51,7 +53,7 @@ class ShapBackend:
     inner
         The model in its framework.
     name
-        What messages call it.
+        Its name in messages.
     """
 
     def __init__(self, inner: Any, name: str) -> None:

@@ -8,12 +8,19 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from kipoi_tfbind.dna.arguments import whole_number
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch, in_batches
-from kipoi_tfbind.interpret._contributions import contribution_variables, warn_incomplete
-from kipoi_tfbind.interpret._method import Variables, run_method
+from kipoi_tfbind.interpret._contributions import (
+    BY_TARGET,
+    contribution_variables,
+    relative_error,
+    warn_incomplete,
+)
+from kipoi_tfbind.interpret._method import Variables, check_positive, predict_all, run_method, wrapped_for
 from kipoi_tfbind.interpret._shap_engine import with_shap
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.models.sequence_model import SequenceModel
+from kipoi_tfbind.sequences.read import as_sequences
 from kipoi_tfbind.sequences.references import make_references
 
 Engine = Literal["exact", "shap"]
@@ -34,8 +41,8 @@ def deep_shap(
 
     The mean over the references r of DeepLIFT's multipliers m (Shrikumar et al. 2017, arXiv:1704.02685;
     Lundberg and Lee 2017, arXiv:1705.07874):
-    hypothetical(l, b) = mean_r sum_c (1[b = c] - r[l, c]) m_r[l, c], and the contribution is that of the base
-    that is there.
+    hypothetical(l, b) = mean_r sum_c (1[b = c] - r[l, c]) m_r[l, c], and the contribution is that of the
+    observed base.
 
     Parameters
     ----------
@@ -44,14 +51,16 @@ def deep_shap(
     sequences
         Dataset with ``one_hot`` (sequence, position, base).
     references
-        What the sequence is compared with: a kind of `kipoi_tfbind.make_references`, or an array
+        References that the sequence is compared with: a kind of `kipoi_tfbind.make_references`, or an array
         (reference, position, base), or (sequence, reference, position, base).
     n_references
         Number of references for each sequence, of a kind that is drawn.
     seed
         Of references that are drawn; the draws also depend on the sequence, and on nothing else.
     tolerance
-        How far, relative to the difference, contributions may be from adding up before it is warned.
+        How far, relative to the difference, contributions may be from adding up. Sequences that miss it by
+        the rounding of float32 are computed again in float64, where the model can be; of what still misses it
+        it is warned.
     batch_size
         Number of references that are run at once, of one or several sequences.
     engine
@@ -66,7 +75,8 @@ def deep_shap(
     xr.Dataset
         ``hypothetical_contribution`` and ``contribution`` (sequence, position, base, target),
         ``prediction``, ``mean_reference_prediction`` (mean over the references) and
-        ``completeness_error`` (sequence, target), and ``one_hot``.
+        ``completeness_error`` (sequence, target), ``precision`` (sequence), 64 for sequences that were
+        computed in float64, and ``one_hot``.
 
     Raises
     ------
@@ -91,18 +101,34 @@ def deep_shap(
     >>> result["contribution"].sum("base").values.ravel()
     array([0., 2., 3.], dtype=float32)
     """
-    if not tolerance > 0:
-        raise InputError(f"tolerance: expected a positive number, got {tolerance}")
+    sequences = as_sequences(sequences)
+    check_positive("tolerance", tolerance)
+    whole_number("seed", seed)
+    whole_number("n_references", n_references, least=None)
     if engine not in get_args(Engine):
         raise InputError(f"engine: expected {' or '.join(get_args(Engine))}, got {engine!r}")
-    model = as_sequence_model(model)
+    model = wrapped_for(sequences, model)
     if engine == "shap":
         model = with_shap(model)
     model.require("multipliers")
 
+    def explain(member: SequenceModel, batch: Batch, prediction: NDArray, references: Any) -> Variables:
+        hypothetical, of_references = _hypothetical(member, batch, references, n_references, seed, batch_size)
+        return contribution_variables(batch.one_hot, hypothetical, prediction, of_references)
+
     def compute(member: SequenceModel, batch: Batch, prediction: NDArray) -> Variables:
-        hypothetical, background = _hypothetical(member, batch, references, n_references, seed, batch_size)
-        variables = contribution_variables(batch.one_hot, hypothetical, prediction, background)
+        variables = {"prediction": (BY_TARGET, prediction), **explain(member, batch, prediction, references)}
+        variables["precision"] = ("sequence",), np.full(len(batch), 8.0 * prediction.dtype.itemsize)
+        rows = np.flatnonzero((relative_error(variables, prediction) > tolerance).any(axis=1))
+        precise = member.in_double_precision() if len(rows) and engine == "exact" else None
+        if precise is not None:
+            some = batch.rows(rows)
+            again = predict_all(precise, some, batch_size=batch_size, description="in float64")
+            own = explain(precise, some, again, _of_rows(references, rows))
+            own |= {"prediction": (BY_TARGET, again), "precision": (("sequence",), np.full(len(rows), 64.0))}
+            for name, (_, values) in own.items():
+                variables[name][1][rows] = values
+        prediction = variables["prediction"][1]
         warn_incomplete("deep_shap", variables, prediction, member.target_names, tolerance)
         return variables
 
@@ -116,6 +142,13 @@ def deep_shap(
     return run_method("deep_shap", model, sequences, compute, settings=settings, batch_size=batch_size)
 
 
+def _of_rows(references: str | ArrayLike, rows: NDArray[np.intp]) -> str | ArrayLike:
+    """References of some sequences; those for all sequences, and a kind, are the same."""
+    if isinstance(references, str) or np.ndim(references) < 4:
+        return references
+    return np.asarray(references)[rows]
+
+
 def _hypothetical(
     model: SequenceModel,
     batch: Batch,
@@ -124,10 +157,10 @@ def _hypothetical(
     seed: int,
     batch_size: int,
 ) -> tuple[NDArray, NDArray]:
-    """Hypothetical contributions (sequence, position, base, target), and background (sequence, target)."""
+    """Hypothetical contributions (sequence, position, base, target), mean reference prediction."""
     n_targets = len(model.target_names)
     hypothetical = np.empty((*batch.one_hot.shape, n_targets), dtype=np.float32)
-    background = np.empty((len(batch), n_targets), dtype=np.float32)
+    of_references = np.empty((len(batch), n_targets), dtype=np.float32)
     # Checked against all of the sequences: below they come in parts.
     given = None if isinstance(references, str) else make_references(batch.one_hot, references)
     n_each = n_references if given is None else given.shape[1]
@@ -140,11 +173,11 @@ def _hypothetical(
         multipliers, _, prediction = model.multipliers(some.one_hot, own, some.auxiliary)
         if multipliers.dtype != hypothetical.dtype:
             hypothetical = hypothetical.astype(multipliers.dtype)
-            background = background.astype(multipliers.dtype)
+            of_references = of_references.astype(multipliers.dtype)
         # A target at a time: of so many small sums it is by far the fastest way.
         products = [(own * some).sum(axis=1).sum(axis=-1) for some in np.moveaxis(multipliers, -1, 0)]
         offset = np.stack(products, axis=-1) / own.shape[1]
         found = multipliers.mean(axis=1) - offset[:, :, np.newaxis]
         hypothetical[indices] = found[: len(indices)]
-        background[indices] = prediction.mean(axis=1)[: len(indices)]
-    return hypothetical, background
+        of_references[indices] = prediction.mean(axis=1)[: len(indices)]
+    return hypothetical, of_references

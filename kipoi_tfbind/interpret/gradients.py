@@ -8,11 +8,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from kipoi_tfbind.dna.arguments import whole_number
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch, in_batches
 from kipoi_tfbind.interpret._contributions import contribution_variables
-from kipoi_tfbind.interpret._method import Variables, predict_all, run_method
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.interpret._method import Variables, predict_all, run_method, wrapped_for
+from kipoi_tfbind.models.sequence_model import SequenceModel
+from kipoi_tfbind.sequences.read import as_sequences
 from kipoi_tfbind.sequences.references import make_references
 
 GradientMethod = Literal["saliency", "gradient_x_input", "integrated_gradients"]
@@ -33,10 +35,12 @@ def gradients(
 ) -> xr.Dataset:
     """Contributions from gradients of the prediction by the one-hot sequence.
 
-    ``saliency``: the gradient at each base; a position's contribution is its absolute value at the base that
-    is there (Simonyan et al. 2013, arXiv:1312.6034). ``gradient_x_input``: the gradient at the base that is
-    there, with its sign. ``integrated_gradients``: the mean gradient on the straight path from a reference,
+    ``saliency``: the gradient at each base; a position's contribution is its absolute value at the
+    observed base (Simonyan et al. 2013, arXiv:1312.6034). ``gradient_x_input``: the gradient at the observed
+    base, with its sign. ``integrated_gradients``: the mean gradient on the straight path from a reference,
     times the difference (Sundararajan et al. 2017, arXiv:1703.01365), by Gauss-Legendre quadrature.
+
+    Gradients are those by the numbers that the model itself gets; they are centred only by `correction`.
 
     To average over strands, give the model of `SequenceModel.average_strands`.
 
@@ -52,7 +56,7 @@ def gradients(
         Subtract from the gradient at each position its mean over the four bases (Majdandzic et al. 2023,
         doi:10.1186/s13059-023-02956-3), which takes out what lies outside of one-hot sequences.
     references
-        What integrated gradients start from: a kind of `kipoi_tfbind.make_references`, or an
+        Start of the path of integrated gradients: a kind of `kipoi_tfbind.make_references`, or an
         array (reference, position, base).
     n_references
         Number of references for each sequence, of a kind that is drawn.
@@ -68,8 +72,8 @@ def gradients(
     xr.Dataset
         ``hypothetical_contribution`` and ``contribution`` (sequence, position, base, target),
         ``prediction``, ``mean_reference_prediction`` and ``completeness_error`` (sequence, target), and
-        ``one_hot``. The background is the reference of integrated gradients, and a sequence of N for
-        gradient times input; saliency explains no difference: its completeness error is missing (NaN).
+        ``one_hot``. The reference of gradient times input is a sequence of N. Saliency explains no difference
+        from any: its ``mean_reference_prediction`` and ``completeness_error`` are missing (NaN).
 
     Raises
     ------
@@ -90,25 +94,28 @@ def gradients(
     """
     if method not in GRADIENT_METHODS:
         raise InputError(f"method: expected one of {', '.join(GRADIENT_METHODS)}, got {method!r}")
-    if n_steps < 1:
-        raise InputError(f"n_steps: expected at least 1, got {n_steps}")
-    model = as_sequence_model(model)
+    sequences = as_sequences(sequences)
+    whole_number("n_steps", n_steps, least=1)
+    whole_number("n_references", n_references, least=None)
+    whole_number("seed", seed)
+    model = wrapped_for(sequences, model)
     model.require("gradients")
 
     def compute(member: SequenceModel, batch: Batch, prediction: NDArray) -> Variables:
         if method == "integrated_gradients":
             path = _Path(member, batch, references, n_references, seed, n_steps)
-            hypothetical, background = path.integrate(correction, batch_size)
+            hypothetical, of_references = path.integrate(correction, batch_size)
+            return contribution_variables(batch.one_hot, hypothetical, prediction, of_references)
+        hypothetical = _corrected(_gradient(member, batch, batch_size), correction)
+        if method == "saliency":
+            of_references = np.full_like(prediction, np.nan)
         else:
-            hypothetical = _corrected(_gradient(member, batch, batch_size), correction)
-            nothing = batch.replaced(np.zeros_like(batch.one_hot))
-            background = predict_all(member, nothing, batch_size=batch_size, description="background")
-        variables = contribution_variables(batch.one_hot, hypothetical, prediction, background)
+            all_n = batch.replaced(np.zeros_like(batch.one_hot))
+            of_references = predict_all(member, all_n, batch_size=batch_size, description="references")
+        variables = contribution_variables(batch.one_hot, hypothetical, prediction, of_references)
         if method == "saliency":
             dims, contribution = variables["contribution"]
             variables["contribution"] = dims, np.abs(contribution)
-            dims, error = variables["completeness_error"]
-            variables["completeness_error"] = dims, np.full_like(error, np.nan)
         return variables
 
     settings: dict[str, int | str] = {"kind": method, "correction": int(correction)}
@@ -161,8 +168,8 @@ class _Path:
         self._steps, self._weights = (nodes + 1) / 2, weights / 2
 
     def integrate(self, correction: bool, batch_size: int) -> tuple[NDArray, NDArray]:
-        """Hypothetical contributions (sequence, position, base, target), background (sequence, target)."""
-        hypothetical, background = [], []
+        """Hypothetical contributions (sequence, position, base, target), mean reference prediction."""
+        hypothetical, of_references = [], []
         for indices, _ in in_batches(len(self.batch), batch_size=1, description="integrated gradients"):
             one = self.batch.rows(indices)
             (references,) = make_references(
@@ -170,12 +177,12 @@ class _Path:
             )
             pairs = [self._from_reference(one, reference, correction, batch_size) for reference in references]
             hypothetical.append(np.mean([pair[0] for pair in pairs], axis=0))
-            background.append(np.mean([pair[1] for pair in pairs], axis=0))
+            of_references.append(np.mean([pair[1] for pair in pairs], axis=0))
         if not hypothetical:
             n_targets = len(self.model.target_names)
             nothing = np.empty((*self.batch.one_hot.shape, n_targets), np.float32)
             return nothing, np.empty((0, n_targets), np.float32)
-        return np.stack(hypothetical), np.stack(background)
+        return np.stack(hypothetical), np.stack(of_references)
 
     def _of(self, indices: NDArray[np.intp]) -> str | ArrayLike:
         """The kind of the references, or those that are given for some sequences."""
@@ -193,7 +200,9 @@ class _Path:
             some = points.rows(np.arange(first, min(first + batch_size, len(path))))
             gradient = _corrected(self.model.gradient(some.one_hot, some.auxiliary), correction)
             mean += np.einsum("s,slbt->lbt", self._weights[first : first + batch_size], gradient)
-        # What base b would contribute: the mean gradient times its difference from the reference.
-        hypothetical = mean - np.einsum("lb,lbt->lt", reference, mean)[:, np.newaxis]
-        background = self.model.predict(reference[np.newaxis], one.auxiliary)[0]
-        return hypothetical.astype(gradient.dtype), background
+        # The contribution that base b would have: the mean gradient times its difference from the reference,
+        # both in the numbers that the model gets.
+        own = reference if self.model.layout is None else self.model.layout.numbers(reference)
+        hypothetical = mean - np.einsum("lb,lbt->lt", own, mean)[:, np.newaxis]
+        of_reference = self.model.predict(reference[np.newaxis], one.auxiliary)[0]
+        return hypothetical.astype(gradient.dtype), of_reference

@@ -9,12 +9,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from kipoi_tfbind import schema
 from kipoi_tfbind.dna.one_hot import BASES, N_CODE, codes_of
 from kipoi_tfbind.interpret._batches import Batch
-from kipoi_tfbind.interpret._edits import Edits, Path, path_settings, predict_edits
+from kipoi_tfbind.interpret._edits import Edits, predict_edits
 from kipoi_tfbind.interpret._method import Variables, choose_positions, run_method
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.interpret._paths import EditPath, Path, Paths
+from kipoi_tfbind.models.sequence_model import SequenceModel
+from kipoi_tfbind.sequences.read import as_sequences
 
 SUBSTITUTIONS = len(BASES) - 1
 
@@ -33,8 +34,8 @@ def in_silico_mutagenesis(
     """Effect of every substitution of a base on the prediction.
 
     The effect of base b at position i is f(x with b at i) - f(x): the three substitutions are predicted,
-    and the base that is there has the effect 0. N stays N: no base is there that could be substituted, so
-    its effects are missing (NaN). Nothing is centred or scaled.
+    and the observed base has the effect 0. N stays N: it is no base that could be substituted, so that its
+    effects are missing (NaN). Nothing is centred or scaled.
 
     Parameters
     ----------
@@ -79,14 +80,13 @@ def in_silico_mutagenesis(
            [-1., -1.,  0., -1.],
            [nan, nan, nan, nan]], dtype=float32)
     """
-    schema.require(sequences, "one_hot")
+    sequences = as_sequences(sequences)
     chosen = choose_positions(start, end, positions, sequences.sizes["position"])
-    model = as_sequence_model(model)
-    per_sequence = SUBSTITUTIONS * len(chosen)
+    paths = Paths(path)
 
-    def compute(member: SequenceModel, batch: Batch, reference: NDArray) -> Variables:
+    def compute(member: SequenceModel, batch: Batch, prediction: NDArray) -> Variables:
         effect = mutation_effects(
-            member, batch, chosen, reference, path=path, verify=verify, batch_size=batch_size
+            paths.of(member, batch), batch, chosen, prediction, verify=verify, batch_size=batch_size
         )
         return {"mutation_effect": (("sequence", "position", "base", "target"), effect)}
 
@@ -95,11 +95,11 @@ def in_silico_mutagenesis(
         model,
         sequences,
         compute,
-        settings={
+        settings=lambda: {
             "start": int(chosen[0]),
             "end": int(chosen[-1]) + 1,
             "n_positions": len(chosen),
-            **path_settings(model, sequences, 1, per_sequence, path),
+            **paths.settings(),
         },
         batch_size=batch_size,
         positions=chosen,
@@ -107,18 +107,17 @@ def in_silico_mutagenesis(
 
 
 def mutation_effects(
-    model: SequenceModel,
+    path: EditPath,
     batch: Batch,
     positions: NDArray[np.intp],
-    reference: NDArray,
+    prediction: NDArray,
     *,
-    path: Path,
     verify: bool,
     batch_size: int,
 ) -> NDArray:
     """Effects of all substitutions at some positions: (sequence, position, base, target)."""
     codes = codes_of(batch.one_hot[:, positions])
-    effect = np.zeros((*codes.shape, len(BASES), reference.shape[1]), dtype=reference.dtype)
+    effect = np.zeros((*codes.shape, len(BASES), prediction.shape[1]), dtype=prediction.dtype)
     effect[codes == N_CODE] = np.nan
     site_of = np.flatnonzero(codes != N_CODE)
 
@@ -132,18 +131,18 @@ def mutation_effects(
         sequence, index, base = sites(mutants)
         return Edits(sequence, positions[index, np.newaxis], base[:, np.newaxis])
 
-    n = SUBSTITUTIONS * len(site_of)
-    for mutants, prediction in predict_edits(
-        model,
+    n, per_sequence = SUBSTITUTIONS * len(site_of), SUBSTITUTIONS * len(positions)
+    path.of(1, per_sequence)  # also where all of these sequences are N: a result is the same in pieces
+    for mutants, found in predict_edits(
+        path,
         batch,
         n,
         edits_of,
-        per_sequence=SUBSTITUTIONS * len(positions),
-        path=path,
+        per_sequence=per_sequence,
         verify=verify,
         batch_size=batch_size,
         description="mutants",
     ):
         sequence, index, base = sites(mutants)
-        effect[sequence, index, base] = prediction - reference[sequence]
+        effect[sequence, index, base] = found - prediction[sequence]
     return effect

@@ -1,20 +1,23 @@
-"""Occlusion: windows of a sequence hidden, one at a time."""
+"""Occlusion: windows of a sequence occluded, one at a time."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from kipoi_tfbind import schema
+from kipoi_tfbind.dna.arguments import whole_number
 from kipoi_tfbind.dna.one_hot import N_CODE, codes_of
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch
-from kipoi_tfbind.interpret._edits import Edits, Path, path_settings, predict_edits
+from kipoi_tfbind.interpret._edits import Edits, predict_edits
 from kipoi_tfbind.interpret._method import Variables, check_range, run_method
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.interpret._paths import EditPath, Path, Paths
+from kipoi_tfbind.models.sequence_model import SequenceModel
+from kipoi_tfbind.sequences.read import as_sequences
 from kipoi_tfbind.sequences.references import make_references
 
 Fill = Literal["N", "shuffle"]
@@ -35,10 +38,10 @@ def occlusion(
     verify: bool = False,
     batch_size: int = 256,
 ) -> xr.Dataset:
-    """Effect of hiding each window of a sequence (Zeiler and Fergus 2014, arXiv:1311.2901).
+    """Effect of occluding each window of a sequence (Zeiler and Fergus 2014, arXiv:1311.2901).
 
-    The effect of a window is f(x with the window hidden) - f(x): negative where the window holds what raises
-    the prediction.
+    The effect of a window is f(x with the window occluded) - f(x): negative where the window raises the
+    prediction.
 
     Parameters
     ----------
@@ -51,16 +54,16 @@ def occlusion(
     stride
         Distance between the starts of windows. A last window ends where the range ends.
     fill
-        What a window is hidden with: "N", or "shuffle": the same positions of dinucleotide shuffles of the
-        whole sequence, the mean over `n_shuffles` of them.
+        Bases of an occluded window: "N", or "shuffle": those of the same positions of dinucleotide shuffles
+        of the whole sequence, the mean over `n_shuffles` of them.
     n_shuffles
         Number of shuffles.
     start, end
-        Positions to hide, 0-based, `end` not included; None is the end of the sequence.
+        Positions to occlude, 0-based, `end` not included; None is the end of the sequence.
     seed
         Of the shuffles; they also depend on the sequence, and on nothing else.
     path
-        "incremental": compute only what a hidden window changes, which is exact; "full": predict every
+        "incremental": compute only what an occluded window changes, which is exact; "full": predict every
         sequence as a whole; "auto": what is expected to be faster. The result says which it was.
     verify
         Hold a random part of the incremental predictions against full ones.
@@ -88,20 +91,22 @@ def occlusion(
     >>> result["occlusion_effect"].sel(target="number of G").values
     array([[ 0., -2., -1.]], dtype=float32)
     """
-    schema.require(sequences, "one_hot")
+    sequences = as_sequences(sequences)
     start, end = check_range(start, end, sequences.sizes["position"])
+    whole_number("seed", seed)
     _check_options(width, stride, fill, n_shuffles, end - start)
     starts = np.arange(start, end - width + 1, stride)
     if starts[-1] + width < end:
         starts = np.append(starts, end - width)
+    windows = _Windows(starts, width, n_shuffles if fill == "shuffle" else 0, seed)
 
-    def compute(member: SequenceModel, batch: Batch, reference: NDArray) -> Variables:
-        hidden = _hidden_predictions(
-            member, batch, starts, width, fill, n_shuffles, seed, path, verify, batch_size
-        )
-        return {"occlusion_effect": (("sequence", "window", "target"), hidden - reference[:, np.newaxis])}
+    paths = Paths(path)
 
-    settings: dict[str, int | str] = {
+    def compute(member: SequenceModel, batch: Batch, prediction: NDArray) -> Variables:
+        occluded = _occluded_predictions(paths.of(member, batch), batch, windows, verify, batch_size)
+        return {"occlusion_effect": (("sequence", "window", "target"), occluded - prediction[:, np.newaxis])}
+
+    settings: dict[str, int | str | float] = {
         "width": width,
         "stride": stride,
         "fill": fill,
@@ -110,72 +115,91 @@ def occlusion(
     }
     if fill == "shuffle":
         settings |= {"n_shuffles": n_shuffles, "seed": seed}
-    model = as_sequence_model(model)
-    per_sequence = len(starts) * (n_shuffles if fill == "shuffle" else 1)
-    settings |= path_settings(model, sequences, width, per_sequence, path)
     return run_method(
         "occlusion",
         model,
         sequences,
         compute,
-        settings=settings,
+        settings=lambda: {**settings, **paths.settings()},
         batch_size=batch_size,
         coordinates={"window_start": ("window", starts), "window_end": ("window", starts + width)},
     )
 
 
 def _check_options(width: int, stride: int, fill: str, n_shuffles: int, available: int) -> None:
+    whole_number("width", width)
     if not 1 <= width <= available:
         raise InputError(f"width: expected 1 to {available}, the number of positions, got {width}")
     for name, value in (("stride", stride), ("n_shuffles", n_shuffles)):
-        if value < 1:
-            raise InputError(f"{name}: expected at least 1, got {value}")
+        whole_number(name, value, least=1)
     if fill not in ("N", "shuffle"):
         raise InputError(f"fill: expected 'N' or 'shuffle', got {fill!r}")
 
 
-def _hidden_predictions(
-    model: SequenceModel,
-    batch: Batch,
-    starts: NDArray[np.intp],
-    width: int,
-    fill: Fill,
-    n_shuffles: int,
-    seed: int,
-    path: Path,
-    verify: bool,
-    batch_size: int,
-) -> NDArray:
-    """Mean predictions (sequence, window, target) over what hides a window."""
-    fills = n_shuffles if fill == "shuffle" else 1
-    sizes = (len(batch), len(starts), fills)
+@dataclass(frozen=True)
+class _Windows:
+    """Windows that are occluded by N, or by the bases of shuffles.
 
-    def edits_of(numbers: NDArray[np.intp]) -> Edits:
-        sequence, window, draw = np.unravel_index(numbers, sizes)
-        positions = starts[window][:, np.newaxis] + np.arange(width)
-        if fill == "N":
+    Attributes
+    ----------
+    starts
+        0-based.
+    width
+        In bp.
+    n_shuffles
+        Number of shuffles of each sequence; 0 for N.
+    seed
+        Of the shuffles.
+    """
+
+    starts: NDArray[np.intp]
+    width: int
+    n_shuffles: int
+    seed: int
+
+    @property
+    def n_fills(self) -> int:
+        """Number of predictions of each window."""
+        return max(1, self.n_shuffles)
+
+    def places(self, batch: Batch, numbers: NDArray[np.intp]) -> tuple[NDArray[np.intp], ...]:
+        """Sequence, window and fill of each occluded sequence."""
+        return np.unravel_index(numbers, (len(batch), len(self.starts), self.n_fills))
+
+    def edits_of(self, batch: Batch, numbers: NDArray[np.intp]) -> Edits:
+        """Occluded sequences as edits."""
+        sequence, window, draw = self.places(batch, numbers)
+        positions = self.starts[window][:, np.newaxis] + np.arange(self.width)
+        if not self.n_shuffles:
             return Edits(sequence, positions, np.full(positions.shape, N_CODE))
         own, place = np.unique(sequence, return_inverse=True)
-        shuffles = make_references(batch.one_hot[own], "dinucleotide_shuffle", n_shuffles, seed=seed)
+        shuffles = make_references(
+            batch.one_hot[own], "dinucleotide_shuffle", self.n_shuffles, seed=self.seed
+        )
         codes = codes_of(shuffles.reshape(-1, *shuffles.shape[2:])).reshape(shuffles.shape[:3])
         return Edits(sequence, positions, codes[place[:, np.newaxis], draw[:, np.newaxis], positions])
 
+
+def _occluded_predictions(
+    path: EditPath, batch: Batch, windows: _Windows, verify: bool, batch_size: int
+) -> NDArray:
+    """Mean predictions (sequence, window, target) over the fills of an occluded window."""
+    shape = (len(batch), len(windows.starts))
     total: NDArray | None = None
     for numbers, prediction in predict_edits(
-        model,
+        path,
         batch,
-        int(np.prod(sizes)),
-        edits_of,
-        per_sequence=len(starts) * fills,
-        path=path,
+        shape[0] * shape[1] * windows.n_fills,
+        lambda numbers: windows.edits_of(batch, numbers),
+        per_sequence=shape[1] * windows.n_fills,
         verify=verify,
         batch_size=batch_size,
         description="windows",
     ):
         if total is None:
-            total = np.zeros((*sizes[:2], prediction.shape[1]), dtype=prediction.dtype)
-        sequence, window, _ = np.unravel_index(numbers, sizes)
+            total = np.zeros((*shape, prediction.shape[1]), dtype=prediction.dtype)
+        sequence, window, _ = windows.places(batch, numbers)
         np.add.at(total, (sequence, window), prediction)
     if total is None:
-        return np.zeros((*sizes[:2], len(model.target_names)), dtype=np.float32)
-    return total / total.dtype.type(fills)
+        return np.zeros((*shape, len(path.model.target_names)), dtype=np.float32)
+    return total / total.dtype.type(windows.n_fills)

@@ -1,4 +1,4 @@
-"""Shapley values of positions by sampled orders, for any model that predicts."""
+"""Shapley values of positions by sampled permutations, for any model that predicts."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from kipoi_tfbind.dna.arguments import whole_number
 from kipoi_tfbind.dna.one_hot import codes_of
-from kipoi_tfbind.dna.shuffle import content_seeds
-from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.dna.random import content_seeds
 from kipoi_tfbind.interpret._batches import Batch, in_batches
 from kipoi_tfbind.interpret._contributions import contribution_variables, warn_incomplete
-from kipoi_tfbind.interpret._method import Variables, run_method
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.interpret._method import Variables, check_positive, run_method, wrapped_for
+from kipoi_tfbind.models.sequence_model import SequenceModel
+from kipoi_tfbind.sequences.read import as_sequences
 from kipoi_tfbind.sequences.references import make_references
 
 # Models that are compiled for each number of rows meet only multiples of this.
@@ -37,15 +38,15 @@ def sampled_shapley(
 ) -> xr.Dataset:
     """Contributions as Shapley values of the positions, for any model that predicts.
 
-    The bases of a reference are replaced by those of the sequence, one position after the other, in a random
-    order and then in the opposite one; what a position changes, on average, is its contribution (Castro et
-    al. 2009, doi:10.1016/j.cor.2008.04.004; Lundberg and Lee 2017, arXiv:1705.07874). It is the mean over
-    the references and orders, from shap's PermutationExplainer. Contributions add up to the prediction
-    minus the mean prediction of the references. Of models in which at most two positions interact, one order
-    with its opposite gives the exact Shapley values; of others an estimate, whose standard error is in
-    the result.
+    The bases of a reference are replaced by those of the sequence, one position after the other, in the order
+    of a random permutation and then in the reverse order; the mean change by a position is its contribution
+    (Castro et al. 2009, doi:10.1016/j.cor.2008.04.004; Lundberg and Lee 2017, arXiv:1705.07874), over
+    the references and permutations, by shap's PermutationExplainer. Contributions add up to the prediction
+    minus the mean prediction for the references. Of models in which at most two positions interact, one
+    permutation with its reverse gives the exact Shapley values; of others an estimate, whose standard error
+    is in the result.
 
-    No gradients are needed, and many predictions are: for each sequence, reference and order 2 d + 1, where
+    No gradients are needed, but many predictions: for each sequence, reference and permutation 2 d + 1, where
     d is the number of positions at which the sequence differs from the reference (of shuffles, about
     three quarters of them). At 200 bp and the default options these are about 6,000 for a sequence. Besides
     the model's own time, shap takes some 25 microseconds for each, at 1,000 bp twice that: 0.15 s for a
@@ -58,17 +59,17 @@ def sampled_shapley(
     sequences
         Dataset with ``one_hot`` (sequence, position, base).
     references
-        What the sequence is compared with: a kind of `kipoi_tfbind.make_references`, or an array
+        References that the sequence is compared with: a kind of `kipoi_tfbind.make_references`, or an array
         (reference, position, base), or (sequence, reference, position, base). A model that takes text needs
         references of bases.
     n_references
         Number of references for each sequence, of a kind that is drawn.
     n_permutations
-        Number of orders for each reference, each with its opposite. More references cost as much as
-        more orders, and lower the standard error more.
+        Number of permutations for each reference, each with its reverse. More references cost as much as more
+        permutations, and lower the standard error more.
     seed
-        Of references that are drawn, and of the orders; both also depend on the sequence, and on nothing
-        else.
+        Of references that are drawn, and of the permutations; both also depend on the sequence, and on
+        nothing else.
     tolerance
         How far, relative to the difference, contributions may be from adding up before it is warned.
     batch_size
@@ -77,11 +78,11 @@ def sampled_shapley(
     Returns
     -------
     xr.Dataset
-        ``contribution`` (sequence, position, base, target), 0 for bases that are not there;
-        ``contribution_standard_error`` (sequence, position, target), of the mean over references and orders,
-        and ``permutation_standard_error``, what the orders have in it: how far the contributions may be
-        from the Shapley values against these very references. They are NaN where there is one sample only.
-        ``n_evaluations`` (sequence), the number of predictions; ``prediction``,
+        ``contribution`` (sequence, position, base, target), 0 for bases that were not observed;
+        ``contribution_standard_error`` (sequence, position, target), of the mean over references and
+        permutations, and ``permutation_standard_error``, the part of the permutations in it: how far the
+        contributions may be from the Shapley values against these very references. They are NaN where there
+        is one sample only. ``n_evaluations`` (sequence), the number of predictions; ``prediction``,
         ``mean_reference_prediction`` (mean over the references), ``completeness_error`` (sequence, target),
         and ``one_hot``. The errors of an ensemble are the means over its members.
 
@@ -104,24 +105,25 @@ def sampled_shapley(
     >>> result["contribution"].sum("base").values.ravel()
     array([0.5, 0.5, 1. ], dtype=float32)
     """
-    if n_permutations < 1:
-        raise InputError(f"n_permutations: expected at least 1, got {n_permutations}")
-    if not tolerance > 0:
-        raise InputError(f"tolerance: expected a positive number, got {tolerance}")
-    model = as_sequence_model(model)
+    sequences = as_sequences(sequences)
+    whole_number("n_permutations", n_permutations, least=1)
+    whole_number("n_references", n_references, least=None)
+    whole_number("seed", seed)
+    check_positive("tolerance", tolerance)
+    model = wrapped_for(sequences, model)
 
     def compute(member: SequenceModel, batch: Batch, prediction: NDArray) -> Variables:
         sampled = _Samples(member, batch, n_permutations, seed, batch_size)
         sampled.run(references, n_references)
-        values, background = (v.astype(prediction.dtype) for v in (sampled.mean, sampled.background))
-        variables = contribution_variables(batch.one_hot, values[:, :, np.newaxis], prediction, background)
-        # What a base would contribute that is not there was not asked of the model.
+        values, of_references = (v.astype(prediction.dtype) for v in (sampled.mean, sampled.of_references))
+        variables = contribution_variables(batch.one_hot, values[:, :, np.newaxis], prediction, of_references)
+        # The contributions that other bases would have were not asked of the model.
         del variables["hypothetical_contribution"]
         warn_incomplete("sampled_shapley", variables, prediction, member.target_names, tolerance)
         return {
             **variables,
             "contribution_standard_error": (_BY_POSITION, sampled.error.astype(prediction.dtype)),
-            "permutation_standard_error": (_BY_POSITION, sampled.order_error.astype(prediction.dtype)),
+            "permutation_standard_error": (_BY_POSITION, sampled.permutation_error.astype(prediction.dtype)),
             "n_evaluations": (("sequence",), sampled.n_evaluations),
         }
 
@@ -140,10 +142,10 @@ class _Samples:
 
     Attributes
     ----------
-    mean, error, order_error
+    mean, error, permutation_error
         (sequence, position, target).
-    background
-        (sequence, target).
+    of_references
+        Mean prediction for the references (sequence, target).
     n_evaluations
         (sequence).
     """
@@ -155,8 +157,8 @@ class _Samples:
         self._n_permutations, self._seed, self._batch_size = n_permutations, seed, batch_size
         n, length, n_targets = *batch.one_hot.shape[:2], len(model.target_names)
         self.mean = np.zeros((n, length, n_targets))
-        self.error, self.order_error = np.zeros_like(self.mean), np.zeros_like(self.mean)
-        self.background = np.zeros((n, n_targets))
+        self.error, self.permutation_error = np.zeros_like(self.mean), np.zeros_like(self.mean)
+        self.of_references = np.zeros((n, n_targets))
         # Floating point, because an ensemble has the mean over its members.
         self.n_evaluations = np.zeros(n)
 
@@ -166,7 +168,7 @@ class _Samples:
         given = None
         if not isinstance(references, str):
             given = make_references(one_hot, references, n_references)
-        seeds = content_seeds(codes_of(one_hot), self._seed, "orders of sampled_shapley")
+        seeds = content_seeds(codes_of(one_hot), self._seed, "permutations of sampled_shapley")
         for (row,), _ in in_batches(len(one_hot), batch_size=1, description="sampled Shapley values"):
             if given is None:
                 own = make_references(one_hot[[row]], references, n_references, seed=self._seed)[0]
@@ -177,15 +179,15 @@ class _Samples:
     def _sequence(self, row: int, references: NDArray, seeds: np.random.SeedSequence) -> None:
         """Sample the contributions of one sequence against its references."""
         samples = np.empty((len(references), self._n_permutations, *self.mean.shape[1:]))
-        background = np.empty((len(references), self.mean.shape[2]))
+        predictions = np.empty((len(references), self.mean.shape[2]))
         x = self._batch.one_hot[row]
         for number, (reference, own_seed) in enumerate(
             zip(references, seeds.generate_state(len(references)), strict=True)
         ):
             with _global_generator():
                 explainer = self._explainer(row, reference, int(own_seed))
-                for order in range(self._n_permutations):
-                    # Just enough for one order and its opposite, so that each is a sample of its own.
+                for permutation in range(self._n_permutations):
+                    # Just enough for one permutation and its reverse, so that each is a sample of its own.
                     n_differ = int((x != reference).any(axis=-1).sum())
                     found = explainer(
                         x[np.newaxis],
@@ -194,11 +196,11 @@ class _Samples:
                         silent=True,
                     )
                     # shap drops the axis of a single target.
-                    samples[number, order] = np.reshape(found.values, samples.shape[2:])
-                    background[number] = np.ravel(found.base_values)
+                    samples[number, permutation] = np.reshape(found.values, samples.shape[2:])
+                    predictions[number] = np.ravel(found.base_values)
         self.mean[row] = samples.mean(axis=(0, 1))
-        self.background[row] = background.mean(axis=0)
-        self.error[row], self.order_error[row] = standard_errors(samples)
+        self.of_references[row] = predictions.mean(axis=0)
+        self.error[row], self.permutation_error[row] = standard_errors(samples)
 
     def _explainer(self, row: int, reference: NDArray, seed: int) -> Any:
         """The explainer of one sequence against one reference."""
@@ -249,25 +251,25 @@ class WholeBases:
 
 
 def standard_errors(samples: NDArray) -> tuple[NDArray, NDArray]:
-    """Standard errors of the mean of samples (reference, order, ...), over both and over the orders alone.
+    """Standard errors of the mean of samples (reference, permutation, ...): over both, and over permutations.
 
     The references are the units of the first: the samples of one reference are no independent draws. Of one
-    reference the orders are the units. The second holds the references fixed.
+    reference the permutations are the units. The second holds the references fixed.
 
     Examples
     --------
     >>> standard_errors(np.array([[0.0, 2.0], [4.0, 6.0]]))  # doctest: +NORMALIZE_WHITESPACE
     (np.float64(2.0), np.float64(0.7071067811865476))
     """
-    n_references, n_orders = samples.shape[:2]
-    if n_orders > 1:
-        of_means = samples.var(axis=1, ddof=1) / n_orders
-        orders = np.sqrt(of_means.mean(axis=0) / n_references)
+    n_references, n_permutations = samples.shape[:2]
+    if n_permutations > 1:
+        of_means = samples.var(axis=1, ddof=1) / n_permutations
+        by_permutation = np.sqrt(of_means.mean(axis=0) / n_references)
     else:
-        orders = np.full(samples.shape[2:], np.nan)
+        by_permutation = np.full(samples.shape[2:], np.nan)
     if n_references == 1:
-        return orders, orders
-    return samples.mean(axis=1).std(axis=0, ddof=1) / np.sqrt(n_references), orders
+        return by_permutation, by_permutation
+    return samples.mean(axis=1).std(axis=0, ddof=1) / np.sqrt(n_references), by_permutation
 
 
 @contextmanager

@@ -11,16 +11,17 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from kipoi_tfbind import schema
 from kipoi_tfbind.dna.one_hot import BASES, N_CODE, codes_of
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.interpret._batches import Batch, batch_of
-from kipoi_tfbind.interpret._edits import Edits, Path, predict_edits
+from kipoi_tfbind.interpret._batches import Batch
+from kipoi_tfbind.interpret._edits import Edits, predict_edits
 from kipoi_tfbind.interpret._method import Variables, choose_positions, run_method
-from kipoi_tfbind.interpret._pairs import choose_engine, predict_pairs
+from kipoi_tfbind.interpret._pairs import predict_pairs
+from kipoi_tfbind.interpret._paths import EditPath, Path, Paths
 from kipoi_tfbind.interpret.in_silico_mutagenesis import SUBSTITUTIONS, mutation_effects
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.notices import notice
+from kipoi_tfbind.sequences.read import as_sequences
 
 _DOUBLE_SUBSTITUTIONS = SUBSTITUTIONS**2
 _MANY = 100_000
@@ -40,7 +41,7 @@ def second_order_mutagenesis(
     """Epistasis of every pair of substitutions (Koo et al. 2018, doi:10.1101/418459).
 
     epistasis(i, a, j, b) = f(x with a at i and b at j) - f(x with a at i) - f(x with b at j) + f(x), for
-    all i < j. It is 0 for every additive model, and where one of the two bases is the one that is there;
+    all i < j. It is 0 for every additive model, and where one of the two bases is the observed one;
     it is missing (NaN) where the sequence has N. There are 9 n (n - 1) / 2 double mutants of n positions,
     179,100 for 200; where the model's graph is known, substitutions that do not meet before its last layers
     cost next to nothing.
@@ -89,25 +90,23 @@ def second_order_mutagenesis(
     >>> int(pair["position_a"]), int(pair["position_b"]), float(pair["epistasis"].sel(base_a="G", base_b="G"))
     (0, 2, 1.0)
     """
-    schema.require(sequences, "one_hot")
+    sequences = as_sequences(sequences)
     chosen = choose_positions(start, end, positions, sequences.sizes["position"])
     if len(chosen) < 2:
         raise InputError(f"positions: expected at least two different ones to pair, got {len(chosen)}")
     first, second = np.triu_indices(len(chosen), k=1)
-    model = as_sequence_model(model)
+    paths = Paths(path)
 
-    def compute(member: SequenceModel, batch: Batch, reference: NDArray) -> Variables:
-        single = mutation_effects(
-            member, batch, chosen, reference, path=path, verify=verify, batch_size=batch_size
-        )
+    def compute(member: SequenceModel, batch: Batch, prediction: NDArray) -> Variables:
+        own = paths.of(member, batch)
+        single = mutation_effects(own, batch, chosen, prediction, verify=verify, batch_size=batch_size)
         epistasis = _epistasis(
-            member,
+            own,
             batch,
             chosen,
             (first, second),
-            reference,
+            prediction,
             single,
-            path=path,
             verify=verify,
             batch_size=batch_size,
         )
@@ -121,11 +120,11 @@ def second_order_mutagenesis(
         model,
         sequences,
         compute,
-        settings={
+        settings=lambda: {
             "start": int(chosen[0]),
             "end": int(chosen[-1]) + 1,
             "n_positions": len(chosen),
-            "path": _path_of(model, sequences, path),
+            **paths.settings(),
         },
         batch_size=batch_size,
         positions=chosen,
@@ -138,24 +137,14 @@ def second_order_mutagenesis(
     )
 
 
-def _path_of(model: SequenceModel, sequences: xr.Dataset, path: Path) -> str:
-    """How double mutants are predicted; "mixed" where an ensemble's members differ."""
-    engines = [
-        choose_engine(member, batch_of(sequences, member), path) for member in model.members or (model,)
-    ]
-    names = {"full" if engine is None else "incremental" for engine in engines}
-    return names.pop() if len(names) == 1 else "mixed"
-
-
 def _epistasis(
-    model: SequenceModel,
+    path: EditPath,
     batch: Batch,
     positions: NDArray[np.intp],
     pairs: tuple[NDArray[np.intp], NDArray[np.intp]],
-    reference: NDArray,
+    prediction: NDArray,
     single: NDArray,
     *,
-    path: Path,
     verify: bool,
     batch_size: int,
 ) -> NDArray:
@@ -163,14 +152,14 @@ def _epistasis(
     first, second = pairs
     codes = codes_of(batch.one_hot[:, positions])
     known = (codes[:, first] != N_CODE) & (codes[:, second] != N_CODE)
-    shape = (*known.shape, len(BASES), len(BASES), reference.shape[1])
-    epistasis = np.zeros(shape, dtype=reference.dtype)
+    shape = (*known.shape, len(BASES), len(BASES), prediction.shape[1])
+    epistasis = np.zeros(shape, dtype=prediction.dtype)
     epistasis[~known] = np.nan
     double = _DoubleMutants(codes, positions, first, second, known)
-    for mutants, prediction in _predictions(model, batch, double, path, verify, batch_size):
+    for mutants, found in _predictions(path, batch, double, verify, batch_size):
         sequence, pair, base_a, base_b = double.places(mutants)
         alone = single[sequence, first[pair], base_a] + single[sequence, second[pair], base_b]
-        epistasis[sequence, pair, base_a, base_b] = prediction - reference[sequence] - alone
+        epistasis[sequence, pair, base_a, base_b] = found - prediction[sequence] - alone
     return epistasis
 
 
@@ -227,10 +216,10 @@ class _DoubleMutants:
 
 
 def _predictions(
-    model: SequenceModel, batch: Batch, double: _DoubleMutants, path: Path, verify: bool, batch_size: int
+    path: EditPath, batch: Batch, double: _DoubleMutants, verify: bool, batch_size: int
 ) -> Iterator[tuple[NDArray[np.intp], NDArray]]:
     """Numbers of double mutants and their predictions, by the path that was chosen."""
-    engine = choose_engine(model, batch, path)
+    model, engine = path.model, path.of_pairs()
     if engine is None:
         if len(double) > _MANY:
             notice(
@@ -238,12 +227,11 @@ def _predictions(
                 f"model {model.name} is most of it, or is not known; a window (start, end) takes less"
             )
         yield from predict_edits(
-            model,
+            EditPath(model, batch, "full"),
             batch,
             len(double),
             double.edits_of,
             per_sequence=_DOUBLE_SUBSTITUTIONS * len(double.first),
-            path="full",
             batch_size=batch_size,
             description="double mutants",
         )

@@ -1,52 +1,23 @@
-"""From one-hot sequences to a backend and back; strand averages and ensembles are made of this too."""
+"""A model in its framework behind its layout: from one-hot sequences to a backend and back."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kipoi_tfbind.backends.base import Backend, Capability
-from kipoi_tfbind.dna.one_hot import reverse_complement
-from kipoi_tfbind.edit_engine import AdaptedEdits, EditEngine, StrandAverageEdits, position_axis, units_of
+from kipoi_tfbind.dna.one_hot import N_CODE, codes_of
 from kipoi_tfbind.errors import InputError, UnsupportedModelError
-from kipoi_tfbind.models.layout import Layout
+from kipoi_tfbind.models.evaluator import Auxiliary, Multipliers, PairEngine
+from kipoi_tfbind.models.layout import TRACKS, Layout
 
-Auxiliary = Mapping[str, NDArray]
-Multipliers = tuple[NDArray, NDArray, NDArray]
-
-
-class Evaluator(Protocol):
-    """What can be asked of a model, in the package's own layout.
-
-    One-hot arrays are (sequence, position, base), references (sequence, reference, position, base);
-    auxiliary inputs are (sequence, ...) by name. `columns` are indices of outputs.
-    """
-
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        """What can be asked: predictions, gradients, multipliers."""
-
-    def predict(self, one_hot: NDArray, auxiliary: Auxiliary) -> NDArray:
-        """All outputs (sequence, column)."""
-
-    def gradient(self, one_hot: NDArray, auxiliary: Auxiliary, columns: Sequence[int]) -> NDArray:
-        """Gradient (sequence, position, base, column)."""
-
-    def multipliers(
-        self, one_hot: NDArray, references: NDArray, auxiliary: Auxiliary, columns: Sequence[int]
-    ) -> Multipliers:
-        """DeepLIFT multipliers (sequence, reference, position, base, column).
-
-        With them the predictions (sequence, column), and those of the references
-        (sequence, reference, column).
-        """
-
-    def edit_engine(self, one_hot: NDArray, auxiliary: Auxiliary) -> EditEngine | None:
-        """What predicts edits of sequences like these; None where each is to be predicted as a whole."""
+if TYPE_CHECKING:
+    from kipoi_tfbind.graph.incremental.engine import Incremental
+    from kipoi_tfbind.graph.incremental.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -65,6 +36,8 @@ class Adapted:
         Which of them is the sequence.
     fixed
         Values, without the batch axis, of inputs that are the same for every sequence.
+    make_double
+        Makes the backend in float64; None where it is so already, or only predicts.
     """
 
     backend: Backend
@@ -72,45 +45,57 @@ class Adapted:
     names: tuple[str, ...] = ("sequence",)
     sequence_index: int = 0
     fixed: Mapping[str, NDArray] = field(default_factory=dict)
+    make_double: Callable[[], Backend] | None = field(default=None, repr=False, compare=False)
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """See the protocol; text has no gradient."""
-        return frozenset({"predictions"}) if self.layout.takes_text else self.backend.capabilities
+        """Those of the backend; text and tokens have no gradient."""
+        return self.backend.capabilities if self.layout.has_bases else frozenset({"predictions"})
 
     def predict(self, one_hot: NDArray, auxiliary: Auxiliary) -> NDArray:
-        """See the protocol."""
+        """All outputs (sequence, column)."""
         return self.backend.predict(self.inputs(one_hot, auxiliary))
 
     def gradient(self, one_hot: NDArray, auxiliary: Auxiliary, columns: Sequence[int]) -> NDArray:
-        """See the protocol."""
+        """Gradient (sequence, position, base, column) by the bases of the model's own input."""
         gradient = self.backend.gradient(self.inputs(one_hot, auxiliary), self.sequence_index, columns)
-        return _columns_last(self.layout.gradient_to_one_hot(_columns_first(gradient)))
+        return _columns_last(self.layout.by_base(_columns_first(gradient)))
 
     def multipliers(
         self, one_hot: NDArray, references: NDArray, auxiliary: Auxiliary, columns: Sequence[int]
     ) -> Multipliers:
-        """See the protocol."""
+        """Multipliers by one-hot, and predictions; as the protocol says."""
         multipliers, prediction, reference = self.backend.multipliers(
             self.inputs(one_hot, auxiliary), self.layout.to_model(references), self.sequence_index, columns
         )
         own = _columns_last(self.layout.gradient_to_one_hot(_columns_first(multipliers)))
         return own, prediction, reference
 
-    def edit_engine(self, one_hot: NDArray, auxiliary: Auxiliary) -> EditEngine | None:
-        """See the protocol."""
-        if self.layout.takes_text or self.layout.flattened:
+    def edits(self, one_hot: NDArray, auxiliary: Auxiliary) -> AdaptedEdits | None:
+        """Engine of the backend's graph; None for text, for flattened inputs, and where nothing is traced."""
+        if not self.layout.has_bases or self.layout.flattened:
             return None
         inputs = self.inputs(one_hot, auxiliary)
-        axis, units = position_axis(self.layout), units_of(self.layout)
-        incremental = self.backend.incremental(inputs, self.sequence_index, axis, units)
+        axis, encodings = position_axis(self.layout), base_encodings(self.layout)
+        incremental = self.backend.incremental(inputs, self.sequence_index, axis, encodings)
         return None if incremental is None else AdaptedEdits(self, incremental)
+
+    def in_double_precision(self) -> Adapted | None:
+        """The same in float64; None where the framework has an operation in float32 only."""
+        if self.make_double is None:
+            return None
+        try:
+            return replace(self, backend=self.make_double(), make_double=None)
+        except (InputError, UnsupportedModelError):
+            return None
 
     def inputs(self, one_hot: NDArray, auxiliary: Auxiliary) -> list[NDArray]:
         """The backend's inputs, in its order."""
         return [
             self.layout.to_model(one_hot)
             if i == self.sequence_index
+            else self._tracks(len(one_hot), one_hot, auxiliary)
+            if name == TRACKS and self.layout.tracks
             else self._other(name, len(one_hot), auxiliary)
             for i, name in enumerate(self.names)
         ]
@@ -126,76 +111,70 @@ class Adapted:
         value = np.asarray(self.fixed[name])
         return np.broadcast_to(value, (n, *value.shape))
 
-
-@dataclass(frozen=True)
-class StrandAverage:
-    """The mean over a sequence and its reverse complement."""
-
-    inner: Evaluator
-
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        """See the protocol."""
-        return self.inner.capabilities
-
-    def predict(self, one_hot: NDArray, auxiliary: Auxiliary) -> NDArray:
-        """See the protocol."""
-        forward = self.inner.predict(one_hot, auxiliary)
-        return (forward + self.inner.predict(reverse_complement(one_hot), auxiliary)) / 2
-
-    def gradient(self, one_hot: NDArray, auxiliary: Auxiliary, columns: Sequence[int]) -> NDArray:
-        """See the protocol."""
-        forward = self.inner.gradient(one_hot, auxiliary, columns)
-        backward = self.inner.gradient(reverse_complement(one_hot), auxiliary, columns)
-        return (forward + backward[:, ::-1, ::-1]) / 2
-
-    def multipliers(
-        self, one_hot: NDArray, references: NDArray, auxiliary: Auxiliary, columns: Sequence[int]
-    ) -> Multipliers:
-        """See the protocol."""
-        forward = self.inner.multipliers(one_hot, references, auxiliary, columns)
-        backward = self.inner.multipliers(
-            reverse_complement(one_hot), reverse_complement(references), auxiliary, columns
-        )
-        multipliers, *predictions = (
-            (a + b) / 2 for a, b in zip(forward, (backward[0][:, :, ::-1, ::-1], *backward[1:]), strict=True)
-        )
-        return multipliers, predictions[0], predictions[1]
-
-    def edit_engine(self, one_hot: NDArray, auxiliary: Auxiliary) -> EditEngine | None:
-        """See the protocol."""
-        inner = self.inner.edit_engine(one_hot, auxiliary)
-        return None if inner is None else StrandAverageEdits(inner, one_hot.shape[1])
+    def _tracks(self, n: int, one_hot: NDArray, auxiliary: Auxiliary) -> NDArray:
+        found = self._other(TRACKS, n, auxiliary)
+        expected = (one_hot.shape[1], self.layout.tracks)
+        if found.shape[1:] != expected:
+            raise InputError(
+                f"input {TRACKS!r}: expected (position, channel) of {expected} for each sequence, "
+                f"got {found.shape[1:]}"
+            )
+        return self.layout.tracks_to_model(found)
 
 
 @dataclass(frozen=True)
-class EnsembleMean:
-    """The mean prediction of several models; each method runs on the members, one after the other."""
+class AdaptedEdits:
+    """The engine of a model in its framework.
 
-    members: tuple[Evaluator, ...]
+    Attributes
+    ----------
+    adapted
+        The model behind its layout.
+    incremental
+        The engine of its graph.
+    """
 
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        """What all members can do."""
-        return frozenset.intersection(*(member.capabilities for member in self.members))
+    adapted: Adapted
+    incremental: Incremental
 
-    def predict(self, one_hot: NDArray, auxiliary: Auxiliary) -> NDArray:
-        """See the protocol."""
-        return np.mean([member.predict(one_hot, auxiliary) for member in self.members], axis=0)
+    def plan(self, width: int) -> Plan:
+        """Cost of edits of this width."""
+        return self.incremental.plan(width)
 
-    def gradient(self, one_hot: NDArray, auxiliary: Auxiliary, columns: Sequence[int]) -> NDArray:
-        """See the protocol."""
-        return np.mean([member.gradient(one_hot, auxiliary, columns) for member in self.members], axis=0)
+    def cached_activations(self, one_hot: NDArray, auxiliary: Auxiliary, width: int) -> Any:
+        """Activations of the graph for these sequences."""
+        inputs = self.adapted.inputs(one_hot, auxiliary)
+        return self.incremental.cached_activations(inputs, codes_of(one_hot), width)
 
-    def multipliers(
-        self, one_hot: NDArray, references: NDArray, auxiliary: Auxiliary, columns: Sequence[int]
-    ) -> Multipliers:
-        """Refuse: multipliers of a mean are those of no single model."""
-        raise UnsupportedModelError("ensemble: multipliers are to be asked of its members")
+    def predict(self, cached: Any, sequence: NDArray, first: NDArray, codes: NDArray) -> NDArray:
+        """All outputs (edit, column)."""
+        return self.incremental.predict(cached, sequence, first, codes)
 
-    def edit_engine(self, one_hot: NDArray, auxiliary: Auxiliary) -> EditEngine | None:
-        """There is none: edits are to be asked of its members."""
-        return None
+    def pair_work(self) -> float:
+        """Typical cost of a pair, in multiply-accumulates."""
+        return self.incremental.pair_program.typical_work
+
+    def pairs(self, one_hot: NDArray, auxiliary: Auxiliary, first: NDArray, new: NDArray) -> PairEngine:
+        """Engine of the pairs of one sequence's edits."""
+        inputs = self.adapted.inputs(one_hot, auxiliary)
+        return self.incremental.pairs(inputs, codes_of(one_hot), first, new)
+
+
+def base_encodings(layout: Layout) -> NDArray:
+    """Encodings of A, C, G, T and N at one position of a model's input: (code, ...).
+
+    Examples
+    --------
+    >>> base_encodings(Layout.parse("1,4,L", alphabet="AGCT"))[1].tolist()
+    [[0.0, 0.0, 1.0, 0.0]]
+    """
+    one_hot = np.eye(N_CODE + 1)[:, np.newaxis, :N_CODE]
+    return layout.to_model(one_hot).squeeze(position_axis(layout))
+
+
+def position_axis(layout: Layout) -> int:
+    """The axis of the positions in a model's input, which has the batch as axis 0."""
+    return 1 + layout.axes.index("L")
 
 
 def _columns_first(array: NDArray) -> NDArray:

@@ -3,87 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from kipoi_tfbind.backends.base import Backend, InputStructure, OutputKind, Transform
+from kipoi_tfbind.backends.base import InputStructure
 from kipoi_tfbind.errors import InputError, UnsupportedModelError
 from kipoi_tfbind.models import make_backend as make
-from kipoi_tfbind.models.kipoi_schema import (
-    Hints,
-    InputField,
-    OutputField,
-    read_hints,
-    read_inputs,
-    read_outputs,
-)
-
-
-class Options(NamedTuple):
-    """The options of `as_sequence_model`, which explains them."""
-
-    sequence_input: str | None
-    layout: str | None
-    alphabet: str | None
-    neutral_value: float | None
-    length: int | None
-    auxiliary: Mapping[str, Any]
-    targets: Sequence[str] | None
-    transform: Transform | None
-    output: OutputKind | None
-    double_precision: bool = False
-
-
-@dataclass(frozen=True)
-class Description:
-    """What is known of a model before it is wrapped.
-
-    Attributes
-    ----------
-    model
-        The model in its framework, or its function.
-    name
-        What the results call it.
-    structure, inputs
-        The form of its inputs, and each of them.
-    outputs
-        Its outputs as an entry describes them; None where nothing does.
-    make
-        Makes the backend, from the inputs with their shapes settled and from example arrays.
-    hints
-        What its dataloader says of the layout.
-    source
-        Kipoi's model source.
-    files
-        What tells it from another model that has no weights to be looked at.
-    default_layout
-        Layout of an input whose shape is not known.
-    names
-        Names of its targets, where they are not those of `outputs`.
-    probe
-        Whether to ask it for the shape of its output.
-    single_precision
-        Whether it takes float32 only, as Kipoi's dataloaders give it.
-    """
-
-    model: Any = field(repr=False)
-    name: str
-    structure: InputStructure
-    inputs: list[InputField]
-    outputs: list[OutputField] | None
-    make: Callable[[Description, Options, list[NDArray]], Backend]
-    hints: Hints = field(default_factory=Hints)
-    source: str = ""
-    files: tuple[Path, ...] = ()
-    default_layout: str = "L,4"
-    names: tuple[str, ...] | None = None
-    probe: bool = True
-    single_precision: bool = False
+from kipoi_tfbind.models.describe_objects import describe_estimator, module_of_program
+from kipoi_tfbind.models.description import Description, InputField, Options
+from kipoi_tfbind.models.kipoi_schema import read_hints, read_inputs, read_outputs
 
 
 def describe(model: Any, options: Options) -> Description:
@@ -94,6 +26,10 @@ def describe(model: Any, options: Options) -> Description:
         return _describe_kipoi(model)
     if _is_keras(model):
         return _describe_keras(model)
+    if _is_of(model, "sklearn.base", "BaseEstimator"):
+        return describe_estimator(model)
+    if _is_of(model, "torch.export", "ExportedProgram"):
+        model = module_of_program(model)
     if _is_of(model, "torch.nn", "Module"):
         return _described_bare(model, options, type(model).__name__, make.torch_backend, "4,L")
     if hasattr(model, "signatures"):  # a loaded SavedModel; its class has a name that says nothing
@@ -157,10 +93,12 @@ def _describe_kipoi(model: Any) -> Description:
         (kipoi.model.KerasModel, "model", make.keras_model_backend),
         (kipoi.model.PyTorchModel, "model", make.torch_backend),
         (kipoi.model.TensorFlow2Model, "reconstructed_model", make.saved_model),
+        (kipoi.model.TensorFlowModel, None, make.frozen_checkpoint),
     ):
         # A subclass that predicts in a way of its own is taken by its predictions.
         if isinstance(model, kind) and type(model).predict_on_batch is kind.predict_on_batch:
-            framework_model, make_backend, probe = getattr(model, attribute), make_differentiable, True
+            framework_model = model if attribute is None else getattr(model, attribute)
+            make_backend, probe = make_differentiable, True
     return Description(
         framework_model,
         _name(model),

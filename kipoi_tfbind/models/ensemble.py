@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 from numpy.typing import NDArray
 
-from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.models.adapted import EnsembleMean, Multipliers
+from kipoi_tfbind.backends.base import Capability
+from kipoi_tfbind.errors import InputError, UnsupportedModelError
+from kipoi_tfbind.models.evaluator import Auxiliary, EditEngine, Evaluator, Multipliers
 from kipoi_tfbind.models.sequence_model import SequenceModel, listed
 
 
@@ -66,6 +69,40 @@ def _digest(parts: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
+@dataclass(frozen=True)
+class EnsembleMean:
+    """The mean prediction of several models; each method runs on the members, one after the other."""
+
+    members: tuple[Evaluator, ...]
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What all members can do."""
+        return frozenset.intersection(*(member.capabilities for member in self.members))
+
+    def predict(self, one_hot: NDArray, auxiliary: Auxiliary) -> NDArray:
+        """Mean of the members' outputs (sequence, column)."""
+        return np.mean([member.predict(one_hot, auxiliary) for member in self.members], axis=0)
+
+    def gradient(self, one_hot: NDArray, auxiliary: Auxiliary, columns: Sequence[int]) -> NDArray:
+        """Mean of the members' gradients (sequence, position, base, column)."""
+        return np.mean([member.gradient(one_hot, auxiliary, columns) for member in self.members], axis=0)
+
+    def multipliers(
+        self, one_hot: NDArray, references: NDArray, auxiliary: Auxiliary, columns: Sequence[int]
+    ) -> Multipliers:
+        """Refuse: multipliers of a mean are those of no single model."""
+        raise UnsupportedModelError("ensemble: multipliers are to be asked of its members")
+
+    def edits(self, one_hot: NDArray, auxiliary: Auxiliary) -> EditEngine | None:
+        """There is no engine: edits are to be asked of its members."""
+        return None
+
+    def in_double_precision(self) -> Evaluator | None:
+        """There is none: it is to be asked of its members."""
+        return None
+
+
 class _Selected:
     """The targets of a member as columns 0, 1, ..., whatever its columns are."""
 
@@ -73,17 +110,21 @@ class _Selected:
         self._model = model
         self.capabilities = model.capabilities
 
-    def predict(self, one_hot: NDArray, auxiliary: Mapping[str, NDArray]) -> NDArray:
+    def predict(self, one_hot: NDArray, auxiliary: Auxiliary) -> NDArray:
         return self._model.predict(one_hot, auxiliary)
 
-    def gradient(self, one_hot: NDArray, auxiliary: Mapping[str, NDArray], columns: Sequence[int]) -> NDArray:
+    def gradient(self, one_hot: NDArray, auxiliary: Auxiliary, columns: Sequence[int]) -> NDArray:
         return self._model.gradient(one_hot, auxiliary)[..., list(columns)]
 
     def multipliers(
-        self, one_hot: NDArray, references: NDArray, auxiliary: Mapping[str, NDArray], columns: Sequence[int]
+        self, one_hot: NDArray, references: NDArray, auxiliary: Auxiliary, columns: Sequence[int]
     ) -> Multipliers:
         m, prediction, reference = self._model.multipliers(one_hot, references, auxiliary)
         return m[..., list(columns)], prediction[..., list(columns)], reference[..., list(columns)]
 
-    def edit_engine(self, one_hot: NDArray, auxiliary: Mapping[str, NDArray]) -> None:
-        """There is none, as of the ensemble."""
+    def edits(self, one_hot: NDArray, auxiliary: Auxiliary) -> EditEngine | None:
+        return self._model.edits(one_hot, auxiliary)
+
+    def in_double_precision(self) -> Evaluator | None:
+        precise = self._model.in_double_precision()
+        return None if precise is None else _Selected(precise)

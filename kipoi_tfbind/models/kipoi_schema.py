@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,49 +11,8 @@ import numpy as np
 from kipoi_tfbind.backends.base import InputStructure, Path, leaves
 from kipoi_tfbind.dna.one_hot import BASES
 from kipoi_tfbind.errors import InputError, UnsupportedModelError
+from kipoi_tfbind.models.description import Hints, InputField, OutputField
 from kipoi_tfbind.models.layout import STRINGS, Layout, possible_axes
-
-Shape = tuple[int | None, ...]
-
-
-@dataclass(frozen=True)
-class InputField:
-    """One input: its name, its shape without the batch axis (None: not known), and what it is said to be.
-
-    Attributes
-    ----------
-    name
-        Key in a dict, name or index in a list.
-    shape
-        Without the batch axis; None where it is not known.
-    is_sequence, is_text
-        Whether the entry says that it is DNA, and DNA as text.
-    """
-
-    name: str
-    shape: Shape | None
-    is_sequence: bool = False
-    is_text: bool = False
-
-
-@dataclass(frozen=True)
-class OutputField:
-    """One output array: where it is in the model's output, its shape, the labels of its columns, its name."""
-
-    path: Path
-    shape: Shape
-    labels: tuple[str, ...] = ()
-    name: str = ""
-
-
-@dataclass(frozen=True)
-class Hints:
-    """What a dataloader tells of the layout that a model was trained on."""
-
-    axes: tuple[str, ...] | None = None
-    alphabet: str = BASES
-    neutral_value: float = 0.0
-    said_by: str = "the dataloader"
 
 
 def read_inputs(schema: Any) -> tuple[InputStructure, list[InputField]]:
@@ -203,7 +161,8 @@ def settle_layout(
     if not ways:
         raise UnsupportedModelError(
             f"input {field.name!r}: expected an axis of 4 bases and one of positions, found the shape "
-            f"{field.shape}; if it is flattened one-hot DNA or text, say layout='L*4' or layout='string'"
+            f"{field.shape}; if it is flattened one-hot DNA, tokens or text, say layout='L*4', 'tokens' or "
+            "'string'; if it has further channels, say how many, as in layout='L,4+2'"
         )
     return Layout.parse(",".join(ways[0]), alphabet=alphabet, neutral_value=neutral)
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import sys
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from kipoi_tfbind.backends.base import Backend, InputStructure
 from kipoi_tfbind.backends.predict_only import PredictOnlyBackend
-from kipoi_tfbind.errors import InputError
-
-if TYPE_CHECKING:
-    from kipoi_tfbind.models.describe import Description, Options
+from kipoi_tfbind.errors import InputError, UnsupportedModelError
+from kipoi_tfbind.models.description import Description, Options
+from kipoi_tfbind.notices import notice
+from kipoi_tfbind.repairs.saved_models import known_inputs, names_in_signature
 
 
 def function_backend(description: Description, options: Options, examples: list[NDArray]) -> Backend:
@@ -56,15 +59,21 @@ def keras_model_backend(description: Description, options: Options, examples: li
         return function_backend(described, options, examples)
     from kipoi_tfbind.backends.tensorflow import keras_backend
 
-    return keras_backend(
-        model,
-        _own_names(description.structure, model),
-        _specs(description, examples, model),
-        output=options.output or "logit",
-        transform=options.transform,
-        order=_order(description),
-        double_precision=options.double_precision,
-    )
+    structure = _own_names(description.structure, model)
+
+    def traced() -> Backend:
+        return keras_backend(
+            model,
+            structure,
+            _specs(description, examples, model),
+            output=options.output or "logit",
+            transform=options.transform,
+            order=_order(description),
+            double_precision=options.double_precision,
+        )
+
+    by_itself = replace(description, structure=structure, model=functools.partial(model, training=False))
+    return _traced_or_by_itself(traced, by_itself, options, examples)
 
 
 def _own_names(structure: InputStructure, keras_model: Any) -> InputStructure:
@@ -80,16 +89,83 @@ def _own_names(structure: InputStructure, keras_model: Any) -> InputStructure:
 def saved_model(description: Description, options: Options, examples: list[NDArray]) -> Backend:
     """A SavedModel, or a function of TensorFlow's tensors."""
     from kipoi_tfbind.backends.tensorflow import saved_model_backend
+    from kipoi_tfbind.repairs.tensorflow_models import saved_function
 
-    return saved_model_backend(
-        description.model,
-        description.structure,
-        _specs(description, examples),
-        output=options.output or "logit",
-        transform=options.transform,
-        order=_order(description),
-        double_precision=options.double_precision,
+    def traced() -> Backend:
+        return saved_model_backend(
+            description.model,
+            description.structure,
+            _specs(description, examples),
+            output=options.output or "logit",
+            transform=options.transform,
+            order=_order(description),
+            double_precision=options.double_precision,
+        )
+
+    own = saved_function(description.model, description.structure.names)
+    return _traced_or_by_itself(traced, replace(description, model=own), options, examples)
+
+
+def frozen_checkpoint(description: Description, options: Options, examples: list[NDArray]) -> Backend:
+    """A checkpoint of TensorFlow 1, whose graph is as good as another once its variables are constants."""
+    from kipoi_tfbind.backends.tensorflow import TensorFlowBackend
+    from kipoi_tfbind.repairs.frozen_checkpoints import frozen_function, input_types, weights_of
+
+    model = description.model
+
+    def traced() -> Backend:
+        import tensorflow as tf
+
+        types = input_types(model, description.structure.names)
+        specs = _specs(description, examples)
+        return TensorFlowBackend(
+            frozen_function(model),
+            [tf.TensorSpec(spec.shape, dtype) for spec, dtype in zip(specs, types, strict=True)],
+            description.structure,
+            variables=weights_of(model),
+            output=options.output or "logit",
+            transform=options.transform,
+            order=_order(description),
+            double_precision=options.double_precision,
+        )
+
+    return _traced_or_by_itself(
+        traced, replace(description, model=model.predict_on_batch), options, examples, as_tensors=False
     )
+
+
+def _traced_or_by_itself(
+    traced: Callable[[], Backend],
+    by_itself: Description,
+    options: Options,
+    examples: list[NDArray],
+    *,
+    as_tensors: bool = True,
+) -> Backend:
+    """A backend of the model's graph; where it has none, of its predictions, with a note."""
+    import tensorflow as tf
+
+    try:
+        return traced()
+    except UnsupportedModelError as error:
+        if options.double_precision or options.output == "logit":
+            raise
+
+        def predict(*inputs: Any) -> Any:
+            return by_itself.model(
+                *(tf.nest.map_structure(tf.convert_to_tensor, inputs) if as_tensors else inputs)
+            )
+
+        backend = function_backend(
+            replace(by_itself, model=predict, single_precision=True), options, examples
+        )
+        try:
+            backend.output_shapes(examples)
+        except Exception:  # of the model, which does not take such inputs at all: the first error says more
+            raise error from None
+        reason = str(error).partition("; use a method")[0]
+        notice(f"{reason}; it gives predictions only, as they come: no gradients and no DeepLIFT multipliers")
+        return backend
 
 
 def _specs(description: Description, examples: list[NDArray], keras_model: Any = None) -> list[Any]:
@@ -99,8 +175,14 @@ def _specs(description: Description, examples: list[NDArray], keras_model: Any =
     own = {tensor.name.split(":")[0]: tensor.dtype for tensor in getattr(keras_model, "inputs", None) or ()}
     signature = getattr(description.model, "input_signature", None)  # of a tf.function
     in_order = [spec.dtype for spec in signature] if signature else list(own.values())
+    if keras_model is None and not signature and (known := known_inputs(description.model)):
+        names = [f.name for f in description.inputs]
+        if len(known) == len(names):
+            found = names_in_signature(known, names, [example.shape[1:] for example in examples])
+            in_order = [known[name].dtype for name in found]
     if len(in_order) != len(examples):
-        in_order = [example.dtype for example in examples]
+        # What comes from JSON or Python is float64, which few models take.
+        in_order = [np.float32 if array.dtype == np.float64 else array.dtype for array in examples]
     specs = []
     for f, example, dtype in zip(description.inputs, examples, in_order, strict=True):
         shape: tuple[int | None, ...] = example.shape[1:] if f.shape is None else f.shape

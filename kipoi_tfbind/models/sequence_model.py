@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kipoi_tfbind.backends.base import Capability, OutputKind, Transform, check_output, check_transform
+from kipoi_tfbind.backends.base import Capability, OutputKind
 from kipoi_tfbind.dna.one_hot import BASES
-from kipoi_tfbind.edit_engine import EditEngine
 from kipoi_tfbind.errors import InputError, TFBindError, UnsupportedModelError
-from kipoi_tfbind.models.adapted import Evaluator, Multipliers, StrandAverage
+from kipoi_tfbind.models.evaluator import EditEngine, Evaluator, Multipliers
 from kipoi_tfbind.models.layout import Layout
+from kipoi_tfbind.models.strand_average import StrandAverage
 
 # What each capability is needed for; the names are those of the public functions.
 _METHODS: dict[Capability, tuple[str, ...]] = {
@@ -66,6 +65,7 @@ class SequenceModel:
 
     Examples
     --------
+    >>> from kipoi_tfbind import as_sequence_model
     >>> def count_g(one_hot):
     ...     return one_hot[:, :, 2].sum(axis=1, keepdims=True)
     >>> model = as_sequence_model(count_g, targets=["G"])
@@ -91,6 +91,11 @@ class SequenceModel:
     def capabilities(self) -> frozenset[Capability]:
         """What can be asked of the model: predictions, gradients, multipliers."""
         return self.evaluator.capabilities
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether its outputs are known; a model of unknown length is asked for them at its first batch."""
+        return True
 
     def predict(self, one_hot: NDArray, auxiliary: Mapping[str, NDArray] | None = None) -> NDArray:
         """Predict every target for every sequence, in one batch.
@@ -129,7 +134,7 @@ class SequenceModel:
         return prediction
 
     def gradient(self, one_hot: NDArray, auxiliary: Mapping[str, NDArray] | None = None) -> NDArray:
-        """Gradient of every target by the one-hot sequence.
+        """Gradient of every target by the numbers that the model has for each base of a sequence.
 
         Returns
         -------
@@ -143,8 +148,8 @@ class SequenceModel:
         UnsupportedModelError
             The model has no gradients.
         """
-        self.require("gradients")
         one_hot = self._checked(one_hot)
+        self.require("gradients")
         with self._explained(one_hot):
             gradient = self.evaluator.gradient(one_hot, auxiliary or {}, self.columns)
         self.check_finite(gradient, "gradient")
@@ -180,17 +185,15 @@ class SequenceModel:
         UnsupportedModelError
             The model has no multipliers, or an operation without a rule.
         """
-        self.require("multipliers")
         one_hot = self._checked(one_hot)
+        self.require("multipliers")
         with self._explained(one_hot):
             found = self.evaluator.multipliers(one_hot, references, auxiliary or {}, self.columns)
         self.check_finite(found[0], "multiplier")
         return found
 
-    def edit_engine(
-        self, one_hot: NDArray, auxiliary: Mapping[str, NDArray] | None = None
-    ) -> EditEngine | None:
-        """What predicts edits of sequences from what the edits reach; None where the model cannot be traced.
+    def edits(self, one_hot: NDArray, auxiliary: Mapping[str, NDArray] | None = None) -> EditEngine | None:
+        """Engine that predicts edits from the affected region alone; None where the model cannot be traced.
 
         It gives all outputs of the evaluator; `columns` are the targets.
 
@@ -201,7 +204,12 @@ class SequenceModel:
         """
         one_hot = self._checked(one_hot)
         with self._explained(one_hot):
-            return self.evaluator.edit_engine(one_hot, auxiliary or {})
+            return self.evaluator.edits(one_hot, auxiliary or {})
+
+    def in_double_precision(self) -> SequenceModel | None:
+        """Return the same model computed in float64; None where that cannot be had, or is so already."""
+        precise = self.evaluator.in_double_precision()
+        return None if precise is None else replace(self, evaluator=precise)
 
     def require(self, capability: Capability) -> None:
         """Check that the model has a capability.
@@ -229,6 +237,7 @@ class SequenceModel:
 
         Examples
         --------
+        >>> from kipoi_tfbind import as_sequence_model
         >>> model = as_sequence_model(lambda one_hot: one_hot.sum(axis=1), targets=list("ACGT"))
         >>> model.select_targets(["G"]).predict(np.eye(4)[np.array([[2, 2, 3]])])
         array([[2.]])
@@ -245,8 +254,17 @@ class SequenceModel:
         members = tuple(member.select_targets(names) for member in self.members)
         return replace(self, target_names=names, columns=columns, members=members)
 
+    def for_length(self, length: int) -> SequenceModel:
+        """Return the model for sequences of this length: itself, where its outputs are known already."""
+        return self
+
     def average_strands(self) -> SequenceModel:
         """Return the mean of the model over a sequence and its reverse complement."""
+        if self.layout is not None and self.layout.tracks:
+            raise UnsupportedModelError(
+                f"model {self.name}: has tracks beside the sequence, which have no reverse complement; leave "
+                "average_strands out"
+            )
         members = tuple(member.average_strands() for member in self.members)
         return replace(self, evaluator=StrandAverage(self.evaluator), members=members)
 
@@ -294,134 +312,6 @@ class SequenceModel:
             f"model {self.name}: the {what} of {self.target_names[target]} for sequence {place[0]} of a "
             f"batch is {values[(*place, target)]}; are the model's weights sound?"
         )
-
-
-def load_model(
-    name: str, *, source: str = "kipoi", allow_pickle: bool = False, **options: Any
-) -> SequenceModel:
-    """Load a Kipoi model by its name.
-
-    Parameters
-    ----------
-    name
-        Name of the model in its source; with ``source="dir"`` the path of its folder.
-    source
-        A model source of Kipoi: "kipoi", "dir", or one from Kipoi's configuration.
-    allow_pickle
-        Load weights that are a pickle, as whole PyTorch modules are. A pickle can run any code when it is
-        loaded: allow it only for files that you trust.
-    **options
-        Those of `as_sequence_model`.
-
-    Returns
-    -------
-    SequenceModel
-
-    Raises
-    ------
-    InputError
-        There is no such source or model, or its weights are a pickle and that is not allowed.
-    UnsupportedModelError
-        As `as_sequence_model`.
-    """
-    from kipoi_tfbind.models.wrap import get_kipoi_model
-
-    return as_sequence_model(get_kipoi_model(name, source, allow_pickle=allow_pickle), **options)
-
-
-def as_sequence_model(
-    model: Any,
-    *,
-    sequence_input: str | None = None,
-    layout: str | None = None,
-    alphabet: str | None = None,
-    neutral_value: float | None = None,
-    length: int | None = None,
-    auxiliary: Mapping[str, Any] | None = None,
-    targets: Sequence[str] | None = None,
-    transform: Transform | None = None,
-    output: OutputKind | None = None,
-    double_precision: bool = False,
-    average_strands: bool = False,
-) -> SequenceModel:
-    """Give a model the one face that the methods see.
-
-    Parameters
-    ----------
-    model
-        A Kipoi model; a Keras, TensorFlow or PyTorch model; a function of one-hot arrays; or a list of
-        these, their ensemble. A `SequenceModel` is returned as it is.
-    sequence_input
-        Name of the input that is the sequence, where a model has several; by default the one that its
-        schema calls DNA, or the only one with an axis of 4 bases.
-    layout
-        How the sequence goes in, as the axes of one sequence: "L,4", "4,L", "1,4,L", "L,4,1" and the like,
-        "L*4" (flattened) or "string". By default as the model's schema and its dataloader say; "4,L" for
-        a bare PyTorch module, "L,4" for other bare models.
-    alphabet
-        The bases in the model's order; by default as its dataloader says, or "ACGT".
-    neutral_value
-        Value of the four numbers of N; by default 0.25 where the dataloader is kipoiseq's, else 0.
-    length
-        Length of the sequences, for a model that does not say it and cannot take any.
-    auxiliary
-        Values, without a batch axis, of the other inputs, held fixed for every sequence. A bare PyTorch
-        module or function takes them as further arguments, in this order.
-    targets
-        Names of the outputs of a model that has none for them.
-    transform
-        "mean", "sum" or "max" of a profile over its positions, or a function of each output (in the
-        model's own framework, first axis the batch).
-    output
-        "logit": leave out the sigmoid or softmax at the model's end; "probability": leave it; by default
-        the logit where there is such an end, found in the model's own graph, and else the output as it
-        comes ("raw").
-    double_precision
-        Compute in float64, whatever the model's weights are: slower, and exact where float32 loses digits
-        (the logits of attention, differences of large numbers). Not for models that only predict.
-    average_strands
-        Average over a sequence and its reverse complement.
-
-    Returns
-    -------
-    SequenceModel
-
-    Raises
-    ------
-    InputError
-        Something is ambiguous, or an argument does not fit the model; the message lists what there is and
-        how to say it.
-    UnsupportedModelError
-        The model has other inputs or outputs; the message says which.
-
-    Examples
-    --------
-    >>> as_sequence_model(lambda one_hot: one_hot.sum(axis=1), targets=list("ACGT"))
-    SequenceModel(name='<lambda>', target_names=('A', 'C', 'G', 'T'), length=None, output='raw')
-    """
-    from kipoi_tfbind.models.describe import Options
-    from kipoi_tfbind.models.ensemble import ensemble
-    from kipoi_tfbind.models.wrap import wrap
-
-    check_transform(transform)
-    check_output(output)
-    options = Options(
-        sequence_input,
-        layout,
-        alphabet,
-        neutral_value,
-        length,
-        dict(auxiliary or {}),
-        targets,
-        transform,
-        output,
-        double_precision,
-    )
-    if isinstance(model, list | tuple):
-        wrapped = ensemble([wrap(member, options) for member in model])
-    else:
-        wrapped = wrap(model, options)
-    return wrapped.average_strands() if average_strands else wrapped
 
 
 def listed(names: Iterable[str]) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,61 +17,60 @@ from kipoi_tfbind.backends.base import Backend, InputStructure, OutputKind
 from kipoi_tfbind.dna.one_hot import BASES
 from kipoi_tfbind.errors import InputError, TFBindError, UnsupportedModelError
 from kipoi_tfbind.models.adapted import Adapted
-from kipoi_tfbind.models.describe import Description, Options, describe
-from kipoi_tfbind.models.kipoi_schema import (
-    InputField,
-    OutputField,
-    find_sequence_input,
-    settle_layout,
-    target_names,
-)
-from kipoi_tfbind.models.layout import Layout
+from kipoi_tfbind.models.describe import describe
+from kipoi_tfbind.models.description import Description, InputField, Options, OutputField
+from kipoi_tfbind.models.kipoi_schema import find_sequence_input, settle_layout, target_names
+from kipoi_tfbind.models.layout import TRACKS, Layout
+from kipoi_tfbind.models.output_choice import chosen_columns
 from kipoi_tfbind.models.sequence_model import SequenceModel, listed
-from kipoi_tfbind.repairs.weight_files import allowing_pickle
-
-# Length at which a model that takes any is asked for the shape of its output.
-_PROBE_LENGTH = 1000
+from kipoi_tfbind.models.unprobed import PROBE_LENGTH, UnprobedModel
 
 
-def get_kipoi_model(
-    name: str, source: str, *, allow_pickle: bool = False, with_dataloader: bool = False
-) -> Any:
-    """Load a model with Kipoi, by default without its dataloader.
-
-    Raises
-    ------
-    InputError
-        There is no such source or model.
-    """
-    import kipoi
-
-    try:
-        kipoi.get_source(source).get_model_dir(name)
-    except ValueError as error:
-        problem = " ".join(str(error).split())
-        is_folder = source != "dir" and Path(name).is_dir()
-        advice = "it is a folder: say --source dir" if is_folder else "is it spelled as `kipoi ls` has it?"
-        raise InputError(f"model {name!r}, source {source!r}: {problem}; {advice}") from None
-    with allowing_pickle(allow_pickle):
-        return kipoi.get_model(name, source=source, with_dataloader=with_dataloader)
+class LengthNeeded(Exception):
+    """The model has to be run for its outputs to be known, and nothing tells on how many bases."""
 
 
 def wrap(model: Any, options: Options) -> SequenceModel:
-    """Wrap one model; see `as_sequence_model`."""
+    """Wrap one model; see `as_sequence_model`.
+
+    Raises
+    ------
+    LengthNeeded
+        `options` have no length to ask it at, and it is to be asked.
+    """
     if isinstance(model, SequenceModel):
-        if any(option is not None and option is not False and option != {} for option in options):
+        if any(option is not None and option is not False and option != {} for option in options[:-1]):
             raise InputError("model: is wrapped already; give the options to the call that wrapped it")
+        if options.probe_length is not None:
+            return model.for_length(options.probe_length)
+        if isinstance(model, UnprobedModel) and not model.is_asked:
+            raise LengthNeeded
         return model
     description = describe(model, options)
     index = find_sequence_input(description.inputs, options.sequence_input)
     settled = _settle(description, index, options)
     layout, length = settled.layout, settled.length
+    if length is None and options.probe_length is None and description.probe and not layout.takes_text:
+        raise LengthNeeded
 
     examples = [_example(f, i == index, layout, length, options) for i, f in enumerate(settled.fields)]
     description = replace(description, inputs=settled.fields)
+    if layout.join is not None:
+        structure = replace(description.structure, join=(index, layout.join))
+        if len(structure.names) == len(settled.fields):  # of a model that says nothing of its inputs
+            structure = replace(structure, names=structure.names[:-1])
+        description = replace(description, structure=structure)
     with _explained(description.name, examples):
         backend = description.make(description, options, examples)
         outputs = _outputs(description, backend, options, examples)
+    if any(None in output.shape for output in outputs):
+        raise InputError(
+            f"model {description.name}: the size of its output depends on the length of the sequence; "
+            "say the length (length=; --length), or reduce it (transform='mean'; --transform mean)"
+        )
+    if length is None and options.probe_length and any(len(output.shape) > 1 for output in outputs):
+        # Its positions are targets: it is a model of this length now.
+        return wrap(model, options._replace(length=options.probe_length))
     names = _names(description, outputs, options)
     fixed = {name: np.asarray(value) for name, value in options.auxiliary.items()}
     others = [f.name for i, f in enumerate(settled.fields) if i != index]
@@ -79,13 +79,21 @@ def wrap(model: Any, options: Options) -> SequenceModel:
             raise InputError(
                 f"auxiliary: no input {name!r} beside the sequence; this model has {listed(others) or 'none'}"
             )
+    chosen = chosen_columns(outputs, names, options.head, options.output_position)
     return SequenceModel(
         name=description.name,
-        target_names=names,
+        target_names=tuple(names[column] for column in chosen),
         length=length,
         output=_output_kind(description.name, backend.output, options.output),
-        evaluator=Adapted(backend, layout, tuple(f.name for f in settled.fields), index, fixed),
-        columns=tuple(range(len(names))),
+        evaluator=Adapted(
+            backend,
+            layout,
+            tuple(f.name for f in settled.fields),
+            index,
+            fixed,
+            _double(description, options, examples),
+        ),
+        columns=chosen,
         n_outputs=len(names),
         auxiliary=tuple(name for name in others if name not in fixed),
         layout=layout,
@@ -93,6 +101,16 @@ def wrap(model: Any, options: Options) -> SequenceModel:
         fingerprint=_fingerprint(backend, description.files),
         source=description.source,
     )
+
+
+def _double(
+    description: Description, options: Options, examples: list[NDArray]
+) -> Callable[[], Backend] | None:
+    """Maker of the backend in float64, which is made once; None where it is so already, or only predicts."""
+    if options.double_precision or not description.probe:
+        return None
+    precise = options._replace(double_precision=True)
+    return functools.cache(lambda: description.make(description, precise, examples))
 
 
 def _sequence_key(structure: InputStructure, index: int) -> str | int | None:
@@ -111,7 +129,8 @@ def _settle(description: Description, index: int, options: Options) -> _Settled:
     """Settle layout and length of the sequence, and the shape of its input by them."""
     fields = list(description.inputs)
     sequence = fields[index]
-    default = description.default_layout if sequence.shape is None else None
+    says_nothing = sequence.shape is None or description.default_layout == "L*4"
+    default = description.default_layout if says_nothing else None
     try:
         layout = settle_layout(
             sequence,
@@ -133,6 +152,9 @@ def _settle(description: Description, index: int, options: Options) -> _Settled:
     length = known if known is not None else options.length
     if not layout.takes_text:
         fields[index] = replace(sequence, shape=layout.shape(length))
+    if layout.tracks:
+        fields = [f for f in fields if f.name != TRACKS]
+        fields.append(InputField(TRACKS, (length, layout.tracks)))
     return _Settled(fields, layout, length)
 
 
@@ -140,7 +162,7 @@ def _check_layout(field: InputField, layout: Layout) -> None:
     """Check a layout that the user gave against the input's shape."""
     if field.shape is None or layout.takes_text or field.is_text:
         return
-    expected = layout.shape(
+    expected = layout.whole_shape(
         layout.length(field.shape) if len(field.shape) == len(layout.shape(None)) else None
     )
     if len(expected) != len(field.shape) or any(
@@ -156,8 +178,13 @@ def _example(
 ) -> NDArray:
     """Two rows of an input, to ask a model for the shape of its output."""
     if is_sequence:
-        codes = np.random.default_rng(0).integers(len(BASES), size=(2, length or _PROBE_LENGTH))
+        codes = np.random.default_rng(0).integers(
+            len(BASES), size=(2, length or options.probe_length or PROBE_LENGTH)
+        )
         return layout.to_model(np.eye(len(BASES), dtype=np.float32)[codes])
+    if f.name == TRACKS and layout.tracks:
+        n = length or options.probe_length or PROBE_LENGTH
+        return layout.tracks_to_model(np.zeros((2, n, layout.tracks)))
     if f.name in options.auxiliary:
         value = np.asarray(options.auxiliary[f.name])
         return np.stack([value, value])
@@ -197,11 +224,6 @@ def _outputs(
         replace(described.get(path, OutputField(path, shape)), shape=shape)
         for path, shape in backend.output_shapes(examples)
     ]
-    if any(None in output.shape for output in found):
-        raise InputError(
-            f"model {description.name}: the size of its output depends on the length of the sequence; "
-            "say the length (length=; --length), or reduce it (transform='mean'; --transform mean)"
-        )
     return found
 
 

@@ -21,7 +21,7 @@ class Site(NamedTuple):
     start
         0-based position of its first base in the sequence.
     is_reverse
-        Whether it is the reverse complement that is there.
+        Whether it is its reverse complement that occurs.
     score
         From 0, the worst possible, to 1, the best.
     """
@@ -57,7 +57,7 @@ def find_sites(codes: NDArray[np.uint8], motif: Motif, *, threshold: float = 0.8
 
     Examples
     --------
-    >>> from kipoi_tfbind.motifs.motif import parse_motif
+    >>> from kipoi_tfbind.motifs.read import parse_motif
     >>> from kipoi_tfbind.dna.one_hot import encode_bases
     >>> [site[:2] for site in find_sites(encode_bases(["TTGATAAGTTCTTATC"]), parse_motif("GATAAG"))[0]]
     [(2, False), (10, True)]
@@ -88,10 +88,10 @@ def _is_consensus(matrix: NDArray[np.float64]) -> bool:
 
 def _scores(codes: NDArray[np.uint8], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """Scaled scores (sequence, start), -inf where a base is N."""
-    written = matrix.any(axis=1)
+    is_embedded = matrix.any(axis=1)
     log_odds = np.log2((matrix + _PSEUDOCOUNT) / (1 + 4 * _PSEUDOCOUNT) / 0.25)
-    log_odds[~written] = 0
-    table = np.hstack([log_odds, np.where(written, -np.inf, 0)[:, np.newaxis]])
+    log_odds[~is_embedded] = 0
+    table = np.hstack([log_odds, np.where(is_embedded, -np.inf, 0)[:, np.newaxis]])
     n_starts = codes.shape[1] - len(matrix) + 1
     scores = np.zeros((len(codes), n_starts))
     for offset, row in enumerate(table):

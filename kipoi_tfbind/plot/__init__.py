@@ -1,6 +1,8 @@
 """Pictures of results: each a function from a result Dataset to matplotlib Axes; none touches a model."""
 
+from kipoi_tfbind.plot.agreement import plot_agreement
 from kipoi_tfbind.plot.cooperativity import plot_cooperativity
+from kipoi_tfbind.plot.design import plot_design
 from kipoi_tfbind.plot.distribution_shift import plot_distribution_shift
 from kipoi_tfbind.plot.epistasis import plot_epistasis
 from kipoi_tfbind.plot.importance_curve import plot_importance_curve
@@ -9,12 +11,17 @@ from kipoi_tfbind.plot.mutation_map import plot_mutation_map
 from kipoi_tfbind.plot.occlusion import plot_occlusion
 from kipoi_tfbind.plot.pattern_importance import plot_importance
 from kipoi_tfbind.plot.result import KINDS, plot_result
+from kipoi_tfbind.plot.samples import plot_samples
+from kipoi_tfbind.plot.sanity_checks import plot_sanity_checks
 from kipoi_tfbind.plot.save import check_format, save_plot
+from kipoi_tfbind.plot.surrogate import plot_surrogate
 
 __all__ = [
     "KINDS",
     "check_format",
+    "plot_agreement",
     "plot_cooperativity",
+    "plot_design",
     "plot_distribution_shift",
     "plot_epistasis",
     "plot_importance",
@@ -23,5 +30,8 @@ __all__ = [
     "plot_mutation_map",
     "plot_occlusion",
     "plot_result",
+    "plot_samples",
+    "plot_sanity_checks",
+    "plot_surrogate",
     "save_plot",
 ]

@@ -1,4 +1,4 @@
-"""What the plots of global importance analysis share: one target of a result, titles, and significance."""
+"""Titles, labels, intervals and significance: the drawing that plots of patterns share."""
 
 from __future__ import annotations
 
@@ -9,32 +9,13 @@ import xarray as xr
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from kipoi_tfbind import schema
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.plot._view import PLAIN, find, model_name, unit
+from kipoi_tfbind.plot.position_axes import PLAIN
+from kipoi_tfbind.results.view import model_name, unit
 
 # Okabe and Ito's palette, for up to four lines.
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 LEVEL = 0.05
-
-
-def select_target(result: xr.Dataset, target: int | str, *names: str) -> xr.Dataset:
-    """One target of a result of global importance analysis.
-
-    Raises
-    ------
-    InputError
-        There is no such target, or it is the result of another method.
-    """
-    schema.require(result, *names)
-    return result.isel(target=find(result, "target", "target", target)).load()
-
-
-def with_role(view: xr.Dataset, *roles: str) -> xr.Dataset:
-    """The patterns that have one of these roles in their experiment."""
-    if "role" not in view.coords:
-        return view
-    return view.isel(pattern=np.isin(view["role"].values.astype(str), roles))
 
 
 def require_experiment(result: xr.Dataset, *experiments: str) -> str:
@@ -80,7 +61,7 @@ def describe(ax: Axes, view: xr.Dataset, text: str) -> None:
 
 
 def effect_label(view: xr.Dataset, name: str) -> str:
-    """What is on the axis of an effect."""
+    """Axis label of an effect."""
     words = {"importance": "Importance", "difference": "Interaction"}
     if view.attrs.get("experiment") in ("orientation", "necessity", "effect", "context"):
         words["difference"] = "Difference"

@@ -10,15 +10,9 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.plot._colours import DIVERGING
-from kipoi_tfbind.plot._pattern_axes import (
-    describe,
-    effect_label,
-    is_significant,
-    require_experiment,
-    select_target,
-    with_role,
-)
-from kipoi_tfbind.plot._view import PLAIN, figure_of, number
+from kipoi_tfbind.plot._pattern_axes import describe, effect_label, is_significant, require_experiment
+from kipoi_tfbind.plot.position_axes import PLAIN, figure_of
+from kipoi_tfbind.results.view import number, select_target, with_role
 
 _ROOM = 12  # motifs, of more the cells are too small for numbers
 

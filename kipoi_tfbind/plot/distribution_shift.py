@@ -7,8 +7,9 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from kipoi_tfbind.plot._pattern_axes import LINES, select_target, tidy
-from kipoi_tfbind.plot._view import PLAIN, model_name, unit
+from kipoi_tfbind.plot._pattern_axes import LINES, tidy
+from kipoi_tfbind.plot.position_axes import PLAIN
+from kipoi_tfbind.results.view import model_name, select_target, unit
 
 _BINS = 40
 

@@ -17,19 +17,9 @@ from numpy.typing import NDArray
 from kipoi_tfbind.dna.one_hot import BASES
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.plot._colours import DIVERGING, MISSING
-from kipoi_tfbind.plot._view import (
-    PLAIN,
-    figure_of,
-    labels_of,
-    number,
-    position_label,
-    position_ticks,
-    select,
-    title,
-    unit,
-    width_of,
-)
 from kipoi_tfbind.plot.logo import draw_letter, draw_logo
+from kipoi_tfbind.plot.position_axes import PLAIN, figure_of, position_ticks, title, width_of
+from kipoi_tfbind.results.view import labels_of, number, position_label, select, unit
 from kipoi_tfbind.schema import SPREAD
 
 _READABLE = 5.0  # points; a smaller cell has no room for a letter
@@ -45,7 +35,7 @@ class Pair:
     position_a, position_b
         Positions in the sequence, 0-based.
     substitution_a, substitution_b
-        The base that is there, the coordinate that the plots' axes have, and the new base: "C181A".
+        The observed base, the coordinate that the plots' axes have, and the new base: "C181A".
     epistasis
         In the unit of the model's output.
     spread
@@ -106,7 +96,11 @@ def plot_epistasis(
 
     Examples
     --------
-    See `plot_result`.
+    >>> from kipoi_tfbind import as_sequence_model, encode_sequences, second_order_mutagenesis
+    >>> model = as_sequence_model(lambda one_hot: one_hot[:, 0, 2] * one_hot[:, 2, 2], targets=["G.G"])
+    >>> ax = plot_epistasis(second_order_mutagenesis(model, encode_sequences(["ACT"], ids=["tiny"])))
+    >>> ax.texts[1].get_text().replace("\N{NO-BREAK SPACE}", " ")  # the strongest pair
+    '1  A0G × T2G  +1.0'
     """
     view = select(
         result,

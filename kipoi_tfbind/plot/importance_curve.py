@@ -11,17 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.plot._pattern_axes import (
-    LINES,
-    band,
-    describe,
-    effect_label,
-    require_experiment,
-    select_target,
-    tidy,
-    with_role,
-)
-from kipoi_tfbind.plot._view import PLAIN
+from kipoi_tfbind.plot._pattern_axes import LINES, band, describe, effect_label, require_experiment, tidy
+from kipoi_tfbind.plot.position_axes import PLAIN
+from kipoi_tfbind.results.view import select_target, with_role
 
 
 def plot_importance_curve(result: xr.Dataset, *, target: int | str = 0, ax: Axes | None = None) -> Axes:

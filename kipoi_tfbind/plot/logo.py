@@ -1,4 +1,4 @@
-"""Sequence logo: how much the prediction rests on each base."""
+"""Sequence logo: each base as high as the prediction rests on it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.dna.one_hot import BASES
 from kipoi_tfbind.plot._colours import BASE_COLOURS
-from kipoi_tfbind.plot._view import figure_width, label_positions, select, title
-from kipoi_tfbind.results.position_scores import importance_of, source_of
+from kipoi_tfbind.plot.position_axes import figure_width, label_positions, title
+from kipoi_tfbind.results.position_scores import scores_of, source_of
+from kipoi_tfbind.results.view import select
 
 
 def plot_logo(
@@ -28,7 +29,7 @@ def plot_logo(
 
     The height of a base is, by the result's method: for `deep_shap` and `gradients` its contribution; for
     mutagenesis minus the mean effect of its three substitutions, so positive where mutating the base
-    lowers the prediction; for `occlusion` minus the mean effect of the windows that hide it. N has no
+    lowers the prediction; for `occlusion` minus the mean effect of the windows that occlude it. N has no
     height. Contributions of an ensemble have a thin line of one standard deviation to either side.
 
     Parameters
@@ -75,26 +76,26 @@ def draw_logo(ax: Axes, view: xr.Dataset, at: NDArray | None = None) -> None:
 
     The letters stand at their positions in the sequence, or at `at`, an x for each of them.
     """
-    importance = importance_of(view)
+    scores = scores_of(view)
     bases = view["one_hot"].transpose("position", "base").values.argmax(axis=-1)
     at = view["position"].values if at is None else at
-    known = importance.values[np.isfinite(importance.values)]
+    known = scores.values[np.isfinite(scores.values)]
     # Lower letters are less than a line; each takes milliseconds.
     visible = np.abs(known).max(initial=0) / 500
-    for x, base, height in zip(at, bases, importance.values, strict=True):
+    for x, base, height in zip(at, bases, scores.values, strict=True):
         if np.abs(height) > visible:  # not so for N, whose height is NaN
             draw_letter(ax, BASES[base], float(x), sorted((0.0, float(height))), flip=bool(height < 0))
     low, high = known.min(initial=0), known.max(initial=0)
-    if importance.spread is not None:
-        where = np.isfinite(importance.values)
-        spread = importance.spread[where]
+    if scores.spread is not None:
+        where = np.isfinite(scores.values)
+        spread = scores.spread[where]
         ax.vlines(at[where], known - spread, known + spread, color="0.25", linewidth=0.7, zorder=3)
         low, high = (known - spread).min(initial=low), (known + spread).max(initial=high)
     margin = 0.04 * (high - low) or 1.0
     ax.set_ylim(low - margin, high + margin)
     ax.axhline(0, color="black", linewidth=0.6)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.set_ylabel(importance.label, fontsize=8)
+    ax.set_ylabel(scores.label, fontsize=8)
     ax.tick_params(labelsize=8)
 
 

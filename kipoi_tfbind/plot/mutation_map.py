@@ -12,16 +12,9 @@ from mpl_toolkits.axes_grid1 import make_axes_locatable  # type: ignore[import-u
 from kipoi_tfbind.dna.one_hot import BASES
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.plot._colours import DIVERGING
-from kipoi_tfbind.plot._view import (
-    figure_of,
-    figure_width,
-    label_positions,
-    select,
-    title,
-    unit,
-    width_of,
-)
 from kipoi_tfbind.plot.logo import draw_logo
+from kipoi_tfbind.plot.position_axes import figure_of, figure_width, label_positions, title, width_of
+from kipoi_tfbind.results.view import select, unit
 
 # Variable of the map -> label of its rows, and what the colours mean.
 _MAPS = {
@@ -43,7 +36,7 @@ def plot_mutation_map(
 
     For mutagenesis the value is the effect of substituting the base; for `deep_shap` and `gradients` the
     contribution that the base would have. Red raises the prediction and blue lowers it; white is
-    nothing, and a dot marks the base that is there. Grey is no value: N, or a position that was left
+    nothing, and a dot marks the observed base. Grey is no value: N, or a position that was left
     out. The logo is that of `plot_logo`.
 
     Parameters
@@ -138,7 +131,7 @@ def _colour_unit(view: xr.Dataset, name: str) -> str:
 
 
 def _mark_the_sequence(ax: Axes, view: xr.Dataset) -> None:
-    """Put a dot on the base that is there at each position."""
+    """Put a dot on the observed base at each position."""
     where, base = np.nonzero(view["one_hot"].transpose("position", "base").values == 1)
     positions = view["position"].values
     cell = 72 * width_of(ax) / (positions[-1] - positions[0] + 1)

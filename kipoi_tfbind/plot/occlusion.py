@@ -1,4 +1,4 @@
-"""Occlusion profile: what hiding each window of a sequence does to the prediction."""
+"""Occlusion profile: the effect of occluding each window of a sequence on the prediction."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from kipoi_tfbind.plot._colours import LOWERS, RAISES
-from kipoi_tfbind.plot._view import label_positions, select, title, unit
+from kipoi_tfbind.plot.position_axes import label_positions, title
+from kipoi_tfbind.results.view import select, unit
 from kipoi_tfbind.schema import SPREAD
 
 
@@ -22,9 +23,9 @@ def plot_occlusion(
     end: int | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the effect of hiding each window against where the window lies.
+    r"""Draw the effect of occluding each window against the place of the window.
 
-    Below zero (blue) the prediction falls when the window is hidden: the window supports it. Windows that
+    Below zero (blue) the prediction falls when the window is occluded: the window supports it. Windows that
     do not overlap are steps as wide as they are. Windows that do are points of a line, at their centres,
     and a bar shows how wide they are. An ensemble has a band of one standard deviation to either side.
 
@@ -52,7 +53,10 @@ def plot_occlusion(
 
     Examples
     --------
-    See `plot_result`.
+    >>> from kipoi_tfbind import as_sequence_model, encode_sequences, occlusion
+    >>> model = as_sequence_model(lambda one_hot: one_hot[:, :, 2].sum(axis=1), targets=["number of G"])
+    >>> plot_occlusion(occlusion(model, encode_sequences(["AAGGGA"]), width=2, stride=2)).get_ylabel()
+    'Effect of occlusion\n(Δ output)'
     """
     view = select(result, "occlusion_effect", sequence=sequence, target=target, start=start, end=end)
     if ax is None:

@@ -12,15 +12,9 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.plot._colours import LOWERS, RAISES
-from kipoi_tfbind.plot._pattern_axes import (
-    describe,
-    effect_label,
-    is_significant,
-    select_target,
-    tidy,
-    with_role,
-)
-from kipoi_tfbind.plot._view import PLAIN
+from kipoi_tfbind.plot._pattern_axes import describe, effect_label, is_significant, tidy
+from kipoi_tfbind.plot.position_axes import PLAIN
+from kipoi_tfbind.results.view import select_target, with_role
 
 Value = Literal["importance", "difference"]
 

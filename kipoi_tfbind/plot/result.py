@@ -9,8 +9,9 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.plot._view import select
+from kipoi_tfbind.plot.agreement import plot_agreement
 from kipoi_tfbind.plot.cooperativity import plot_cooperativity
+from kipoi_tfbind.plot.design import plot_design
 from kipoi_tfbind.plot.distribution_shift import plot_distribution_shift
 from kipoi_tfbind.plot.epistasis import plot_epistasis
 from kipoi_tfbind.plot.importance_curve import plot_importance_curve
@@ -18,13 +19,20 @@ from kipoi_tfbind.plot.logo import plot_logo
 from kipoi_tfbind.plot.mutation_map import plot_mutation_map
 from kipoi_tfbind.plot.occlusion import plot_occlusion
 from kipoi_tfbind.plot.pattern_importance import plot_importance
-from kipoi_tfbind.results.position_scores import importance_of, source_of
+from kipoi_tfbind.plot.samples import plot_samples
+from kipoi_tfbind.plot.sanity_checks import plot_sanity_checks
+from kipoi_tfbind.plot.surrogate import plot_surrogate
+from kipoi_tfbind.results.position_scores import scores_of, source_of
+from kipoi_tfbind.results.view import select
 
 _PLOTS: dict[str, Callable[..., Axes]] = {
     "logo": plot_logo,
     "map": plot_mutation_map,
     "epistasis": plot_epistasis,
     "occlusion": plot_occlusion,
+    "surrogate": plot_surrogate,
+    "samples": plot_samples,
+    "design": plot_design,
 }
 # Of results that are not about sequences.
 _PATTERN_PLOTS: dict[str, Callable[..., Axes]] = {
@@ -32,6 +40,8 @@ _PATTERN_PLOTS: dict[str, Callable[..., Axes]] = {
     "curve": plot_importance_curve,
     "cooperativity": plot_cooperativity,
     "shift": plot_distribution_shift,
+    "agreement": plot_agreement,
+    "sanity": plot_sanity_checks,
 }
 KINDS = (*_PLOTS, *_PATTERN_PLOTS)
 # Method of a result -> the picture that shows most of it.
@@ -43,6 +53,11 @@ _KIND_OF = {
     "sampled_shapley": "logo",
     "occlusion": "occlusion",
     "distribution_shift": "shift",
+    "surrogate": "surrogate",
+    "maximum_entropy_samples": "samples",
+    "design": "design",
+    "agreement": "agreement",
+    "sanity_checks": "sanity",
 }
 _KIND_OF_EXPERIMENT = {
     "position": "curve",
@@ -53,7 +68,7 @@ _KIND_OF_EXPERIMENT = {
 # Letters of a wider plot are too small to read on a page; a profile has no letters.
 _WIDEST = 150
 _WIDTH = 100
-_ANY_WIDTH = {"occlusion"}
+_ANY_WIDTH = {"occlusion", "surrogate", "samples", "design"}
 
 
 def plot_result(
@@ -77,7 +92,7 @@ def plot_result(
     Parameters
     ----------
     result
-        What a method returned.
+        Result of a method.
     kind
         Another picture: "logo", "map", "epistasis" or "occlusion"; of global importance analysis
         "importance", "curve" or "cooperativity".
@@ -161,7 +176,7 @@ def strongest_window(
     Parameters
     ----------
     result
-        What a method returned.
+        Result of a method.
     sequence
         Index of the sequence, or its id.
     target
@@ -181,7 +196,7 @@ def strongest_window(
     positions = view["position"].values
     if len(positions) <= widest:
         return int(positions[0]), int(positions[-1]) + 1
-    strength = np.nan_to_num(np.abs(importance_of(view).values))
+    strength = np.nan_to_num(np.abs(scores_of(view).values))
     # A rectangle would be content with the strongest at its edge; a bump has them in the middle.
     centre = int(np.convolve(strength, np.hanning(width + 2)[1:-1], mode="same").argmax())
     first = int(np.clip(centre - width // 2, 0, len(positions) - width))

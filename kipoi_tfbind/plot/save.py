@@ -38,7 +38,7 @@ def save_plot(axes: Axes, path: str | os.PathLike[str], *, dpi: int = 200) -> No
     Parameters
     ----------
     axes
-        What a plot function returned.
+        Axes that a plot function returned.
     path
         Name of the file; its suffix says the format.
     dpi
@@ -48,6 +48,15 @@ def save_plot(axes: Axes, path: str | os.PathLike[str], *, dpi: int = 200) -> No
     ------
     InputError
         The suffix is of no format that can be written, or the file cannot be written there.
+
+    Examples
+    --------
+    >>> from kipoi_tfbind import as_sequence_model, encode_sequences, in_silico_mutagenesis, plot_logo
+    >>> model = as_sequence_model(lambda one_hot: one_hot[:, :, 2].sum(axis=1), targets=["number of G"])
+    >>> path = getfixture("tmp_path") / "logo.png"
+    >>> save_plot(plot_logo(in_silico_mutagenesis(model, encode_sequences(["AGGA"]))), path, dpi=50)
+    >>> path.read_bytes()[1:4]
+    b'PNG'
     """
     check_format(path)
     figure = axes.get_figure(root=True)

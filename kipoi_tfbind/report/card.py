@@ -1,4 +1,4 @@
-"""What is known of a model: its card, or what its model.yaml says."""
+"""Description of a model: its card, or the text of its model.yaml."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _DEEPEST_HEADING = 6
 
 @dataclass(frozen=True)
 class Card:
-    """What a report says of a model.
+    """Description of a model in a report.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ def read_card(name: str, folder: str | os.PathLike[str]) -> Card:
     Parameters
     ----------
     name
-        What to call the model where its card has no heading.
+        Name of the model where its card has no heading.
     folder
         The model's folder, as `load_model` takes it with ``source="dir"``: that of a group's model need
         not exist. The card is ``cards/NAME.md`` of the group, else ``README.md`` of the model, else

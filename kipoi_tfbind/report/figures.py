@@ -13,10 +13,11 @@ from matplotlib.figure import Figure
 from mpl_toolkits.axes_grid1 import make_axes_locatable  # type: ignore[import-untyped]
 from PIL import Image
 
-from kipoi_tfbind.plot._view import interval, label_positions, name_of, number, select
+from kipoi_tfbind.plot.position_axes import label_positions
 from kipoi_tfbind.plot.result import kind_of, plot_result
 from kipoi_tfbind.report.tables import top_table
-from kipoi_tfbind.results.position_scores import importance_of, source_of
+from kipoi_tfbind.results.position_scores import scores_of, source_of
+from kipoi_tfbind.results.view import interval, name_of, number, select
 
 _DPI = 180  # of the picture's own size; on paper it is smaller and so finer
 _INCH = 96  # a browser's pixels
@@ -42,7 +43,7 @@ class Picture:
     source
         Data URL of a PNG.
     alternative
-        What it shows, in words.
+        A description for those who do not see it.
     width, height
         In a browser's pixels, at its own size.
     """
@@ -90,13 +91,13 @@ def draw(result: xr.Dataset, sequence: int, target: int, window: tuple[int, int]
 
 
 def _draw_strip(ax: Axes, view: xr.Dataset, window: tuple[int, int], *, beside_map: bool) -> None:
-    """Draw the importance of all positions, with those that are shown in full shaded."""
+    """Draw the scores of all positions, with those that are shown in full shaded."""
     if beside_map:
         # Room for the map's colour bar, so that both are of one width.
         make_axes_locatable(ax).append_axes("right", size=0.12, pad=0.12).set_axis_off()
     label_positions(ax, view)
     ax.set_xlabel("")
-    positions, values = view["position"].values, importance_of(view).values
+    positions, values = view["position"].values, scores_of(view).values
     ax.axvspan(window[0] - 0.5, window[1] - 0.5, color="0.9", zorder=0)
     ax.vlines(positions, 0, np.nan_to_num(values), color="0.25", linewidth=0.9)
     ax.axhline(0, color="black", linewidth=0.5)
@@ -106,7 +107,7 @@ def _draw_strip(ax: Axes, view: xr.Dataset, window: tuple[int, int], *, beside_m
 
 
 def _described(view: xr.Dataset) -> str:
-    """What can be seen, in words: where the sequence lies, and what is strongest."""
+    """Description of a picture: the place of the sequence, and its strongest positions."""
     table = top_table(view, 1)
     strongest = (
         ", ".join(f"{c} {cell}" for c, cell in zip(table.columns, table.rows[0], strict=True))

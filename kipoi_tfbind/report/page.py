@@ -18,7 +18,6 @@ from tqdm import tqdm
 
 from kipoi_tfbind import __version__, schema
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.plot._view import has_coordinates, interval, model_name, name_of, number, select, unit
 from kipoi_tfbind.plot.result import kind_of, strongest_window
 from kipoi_tfbind.report.card import Card, read_card
 from kipoi_tfbind.report.checks import completeness, equivariance
@@ -28,6 +27,7 @@ from kipoi_tfbind.report.subjects import Subject, check_targets, find_subjects
 from kipoi_tfbind.report.tables import Table, top_table
 from kipoi_tfbind.results.files import check_writable, whole_file
 from kipoi_tfbind.results.position_scores import source_of
+from kipoi_tfbind.results.view import has_coordinates, interval, model_name, name_of, number, select, unit
 
 _TITLES = {
     "in_silico_mutagenesis": "In-silico mutagenesis",
@@ -60,7 +60,7 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Panel:
-    """What the page shows of one sequence and target of one result.
+    """Part of the page about one sequence and target of one result.
 
     Attributes
     ----------
@@ -205,7 +205,7 @@ def _with_file(title: str, result: xr.Dataset) -> str:
 
 
 def _cards(results: Sequence[xr.Dataset], folder: str | os.PathLike[str] | None) -> list[Card]:
-    """What is known of each model of the results; nothing where it is not in a local folder."""
+    """Card of each model of the results that is in a local folder."""
     names = {str(result.attrs.get("model", "")): model_name(result) for result in results}
     if folder is not None:
         return [read_card(", ".join(names.values()), folder)]

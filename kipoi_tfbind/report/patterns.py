@@ -1,4 +1,4 @@
-"""What a report shows of global importance analysis: pictures, and tables of patterns."""
+"""Parts of a report about global importance analysis: pictures, and tables of patterns."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from kipoi_tfbind.interpret import interaction_verdicts
-from kipoi_tfbind.plot._pattern_axes import with_role
-from kipoi_tfbind.plot._view import number, unit
 from kipoi_tfbind.plot.result import kind_of, plot_result
 from kipoi_tfbind.report.figures import Picture, encode
 from kipoi_tfbind.report.tables import Table
+from kipoi_tfbind.results.view import number, unit, with_role
 
 PATTERN_METHODS = ("global_importance_analysis", "distribution_shift")
 _TITLES = {
@@ -36,7 +35,7 @@ _TARGETS = 3  # that are shown unless others are asked for
 
 @dataclass(frozen=True)
 class PatternPanel:
-    """What the page shows of one target of one result.
+    """Part of the page about one target of one result.
 
     Attributes
     ----------
@@ -54,7 +53,7 @@ class PatternPanel:
 
 
 def pattern_title(result: xr.Dataset) -> str:
-    """What the page calls a result."""
+    """Heading of a result."""
     if result.attrs.get("method") == "distribution_shift":
         return "Backgrounds and real sequences"
     experiment = str(result.attrs.get("experiment", ""))

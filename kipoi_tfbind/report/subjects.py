@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.dna.one_hot import codes_of
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.plot._view import find
 from kipoi_tfbind.results.files import pieces
+from kipoi_tfbind.results.view import find
 
 _AT_ONCE = 256  # sequences
 _IDENTITY = ("id", "chrom", "start", "end", "strand")
@@ -54,7 +54,7 @@ class Subject:
 def find_subjects(results: Sequence[xr.Dataset], targets: Sequence[str] | None = None) -> list[Subject]:
     """Find every sequence of the results, those with the largest prediction first.
 
-    What has the same id, coordinates and letters is the same sequence. A prediction counts as it is
+    The same id, coordinates and letters make the same sequence. A prediction counts as it is
     where it is a logit or a probability, so that bound sequences come first; a raw output counts by its
     magnitude.
 

@@ -10,9 +10,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from kipoi_tfbind.dna.one_hot import BASES
-from kipoi_tfbind.plot._view import has_coordinates, labels_of, number, unit
 from kipoi_tfbind.plot.epistasis import strongest_pairs
-from kipoi_tfbind.results.position_scores import contribution_kind, importance_of
+from kipoi_tfbind.results.position_scores import contribution_kind, scores_of
+from kipoi_tfbind.results.view import has_coordinates, labels_of, number, unit
 from kipoi_tfbind.schema import SPREAD
 
 
@@ -23,7 +23,7 @@ class Table:
     Attributes
     ----------
     caption
-        What it holds, and in which unit.
+        Its subject, and its unit.
     columns
         Their headings.
     rows
@@ -73,7 +73,7 @@ def _substitutions(view: xr.Dataset, n: int) -> Table:
     effect = np.nan_to_num(view["mutation_effect"].transpose("position", "base").values)
     best = np.abs(effect).argmax(axis=1)
     strongest = effect[np.arange(len(effect)), best]
-    importance = importance_of(view).values
+    scores = scores_of(view).values
     spread = _spread(view, "mutation_effect", best)
     rows = [
         [
@@ -81,7 +81,7 @@ def _substitutions(view: xr.Dataset, n: int) -> Table:
             _letter(view, i),
             BASES[best[i]],
             number(strongest[i], "+.3f") + spread(i),
-            number(importance[i], "+.3f"),
+            number(scores[i], "+.3f"),
         ]
         for i in _strongest(strongest, n)
     ]
@@ -93,7 +93,7 @@ def _substitutions(view: xr.Dataset, n: int) -> Table:
 
 
 def _contributions(view: xr.Dataset, n: int) -> Table:
-    values = np.nan_to_num(importance_of(view).values)
+    values = np.nan_to_num(scores_of(view).values)
     last, further = _further(view)
     there = view["one_hot"].transpose("position", "base").values.argmax(axis=1)
     spread = _spread(view, "contribution", there)

@@ -10,23 +10,18 @@ final name when it is whole; until then they take its place on the disk a second
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.notices import notice
-from kipoi_tfbind.results.files import UNFINISHED, partial_folder, write_netcdf
-from kipoi_tfbind.results.pieces import LOCK, MERGED, WRITING, Piece, discard, locked, merge, usable_pieces
-
-Attributes = Mapping[str, Any]
-
-# A run may go on with another batch size, and after an update: neither changes what a method computes.
-_MAY_DIFFER = ("batch_size", "versions")
+from kipoi_tfbind.results.comparison import Attributes
+from kipoi_tfbind.results.files import partial_folder
+from kipoi_tfbind.results.pieces import LOCK, discard, locked
+from kipoi_tfbind.results.result_file import ResultFile
 
 
 def append_result(result: xr.Dataset, path: str | os.PathLike[str]) -> None:
@@ -35,7 +30,7 @@ def append_result(result: xr.Dataset, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     result
-        What a method returned: of the same method, model and settings as the pieces before.
+        Result of a method: of the same method, model and settings as the pieces before.
     path
         Final name of the file. The pieces are kept in the folder ``PATH.partial`` until `finish_result`.
 
@@ -67,6 +62,14 @@ def finish_result(path: str | os.PathLike[str]) -> None:
     ------
     InputError
         There are no pieces, or the file cannot be written.
+
+    Examples
+    --------
+    See `append_result`; where nothing was appended:
+
+    >>> finish_result(getfixture("tmp_path") / "none.nc")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    kipoi_tfbind.errors.InputError: ...none.nc: no result was begun for this file; ...
     """
     if not partial_folder(path).is_dir():
         raise InputError(f"{path}: no result was begun for this file; add to it with append_result first")
@@ -88,7 +91,14 @@ def finished_sequences(path: str | os.PathLike[str], attributes: Attributes | No
     Raises
     ------
     InputError
-        What is there is the beginning of another result.
+        The pieces are the beginning of another result.
+
+    Examples
+    --------
+    >>> path = getfixture("tmp_path") / "result.nc"
+    >>> append_result(xr.Dataset({"score": ("sequence", [1.0, 2.0])}, attrs={"seed": 3}), path)
+    >>> finished_sequences(path, {"seed": 3})
+    2
     """
     return ResultFile(path, attributes, read_only=True).n_finished
 
@@ -117,9 +127,9 @@ def open_for_append(
     restart
         Throw away what an interrupted run has written.
     dimension
-        That the pieces are put together along.
+        Dimension that the pieces are put together along.
     complete
-        Is given the whole file before it takes its final name, to write what depends on all pieces.
+        Function of the whole file before it takes its final name, to write what depends on all pieces.
 
     Yields
     ------
@@ -161,263 +171,3 @@ def open_for_append(
                     f"{partial_folder(path)}; run the same command again to go on after them"
                 )
             raise
-
-
-class ResultFile:
-    """A result that is written piece by piece; made by `open_for_append`.
-
-    Parameters
-    ----------
-    path
-        Final name of the file.
-    attributes
-        See `open_for_append`.
-    read_only
-        Leave pieces that cannot be used where they are.
-    dimension
-        That the pieces are put together along.
-
-    Attributes
-    ----------
-    n_finished : int
-        Number of sequences that are safely written.
-
-    Raises
-    ------
-    InputError
-        The pieces that are there are of a result with other attributes.
-    """
-
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        attributes: Attributes | None = None,
-        *,
-        read_only: bool = False,
-        dimension: str = "sequence",
-    ) -> None:
-        self._dimension = dimension
-        self._path = Path(path)
-        self._folder = partial_folder(path)
-        self._attributes = dict(attributes or {})
-        self._pieces = usable_pieces(self._folder, dimension, discard_others=not read_only)
-        self._template = _template(self._pieces[0].path, dimension) if self._pieces else None
-        if self._template is not None and (other := _differences(self._template.attrs, self._attributes)):
-            raise InputError(
-                f"{path}: the unfinished result in {self._folder} is of another run ({'; '.join(other)}); "
-                "repeat that run to go on with it, or delete the folder to begin anew"
-            )
-
-    @property
-    def n_finished(self) -> int:
-        """Number of sequences that are safely written."""
-        return self._pieces[-1].end if self._pieces else 0
-
-    def remaining(self, chunks: Iterable[xr.Dataset]) -> Iterator[xr.Dataset]:
-        """Leave out the sequences that are done, after a check that they are those of the result.
-
-        Parameters
-        ----------
-        chunks
-            All sequences of the run, in its order, in Datasets of any size.
-
-        Yields
-        ------
-        xr.Dataset
-            The sequences that are still to be done.
-
-        Raises
-        ------
-        InputError
-            A sequence that is done was another one, or there are fewer than are done.
-        """
-        done, first = self.n_finished, 0
-        for chunk in chunks:
-            n = chunk.sizes["sequence"]
-            n_done = min(n, max(0, done - first))
-            if n_done:
-                self._check_same_sequences(chunk.isel(sequence=slice(n_done)), first)
-            if n_done < n:
-                yield chunk.isel(sequence=slice(n_done, None))
-            first += n
-        if first < done:
-            raise self._other_sequences(f"it has {done} sequences, this run only {first}")
-
-    def append(self, result: xr.Dataset) -> None:
-        """Write the result of further sequences; they are safe when this returns.
-
-        Parameters
-        ----------
-        result
-            What a method returned, along the dimension ``sequence`` to be added to what is there.
-
-        Raises
-        ------
-        InputError
-            The result does not fit what is there, or cannot be written.
-        """
-        if self._dimension not in result.dims:
-            found = ", ".join(map(str, result.dims)) or "none"
-            raise InputError(f"result: expected the dimension {self._dimension}, found {found}")
-        if not result.sizes[self._dimension]:
-            return
-        if self._template is None and (other := _differences(self._attributes, result.attrs, both=True)):
-            raise InputError(f"result: has other attributes than {self._path} is opened for: {other[0]}")
-        piece = result.assign_attrs(self._attributes | result.attrs)
-        if self._template is not None:
-            _check_fits(piece, self._template, self._path, self._dimension)
-        start, end = self.n_finished, self.n_finished + result.sizes[self._dimension]
-        target = Piece.of(self._folder, start, end, self._dimension)
-        piece.attrs[UNFINISHED] = f"{self._dimension}s {start} to {end - 1}, counted from 0"
-        with self._writing() as writing:
-            write_netcdf(piece, writing)
-            with open(writing, "rb") as file:
-                os.fsync(file.fileno())
-            os.replace(writing, target.path)
-        self._pieces.append(target)
-        if self._template is None:
-            self._template = _template(target.path, self._dimension)
-
-    def finish(self, complete: Callable[[Path], None] | None = None) -> None:
-        """Make one file of the pieces, give it its final name, and remove them.
-
-        Parameters
-        ----------
-        complete
-            See `open_for_append`.
-
-        Raises
-        ------
-        InputError
-            Nothing was appended, or the file cannot be written.
-        """
-        if not self._pieces:
-            raise InputError(f"{self._path}: no {self._dimension} to write; was the input empty?")
-        with self._writing(MERGED) as merged:
-            merge(self._pieces, merged)
-            if complete is not None:
-                complete(merged)
-            os.replace(merged, self._path)
-        discard(self._folder)
-        self._pieces = []
-
-    @contextmanager
-    def _writing(self, name: str = WRITING) -> Iterator[Path]:
-        try:
-            yield self._folder / name
-        except OSError as error:
-            raise InputError(
-                f"{self._path}: cannot be written ({error.strerror or error}); make room, or choose another "
-                "place"
-            ) from error
-
-    def _check_same_sequences(self, chunk: xr.Dataset, first: int) -> None:
-        """Compare sequences with those that were done, which begin at number `first`."""
-        last = first + chunk.sizes["sequence"]
-        for piece in self._pieces:
-            start, end = max(first, piece.start), min(last, piece.end)
-            if start >= end:
-                continue
-            now = chunk.isel(sequence=slice(start - first, end - first))
-            with _opened(piece.path) as file:
-                then = file.isel(sequence=slice(start - piece.start, end - piece.start))
-                row = _first_difference(then, now)
-            if row is not None:
-                names = [
-                    str(data["id"].values[row]) if "id" in data.variables else "?" for data in (then, now)
-                ]
-                raise self._other_sequences(
-                    f"its sequence {start + row}, counted from 0, is {names[0]!r} and not the same as this "
-                    f"run's {names[1]!r}"
-                )
-
-    def _other_sequences(self, problem: str) -> InputError:
-        return InputError(
-            f"{self._path}: the unfinished result in {self._folder} is of other sequences ({problem}); "
-            "repeat that run to go on with it, or delete the folder to begin anew"
-        )
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[xr.Dataset]:
-    with xr.open_dataset(path, engine="h5netcdf", cache=False) as file:
-        yield file
-
-
-def _template(path: Path, dimension: str) -> xr.Dataset:
-    """A piece without its sequences."""
-    with _opened(path) as file:
-        template = file.isel({dimension: slice(0, 0)}).load()
-    del template.attrs[UNFINISHED]
-    return template
-
-
-def _differences(stored: Attributes, given: Attributes, *, both: bool = False) -> list[str]:
-    """What differs between attributes, of those that are given; with `both`, of those that are in both."""
-    names = [name for name in given if name not in _MAY_DIFFER and (name in stored or not both)]
-    return [
-        f"{name} was {stored.get(name, 'not set')!s}, is now {given[name]!s}"
-        for name in names
-        if name not in stored or stored[name] != given[name]
-    ]
-
-
-def _check_fits(piece: xr.Dataset, template: xr.Dataset, path: Path, dimension: str) -> None:
-    """Check that a result can follow the pieces before it."""
-
-    def misfit(problem: str) -> InputError:
-        return InputError(
-            f"result: does not fit what is already in {path}: {problem}; append results of one method, model "
-            "and settings"
-        )
-
-    for kind, now, before in (
-        ("variables", set(piece.variables), set(template.variables)),
-        ("attributes", set(piece.attrs), set(template.attrs)),
-    ):
-        if odd := sorted(map(str, (now ^ before) - set(_MAY_DIFFER))):
-            raise misfit(f"only one of them has the {kind} {', '.join(odd)}")
-    if other := _differences(template.attrs, piece.attrs):
-        raise misfit(other[0])
-    for name, variable in piece.variables.items():
-        there = template.variables[name]
-        sizes, sizes_there = ({**v.sizes, dimension: 0} for v in (variable, there))
-        if variable.dims != there.dims or sizes != sizes_there:
-            raise misfit(f"{name} was {dict(there.sizes)}, is now {dict(variable.sizes)}")
-        # Text is of any width, and of another type when it comes from a file.
-        if variable.dtype != there.dtype and not {variable.dtype.kind, there.dtype.kind} <= set("UOT"):
-            raise misfit(f"{name} was of type {there.dtype}, is now of {variable.dtype}")
-        if dimension not in variable.dims and not _same(variable, there):
-            raise misfit(f"{name} has other values")
-
-
-def _same(variable: xr.Variable, there: xr.Variable) -> bool:
-    """Whether values are the same, but for the rounding that another batch size makes in predictions."""
-    if variable.dtype.kind != "f":
-        return bool(variable.equals(there))
-    largest = np.nanmax(np.abs(there.values), initial=0)
-    return np.allclose(variable.values, there.values, rtol=0, atol=1e-5 * largest, equal_nan=True)
-
-
-def _first_difference(then: xr.Dataset, now: xr.Dataset) -> int | None:
-    """Row of the first sequence that is not the same, compared by everything that both Datasets have."""
-    if "position" in then.indexes and "position" in now.indexes:
-        # A result may have only some of the positions.
-        there = then.indexes["position"].isin(now.indexes["position"])
-        now = now.sel(position=then["position"][there])
-        then = then.isel(position=there)
-    rows = [
-        int(np.flatnonzero(differs)[0])
-        for name in sorted(set(then.variables) & set(now.variables), key=str)
-        if "sequence" in now[name].dims and now[name].dims == then[name].dims
-        if (differs := _differing_rows(then[name], now[name])).any()
-    ]
-    return min(rows, default=None)
-
-
-def _differing_rows(then: xr.DataArray, now: xr.DataArray) -> np.ndarray:
-    if then.shape != now.shape:
-        return np.ones(now.sizes["sequence"], dtype=bool)
-    differs = np.asarray(then.values != now.values) & ~(then.isnull().values & now.isnull().values)
-    axis = now.dims.index("sequence")
-    return np.moveaxis(differs, axis, 0).reshape(now.sizes["sequence"], -1).any(axis=1)

@@ -21,6 +21,8 @@ from kipoi_tfbind.notices import notice
 
 # Attribute of a file that holds some of a result's sequences; taken away when all of them are there.
 UNFINISHED = "unfinished"
+# Beginning of the attributes of such a file that hold the options that its run was given.
+OPTION = "option_"
 
 # Variables that are mostly zeros. Level 1 makes one_hot 11 and contribution 2.3 times smaller, at 270 and
 # 70 MB/s; effects and hypothetical contributions would become 1.1 to 1.3 times smaller at 40 MB/s, which
@@ -56,7 +58,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     >>> path.read_text()
     'all of it'
     """
-    final = Path(path)
+    final = _file_name(path)
     check_writable(final)
     partial = final.with_name(f".{final.stem}.{os.getpid()}.partial{final.suffix}")
     try:
@@ -70,6 +72,12 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def _file_name(path: Any) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"path: expected the name of a file, got {path!r}")
+    return Path(path)
+
+
 def check_writable(path: str | os.PathLike[str]) -> None:
     """Check, before long work, that a file can be written.
 
@@ -78,7 +86,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     InputError
         There is no such folder, nothing can be written there, or `path` is a folder.
     """
-    path = Path(path)
+    path = _file_name(path)
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give the name of a file")
     if not path.parent.is_dir():
@@ -93,7 +101,7 @@ def save_result(result: xr.Dataset, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     result
-        What a method returned.
+        Result of a method.
     path
         Name of the file; a file of that name is replaced. ``.nc`` and ``.h5`` are usual.
 
@@ -109,6 +117,8 @@ def save_result(result: xr.Dataset, path: str | os.PathLike[str]) -> None:
     >>> open_result(path)["score"].values
     array([1., 2.])
     """
+    if not isinstance(result, xr.Dataset):
+        raise InputError(f"result: expected a Dataset, got {type(result).__name__}")
     with whole_file(path) as partial:
         write_netcdf(result, partial)
 
@@ -158,7 +168,7 @@ def open_result(path: str | os.PathLike[str], *, lazy: bool = False) -> xr.Datas
     Raises
     ------
     InputError
-        There is no such file, it is no netCDF-4 file, or its run has not finished.
+        There is no such file, it is a folder or no netCDF-4 file, or its run has not finished.
 
     Examples
     --------
@@ -168,6 +178,9 @@ def open_result(path: str | os.PathLike[str], *, lazy: bool = False) -> xr.Datas
     ...     result["score"][1].item()
     2.0
     """
+    path = _file_name(path)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give the file of a result")
     check_finished(path)
     try:
         result = (

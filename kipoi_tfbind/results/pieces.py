@@ -16,7 +16,14 @@ from tqdm import tqdm
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.notices import notice
-from kipoi_tfbind.results.files import COMPRESSED, UNFINISHED, check_writable, chunk_shape, partial_folder
+from kipoi_tfbind.results.files import (
+    COMPRESSED,
+    OPTION,
+    UNFINISHED,
+    check_writable,
+    chunk_shape,
+    partial_folder,
+)
 
 # Names of files in the folder of an unfinished result, besides the pieces.
 WRITING, MERGED, LOCK = "writing.nc", "merged.nc", "lock"
@@ -130,7 +137,8 @@ def merge(pieces: list[Piece], path: Path) -> None:
                         variable[tuple(where)] = source.variables[name][...]
         if versions:
             whole.attrs["versions"] = "; then ".join(versions)
-        del whole.attrs[UNFINISHED]
+        for name in [name for name in whole.attrs if name == UNFINISHED or name.startswith(OPTION)]:
+            del whole.attrs[name]
 
 
 def _lay_out(whole: h5netcdf.File, first: h5netcdf.File, n: int, along: str) -> None:

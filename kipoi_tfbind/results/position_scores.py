@@ -1,4 +1,7 @@
-"""How much a prediction rests on each position: one number per position, from the result of any method."""
+"""Scores of positions: how much a prediction rests on each base, from the result of any method.
+
+Pictures, reports and exports all take them from here.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,10 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.dna.one_hot import BASES
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.plot._view import unit
+from kipoi_tfbind.results.view import unit
 from kipoi_tfbind.schema import SPREAD
 
-# Of the variables that say how much a position counts, the first that a result has is taken.
+# The first of these variables that a result has is the source of its scores.
 _SOURCES = ("contribution", "mutation_effect", "occlusion_effect")
 _KINDS = {
     "saliency": "gradient",
@@ -24,8 +27,8 @@ _KINDS = {
 
 
 @dataclass(frozen=True)
-class Importance:
-    """Importance of the positions of one sequence, for one target.
+class PositionScores:
+    """Scores of the positions of one sequence, for one target.
 
     Attributes
     ----------
@@ -34,7 +37,7 @@ class Importance:
     spread
         (position); standard deviation over the models of an ensemble, where the result has it.
     label
-        What it is, as an axis label of several lines.
+        Name and unit, as an axis label of several lines.
     """
 
     values: NDArray
@@ -43,7 +46,7 @@ class Importance:
 
 
 def source_of(result: xr.Dataset) -> str:
-    """Name of the variable that says how much each position counts.
+    """Name of the variable that the scores of a result are taken from.
 
     Raises
     ------
@@ -60,46 +63,113 @@ def source_of(result: xr.Dataset) -> str:
     )
 
 
-def importance_of(view: xr.Dataset) -> Importance:
-    """Importance of each position of a view of a result.
+def base_scores(result: xr.Dataset) -> NDArray:
+    """Score of the observed base at each position; NaN at N and where nothing is known.
 
-    It is the contribution of the base that is there; or minus the mean effect of its three substitutions;
-    or minus the mean effect of the windows that hide the position. An ensemble's standard deviation
-    exists for contributions only: that of a mean of effects does not follow from those of the effects.
+    Its contribution; of mutagenesis, minus the mean effect of its three substitutions; of occlusion, minus
+    the mean effect of the windows that occlude the position.
+
+    Parameters
+    ----------
+    result
+        One target of a result, of one sequence or of several.
+
+    Returns
+    -------
+    scores
+        (position) or (sequence, position).
+
+    Raises
+    ------
+    InputError
+        It is the result of a method without such scores.
+
+    Examples
+    --------
+    >>> from kipoi_tfbind import as_sequence_model, encode_sequences, in_silico_mutagenesis
+    >>> model = as_sequence_model(lambda x: x[:, :, 2].sum(axis=1), targets=["number of G"])
+    >>> result = in_silico_mutagenesis(model, encode_sequences(["AGN"]))
+    >>> base_scores(result.isel(target=0)).round(2)
+    array([[-0.33,  1.  ,   nan]], dtype=float32)
     """
-    source = source_of(view)
-    one_hot = view["one_hot"].transpose("position", "base").values
-    known = one_hot.sum(axis=-1) > 0
-    spread = None
+    source = source_of(result)
     if source == "contribution":
-        values = view[source].transpose("position", "base").values.sum(axis=-1)
+        scores = result[source].transpose(..., "position", "base").values.sum(axis=-1)
+    elif source == "mutation_effect":
+        effect = result[source].transpose(..., "position", "base").values
+        scores = -effect.sum(axis=-1) / (len(BASES) - 1)
+    else:
+        scores = -_mean_over_windows(result)
+    return np.where(_is_known(result), scores, np.nan)
+
+
+def hypothetical_scores(result: xr.Dataset, name: str) -> NDArray:
+    """Score (sequence, position, base) that each base would have, not projected; 0 for N.
+
+    The hypothetical contribution; of mutagenesis, the effect minus its mean over the four bases.
+
+    Parameters
+    ----------
+    result
+        One target of a result.
+    name
+        Name of the result in messages.
+
+    Raises
+    ------
+    InputError
+        It is the result of a method without such scores.
+    """
+    if "hypothetical_contribution" in result:
+        scores = result["hypothetical_contribution"].transpose(..., "position", "base").values
+    elif "mutation_effect" in result:
+        effect = result["mutation_effect"].transpose(..., "position", "base").values
+        scores = effect - effect.mean(axis=-1, keepdims=True)
+    else:
+        raise InputError(
+            f"{name}: of {result.attrs.get('method', 'an unknown method')}, which has scores of the observed "
+            "bases only; give tfmodisco-lite a result of ism, deepshap or gradients"
+        )
+    return np.where(_is_known(result)[..., np.newaxis], scores, 0)
+
+
+def scores_of(view: xr.Dataset) -> PositionScores:
+    """Scores of the positions of a view of a result, with their spread and an axis label.
+
+    An ensemble's standard deviation exists for contributions only: that of a mean of effects does not
+    follow from those of the effects.
+    """
+    source, spread = source_of(view), None
+    if source == "contribution":
         label = f"Contribution\n({contribution_kind(view)},\n{unit(view)})"
         if source + SPREAD in view:
             by_base = view[source + SPREAD].transpose("position", "base").values
+            one_hot = view["one_hot"].transpose("position", "base").values
             spread = np.where(one_hot > 0, by_base, 0).sum(axis=-1)
-    elif source == "mutation_effect":
-        effect = view[source].transpose("position", "base").values
-        values = -effect.sum(axis=-1) / (len(BASES) - 1)
-        label = f"− mean effect\nof substitution\n({unit(view)})"
     else:
-        values = -_mean_over_windows(view)
-        label = f"− mean effect\nof occlusion\n({unit(view)})"
-    return Importance(np.where(known, values, np.nan), spread, label)
+        what = "substitution" if source == "mutation_effect" else "occlusion"
+        label = f"− mean effect\nof {what}\n({unit(view)})"
+    return PositionScores(base_scores(view), spread, label)
 
 
 def contribution_kind(view: xr.Dataset) -> str:
-    """Method that a contribution is from, in the words of an axis label."""
+    """Name of the method of a contribution, in the words of an axis label."""
     if view.attrs.get("method") == "deep_shap":
         return "DeepSHAP"
     kind = str(view.attrs.get("kind", view.attrs.get("method", "attribution")))
     return _KINDS.get(kind, kind.replace("_", " "))
 
 
-def _mean_over_windows(view: xr.Dataset) -> NDArray:
-    """Mean effect of the windows that hide each position; NaN where none does."""
-    position = view["position"].values[:, np.newaxis]
-    hides = (view["window_start"].values <= position) & (position < view["window_end"].values)
-    effect = view["occlusion_effect"].values
-    count = hides.sum(axis=1)
-    total = np.where(hides, effect, 0).sum(axis=1)
+def _is_known(result: xr.Dataset) -> NDArray[np.bool_]:
+    """Whether each position has a base, and not N."""
+    return np.any(result["one_hot"].transpose(..., "position", "base").values, axis=-1)
+
+
+def _mean_over_windows(result: xr.Dataset) -> NDArray:
+    """Mean effect of the windows that occlude each position; NaN where none does."""
+    position = result["position"].values[:, np.newaxis]
+    occludes = (result["window_start"].values <= position) & (position < result["window_end"].values)
+    effect = result["occlusion_effect"].transpose(..., "window").values[..., np.newaxis, :]
+    count = occludes.sum(axis=1)
+    total = np.where(occludes, effect, 0).sum(axis=-1)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -19,15 +19,14 @@ genomic windows             GC content of each sequence, and all else of the gen
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from kipoi_tfbind import schema
 from kipoi_tfbind.dna.one_hot import BASES, N_CODE, codes_of, decode_codes, decode_one_hot
-from kipoi_tfbind.dna.shuffle import SHUFFLE_METHODS, klet_length, random_sequences, shuffle_codes
+from kipoi_tfbind.dna.random import random_sequences
+from kipoi_tfbind.dna.shuffle import SHUFFLE_METHODS, klet_length, shuffle_codes
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.sequences.read import encode_sequences
 
@@ -109,80 +108,6 @@ def make_backgrounds(
     if kind.partition(":")[0] not in [name.partition(":")[0] for name in SHUFFLE_METHODS]:
         raise InputError(f"background: expected one of {', '.join(BACKGROUND_KINDS)}, got {kind!r}")
     return _shuffles(sequences, codes, kind, n, seed).assign_attrs(attributes)
-
-
-def central_backgrounds(
-    model: Any,
-    backgrounds: xr.Dataset,
-    *,
-    low: float = 0.1,
-    high: float = 0.9,
-    target: str | int = 0,
-    batch_size: int = 256,
-) -> xr.Dataset:
-    """Keep the backgrounds whose prediction is between two quantiles: those without a site by chance.
-
-    The null filter of ResidualBind (Koo et al. 2021, doi:10.1371/journal.pcbi.1008925). Everything that the
-    backgrounds preserve is preserved of those that are kept; their predictions are not any more a sample of
-    all backgrounds, so that the unedited prediction has less spread.
-
-    Parameters
-    ----------
-    model
-        A `SequenceModel`, or what `as_sequence_model` takes.
-    backgrounds
-        Dataset with ``one_hot``.
-    low, high
-        Quantiles of the predictions, from 0 to 1.
-    target
-        Index of the target, or its name.
-    batch_size
-        Number of sequences that are predicted at once.
-
-    Returns
-    -------
-    xr.Dataset
-        The backgrounds that are kept, in their order.
-
-    Raises
-    ------
-    InputError
-        Quantiles that are none, or no such target.
-
-    Examples
-    --------
-    >>> from kipoi_tfbind import as_sequence_model
-    >>> model = as_sequence_model(lambda one_hot: one_hot[:, :, 2].sum(axis=1), targets=["number of G"])
-    >>> backgrounds = make_backgrounds("uniform", 100, length=20)
-    >>> kept = central_backgrounds(model, backgrounds)
-    >>> np.unique(kept["one_hot"].sel(base="G").sum("position"))
-    array([3., 4., 5., 6., 7., 8.], dtype=float32)
-    """
-    if not 0 <= low < high <= 1:
-        raise InputError(f"low, high: expected 0 <= low < high <= 1, got {low} and {high}")
-    prediction = predictions_of(model, backgrounds, batch_size)[1]
-    from kipoi_tfbind.plot._view import find
-
-    index = find(prediction.to_dataset(name="prediction"), "target", "target", target)
-    values = prediction.isel(target=index).values
-    ends = np.quantile(values, [low, high])
-    kept = backgrounds.isel(sequence=(ends[0] <= values) & (values <= ends[1]))
-    name = str(prediction["target"].values[index])
-    return kept.assign_attrs(background_filter=f"{name} between its quantiles {low:g} and {high:g}")
-
-
-def predictions_of(model: Any, sequences: xr.Dataset, batch_size: int) -> tuple[Any, xr.DataArray]:
-    """Return the model, wrapped, and its predictions (sequence, target)."""
-    from kipoi_tfbind.interpret._batches import batch_of
-    from kipoi_tfbind.interpret._method import predict_all
-    from kipoi_tfbind.models.sequence_model import as_sequence_model
-
-    model = as_sequence_model(model)
-    batch = batch_of(sequences, model)
-    values = predict_all(model, batch, batch_size=batch_size, description="backgrounds")
-    return model, xr.DataArray(
-        values, dims=("sequence", "target"), coords={"target": list(model.target_names)}
-    )
 
 
 def _labelled(one_hot: NDArray) -> xr.Dataset:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from kipoi_tfbind import schema
-from kipoi_tfbind.dna.one_hot import BASES, encode_bases, one_hot_codes, reverse_complement_codes
+from kipoi_tfbind.dna.one_hot import BASES, codes_of, encode_bases, one_hot_codes, reverse_complement_codes
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.fasta import read_records
-from kipoi_tfbind.genome.intervals import Intervals, check_places, read_intervals
+from kipoi_tfbind.genome.intervals import Center, Intervals, check_places, read_intervals
 from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.notices import notice
 
@@ -54,8 +55,56 @@ def encode_sequences(sequences: Sequence[str], *, ids: Sequence[str] | None = No
     return _dataset(codes, id=np.array(ids, dtype=np.str_))
 
 
+def as_sequences(sequences: Any) -> xr.Dataset:
+    """Take sequences in any form as a sequence Dataset: what the methods do with what they are given.
+
+    Parameters
+    ----------
+    sequences
+        A Dataset, which is returned as it is; strings, or one; or one-hot arrays (sequence, position, base).
+
+    Raises
+    ------
+    InputError
+        It is none of these; or as `encode_sequences`.
+
+    Examples
+    --------
+    >>> as_sequences("GATTACA").sizes["position"]
+    7
+    """
+    if isinstance(sequences, xr.Dataset):
+        schema.require(sequences, "one_hot")
+        return sequences
+    if isinstance(sequences, xr.DataArray):
+        sequences = sequences.values
+    if isinstance(sequences, str | bytes):
+        sequences = [sequences]
+    if isinstance(sequences, np.ndarray):
+        if sequences.dtype.kind not in "biuf":
+            sequences = sequences.ravel().tolist()
+        elif sequences.ndim == 3 and sequences.shape[2] == len(BASES):
+            ids = np.array([str(number) for number in range(len(sequences))])
+            return _dataset(codes_of(sequences), id=ids)
+        else:
+            raise InputError(
+                "sequences: expected strings, or one-hot arrays (sequence, position, 4) with the bases in "
+                f"the order A, C, G, T, got an array of shape {sequences.shape}"
+            )
+    if not isinstance(sequences, list | tuple):
+        raise InputError(
+            "sequences: expected a Dataset (of encode_sequences or read_sequences), strings, or one-hot "
+            f"arrays (sequence, position, 4), got {type(sequences).__name__}"
+        )
+    return encode_sequences(sequences)
+
+
 def read_sequences(
-    fasta: str | os.PathLike[str], intervals: str | os.PathLike[str], *, length: int | None = None
+    fasta: str | os.PathLike[str],
+    intervals: str | os.PathLike[str],
+    *,
+    length: int | None = None,
+    center: Center = "auto",
 ) -> xr.Dataset:
     r"""Make a sequence Dataset from a genome and the intervals of a BED or narrowPeak file.
 
@@ -67,8 +116,11 @@ def read_sequences(
         BED (three columns or more) or narrowPeak file. An interval of strand "-" is read as its reverse
         complement.
     length
-        Length of the windows, centred on the summit of a narrowPeak's interval and else on its middle;
-        by default the intervals are taken as they are, and have to be of one length.
+        Length of the windows in bp; by default the intervals are taken as they are, and have to be of one
+        length.
+    center
+        What a window of `length` is centred on: "summit" (column 10 of a narrowPeak), "midpoint" of the
+        interval, or "auto": the summit where a narrowPeak has one, else the midpoint.
 
     Returns
     -------
@@ -95,7 +147,7 @@ def read_sequences(
     array([[[0., 0., 1., 0.],
             [0., 0., 0., 1.]]], dtype=float32)
     """
-    return next(iterate_intervals(fasta, intervals, length=length, chunk=None))
+    return next(iterate_intervals(fasta, intervals, length=length, center=center, chunk=None))
 
 
 def iterate_intervals(
@@ -103,15 +155,16 @@ def iterate_intervals(
     intervals: str | os.PathLike[str],
     *,
     length: int | None = None,
+    center: Center = "auto",
     chunk: int | None = 1024,
 ) -> Iterator[xr.Dataset]:
-    """Make sequence Datasets from a genome and intervals, a few at a time: in constant memory.
+    r"""Make sequence Datasets from a genome and intervals, a few at a time: in constant memory.
 
     All intervals and all bases are checked before the first Dataset.
 
     Parameters
     ----------
-    fasta, intervals, length
+    fasta, intervals, length, center
         As in `read_sequences`.
     chunk
         Number of sequences in a Dataset; None for all in one.
@@ -125,8 +178,16 @@ def iterate_intervals(
     ------
     InputError
         As `read_sequences`.
+
+    Examples
+    --------
+    >>> fasta, bed = (getfixture("tmp_path") / name for name in ("genome.fa", "peaks.bed"))
+    >>> _ = fasta.write_text(">chr1\nACGTACGTAC\n")
+    >>> _ = bed.write_text("chr1\t0\t4\nchr1\t2\t6\nchr1\t4\t8\n")
+    >>> [part.sizes["sequence"] for part in iterate_intervals(fasta, bed, chunk=2)]
+    [2, 1]
     """
-    table, genome = read_intervals(intervals), Genome(fasta)
+    table, genome = read_intervals(intervals, center=center), Genome(fasta)
     chrom = np.array(table.contigs, dtype=np.str_)[table.contig]
     if length is None:
         length, start = _common_length(table), table.start

@@ -6,14 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kipoi_tfbind.dna.one_hot import BASES, N_CODE, codes_of, one_hot_codes
-from kipoi_tfbind.dna.shuffle import (
-    MAX_K,
-    SHUFFLE_METHODS,
-    content_seeds,
-    klet_length,
-    random_sequences,
-    shuffle_codes,
-)
+from kipoi_tfbind.dna.random import content_seeds, random_sequences
+from kipoi_tfbind.dna.shuffle import MAX_K, SHUFFLE_METHODS, klet_length, shuffle_codes
 from kipoi_tfbind.errors import InputError
 
 REFERENCE_KINDS = (*SHUFFLE_METHODS, "random", "uniform", "mean_profile", "zeros")

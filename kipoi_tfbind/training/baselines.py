@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from kipoi_tfbind.dna.one_hot import N_CODE, one_hot_codes, reverse_complement_codes
-from kipoi_tfbind.errors import InputError, MissingProgramError
+from kipoi_tfbind.motifs.read import jaspar_counts
 
 _PSEUDOCOUNT = 0.8
 _CHUNK = 10_000
@@ -39,14 +39,7 @@ def jaspar_log_odds(matrix_id: str) -> NDArray[np.float64]:
     MissingProgramError
         pyjaspar is not installed.
     """
-    try:
-        from pyjaspar import jaspardb
-    except ImportError:
-        raise MissingProgramError("pyjaspar is not installed: pip install 'kipoi_tfbind[motifs]'") from None
-    motif = jaspardb(release="JASPAR2024").fetch_motif_by_id(matrix_id)
-    if motif is None:
-        raise InputError(f"motif {matrix_id!r}: JASPAR 2024 has no such matrix")
-    counts = np.array([motif.counts[base] for base in "ACGT"]).T + _PSEUDOCOUNT / 4
+    counts = jaspar_counts(matrix_id)[1] + _PSEUDOCOUNT / 4
     return np.log2(counts / counts.sum(axis=1, keepdims=True) / 0.25)
 
 

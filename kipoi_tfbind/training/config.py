@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.genome.text_files import MAX_DIGITS
 
 # Names of targets and of entries become column labels, file names and cells of Kipoi's tables.
 NAME = re.compile(r"[A-Za-z][\w.+-]*", re.ASCII)
@@ -25,6 +26,7 @@ _BOUNDS = {
     **dict.fromkeys(("bin_length", "stride", "epochs", "batch_size"), _AT_LEAST_ONE),
     "min_overlap": (0.01, 1),
     "max_n": (0, 1),
+    "seed": (0, 2**32 - 1),  # what Keras takes
 }
 
 
@@ -48,7 +50,10 @@ class Region:
         match = re.fullmatch(r"(\S+):(\d[\d,]*)-(\d[\d,]*)", str(text))
         if match is None:
             raise InputError(f"region {text!r}: expected CONTIG:START-END, 0-based and half-open")
-        start, end = (int(number.replace(",", "")) for number in match.groups()[1:])
+        numbers = [number.replace(",", "") for number in match.groups()[1:]]
+        if max(map(len, numbers)) > MAX_DIGITS:
+            raise InputError(f"region {text!r}: expected positions in a genome")
+        start, end = map(int, numbers)
         if start >= end:
             raise InputError(f"region {text!r}: the start must lie before the end")
         return cls(match[1], start, end)

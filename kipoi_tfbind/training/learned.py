@@ -11,7 +11,8 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from kipoi_tfbind.dna.shuffle import shuffle_codes
-from kipoi_tfbind.motifs.motif import Motif, read_jaspar
+from kipoi_tfbind.motifs.motif import Motif
+from kipoi_tfbind.motifs.read import read_jaspar
 
 LEARNED, CONTEXT_ONLY, TOO_FEW_PEAKS = "learned", "context only", "too few peaks"
 

@@ -146,30 +146,29 @@ def kmers(folder: Path, output: str, *more: str) -> Result:
 
 
 def test_kmers_go_on_where_they_were(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import kipoi_tfbind.interpret as interpret
-    from kipoi_tfbind.cli import _gia_kmers
+    from kipoi_tfbind.interpret.global_importance import kmers as module
 
-    monkeypatch.setattr(_gia_kmers, "_MOST_KMERS", 10)
+    monkeypatch.setattr(module, "_MOST_AT_ONCE", 10)
     assert kmers(folder, "whole.nc").exit_code == 0
-    done: list[int] = []
-    kmer_importance = interpret.kmer_importance
+    done: list[str] = []
+    analyse = module.analyse
 
-    def fails(*arguments: Any, start: int, **options: Any) -> xr.Dataset:
+    def fails(model: Any, backgrounds: Any, design: Any, *arguments: Any, **options: Any) -> xr.Dataset:
         if len(done) == 3:
             raise KeyboardInterrupt
-        done.append(start)
-        return kmer_importance(*arguments, start=start, **options)
+        done.append(next(iter(design.patterns)))
+        return analyse(model, backgrounds, design, *arguments, **options)
 
-    monkeypatch.setattr(interpret, "kmer_importance", fails)
+    monkeypatch.setattr(module, "analyse", fails)
     assert kmers(folder, "parts.nc").exit_code != 0
     assert not (folder / "parts.nc").exists()
-    assert done == [0, 10, 20]
+    assert done == ["AAA", "AGG", "CCA"]
 
-    def goes_on(*arguments: Any, start: int, **options: Any) -> xr.Dataset:
-        done.append(start)
-        return kmer_importance(*arguments, start=start, **options)
+    def goes_on(model: Any, backgrounds: Any, design: Any, *arguments: Any, **options: Any) -> xr.Dataset:
+        done.append(next(iter(design.patterns)))
+        return analyse(model, backgrounds, design, *arguments, **options)
 
-    monkeypatch.setattr(interpret, "kmer_importance", goes_on)
+    monkeypatch.setattr(module, "analyse", goes_on)
     # Other settings are another run.
     refused = kmers(folder, "parts.nc", "--seed", "5")
     assert refused.exit_code == 1
@@ -177,12 +176,12 @@ def test_kmers_go_on_where_they_were(folder: Path, monkeypatch: pytest.MonkeyPat
     ran = kmers(folder, "parts.nc", "--batch-size", "64")
     assert ran.exit_code == 0, ran.output
     assert "going on after the 30 patterns" in ran.stderr
-    assert done == [0, 10, 20, 30, 40, 50, 60]
+    assert done == ["AAA", "AGG", "CCA", "CTG", "GGA", "TAG", "TTA"]
     whole, parts = (tfb.open_result(folder / name) for name in ("whole.nc", "parts.nc"))
     for name in whole.variables:
         np.testing.assert_array_equal(parts[name], whole[name], err_msg=str(name))
     model = tfb.load_model(str(folder / "counter"), source="dir")
-    expected = kmer_importance(model, tfb.make_backgrounds("uniform", 40, length=LENGTH), 3)
+    expected = tfb.kmer_importance(model, tfb.make_backgrounds("uniform", 40, length=LENGTH), 3)
     for name in ("q_value", "rank", "difference_q_value", "importance"):
         np.testing.assert_allclose(whole[name], expected[name], rtol=1e-9, err_msg=name)
         assert whole[name].attrs["long_name"] == expected[name].attrs["long_name"]

@@ -182,7 +182,7 @@ def test_an_interrupted_run_goes_on_and_gives_the_same(folder: Path, kipoi_cli: 
     make_entry(folder, "slow", seconds=0.2)
     arguments = ["ism", "slow", "--source", "dir", "--fasta", "genome.fa", "--intervals", "sites.bed"]
     code = (
-        "import sys; import kipoi_tfbind.cli._interpret as i; i.PIECE_BYTES = 1; "
+        "import sys; import kipoi_tfbind.results.stream as s; s._PIECE_BYTES = 1; "
         "from kipoi_tfbind.cli import main; main(sys.argv[1:])"
     )
     command = [sys.executable, "-c", code, *arguments, "-o", "out.nc"]

@@ -75,7 +75,7 @@ def kind_of(text: str) -> str:
     ("name", "expected", "words"),
     [
         ("ism", "map", ["Effect (", "100 of 200 positions"]),
-        ("deepshap", "logo", ["(DeepSHAP,", "for the background −100"]),
+        ("deepshap", "logo", ["(DeepSHAP,", "for the references −100"]),
         ("gradients", "logo", ["(gradient × input,"]),
         ("pairs", "epistasis", ["×"]),
         ("occlusion", "occlusion", ["prediction for the whole sequence 1"]),
@@ -141,6 +141,7 @@ def test_formats(results: Path, tmp_path: Path, name: str) -> None:
     ("arguments", "message"),
     [
         (["none.nc", "-o", "a.png"], "none.nc: no such file"),
+        ([".", "-o", "a.png"], ".: is a folder; give the file of a result"),
         (["text.nc", "-o", "a.png"], "text.nc: not a result that can be read"),
         (["folder.nc", "-o", "a.png"], "folder.nc: not a result that can be read"),
         (["empty.nc", "-o", "a.png"], "sequence: this result has none"),
@@ -173,6 +174,7 @@ def test_mistakes_of_plot(
     [
         (["none.nc", "-o", "a.html"], "none.nc: no such file"),
         (["ism.nc", "none.nc", "-o", "a.html"], "none.nc: no such file"),
+        (["ism.nc", "..", "-o", "a.html"], "..: is a folder; give the file of a result"),
         (["text.nc", "-o", "a.html"], "text.nc: not a result that can be read"),
         (["empty.nc", "-o", "a.html"], "expected results with a sequence, got one without"),
         (["other.nc", "-o", "a.html"], "expected one of the variables contribution"),

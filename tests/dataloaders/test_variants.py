@@ -1,9 +1,8 @@
 """VariantWindows against whole contigs rewritten by hand and by bcftools, and through Kipoi's commands."""
 
-import os
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import h5py
 import kipoi
@@ -26,7 +25,6 @@ EXAMPLES = ROOT / "model_zoo" / "TFBind" / "example_data"
 FOLDER = ROOT / "dataloaders" / "variants"
 FASTA = EXAMPLES / "chr20.hg19.1-1Mb.fa.gz"
 VCF = EXAMPLES / "variants.vcf.gz"
-SHARED = Path(os.environ.get("KIPOI_TFBIND_DATA", ROOT.parent / "shared" / "data"))
 
 HEADER = "##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 CONTIG = "".join(np.random.default_rng(5).choice(list("ACGTacgt"), 400))
@@ -57,6 +55,38 @@ def everything(loader: VariantWindows, **options: Any) -> tuple[list[str], list[
     return sequences[0], sequences[1], pd.concat(tables, ignore_index=True)
 
 
+def slow_start(contig: str, start: int, ref: str, alt: str, length: int) -> int:
+    """Start of a window on the middle of all places where the change can be written, by trying them all."""
+    contig, ref, alt = contig.upper(), ref.upper(), alt.upper()
+    rewritten = contig[:start] + alt + contig[start + len(ref) :]
+    more, fewer = max(len(alt) - len(ref), 0), max(len(ref) - len(alt), 0)
+    places = [
+        s
+        for s in range(len(contig) - fewer + 1)
+        if rewritten[:s] == contig[:s] and rewritten[s + more :] == contig[s + fewer :]
+    ]
+    if len(alt) == len(ref) or not places:
+        low = next(s for s in range(len(contig)) if rewritten[: s + 1] != contig[: s + 1])
+        tails = range(1, len(contig))
+        tail = next(t for t in tails if rewritten[len(rewritten) - t :] != contig[len(contig) - t :])
+        high = len(contig) - tail + 1
+    else:
+        low, high = min(places), max(places) + fewer
+    complement = str.maketrans("ACGT", "TGCA")
+    backward = (
+        contig[low:high].translate(complement)[::-1],
+        rewritten[low : high + more - fewer].translate(complement)[::-1],
+        contig[high:][: min(low, len(contig) - high)].translate(complement),
+    )
+    forward = (
+        contig[low:high],
+        rewritten[low : high + more - fewer],
+        contig[:low][::-1][: min(low, len(contig) - high)],
+    )
+    up = (low + high - length) % 2 and backward < forward
+    return (low + high - length) // 2 + bool(up)
+
+
 def slow_window(contig: str, start: int, length: int) -> str:
     text = contig.upper()
     return "".join(text[i] if 0 <= i < len(text) else "N" for i in range(start, start + length))
@@ -64,7 +94,7 @@ def slow_window(contig: str, start: int, length: int) -> str:
 
 @st.composite
 def alleles(draw: st.DrawFn) -> tuple[int, str, str]:
-    start = draw(st.integers(0, len(CONTIG) - 1))
+    start = draw(st.integers(1, len(CONTIG) - 15))
     ref = CONTIG[start : start + draw(st.sampled_from([1, 1, 1, 2, 3, 7, 12]))]
     bases = st.text(alphabet="ACGTacgt", min_size=1, max_size=draw(st.sampled_from([1, 2, 12])))
     return start, ref, draw(bases.filter(lambda alt: alt.upper() != ref.upper()))
@@ -75,23 +105,28 @@ def alleles(draw: st.DrawFn) -> tuple[int, str, str]:
     chosen=st.lists(alleles(), min_size=1, max_size=15),
     length=st.integers(24, 120),
     batch_size=st.integers(1, 20),
+    anchors=st.sampled_from(["left", "right"]),
 )
 def test_windows_are_cut_from_the_contig_with_the_allele_in_it(
     tmp_path_factory: pytest.TempPathFactory,
     chosen: list[tuple[int, str, str]],
     length: int,
     batch_size: int,
+    anchors: Literal["left", "right"],
 ) -> None:
     folder = tmp_path_factory.mktemp("random")
     records = [f"chr20 {start + 1} . {ref} {alt}" for start, ref, alt in chosen]
-    loader = VariantWindows(vcf(folder, *records), fasta(folder), length=length)
+    loader = VariantWindows(
+        vcf(folder, *records), fasta(folder), length=length, indel_anchors=anchors, on_ref_mismatch="error"
+    )
     ref_windows, alt_windows, table = everything(loader, batch_size=batch_size)
     assert len(loader) == len(chosen)
     for i, (start, ref, alt) in enumerate(chosen):
-        first = start + len(ref) // 2 - length // 2
+        first = slow_start(CONTIG, start, ref, alt, length)
         rewritten = CONTIG[:start] + alt + CONTIG[start + len(ref) :]
         assert ref_windows[i] == slow_window(CONTIG, first, length)
-        assert alt_windows[i] == slow_window(rewritten, first, length)
+        offset = len(alt) - len(ref) if anchors == "right" else 0
+        assert alt_windows[i] == slow_window(rewritten, first + offset, length)
         assert table.start[i] == first
         assert (table.status[i] == "padded") == ("N" in ref_windows[i] + alt_windows[i])
     assert table.alt.tolist() == [alt for _, _, alt in chosen]
@@ -107,17 +142,17 @@ def test_alternative_windows_equal_those_of_bcftools_consensus(tmp_path: Path) -
         (170, 6, "=AT"),  # deletion with insertion
         (3, 3, "="),  # windows over the ends of the contig
         (395, 4, "="),
-        (30, 15, "="),  # as long as they may be
+        (30, 15, "="),
         (31, 1, "=ACGTACGTACGTACG"),
     ]
     path = fasta(tmp_path, CONTIG.upper())
-    length = 40
+    length = 44
     for pos, size, alt in cases:
         ref = CONTIG.upper()[pos - 1 : pos - 1 + size]
         alt = alt.replace("=", ref[0])
         assert alt != ref
         source = vcf(tmp_path, f"20 {pos} . {ref} {alt}")
-        _, windows, table = everything(VariantWindows(source, path, length=length))
+        _, windows, table = everything(VariantWindows(source, path, length=length, indel_anchors="left"))
         packed = str(tmp_path / "one.vcf.gz")
         pysam.tabix_compress(str(source), packed, force=True)
         pysam.tabix_index(packed, preset="vcf", force=True)
@@ -128,9 +163,10 @@ def test_alternative_windows_equal_those_of_bcftools_consensus(tmp_path: Path) -
 def test_an_snv_is_at_the_middle_and_nothing_else_differs() -> None:
     ref, alt, table = everything(VariantWindows(VCF, FASTA, length=100))
     for i in np.flatnonzero(table.id.str.startswith("ctcf_break")):
-        assert [p for p in range(100) if ref[i][p] != alt[i][p]] == [50]
-        assert (ref[i][50], alt[i][50]) == (table.ref[i], table.alt[i])
-        assert table.pos[i] - 1 == table.start[i] + 50
+        middle = 50 if table.ref[i] in "AC" else 49
+        assert [p for p in range(100) if ref[i][p] != alt[i][p]] == [middle]
+        assert (ref[i][middle], alt[i][middle]) == (table.ref[i], table.alt[i])
+        assert table.pos[i] - 1 == table.start[i] + middle
 
 
 def test_metadata() -> None:
@@ -167,6 +203,32 @@ def test_every_allele_is_scored_or_accounted_for(tmp_path: Path, capsys: pytest.
     assert str(report) in told
 
 
+@pytest.mark.parametrize("way", ["name", "symlink", "hard link"])
+def test_an_input_is_not_overwritten_by_the_table(tmp_path: Path, way: str) -> None:
+    path, genome = vcf(tmp_path, f"20 9 . {CONTIG[8]} CC"), fasta(tmp_path)
+    before = Path(path).read_bytes()
+    report = tmp_path / "skipped.tsv"
+    if way == "symlink":
+        report.symlink_to(path)
+    elif way == "hard link":
+        report.hardlink_to(path)
+    else:
+        report = Path(path)
+    with pytest.raises(InputError, match=r"is the input vcf_file .*which it would overwrite"):
+        VariantWindows(path, genome, 20, skipped_file=report)
+    with pytest.raises(InputError, match="is the input fasta_file"):
+        VariantWindows(path, genome, 20, skipped_file=genome)
+    assert Path(path).read_bytes() == before
+
+
+def test_a_foreign_file_is_not_overwritten_by_the_table(tmp_path: Path) -> None:
+    path, report = vcf(tmp_path, f"20 9 . {CONTIG[8]} CC"), tmp_path / "notes.txt"
+    report.write_text("mine")
+    with pytest.raises(InputError, match=r"notes\.txt: the file exists and is no table of skipped alleles"):
+        VariantWindows(path, fasta(tmp_path), 20, skipped_file=report)
+    assert report.read_text() == "mine"
+
+
 def test_nothing_is_told_and_the_table_is_empty_where_all_are_scored(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -201,9 +263,9 @@ def test_each_reason_why_an_allele_has_no_row(tmp_path: Path) -> None:
         "20 0 . A G": "outside_contig",
         f"20 400 . {base[400]}A {base[400]}": "outside_contig",
         f"20 30 . {text[29:71]} {base[30]}": "allele_longer_than_window",
-        f"20 31 . {base[31]} {base[31]}{'ACGTA' * 4}": "allele_longer_than_window",
-        f"20 40 . {other[40]} {base[40]}": "ref_mismatch",
-        f"20 50 . {base[50]}{other[51]} {base[50]}": "ref_mismatch",
+        f"20 31 . {base[31]} {base[31]}{'ACGTA' * 5}": "allele_longer_than_window",
+        f"20 40 . {other[40]} {base[40]}": "ref_alt_swapped",
+        f"20 50 . {base[50]}{other[51]} {other[50]}": "ref_mismatch",
         **{f"20 {pos} . {base[pos]} {other[pos]}": None for pos in range(200, 210)},
     }
     report = tmp_path / "skipped.tsv"
@@ -228,30 +290,46 @@ def test_status(tmp_path: Path) -> None:
     assert "N" in alt[5]
 
 
-def test_an_allele_that_just_fits(tmp_path: Path) -> None:
-    """With 20 bases and an SNV-like REF, 10 bases of the window lie from the allele on."""
-    base = CONTIG[99]
+def test_an_insertion_that_just_fits(tmp_path: Path) -> None:
+    """With either flank in place: an insertion takes half of a window."""
+    base, after = CONTIG[99].upper(), CONTIG[100].upper()
+    unit = OTHER[after] * 9 + OTHER[base]  # cannot slide
     path = fasta(tmp_path)
-    _, alt, _ = everything(VariantWindows(vcf(tmp_path, f"20 100 . {base} {base}CCCCCCCCC"), path, length=20))
-    assert alt == [CONTIG[89:100].upper() + "CCCCCCCCC"]
+    fits = vcf(tmp_path, f"20 100 . {base} {base}{unit}")
+    expected = {
+        "left": CONTIG[90:100].upper() + unit,
+        "right": unit + CONTIG[100:110].upper(),
+        "both": CONTIG[95:100].upper() + unit + CONTIG[100:105].upper(),
+    }
+    for anchors, window in expected.items():
+        _, alt, _ = everything(VariantWindows(fits, path, length=20, indel_anchors=anchors))  # type: ignore[arg-type]
+        assert alt == [window]
+    longer = vcf(tmp_path, f"20 100 . {base} {base}{OTHER[after]}{unit}")
     with pytest.raises(InputError, match=r"line 3: REF or ALT does not fit.*1 allele_longer_than_window"):
-        VariantWindows(vcf(tmp_path, f"20 100 . {base} {base}CCCCCCCCCC"), path, length=20)
+        VariantWindows(longer, path, length=20)
 
 
 @pytest.mark.parametrize("length", range(8, 14))
-def test_the_longest_alleles(tmp_path: Path, length: int) -> None:
-    """Every REF that has a row is whole in its window, whether the length is odd or even."""
-    records = [f"20 100 r{n} {CONTIG[99 : 99 + n]} {CONTIG[99]}" for n in range(2, 20)]
-    loader = VariantWindows(vcf(tmp_path, *records), fasta(tmp_path), length=length)
-    ref, alt, table = everything(loader)
-    assert len(ref) == length - 1
-    for i in range(len(ref)):
-        first = int(table.start[i])
-        assert first <= 99
-        assert first + length >= 99 + len(table.ref[i])
-        assert ref[i] == CONTIG[first : first + length].upper()
-        rewritten = CONTIG[:100] + CONTIG[99 + len(table.ref[i]) :]
-        assert alt[i] == rewritten[first : first + length].upper()
+def test_the_longest_deletions(tmp_path: Path, length: int) -> None:
+    """All places where a deletion can be written are in its window, whether the length is odd or even."""
+    text = CONTIG.upper()
+    cases = [(100, text[99 : 99 + n], text[99]) for n in range(2, 20)]
+    records = [f"20 {pos} . {ref} {alt}" for pos, ref, alt in cases]
+    loader = VariantWindows(vcf(tmp_path, *records), fasta(tmp_path), length=length, indel_anchors="left")
+    _, alt, table = everything(loader)
+    found = 0
+    for _, ref, alt_base in cases:
+        rewritten = text[:99] + alt_base + text[99 + len(ref) :]
+        first = slow_start(text, 99, ref, alt_base, length)
+        gone = len(ref) - 1
+        places = [
+            s for s in range(60, 140) if rewritten[:s] == text[:s] and rewritten[s:] == text[s + gone :]
+        ]
+        if first <= min(places) and max(places) + gone <= first + length:
+            assert table.ref[found] == ref
+            assert alt[found] == rewritten[first : first + length]
+            found += 1
+    assert found == len(loader) > length // 2
 
 
 @pytest.mark.parametrize("num_workers", [0, 1, 3])
@@ -313,7 +391,7 @@ class TestRefMismatch:
 
     def test_a_few_are_skipped(self, tmp_path: Path) -> None:
         loader = VariantWindows(vcf(tmp_path, *self.records(5, 5)), fasta(tmp_path), length=20)
-        assert (len(loader), loader.skipped) == (5, {"ref_mismatch": 5})
+        assert (len(loader), loader.skipped) == (5, {"ref_alt_swapped": 5})
 
     def test_more_than_half_mean_another_assembly(self, tmp_path: Path) -> None:
         report = tmp_path / "skipped.tsv"
@@ -479,19 +557,16 @@ class TestKipoiCommands:
         assert not (tmp_path / "x.h5").exists()
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the shared data (KIPOI_TFBIND_DATA or ../shared/data)")
-def test_na12878_on_the_real_chromosome(tmp_path: Path) -> None:
-    source = SHARED / "variants" / "NA12878.chr20_1Mb.variants.vcf.gz"
-    path = tmp_path / "20.fa.gz"
-    path.write_bytes((SHARED / "genome" / "20.fa.gz").read_bytes())
-    loader = VariantWindows(source, path, length=500)
+def test_na12878_on_the_real_chromosome() -> None:
+    source = EXAMPLES / "NA12878.chr20_1Mb.vcf.gz"
+    loader = VariantWindows(source, FASTA, length=500, indel_anchors="left")
     ref, alt, table = everything(loader, batch_size=256)
     with pysam.VariantFile(str(source)) as file:
         expected = [(r.pos, str(r.ref), alt) for r in file for alt in r.alts or (".",)]
     assert loader.skipped == {}
-    assert len(loader) == loader.n_alleles == len(expected)
+    assert len(loader) == loader.n_alleles == len(expected) == 2049
     assert list(zip(table.pos, table.ref, table.alt, strict=True)) == expected
-    chromosome = pysam.FastaFile(str(path)).fetch("20", 0, 1_010_000)
+    chromosome = pysam.FastaFile(str(FASTA)).fetch("chr20") + 500 * "N"
     for i, (pos, ref_allele, alt_allele) in enumerate(expected):
         first = int(table.start[i])
         assert ref[i] == chromosome[first : first + 500]

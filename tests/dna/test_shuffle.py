@@ -13,11 +13,11 @@ from scipy import stats
 
 from kipoi_tfbind.dna import _shuffle_kernels
 from kipoi_tfbind.dna.one_hot import decode_codes, decode_one_hot, encode_bases, one_hot
+from kipoi_tfbind.dna.random import random_sequences
 from kipoi_tfbind.dna.shuffle import (
     dinucleotide_shuffle,
     klet_shuffle,
     mononucleotide_shuffle,
-    random_sequences,
     shuffle_batch,
     shuffle_codes,
 )

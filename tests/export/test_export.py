@@ -191,9 +191,7 @@ def test_sampled_shapley_has_a_track_and_no_hypothetical_scores(folder: Path, tm
     expected = [WEIGHTS[1, i, "ACGT".index(CONTIGS["20"][90 + i])] for i in range(LENGTH)]
     np.testing.assert_array_equal(track[0], np.arange(90, 110))
     np.testing.assert_allclose(track[1], expected, atol=1e-5)  # float32
-    with pytest.raises(
-        InputError, match=r"of sampled_shapley, which has no scores of the bases that are not"
-    ):
+    with pytest.raises(InputError, match=r"of sampled_shapley, which has scores of the observed bases only"):
         export_modisco(result, tmp_path / "a")
     assert os.listdir(tmp_path) == []
 
@@ -241,7 +239,7 @@ def test_many_overlapping_sequences_are_averaged_in_parts(monkeypatch: pytest.Mo
     starts, strand = rng.integers(0, 400, size=n).tolist(), rng.choice(["+", "-"], size=n).tolist()
     chrom = rng.choice(["chr2", "chr10", "2"], size=n).tolist()
     result = placed(starts, chrom, strand)
-    monkeypatch.setattr("kipoi_tfbind.export._scores._CHUNK", 7)
+    monkeypatch.setattr("kipoi_tfbind.export._pieces._CHUNK", 7)
     monkeypatch.setattr("kipoi_tfbind.export._means._BLOCK", 32)
     monkeypatch.setattr("kipoi_tfbind.export._means._BLOCKS_AT_ONCE", 3)
     # 2 and chr2 are one contig where there is a table to say so, and else two.
@@ -276,6 +274,19 @@ def test_bases_outside_the_contig_are_left_out_and_told(
     assert os.listdir(tmp_path) == ["a.bw"]
 
 
+def test_bigwig_on_a_full_disk(folder: Path, tmp_path: Path) -> None:
+    script = (
+        "import resource, sys\n"
+        "from kipoi_tfbind.export import export_bigwig\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600))\n"
+        "export_bigwig(sys.argv[1], 'a.bw', chrom_sizes={'20': 300, '21': 300})"
+    )
+    command = [sys.executable, "-c", script, str(folder / "ism.nc")]
+    process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert "InputError: a.bw: cannot be written" in process.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_lengths_of_contigs_from_a_table(folder: Path, tmp_path: Path) -> None:
     export_bigwig(folder / "ism.nc", tmp_path / "fasta.bw", fasta=folder / "genome.fa")
     (tmp_path / "hg.chrom.sizes").write_text("#contig\tlength\n20\t300\n\n21\t100\n")
@@ -284,8 +295,12 @@ def test_lengths_of_contigs_from_a_table(folder: Path, tmp_path: Path) -> None:
         export_bigwig(folder / "ism.nc", tmp_path / f"{number}.bw", chrom_sizes=sizes)
         assert (tmp_path / f"{number}.bw").read_bytes() == (tmp_path / "fasta.bw").read_bytes()
     (tmp_path / "bad").write_text("20\t300\n21\tlong\n")
+    (tmp_path / "a.bed").write_text("20\t100\t300\n")
+    (tmp_path / "two").write_text("20\t300\n20\t400\n")
     refused: list[tuple[dict[str, Any], str]] = [
         ({"chrom_sizes": tmp_path / "bad"}, r"bad: line 2: expected a contig and its length"),
+        ({"chrom_sizes": tmp_path / "a.bed"}, r"a\.bed: line 1: expected a contig .*, not a BED"),
+        ({"chrom_sizes": tmp_path / "two"}, r"two: line 2: 20 has two lengths, 300 and 400"),
         ({"chrom_sizes": {"X": 5}}, r"chrom_sizes: no contig 'chr2[01]'; it has X; use"),
         ({"chrom_sizes": {"20": 5}, "fasta": folder / "genome.fa"}, r"give one of the two"),
         ({}, r"a bigWig file has the lengths of the contigs; give the genome"),
@@ -331,7 +346,7 @@ def test_of_a_file_one_target_is_read(folder: Path, tmp_path: Path, monkeypatch:
         return load(dataset)
 
     monkeypatch.setattr(xr.Dataset, "load", recorded)
-    monkeypatch.setattr("kipoi_tfbind.export._scores._CHUNK", 2)
+    monkeypatch.setattr("kipoi_tfbind.export._pieces._CHUNK", 2)
     export_modisco(folder / "ism.nc", tmp_path / "parts", target="MAX")
     assert [sizes["sequence"] for sizes in loaded] == [2, 2, 1]
     assert not any("target" in sizes for sizes in loaded)

@@ -8,7 +8,7 @@ import pysam
 import pytest
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.genome.intervals import read_intervals
+from kipoi_tfbind.genome.intervals import Center, read_intervals
 
 NARROWPEAK = "chr20\t100\t200\t.\t0\t.\t5.5\t-1\t3\t{summit}\n"
 
@@ -60,11 +60,30 @@ def test_a_bed12_has_no_summit_in_column_10(tmp_path: Path) -> None:
     assert read_intervals(bed(tmp_path, line)).center.tolist() == [150]
 
 
-@pytest.mark.parametrize("summit", [-1, 100, 500])
-def test_a_summit_that_has_to_be_there(tmp_path: Path, summit: int) -> None:
-    path = bed(tmp_path, NARROWPEAK.format(summit=99) + NARROWPEAK.format(summit=summit))
-    with pytest.raises(InputError, match=rf"a\.bed: line 2: column 10 \(summit\).*0 to 99.*got '{summit}'"):
+def test_a_summit_that_has_to_be_there(tmp_path: Path) -> None:
+    path = bed(tmp_path, NARROWPEAK.format(summit=99) + NARROWPEAK.format(summit=-1))
+    with pytest.raises(InputError, match=r"a\.bed: line 2: column 10 \(summit\).*0 to 99.*got '-1'"):
         read_intervals(path, center="summit")
+
+
+@pytest.mark.parametrize("center", ["auto", "summit"])
+def test_summits_just_outside_of_their_intervals(
+    tmp_path: Path, center: Center, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in 14 of 109 files of ENCODE: the nearest base of the interval, and one notice."""
+    lines = [NARROWPEAK.format(summit=summit) for summit in (100, *[30] * 18, 500)]
+    found = read_intervals(bed(tmp_path, "".join(lines)), center=center)
+    assert found.center.tolist() == [199, *[130] * 18, 199]
+    notices = capsys.readouterr().err.splitlines()
+    assert len(notices) == 1
+    assert "2 of 20 summits lie outside" in notices[0]
+    assert "line 1: offset 100 in an interval of 100 bp" in notices[0]
+
+
+def test_column_10_that_is_no_summit(tmp_path: Path) -> None:
+    lines = [NARROWPEAK.format(summit=summit) for summit in (1000, 2000, *[30] * 17)]
+    with pytest.raises(InputError, match=r"2 of 19 summits lie outside .*center='midpoint'"):
+        read_intervals(bed(tmp_path, "".join(lines)))
 
 
 def test_target_columns(tmp_path: Path) -> None:
@@ -96,6 +115,8 @@ def test_compressed(tmp_path: Path, pack: str) -> None:
         ("chr1\t1\t2\n\nchr1\t9\t2\n", "line 3: expected 0 <= start <= end .*got 9 and 2"),
         ("chr1\t-1\t2\n", "line 1: expected 0 <= start"),
         ("chr1\t1\t2\tn\t0\tx\n", r"line 1: column 6 \(strand\).*got 'x'"),
+        ("chr1\t1\t100000000000000000000\n", "line 1: expected positions in a genome, got 1 and 1000"),
+        (f"chr1\t1\t2{'0' * 5000}\n", "line 1: expected positions in a genome, got 1 and 2000"),
         ("", "empty"),
         ("# only a comment\n\n", "no intervals"),
     ],

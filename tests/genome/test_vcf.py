@@ -110,6 +110,7 @@ def test_more_records_than_one_block(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (HEADER + "20\t5\t.\tA\tC\t.\t.\t.\n20\t6\t.\tA", "line 6: expected 8 columns.*got 4; .*cut short"),
         (HEADER + "20\t5\t.\tA\tC\t.\t.\t.\t0/1\n", "line 5: expected 8 columns.*got 9"),
         (HEADER + "20\tfive\t.\tA\tC\t.\t.\t.\n", "line 5: POS: expected an integer, got 'five'"),
+        (HEADER + "20\t100000000000000000000\t.\tA\tC\t.\t.\t.\n", "line 5: POS: .*got '10000"),
         (HEADER + "20\t5\t.\t-\tC\t.\t.\t.\n", "line 5: REF: expected bases, got '-'"),
         (HEADER + "20\t5\t.\tA\t-\t.\t.\t.\n", "line 5: ALT: .*got '-'.*base before"),
         (HEADER + "20\t5\t.\tA\tC,\t.\t.\t.\n", "line 5: ALT: .*got ''"),
@@ -144,7 +145,7 @@ def test_truncated(tmp_path: Path, pack: str, share: float) -> None:
 def test_the_table_of_skipped_alleles(tmp_path: Path) -> None:
     alleles = read_alleles(vcf(tmp_path, *RECORDS))
     target = tmp_path / "skipped.tsv"
-    target.write_text("from an earlier run\n")
+    write_skipped(target, alleles, np.full(len(alleles), ""))  # from an earlier run
     write_skipped(target, alleles, alleles.reason)
     rows = [line.split("\t") for line in target.read_text().splitlines()]
     assert rows[0] == ["chrom", "pos", "id", "ref", "alt", "reason", "line"]

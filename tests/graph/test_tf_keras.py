@@ -12,7 +12,8 @@ import tensorflow as tf
 
 import kipoi_tfbind as tfb
 from kipoi_tfbind import testing
-from kipoi_tfbind.graph import deep_lift, trace_tensorflow
+from kipoi_tfbind.graph import trace_tensorflow
+from tests.graph.explain import deep_lift
 
 LENGTH = 40
 SEQUENCES = testing.random_sequences(2, LENGTH, seed=1)

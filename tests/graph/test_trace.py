@@ -95,7 +95,7 @@ def test_keras_model(recurrent: keras.Model, n: int) -> None:
     assert logits.output_activation(0) is None
     np.testing.assert_allclose(run_tf(logits, one_hot(n)), logit(expected), atol=1e-6)
     assert not [node.kind for node in graph.nodes if node.kind in ("loop", "")]
-    (motifs,) = (node for node in graph.nodes if node.operation == "Conv2D")
+    (motifs,) = (node for node in graph.nodes if node.name == "Conv2D")
     assert "motifs" in motifs.layer
 
 
@@ -112,7 +112,7 @@ def test_saved_model(recurrent: keras.Model, tmp_path: Path) -> None:
     graph = trace_tensorflow(lambda x: [saved.serve(x[0])], SPEC)
     assert graph.output_activation(0) == "sigmoid"
     np.testing.assert_allclose(run_tf(graph, one_hot(5)), np.array(recurrent(one_hot(5))), atol=1e-6)
-    assert not [node.operation for node in graph.nodes if not node.kind]
+    assert not [node.name for node in graph.nodes if not node.kind]
 
 
 def test_no_retrace_and_gradients(recurrent: keras.Model) -> None:
@@ -192,7 +192,7 @@ def test_torch_module(attention: Attention, n: int) -> None:
     np.testing.assert_allclose(run_torch(graph, x), expected, atol=1e-6)
     assert graph.output_activation(0) == "sigmoid"
     np.testing.assert_allclose(run_torch(graph.without_output_activations(), x), logit(expected), atol=1e-5)
-    assert not [node.operation for node in graph.nodes if not node.kind]
+    assert not [node.name for node in graph.nodes if not node.kind]
     assert {"motifs", "encoder.self_attn", "gru"} <= {node.layer for node in graph.nodes}
 
 
@@ -305,3 +305,69 @@ def test_constants_that_differ_are_refused_with_nan_too() -> None:
 
     with pytest.raises(UnsupportedModelError, match="depends on the number of sequences"):
         trace_torch(function, [torch.zeros(1, 2)])
+
+
+def test_logits_behind_a_time_distributed_sigmoid() -> None:
+    """Keras 3 runs the layer step by step and stacks the steps."""
+    import keras
+
+    keras.utils.set_random_seed(3)
+    sequence = keras.Input((12, 4))
+    dense = keras.layers.Dense(2, activation="sigmoid")
+    model = keras.Model(sequence, keras.layers.TimeDistributed(dense)(sequence))
+    spec = [tf.TensorSpec((None, 12, 4))]
+    graph = trace_tensorflow(lambda tensors: [model(tensors[0], training=False)], spec)
+    assert graph.output_activation(0) == "sigmoid"
+    bare = graph.without_output_activations()
+    assert bare.output_activation(0) is None
+    x = np.random.default_rng(4).normal(size=(3, 12, 4)).astype(np.float32)
+    np.testing.assert_allclose(run_tf(bare, x), x @ dense.kernel + dense.bias, atol=1e-6)
+
+
+@pytest.mark.parametrize("framework", ["torch", "tensorflow"])
+def test_logits_behind_heads_side_by_side(framework: str) -> None:
+    """A softmax of two classes and a sigmoid, in turn, along the channels, cropped and transposed."""
+    x = np.random.default_rng(5).normal(size=(3, 6, 10)).astype(np.float32)
+    if framework == "torch":
+
+        def heads(tensors: Any) -> Any:
+            parts = [tensors[0][:, 3 * i : 3 * i + 3] for i in range(2)]
+            done = [torch.cat([part[:, :2].softmax(1), part[:, 2:].sigmoid()], 1) for part in parts]
+            return [torch.cat(done, 1)[:, :, 2:-2].transpose(1, 2)]
+
+        graph: Any = trace_torch(heads, [torch.zeros(2, 6, 10)])
+        run: Any = run_torch
+    else:
+
+        def heads(tensors: Any) -> Any:
+            parts = tf.split(tensors[0], 2, axis=1)
+            done = [
+                tf.concat([tf.nn.softmax(part[:, :2], axis=1), tf.sigmoid(part[:, 2:])], 1) for part in parts
+            ]
+            return [tf.transpose(tf.concat(done, 1)[:, :, 2:-2], (0, 2, 1))]
+
+        graph = trace_tensorflow(heads, [tf.TensorSpec((None, 6, 10))])
+        run = run_tf
+    assert graph.output_activation(0) == "mixed"
+    bare = graph.without_output_activations()
+    assert bare.output_activation(0) is None
+    np.testing.assert_allclose(run(bare, x), x[:, :, 2:-2].transpose(0, 2, 1), atol=1e-6)
+
+
+def test_heads_of_which_one_has_no_activation_are_left() -> None:
+    graph = trace_torch(lambda t: [torch.cat([t[0].sigmoid(), t[0]], 1)], [torch.zeros(2, 3)])
+    assert graph.output_activation(0) is None
+    graph = trace_torch(
+        lambda t: [torch.cat([t[0].sigmoid(), torch.zeros(len(t[0]), 1)], 1)], [torch.zeros(2, 3)]
+    )
+    assert graph.output_activation(0) is None
+
+
+def test_a_part_that_is_used_otherwise_is_left() -> None:
+    def function(tensors: Any) -> Any:
+        gate = tensors[0].sigmoid()
+        return [torch.cat([gate, (gate * tensors[0]).sigmoid()], 1)]
+
+    graph = trace_torch(function, [torch.zeros(2, 3)])
+    assert graph.output_activation(0) == "sigmoid"
+    assert graph.without_output_activations().output_activation(0) == "sigmoid"

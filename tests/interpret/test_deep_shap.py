@@ -149,3 +149,87 @@ def test_references_of_other_sequences_are_refused(n: int) -> None:
 def test_what_is_no_reference_is_refused() -> None:
     with pytest.raises(InputError, match=r"references: expected .* or an array of numbers, got list"):
         tfb.deep_shap(wrapped(), SEQUENCES, references=["ACGT", "TTTT"])
+
+
+class Attention(nn.Module):
+    """Convolution, GELU, layer normalisation, self-attention and a residual connection, for (4, length)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(5)
+        self.convolution = nn.Conv1d(4, 16, 5, padding=2)
+        self.before, self.after = nn.LayerNorm(16), nn.LayerNorm(16)
+        self.attention = nn.MultiheadAttention(16, 2, batch_first=True)
+        self.head = nn.Linear(16, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden = self.before(nn.functional.gelu(self.convolution(x)).transpose(1, 2))
+        hidden = self.after(hidden + self.attention(3 * hidden, 3 * hidden, hidden)[0])
+        return self.head(nn.functional.gelu(hidden).mean(dim=1))
+
+
+def attention(kind: str, **options: Any) -> tfb.SequenceModel:
+    if kind == "torch":
+        return tfb.as_sequence_model(Attention(), length=LENGTH, **options)
+    import keras
+
+    keras.utils.set_random_seed(5)
+    layers = keras.layers
+    inputs = keras.Input((LENGTH, 4))
+    hidden = layers.LayerNormalization()(layers.Conv1D(16, 5, padding="same", activation="gelu")(inputs))
+    scaled = layers.Rescaling(2.0)(hidden)
+    attended = layers.MultiHeadAttention(2, 8)(scaled, hidden, scaled)
+    hidden = layers.LayerNormalization()(layers.Add()([hidden, attended]))
+    hidden = layers.GlobalAveragePooling1D()(layers.Activation("gelu")(hidden))
+    return tfb.as_sequence_model(keras.Model(inputs, layers.Dense(2)(hidden)), **options)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"), [("torch", {}), ("torch", {"average_strands": True}), ("keras", {})]
+)
+def test_sequences_that_float32_is_too_coarse_for_are_computed_in_float64(
+    kind: str, options: dict[str, bool]
+) -> None:
+    sequences = testing.random_sequences(6, LENGTH, seed=31)
+    references = testing.random_sequences(12, LENGTH, seed=32)["one_hot"].values.reshape(6, 2, LENGTH, 4)
+    model = attention(kind, **options)
+
+    def explained(model: tfb.SequenceModel, tolerance: float) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", CompletenessWarning)
+            return tfb.deep_shap(model, sequences, references=references, tolerance=tolerance)
+
+    coarse = explained(model, 1.0)
+    np.testing.assert_array_equal(coarse["precision"], 32)
+    precise = explained(attention(kind, double_precision=True, **options), 1e-10)
+    np.testing.assert_array_equal(precise["precision"], 64)
+
+    difference = np.abs(coarse["prediction"] - coarse["mean_reference_prediction"])
+    scale = np.maximum(difference, np.abs(coarse["contribution"]).max(["position", "base"]))
+    relative = (np.abs(coarse["completeness_error"]) / scale).max("target").values
+    tolerance = float(np.sort(relative)[2:4].mean())  # half of the sequences miss it
+    found = explained(model, tolerance)
+    again = relative > tolerance
+    assert again.sum() == 3
+    np.testing.assert_array_equal(found["precision"], np.where(again, 64, 32))
+    for name in ("hypothetical_contribution", "contribution", "prediction", "mean_reference_prediction"):
+        np.testing.assert_array_equal(found[name][~again], coarse[name][~again])
+        # The numbers of float64, in the float32 of the result.
+        np.testing.assert_array_equal(found[name][again], precise[name][again].astype(np.float32))
+    largest = float(np.abs(found["contribution"]).max())
+    # Sums of some hundred numbers that were rounded to float32.
+    assert float(np.abs(found["completeness_error"][again]).max()) < 1e-6 * largest
+
+
+def test_what_cannot_be_computed_in_float64_is_warned_of() -> None:
+    """A model of shap's engine, which computes in the model's own precision."""
+    model = wrapped()
+    with pytest.warns(CompletenessWarning, match=r"deep_shap: .* not complete within 1e-12"):
+        result = tfb.deep_shap(model, SEQUENCES, references=REFERENCES, tolerance=1e-12, engine="shap")
+    np.testing.assert_array_equal(result["precision"], 32)
+
+
+def test_precision_of_an_ensemble_is_the_mean() -> None:
+    both = tfb.as_sequence_model([wrapped(), wrapped(double_precision=True)])
+    result = tfb.deep_shap(both, SEQUENCES, references=REFERENCES, tolerance=1.0)
+    np.testing.assert_array_equal(result["precision"], 48)

@@ -15,16 +15,20 @@ from numpy.typing import NDArray
 from kipoi_tfbind import (
     SequenceModel,
     as_sequence_model,
+    context_swap,
     encode_sequences,
+    global_importance_analysis,
     in_silico_mutagenesis,
+    motif_necessity,
     occlusion,
     second_order_mutagenesis,
 )
 from kipoi_tfbind.dna.one_hot import codes_of
 from kipoi_tfbind.errors import InputError, VerificationError
-from kipoi_tfbind.graph.incremental.engine import Plan
+from kipoi_tfbind.graph.incremental.plan import Plan
 from kipoi_tfbind.interpret._batches import Batch
 from kipoi_tfbind.interpret._edits import Edits, edited, predict_edits
+from kipoi_tfbind.interpret._paths import EditPath
 from tests import same_weights
 
 # In float64 both ways round at 1e-16 of numbers up to some 1e3 times the effects.
@@ -93,14 +97,13 @@ def test_edits_of_any_width_in_any_order(wrapped: dict[str, SequenceModel]) -> N
     batch = Batch(SEQUENCES["one_hot"].values)
     prediction = np.full((n, 2), np.nan)
     for numbers, part in predict_edits(
-        wrapped["torch"],
+        EditPath(wrapped["torch"], batch, "incremental"),
         batch,
         n,
         lambda numbers: Edits(*(field[numbers] for field in edits)),
         per_sequence=80,
         batch_size=17,
         description="",
-        path="incremental",
         verify=True,
     ):
         assert np.isnan(prediction[numbers]).all()
@@ -122,7 +125,7 @@ def test_a_model_that_only_predicts() -> None:
             function(model, SEQUENCES, path="fast", end=3)
 
 
-def test_an_ensemble_says_that_its_members_differ() -> None:
+def test_an_ensemble_whose_members_agree() -> None:
     both = as_sequence_model(
         [same_weights.torch_network(), same_weights.torch_network()],
         targets=same_weights.TARGETS,
@@ -130,20 +133,84 @@ def test_an_ensemble_says_that_its_members_differ() -> None:
     )
     result = in_silico_mutagenesis(both, SEQUENCES, path="incremental", end=4)
     assert result.attrs["path"] == "incremental"
+    assert result.attrs["multiply_accumulates"] < result.attrs["multiply_accumulates_of_full"]
     assert float(abs(result["mutation_effect_sd"]).max()) == 0
+
+
+def large_and_small() -> SequenceModel:
+    """An ensemble of a model whose edits are worth to be followed, and a function that cannot be."""
+    torch.manual_seed(0)
+    large = torch.nn.Sequential(
+        torch.nn.Conv1d(4, 96, 11, padding=5),
+        torch.nn.ReLU(),
+        torch.nn.MaxPool1d(3),
+        torch.nn.Conv1d(96, 96, 7, padding=3),
+        torch.nn.ReLU(),
+        torch.nn.AdaptiveAvgPool1d(1),
+        torch.nn.Flatten(),
+        torch.nn.Linear(96, 1),
+    )
+    members = [large, lambda one_hot: one_hot[:, :, 2].sum(axis=1, keepdims=True)]
+    layouts = ("4,L", "L,4")
+    return as_sequence_model(
+        [
+            as_sequence_model(member, layout=layout, length=300, output="raw")
+            for member, layout in zip(members, layouts, strict=True)
+        ]
+    )
+
+
+def test_an_ensemble_says_that_its_members_differ() -> None:
+    """The effects are the means of the members', each by its own path; so in every method that edits."""
+    both = large_and_small()
+    rng = np.random.default_rng(1)
+    sequences = encode_sequences(["".join(rng.choice(list("ACGT"), 300)) for _ in range(3)])
+    found = in_silico_mutagenesis(both, sequences)
+    assert found.attrs["path"] == "mixed"
+    assert "multiply_accumulates" not in found.attrs
+    alone = [in_silico_mutagenesis(member, sequences) for member in both.members]
+    assert [each.attrs["path"] for each in alone] == ["incremental", "full"]
+    mean = (alone[0]["mutation_effect"] + alone[1]["mutation_effect"]) / 2
+    np.testing.assert_allclose(found["mutation_effect"], mean, rtol=0, atol=1e-6)
+    assert occlusion(both, sequences, width=8).attrs["path"] == "mixed"
+    assert second_order_mutagenesis(both, sequences, end=3).attrs["path"] == "mixed"
+    patterns = {f"at {at}": [("GATTACA", at)] for at in range(100, 140)}
+    assert global_importance_analysis(both, sequences, patterns).attrs["path"] == "mixed"
+
+
+def test_global_importance_records_the_path_taken() -> None:
+    """Not the one that was asked for; "mixed" where a few patterns of one width are not worth it."""
+    model = large_and_small().members[0]
+    rng = np.random.default_rng(2)
+    backgrounds = encode_sequences(["".join(rng.choice(list("ACGT"), 300)) for _ in range(2)])
+    many = {f"at {at}": [("GATTACA", at)] for at in range(100, 140)}
+    one = {"wide": [("GATTACA" * 6, 100)]}
+
+    def path_of(patterns: dict[str, Any], **options: Any) -> str:
+        return str(global_importance_analysis(model, backgrounds, patterns, **options).attrs["path"])
+
+    assert path_of(many) == "incremental"
+    assert path_of(one) == "full"
+    assert path_of(many | one) == "mixed"
+    assert path_of(many | one, path="incremental") == "incremental"
+    assert path_of(many, path="full") == "full"
+    swapped = context_swap(model, encode_sequences(["ACGT" * 75, "AACC" * 75, "GATC" * 75]), start=9, end=20)
+    assert swapped.attrs["path"] == "full"
+    ablated = motif_necessity(model, encode_sequences(["ACGTGATTACA" + "C" * 289] * 2), {"m": "GATTACA"})
+    assert ablated.attrs["path"] in ("incremental", "full")
 
 
 @pytest.mark.parametrize("function", [in_silico_mutagenesis, second_order_mutagenesis])
 def test_verification_finds_what_is_wrong(
     monkeypatch: pytest.MonkeyPatch, function: Callable[..., xr.Dataset]
 ) -> None:
-    """A table of the unedited sequence with a wrong number in it."""
+    """Cached activations of the unedited sequence with a wrong number in them."""
     from kipoi_tfbind.graph.torch import incremental as incremental_torch
 
-    made = incremental_torch.make_table
+    made = incremental_torch.make_cached
 
-    def wrong(arrays: Any, program: Any, table: Any, value: Any) -> Any:
-        return made(arrays, program, table, value) + (0.01 if table.how == "rows" else 0)
+    def wrong(ops: Any, program: Any, cached: Any, value: Any) -> Any:
+        return made(ops, program, cached, value) + (0.01 if cached.form == "rows" else 0)
 
     options: dict[str, Any] = {"path": "incremental", "end": 6}
 
@@ -153,7 +220,7 @@ def test_verification_finds_what_is_wrong(
         )
 
     function(model(), SEQUENCES, verify=True, **options)
-    monkeypatch.setattr(incremental_torch, "make_table", wrong)
+    monkeypatch.setattr(incremental_torch, "make_cached", wrong)
     function(model(), SEQUENCES, verify=False, **options)
     with pytest.raises(VerificationError, match=r"differ by .*--path full"):
         function(model(), SEQUENCES, verify=True, **options)
@@ -218,11 +285,11 @@ def test_nothing_is_compiled_for_a_second_call(wrapped: dict[str, SequenceModel]
     model = wrapped["keras"]
     one: NDArray = SEQUENCES["one_hot"].values[:1]
     in_silico_mutagenesis(model, SEQUENCES, path="incremental", batch_size=50)
-    engine: Any = model.edit_engine(one)
+    engine: Any = model.edits(one)
     functions = dict(engine.incremental._of_edits)
     traces = [function.experimental_get_tracing_count() for function in functions.values()]
     in_silico_mutagenesis(model, SEQUENCES, path="incremental", batch_size=50)
-    again: Any = model.edit_engine(one)
+    again: Any = model.edits(one)
     assert again.incremental is engine.incremental
     assert list(engine.incremental._of_edits) == list(functions)
     assert [f.experimental_get_tracing_count() for f in functions.values()] == traces

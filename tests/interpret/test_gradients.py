@@ -131,15 +131,29 @@ def test_contributions_add_up_whatever_n_is_in_the_model(neutral_value: float) -
     np.testing.assert_allclose(
         result["mean_reference_prediction"], np.repeat(background, 2, axis=0), rtol=1e-12
     )
-    # The gradient of the whole: what changes when a base takes the place of N, to first order.
-    gradient = tfb.gradients(model, some_n)["hypothetical_contribution"].values
+
+
+@pytest.mark.parametrize("neutral_value", [0.0, 0.25])
+def test_gradients_are_those_by_the_models_own_input(neutral_value: float) -> None:
+    """Whatever N is in it: not centred, unless that is asked for."""
+    model = smooth_model(double_precision=True, neutral_value=neutral_value)
+    plain = smooth_model(double_precision=True)
+    some_n = testing.random_sequences(2, same_weights.LENGTH, n_fraction=0.2, seed=13)
+    result = tfb.gradients(model, some_n)
+    assert result.attrs["neutral_value"] == neutral_value
+    gradient = result["hypothetical_contribution"].values
+    assert np.abs(gradient.mean(axis=2)).max() > 0.01
+    times_input = tfb.gradients(model, some_n, method="gradient_x_input")
+    one_hot = some_n["one_hot"].values[..., np.newaxis]
+    np.testing.assert_array_equal(times_input["contribution"], gradient * one_hot)
     step = 1e-6
     for position, base in ((0, 1), (17, 3)):
         shifted = some_n["one_hot"].values.astype(np.float64)
+        shifted += neutral_value * (1 - shifted.sum(axis=2, keepdims=True))
         ends = []
         for sign in (-1, 1):
             shifted[:, position, base] += sign * step
-            ends.append(model.predict(shifted))
+            ends.append(plain.predict(shifted))
             shifted[:, position, base] -= sign * step
         expected = (ends[1] - ends[0]) / (2 * step)
         # Central differences: rounding of 1e-16 over a step of 1e-6.

@@ -207,8 +207,9 @@ def test_a_schema_that_the_output_contradicts_is_an_error(tmp_path: Path) -> Non
 def test_unknown_models_and_sources_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"source 'dir': model .*/none doesn't exist"):
         load_model(str(tmp_path / "none"), source="dir")
-    with pytest.raises(InputError, match=r"source 'nowhere': .* it is a folder: say --source dir"):
-        load_model(str(tmp_path), source="nowhere")
+    name = kipoi_entry(tmp_path / "counter", inputs=ARRAY_INPUT, targets=array("(4, )"))
+    with pytest.raises(InputError, match=r"source 'nowhere': .* it is a folder: leave out --source"):
+        load_model(name, source="nowhere")
     with pytest.raises(InputError, match=r"source 'nowhere': .* available sources: "):
         load_model("TFBind/CTCF", source="nowhere")
 
@@ -239,7 +240,9 @@ def test_functions_are_taken_by_their_names() -> None:
     model = as_sequence_model(lambda x: x.sum(axis=1), targets=list("ACGT"))
     assert as_sequence_model(model) is model
     with pytest.raises(UnsupportedModelError, match="one row for each of 2 sequences"):
-        as_sequence_model(np.sum)
+        as_sequence_model(np.sum, length=5)
+    with pytest.raises(UnsupportedModelError, match="one row for each of 2 sequences"):
+        as_sequence_model(np.sum).predict(one_hot(["ACGT"]))
     assert as_sequence_model(lambda x: x.sum(axis=1)).target_names == ("0", "1", "2", "3")
     with pytest.raises(InputError, match=r"expected a list .* got 'CTCF'"):
         as_sequence_model(np.sum, targets="CTCF")
@@ -328,7 +331,7 @@ def test_a_module_of_one_length_asks_for_it(capsys: pytest.CaptureFixture[str]) 
 
     module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(40, 2))
     with pytest.raises(InputError, match=r"fails on inputs of the shapes \(2, 4, 1000\) .*length=, layout="):
-        as_sequence_model(module)
+        _ = as_sequence_model(module).target_names
     assert capsys.readouterr().err == ""
     assert as_sequence_model(module, length=10).length == 10
 

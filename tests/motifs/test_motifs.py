@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from kipoi_tfbind.dna.one_hot import decode_codes, encode_bases, reverse_complement_codes
-from kipoi_tfbind.dna.shuffle import random_sequences
+from kipoi_tfbind.dna.random import random_sequences
 from kipoi_tfbind.errors import InputError, MissingProgramError
-from kipoi_tfbind.motifs.motif import Motif, draw_instances, parse_motif, parse_motifs, read_meme
+from kipoi_tfbind.motifs.motif import Motif, draw_instances
+from kipoi_tfbind.motifs.read import parse_motif, parse_motifs, read_meme
 from kipoi_tfbind.motifs.sites import find_sites
 
 MATRIX = np.array([[0.7, 0.1, 0.1, 0.1], [0.25, 0.25, 0.25, 0.25], [0, 0, 1, 0], [0.5, 0, 0, 0.5]])

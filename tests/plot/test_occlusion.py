@@ -13,8 +13,8 @@ from matplotlib.collections import PolyCollection
 from kipoi_tfbind import encode_sequences
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.plot import plot_logo, plot_occlusion
-from kipoi_tfbind.plot._view import select
-from kipoi_tfbind.results.position_scores import importance_of
+from kipoi_tfbind.results.position_scores import scores_of
+from kipoi_tfbind.results.view import select
 
 mpl.use("Agg")
 
@@ -89,9 +89,9 @@ def test_logo_is_minus_the_mean_effect_of_the_windows_that_hide_a_position() -> 
         hiding = [EFFECTS[i] for i, start in enumerate(starts) if start <= position < start + 6]
         known = hiding and position != 4  # N
         expected.append(-sum(hiding) / len(hiding) if known else np.nan)
-    importance = importance_of(select(result))
+    importance = scores_of(select(result))
     np.testing.assert_allclose(importance.values, expected, rtol=1e-12)
-    part = importance_of(select(result, start=7, end=22))  # windows reach into it from outside
+    part = scores_of(select(result, start=7, end=22))  # windows reach into it from outside
     np.testing.assert_allclose(part.values, expected[7:22], rtol=1e-12)
     assert plot_logo(result).get_ylabel() == "− mean effect\nof occlusion\n(logit)"
 

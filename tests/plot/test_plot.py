@@ -168,7 +168,7 @@ def test_logo_of_contributions(result: xr.Dataset) -> None:
     assert len(drawn) > 30
     assert ax.get_ylabel() == "Contribution\n(DeepSHAP,\noutput)"
     (detail,) = [text.get_text() for text in ax.texts]
-    assert detail.endswith("for the background \N{MINUS SIGN}1.5")
+    assert detail.endswith("for the references \N{MINUS SIGN}1.5")
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_logo_of_an_ensemble_has_a_line_of_one_standard_deviation(result: xr.Dat
     np.testing.assert_allclose(segments[:, 1, 1], expected + 0.25, atol=1e-12)
     assert ax.get_ylim()[0] < segments[..., 1].min() < segments[..., 1].max() < ax.get_ylim()[1]
     (detail,) = [text.get_text() for text in ax.texts]
-    assert "± 1, for the background" in detail
+    assert "± 1, for the references" in detail
 
 
 def test_map_of_contributions_holds_the_hypothetical_ones(result: xr.Dataset) -> None:

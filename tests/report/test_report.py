@@ -20,12 +20,12 @@ from PIL import Image
 
 from kipoi_tfbind import as_sequence_model, encode_sequences, in_silico_mutagenesis, open_result, save_result
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.plot._view import select
 from kipoi_tfbind.report import write_report
 from kipoi_tfbind.report.card import read_card, to_html
 from kipoi_tfbind.report.checks import completeness, equivariance
 from kipoi_tfbind.report.subjects import find_subjects
 from kipoi_tfbind.report.tables import top_table
+from kipoi_tfbind.results.view import select
 from tests.conftest import CHROMIUM
 from tests.plot.test_epistasis import plant, quiet, second_order
 from tests.plot.test_occlusion import occlusion

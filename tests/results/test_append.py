@@ -190,13 +190,14 @@ def test_attributes_are_added(tmp_path: Path) -> None:
 RUN = """
 import os, random, signal, sys, time
 sys.path.insert(0, {tests!r})
-import kipoi_tfbind.results.append as result_file
+import kipoi_tfbind.results.result_file as result_file
+from kipoi_tfbind.results.append import finished_sequences, open_for_append
 from test_append import SETTINGS, method, sequences, split
 
 PATH = {path!r}
 
 def run():
-    with result_file.open_for_append(PATH, SETTINGS) as out:
+    with open_for_append(PATH, SETTINGS) as out:
         for chunk in out.remaining(split(sequences(), 2)):
             out.append(method(chunk))
             print("done", out.n_finished, flush=True)
@@ -237,7 +238,7 @@ def prepare():
     result_file.{name} = fault
 
 in_child(prepare)
-print("finished", result_file.finished_sequences(PATH, SETTINGS))
+print("finished", finished_sequences(PATH, SETTINGS))
 print("whole", os.path.exists(PATH), flush=True)
 run()
 """
@@ -245,7 +246,7 @@ KILLED_OFTEN = """
 random.seed(0)
 for _ in range(20):
     in_child(kill_after=random.uniform(0.02, 0.25))
-    print("finished", result_file.finished_sequences(PATH, SETTINGS), flush=True)
+    print("finished", finished_sequences(PATH, SETTINGS), flush=True)
     if os.path.exists(PATH):
         break
 run()
@@ -406,7 +407,7 @@ def test_a_full_disk_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.Monk
         raise OSError(28, os.strerror(28))
 
     with monkeypatch.context() as patch:
-        patch.setattr("kipoi_tfbind.results.append.write_netcdf", full)
+        patch.setattr("kipoi_tfbind.results.result_file.write_netcdf", full)
         with pytest.raises(InputError, match=r"cannot be written \(No space left on device\); make room"):
             append_result(method(sequences(4)), path)
     assert finished_sequences(path) == 4

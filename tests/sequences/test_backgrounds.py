@@ -11,10 +11,10 @@ from scipy import stats
 
 from kipoi_tfbind import as_sequence_model, encode_sequences, read_sequences
 from kipoi_tfbind.dna.one_hot import codes_of, decode_one_hot
-from kipoi_tfbind.dna.shuffle import random_sequences
+from kipoi_tfbind.dna.random import random_sequences
 from kipoi_tfbind.errors import BackgroundWarning, InputError
-from kipoi_tfbind.interpret.global_importance.background_shift import distribution_shift
-from kipoi_tfbind.sequences.backgrounds import central_backgrounds, make_backgrounds
+from kipoi_tfbind.interpret.global_importance.background_shift import central_backgrounds, distribution_shift
+from kipoi_tfbind.sequences.backgrounds import make_backgrounds
 from kipoi_tfbind.sequences.genomic_backgrounds import genomic_backgrounds
 
 LENGTH = 60

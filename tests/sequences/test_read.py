@@ -66,6 +66,7 @@ def test_windows_are_centred_on_the_summits_of_a_narrowpeak(fasta: Path) -> None
     sequences = read_sequences(fasta, path, length=10)
     assert sequences["start"].values.tolist() == [265]
     assert decode_one_hot(sequences["one_hot"].values) == [CONTIG[265:275].upper()]
+    assert read_sequences(fasta, path, length=10, center="midpoint")["start"].values.tolist() == [245]
 
 
 def test_intervals_of_several_lengths_need_a_length(fasta: Path) -> None:

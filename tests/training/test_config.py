@@ -147,6 +147,7 @@ def test_missing_entry_is_named(tmp_path: Path, key: str, how: str) -> None:
         ({"motifs": {"CTFC": "MA0139.1"}}, "motifs: ['CTFC'] are no targets; targets: ['CTCF', 'MAX']"),
         ({"fit": {"epochs": 0}}, "fit: epochs: expected a whole number of at least 1, got 0"),
         ({"fit": {"epochs": 1.5}}, "fit: epochs: expected a whole number, got 1.5"),
+        ({"fit": {"seed": 2**64}}, "fit: seed: expected a whole number from 0 to 4294967295, got 1844"),
         ({"fit": {"seed": True}}, "fit: seed: expected a whole number, got True"),
         ({"fit": {"learning_rate": "1e-3"}}, "expected a number, got '1e-3'; write it with a point"),
         ({"windows": {"stride": 0}}, "windows: stride: expected a whole number of at least 1, got 0"),

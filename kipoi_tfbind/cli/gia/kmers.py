@@ -4,8 +4,14 @@ from typing import Any
 
 import click
 
-from kipoi_tfbind.cli._gia import OFFSET, importance_options
-from kipoi_tfbind.cli._gia_kmers import run_kmers
+from kipoi_tfbind.cli._gia import (
+    OFFSET,
+    analysis_options,
+    check_output,
+    importance_options,
+    model_and_backgrounds,
+)
+from kipoi_tfbind.cli._gia_summary import report
 from kipoi_tfbind.cli._interpret import RESTART
 
 
@@ -25,4 +31,19 @@ def command(k: int, offset: int | None, **options: Any) -> None:
       kipoi tfbind gia kmers model_zoo/TFBind/CTCF --source dir -k 6 --backgrounds uniform -o kmers.nc
       kipoi tfbind plot kmers.nc -o kmers.png
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
-    run_kmers(k, offset, options)
+    from kipoi_tfbind.interpret import stream_kmer_importance
+    from kipoi_tfbind.results.files import open_result
+
+    check_output(options)
+    model, backgrounds = model_and_backgrounds(options)
+    stream_kmer_importance(
+        model,
+        backgrounds,
+        options["output"],
+        k,
+        offset=offset,
+        restart=options["restart"],
+        **analysis_options(options),
+    )
+    with open_result(options["output"], lazy=True) as result:
+        report(result, options)

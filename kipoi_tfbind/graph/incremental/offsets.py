@@ -1,7 +1,7 @@
-"""Where the windows of a change lie: integers only.
+"""Offsets: where affected regions start, as integers only.
 
-A window starts at a place that each edit has, plus an offset that all edits share. Two windows whose places
-are the same are brought together by the difference of their offsets alone.
+A region starts at a position that each edit has, plus an offset that all edits share. Two regions with the
+same positions by edit are brought together by the difference of their shared offsets alone.
 """
 
 from __future__ import annotations
@@ -9,38 +9,35 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from kipoi_tfbind.graph.incremental.array_ops import WindowArrays
-from kipoi_tfbind.graph.incremental.position_ops import Pool
+from kipoi_tfbind.graph.incremental.position_ops import PoolPositions
 
 
 @dataclass(frozen=True, eq=False)
-class Start:
-    """Where the windows start: ``places + offset``; at the offset itself where there are no places."""
+class Offsets:
+    """Where regions start: ``by_edit + shared``; at `shared` itself where it is the same for all edits."""
 
-    places: Any = field(repr=False, default=None)
-    offset: int = 0
+    by_edit: Any = field(repr=False, default=None)
+    shared: int = 0
 
-    def moved(self, by: int) -> Start:
-        """The same with another offset."""
-        return Start(self.places, self.offset + by)
+    def moved(self, by: int) -> Offsets:
+        """The same, so much further on."""
+        return Offsets(self.by_edit, self.shared + by)
 
-    def at(self) -> Any:
-        """The first position of each window: an integer, or one for each edit."""
-        return self.offset if self.places is None else self.places + self.offset
+    def first(self) -> Any:
+        """The first position of each region: an integer, or one for each edit."""
+        return self.shared if self.by_edit is None else self.by_edit + self.shared
 
-    def minus(self, other: Start) -> Any:
+    def minus(self, other: Offsets) -> Any:
         """How far it is behind another: an integer where that is the same for all edits."""
-        if self.places is other.places:
-            return self.offset - other.offset
-        return self.at() - other.at()
+        if self.by_edit is other.by_edit:
+            return self.shared - other.shared
+        return self.first() - other.first()
 
 
-ALL = Start()
+ALL = Offsets()
 
 
-def pooled(
-    arrays: WindowArrays, start: Start, width: int, pool: Pool, n_out: int
-) -> tuple[Start, int, Start, int]:
+def pooled(start: Offsets, width: int, pool: PoolPositions, n_out: int) -> tuple[Offsets, int, Offsets, int]:
     """Which windows of a pool or a strided convolution a change reaches.
 
     Returns
@@ -55,10 +52,9 @@ def pooled(
         for phase in range(pool.stride)
     )
     if width_out >= n_out:
-        return ALL, n_out, Start(offset=-pool.before), (n_out - 1) * pool.stride + pool.span
-    behind = start.at() + (pool.before - pool.span + pool.stride)
-    places = arrays.floor_divide(behind, pool.stride)
+        return ALL, n_out, Offsets(shared=-pool.before), (n_out - 1) * pool.stride + pool.span
+    first = (start.first() + (pool.before - pool.span + pool.stride)) // pool.stride
     width_in = (width_out - 1) * pool.stride + pool.span
-    if start.places is None:
-        return Start(offset=places), width_out, Start(offset=places * pool.stride - pool.before), width_in
-    return Start(places), width_out, Start(places * pool.stride, -pool.before), width_in
+    if start.by_edit is None:
+        return Offsets(shared=first), width_out, Offsets(shared=first * pool.stride - pool.before), width_in
+    return Offsets(first), width_out, Offsets(first * pool.stride, -pool.before), width_in

@@ -1,9 +1,9 @@
-"""Predictions of pairs of edits from the changes that each edit makes by itself."""
+"""Predictions of double mutants from the changes that each edit makes by itself."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -11,152 +11,162 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kipoi_tfbind.graph.array_ops import ArrayOps
 from kipoi_tfbind.graph.graph import Ref
-from kipoi_tfbind.graph.incremental.affected_region import Table, Window
-from kipoi_tfbind.graph.incremental.pair_propagation import PairWalk, PairWindows, Single
+from kipoi_tfbind.graph.incremental.cached import Cached, empty_cached
+from kipoi_tfbind.graph.incremental.pair_propagation import PairPropagation, PairRegions, SingleChange
+from kipoi_tfbind.graph.incremental.plan import MACS_PER_ELEMENT
 from kipoi_tfbind.graph.incremental.program import Program
-from kipoi_tfbind.graph.incremental.shape_only import WindowCounts
-from kipoi_tfbind.graph.incremental.single_edits import IncrementalWalk, Walk
+from kipoi_tfbind.graph.incremental.propagation import Propagation, propagate_edits
+from kipoi_tfbind.graph.incremental.regions import RunNode
+from kipoi_tfbind.graph.incremental.shape_only import ShapeOnlyOps, run_shapes
+from kipoi_tfbind.graph.incremental.states import State
 
-# Passing an element through memory takes about as long as this many multiply-accumulates.
-PRODUCTS_PER_ELEMENT = 12
-
-# How far the windows of each value start from each other, at least: values and distances.
-Apart = tuple[tuple[Ref, int], ...]
+# How far the regions of each value start from each other, at least: values and distances.
+Separation = tuple[tuple[Ref, int], ...]
 
 
 @dataclass(frozen=True)
 class PairProgram:
-    """What pairs of edits of one position look up.
+    """What double mutants of edits of one position look up.
 
     Attributes
     ----------
     template
-        What is known of each value of a single edit: windows without arrays.
-    ends
-        The values where the windows of a single edit end in a sum.
-    tables
-        What is looked up of the sequence.
+        What is known of each value of a single edit: states without arrays.
+    ended
+        The values where the regions of a single edit end in a sum.
+    cached
+        The cached activations of the sequence.
     singles
         What is looked up of the changes that single edits make.
     own
-        What is looked up of the sequence for these changes. The three lists grow where pairs that are
-        farther apart look up something else.
+        The cached activations for these changes. The three lists grow where edits that are farther from each
+        other look up something else.
     """
 
     program: Program = field(repr=False)
-    template: Mapping[Ref, Any] = field(repr=False)
-    ends: frozenset[Ref] = field(repr=False)
-    tables: list[Table] = field(repr=False)
-    singles: list[Table] = field(repr=False)
-    own: list[Table] = field(repr=False)
-    _costs: dict[Apart, tuple[int, int]] = field(default_factory=dict, repr=False)
+    template: Mapping[Ref, State] = field(repr=False)
+    ended: frozenset[Ref] = field(repr=False)
+    cached: list[Cached] = field(repr=False)
+    singles: list[Cached] = field(repr=False)
+    own: list[Cached] = field(repr=False)
+    _costs: dict[Separation, tuple[int, int]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, program: Program) -> PairProgram:
         """Find out for a model."""
         found = cls(program, {}, frozenset(), [], [], [])
-        walk = found._single()
-        states = {ref: state for ref, state in walk.state.items() if hasattr(state, "axis")}
-        found = replace(found, template=states, ends=frozenset(walk.ends))
+        single = found._single()
+        states = {ref: state for ref, state in single.states.items() if state.position_axis is not None}
+        found = replace(found, template=states, ended=frozenset(single.regions.ends))
         found.cost(())
         return found
 
     @property
     def size(self) -> tuple[int, int, int]:
         """How much is looked up."""
-        return len(self.tables), len(self.singles), len(self.own)
+        return len(self.cached), len(self.singles), len(self.own)
 
-    def cost(self, apart: Apart) -> tuple[int, int]:
-        """Multiply-accumulates of one pair, and elements that pass through memory."""
-        if apart not in self._costs:
-            self._costs[apart] = self._count(dict(apart))
+    def cost(self, separation: Separation) -> tuple[int, int]:
+        """Multiply-accumulates of one double mutant, and elements that pass through memory."""
+        if separation not in self._costs:
+            self._costs[separation] = self._count(separation)
             single_changes(self._single(), self.singles)
-        return self._costs[apart]
+        return self._costs[separation]
 
     @cached_property
     def typical_work(self) -> float:
-        """The cost of pairs, between those that are next to each other and those that never meet."""
-        windows = {ref: state for ref, state in self.template.items() if isinstance(state, Window)}
-        far = tuple((ref, window.width) for ref, window in windows.items() if window.start.places is not None)
-        costs = [self.cost(()), self.cost(far)]
-        return sum(products + PRODUCTS_PER_ELEMENT * elements for products, elements in costs) / 2
+        """The cost of double mutants, between neighbouring edits and those that never interact."""
+        far = []
+        for ref, state in self.template.items():
+            region = state.outline()
+            if region is not None and region.start.by_edit is not None:
+                far.append((ref, region.width))
+        costs = [self.cost(()), self.cost(tuple(far))]
+        return sum(macs + MACS_PER_ELEMENT * traffic for macs, traffic in costs) / 2
 
-    def _single(self) -> IncrementalWalk:
-        """The walk of no single edits, which tells what they look up."""
+    def propagation(
+        self,
+        ops: ArrayOps,
+        run: RunNode,
+        cached: Callable[[Cached], Any],
+        single: Callable[[Cached], SingleChange],
+        edits: tuple[Any, Any],
+        separation: Separation,
+    ) -> PairPropagation:
+        """The propagation of double mutants, of which `edits` gives the numbers of both edits."""
+        regions = PairRegions(
+            ops,
+            run,
+            self.program,
+            cached,
+            single,
+            first=edits[0],
+            second=edits[1],
+            template=self.template,
+            ended=self.ended,
+        )
+        return PairPropagation(regions, self.template, lambda ref: dict(separation).get(ref, 0))
+
+    def separation(self, starts: Mapping[Ref, NDArray], first: NDArray, second: NDArray) -> Separation:
+        """How far from each other the regions of double mutants start, no farther than their widths.
+
+        Parameters
+        ----------
+        starts
+            Where the region of each value starts (edit).
+        first, second
+            Which edits they are made of.
+        """
+        found = []
+        for ref, positions in starts.items():
+            outline = self.template[ref].outline()
+            distance = int(np.abs(positions[first] - positions[second]).min())
+            found.append((ref, distance if outline is None else min(distance, outline.width)))
+        return tuple(found)
+
+    def _single(self) -> Propagation:
+        """The propagation of no single edits, which tells what they look up."""
         own = dict.fromkeys(self.own)
 
-        def table(wanted: Table) -> Any:
+        def cached(wanted: Cached) -> Any:
             if wanted not in own:
                 own[wanted] = None
                 self.own.append(wanted)
-            return empty_table(self.program, wanted)
+            return empty_cached(self.program, wanted)
 
         nothing = np.empty(0, np.int64)
-        return IncrementalWalk(
-            WindowCounts(),
+        return propagate_edits(
+            ShapeOnlyOps(),
+            run_shapes,
             self.program,
-            table,
+            cached,
             sequence=nothing,
             first=nothing,
             codes=np.empty((0, 1), np.int64),
         )
 
-    def _count(self, apart: Mapping[Ref, int]) -> tuple[int, int]:
-        tables, singles = dict.fromkeys(self.tables), dict.fromkeys(self.singles)
+    def _count(self, separation: Separation) -> tuple[int, int]:
+        wanted, singles = dict.fromkeys(self.cached), dict.fromkeys(self.singles)
 
-        def table(wanted: Table) -> Any:
-            tables[wanted] = None
-            return empty_table(self.program, wanted)
+        def cached(key: Cached) -> Any:
+            wanted[key] = None
+            return empty_cached(self.program, key)
 
-        def single(wanted: Table) -> Single:
-            singles[wanted] = None
-            return Single(empty_table(self.program, wanted), np.empty(0, np.int64))
+        def single(key: Cached) -> SingleChange:
+            singles[key] = None
+            return SingleChange(empty_cached(self.program, key), np.empty(0, np.int64))
 
         nothing = np.empty(0, np.int64)
-        windows = PairWindows(
-            WindowCounts(),
-            self.program,
-            table,
-            single,
-            first=nothing,
-            second=nothing,
-            template=self.template,
-            ends=self.ends,
-        )
-        PairWalk(windows, lambda ref: apart.get(ref, 0)).outputs()
-        self.tables[:], self.singles[:] = tables, singles
-        return windows.products, windows.elements
-
-    def apart(self, starts: Mapping[Ref, NDArray], first: NDArray, second: NDArray) -> Apart:
-        """How far apart the windows of pairs start, no farther than their widths.
-
-        Parameters
-        ----------
-        starts
-            Where the window of each value starts (edit).
-        first, second
-            Which edits the pairs are of.
-        """
-        found = []
-        for ref, places in starts.items():
-            distance = int(np.abs(places[first] - places[second]).min())
-            found.append((ref, min(distance, self.template[ref].width)))
-        return tuple(found)
-
-
-def empty_table(program: Program, table: Table) -> NDArray:
-    """An array of no rows that has the shape of a table."""
-    shape = tuple(max(size, 0) for size in program.shapes[table.ref])
-    if table.how == "codes":
-        return np.empty(0, np.int64)
-    if table.how == "whole" or table.axis == 0:
-        return np.empty((0, *shape), np.float32)
-    return np.empty((0, *shape[: table.axis - 1], *shape[table.axis :]), np.float32)
+        found = self.propagation(ShapeOnlyOps(), run_shapes, cached, single, (nothing, nothing), separation)
+        found.outputs()
+        self.cached[:], self.singles[:] = wanted, singles
+        return found.regions.macs, found.regions.traffic
 
 
 class Pairs(ABC):
-    """Pairs of the edits of one sequence, each of which changes one position.
+    """Double mutants of one sequence: pairs of edits, each of which changes one position.
 
     Parameters
     ----------
@@ -166,51 +176,51 @@ class Pairs(ABC):
     Attributes
     ----------
     starts
-        Where the window of each value starts (edit), of those that do not start alike for all edits.
+        Where the region of each value starts (edit), of those that do not start alike for all edits.
     """
 
     def __init__(self, program: PairProgram) -> None:
         self.program = program
         self._prepared_for = program.size
         self.starts: Mapping[Ref, NDArray] = self.prepare()
-        self._apart: Apart = ()
+        self._separation: Separation = ()
 
     @abstractmethod
     def prepare(self) -> dict[Ref, NDArray]:
         """Compute what the program looks up, and return `starts`."""
 
     @abstractmethod
-    def predict_prepared(self, first: NDArray, second: NDArray, apart: Apart) -> NDArray:
+    def predict_prepared(self, first: NDArray, second: NDArray, separation: Separation) -> NDArray:
         """Predictions of pairs from what has been prepared."""
 
     def measure(self, first: NDArray, second: NDArray) -> int:
-        """See how far apart the windows of these pairs start, for `predict`; what one of them costs."""
-        self._apart = self.program.apart(self.starts, first, second)
-        products, elements = self.program.cost(self._apart)
+        """See how far from each other the regions of these pairs start, for `predict`; what one costs."""
+        self._separation = self.program.separation(self.starts, first, second)
+        macs, traffic = self.program.cost(self._separation)
         if self._prepared_for != self.program.size:
             self._prepared_for = self.program.size
             self.starts = self.prepare()
-        return products + PRODUCTS_PER_ELEMENT * elements
+        return macs + MACS_PER_ELEMENT * traffic
 
     def predict(self, first: NDArray, second: NDArray) -> NDArray:
         """Predictions (pair, target) of some of the pairs that were measured."""
-        return self.predict_prepared(first, second, self._apart)
+        return self.predict_prepared(first, second, self._separation)
 
 
-def single_changes(walk: Walk, tables: list[Table]) -> list[tuple[Any, Any]]:
-    """What pairs look up of a walk for single edits: changes, and where windows start; None if all alike."""
+def single_changes(propagation: Propagation, wanted: list[Cached]) -> list[tuple[Any, Any]]:
+    """What double mutants look up of single edits: changes, and where regions start; None if all alike."""
     found = []
-    for table in tables:
-        state = walk.state[table.ref]
-        if not isinstance(state, Window):
-            found.append((walk.ends[table.ref], None))
+    for cached in wanted:
+        region = propagation.states[cached.ref].region()
+        if region is None:
+            found.append((propagation.regions.ends[cached.ref], None))
             continue
-        starts = None if state.start.places is None else state.start.at()
+        starts = None if region.start.by_edit is None else region.start.first()
         # Of the starts alone the changes are not looked at.
         change = (
-            walk.arrays.span(walk.windows.sequence, 0)
-            if table.how == "starts"
-            else walk.windows.change(state)
+            propagation.ops.span(propagation.regions.sequence, 0)
+            if cached.form == "starts"
+            else propagation.regions.change(region)
         )
         found.append((change, starts))
     return found

@@ -1,8 +1,8 @@
-"""The walk for pairs of edits, each of which has been followed by itself.
+"""Propagation of double mutants, each of whose two edits has been propagated by itself.
 
-Of each value the sum of the two changes is known; what is followed here is what the pair does beyond that. It
-begins where the windows of both meet in an operation that is not linear, and is nothing elsewhere: pairs
-that never meet go through the last layers only.
+Of each value the sum of the two changes is known; what is followed here is what both edits do beyond that. It
+begins where the regions of both overlap in an operation that is not linear, and is nothing elsewhere: edits
+that do not interact go through the last layers only.
 """
 
 from __future__ import annotations
@@ -12,191 +12,198 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from kipoi_tfbind.graph.array_ops import ArrayOps
 from kipoi_tfbind.graph.graph import Ref
-from kipoi_tfbind.graph.incremental import position_ops as geo
-from kipoi_tfbind.graph.incremental.affected_region import Table, Unmet, Window, Windows
-from kipoi_tfbind.graph.incremental.array_ops import WindowArrays
-from kipoi_tfbind.graph.incremental.offsets import ALL, Start
+from kipoi_tfbind.graph.incremental.cached import Cached
+from kipoi_tfbind.graph.incremental.handlers import Found
+from kipoi_tfbind.graph.incremental.offsets import ALL, Offsets
+from kipoi_tfbind.graph.incremental.position_ops import Largest, Local, PoolPositions, PositionOp, Sum
 from kipoi_tfbind.graph.incremental.program import Program
-from kipoi_tfbind.graph.incremental.single_edits import Walk
-
-_LOCAL = (geo.Local, geo.Pool)
-# What gives whole arrays where the two changes add up.
-_ENDS = (geo.Reduce, geo.Linear)
+from kipoi_tfbind.graph.incremental.propagation import Propagation
+from kipoi_tfbind.graph.incremental.regions import Regions, RunNode
+from kipoi_tfbind.graph.incremental.states import AffectedRegion, NonInteracting, State, Whole
 
 
-class Single(NamedTuple):
+class SingleChange(NamedTuple):
     """The change that each edit makes of one value by itself.
 
     Attributes
     ----------
     changes
-        Of windows: a row of zeros, then (edit * position, ...); of whole values (edit, ...).
+        Of regions: a row of zeros, then (edit * position, ...); of whole values (edit, ...).
     starts
-        Where the windows start (edit); None where they are the same for all, or there are none.
+        Where the regions start (edit); None where they are the same for all, or there are none.
     """
 
     changes: Any
     starts: Any = None
 
 
-class PairWindows(Windows):
-    """Windows in which a sequence's own value is its value with the changes of both edits added.
+class PairRegions(Regions):
+    """Regions in which a sequence's own value is its value with the changes of both edits added.
 
     Parameters
     ----------
     single
         Gives the changes that single edits make.
     first, second
-        Which edits the pairs are of.
+        Which edits the double mutants are made of.
     template
-        What is known of the single edits' values: windows without arrays.
-    ends
-        The values where their windows end in a sum.
+        What is known of the single edits' values: states without arrays.
+    ended
+        The values where their regions end in a sum.
     """
 
     def __init__(
         self,
-        arrays: WindowArrays,
+        ops: ArrayOps,
+        run: RunNode,
         program: Program,
-        table: Callable[[Table], Any],
-        single: Callable[[Table], Single],
+        cached: Callable[[Cached], Any],
+        single: Callable[[Cached], SingleChange],
         *,
         first: Any,
         second: Any,
-        template: Mapping[Ref, Any],
-        ends: Collection[Ref],
+        template: Mapping[Ref, State],
+        ended: Collection[Ref],
     ) -> None:
-        super().__init__(arrays, program, table, first * 0)
-        self.single, self.template, self.ends = single, template, ends
+        super().__init__(ops, run, program, cached, first * 0)
+        self.single, self.ended = single, ended
         self.pair = (first, second)
+        self.template: dict[Ref, AffectedRegion] = {}
+        for ref, state in template.items():
+            outline = state.outline()
+            if outline is not None:
+                self.template[ref] = outline
 
-    def own(self, window: Window) -> Any:
+    def own(self, region: AffectedRegion) -> Any:
         """See the base class."""
-        table = Table(window.ref, "rows", window.axis)
-        single, width = self.single(table), self.template[window.ref].width
-        found = super().own(window)
+        cached = Cached(region.ref, "rows", region.axis)
+        single, width = self.single(cached), self.template[region.ref].width
+        found = super().own(region)
         for edit in self.pair:
-            place = self.positions(window) - self._start(window.ref, single, edit)
-            inside = (place >= 0) & (place < width)
-            row = edit[:, None] * width + self.arrays.clip(place, 0, width - 1) + 1
-            found = found + self.arrays.take(single.changes, self.arrays.where(inside, row, 0))
-            self.elements += 2 * window.width * self.channels(window)
+            offset = self.positions(region) - self._start(region.ref, single, edit)
+            inside = (offset >= 0) & (offset < width)
+            row = edit[:, None] * width + self.ops.clip(offset, 0, width - 1) + 1
+            found = found + self.ops.take(single.changes, self.ops.where(inside, row, 0))
+            self.traffic += 2 * region.width * self.channels(region)
         return found
 
     def whole(self, ref: Ref) -> Any:
         """See the base class."""
-        changes = self.single(Table(ref, "whole")).changes
-        return self.unchanged(ref) + sum(self.arrays.take(changes, edit) for edit in self.pair)
+        changes = self.single(Cached(ref, "whole")).changes
+        return self.unchanged(ref) + sum(self.ops.take(changes, edit) for edit in self.pair)
 
-    def meeting(self, ref: Ref, apart: int) -> tuple[Start, int] | None:
-        """Where the windows of both edits of each pair meet, which start at least `apart` from each other."""
-        window = self.template[ref]
-        width = window.width - apart
+    def overlap(self, ref: Ref, separation: int) -> tuple[Offsets, int] | None:
+        """Where the regions of both edits overlap, which start at least `separation` from each other."""
+        region = self.template[ref]
+        width = region.width - separation
         if width <= 0:
             return None
-        if window.start.places is None:
-            return window.start, width
-        single = self.single(Table(ref, "starts", window.axis))
-        first, second = (self.arrays.take(single.starts, edit) for edit in self.pair)
-        return Start(self.arrays.maximum(first, second)), width
+        if region.start.by_edit is None:
+            return region.start, width
+        single = self.single(Cached(ref, "starts", region.axis))
+        first, second = (self.ops.take(single.starts, edit) for edit in self.pair)
+        return Offsets(self.ops.maximum(first, second)), width
 
-    def _start(self, ref: Ref, single: Single, edit: Any) -> Any:
+    def placed(self, ref: Ref, state: State, start: Offsets, width: int) -> AffectedRegion:
+        """What both edits do to a value beyond their two changes, in a given region."""
+        region = state.region()
+        if region is not None:
+            return self.moved(region, start, width)
+        single = self.template[ref]
+        bare = AffectedRegion(ref, single.axis, single.length, start, width)
+        return replace(bare, value=self.own(bare))
+
+    def _start(self, ref: Ref, single: SingleChange, edit: Any) -> Any:
         start = self.template[ref].start
-        return start.offset if start.places is None else self.arrays.take(single.starts, edit)[:, None]
+        return start.shared if start.by_edit is None else self.ops.take(single.starts, edit)[:, None]
 
 
-class PairWalk(Walk):
-    """The walk for pairs.
+class PairPropagation(Propagation):
+    """The propagation of double mutants.
 
     Parameters
     ----------
-    windows
-        Of the pairs.
-    apart
-        How far the windows of a value start from each other, at least, in all of the pairs.
+    regions
+        Of the double mutants.
+    template
+        What is known of the single edits' values: states without arrays.
+    separation
+        How far the regions of a value start from each other, at least, in all of the double mutants.
     """
 
     looks_ahead = False
 
-    def __init__(self, windows: PairWindows, apart: Callable[[Ref], int]) -> None:
-        self._pairs, self._apart = windows, apart
-        super().__init__(windows, Unmet(windows.template[windows.program.sequence]))
+    def __init__(
+        self, regions: PairRegions, template: Mapping[Ref, State], separation: Callable[[Ref], int]
+    ) -> None:
+        self._pairs, self._template, self._separation = regions, template, separation
+        super().__init__(regions, NonInteracting(template[regions.program.sequence]))
 
-    def handled(self, i: int, known: Any) -> Any:
+    def handled(self, i: int, op: PositionOp) -> Found:
         """See the base class."""
-        inputs = [ref for ref in self.program.graph.nodes[i].inputs if self.is_window(ref)]
-        template = self._pairs.template.get((i, 0))
-        met = [ref for ref in inputs if not isinstance(self.state[ref], Unmet)]
-        if isinstance(known, geo.Sum) and met and isinstance(template, Window):
+        inputs = [ref for ref in self.program.graph.nodes[i].inputs if self._is_followed(ref)]
+        has_region = (i, 0) in self._pairs.template
+        interacting = [ref for ref in inputs if self.states[ref].interacts]
+        if isinstance(op, Sum) and interacting and has_region:
             if all(self.program.shapes[ref] == self.program.shapes[(i, 0)] for ref in inputs):
-                return self._added(i, met)
-            known = geo.Local(broadcasts=True)
-        if isinstance(known, _LOCAL):
-            return self._met(i, inputs, known) if isinstance(template, Window) else None
-        if isinstance(known, geo.Reduce) and known.how == "max":
-            return self._largest(i, inputs[0], known)
-        if met:
-            return super().handled(i, known)
-        if isinstance(known, _ENDS):
-            return self._pairs.whole((i, 0)) if (i, 0) in self._pairs.ends else None
-        return None if template is None else Unmet(template)
+                return self._added(i, interacting)
+            op = Local(broadcasts=True)
+        if op.interacts:
+            return self._overlapping(i, inputs, op) if has_region else None
+        if isinstance(op, Largest):
+            return self._largest(i, inputs[0], op)
+        if interacting:
+            return super().handled(i, op)
+        if op.ends:
+            return Whole(self._pairs.whole((i, 0))) if (i, 0) in self._pairs.ended else None
+        return NonInteracting(self._template[(i, 0)]) if (i, 0) in self._template else None
 
-    def _added(self, i: int, met: Sequence[Ref]) -> Window:
-        """What the pair does to a sum: the sum of what it does to its terms."""
-        together = self.windows.together([self.state[ref] for ref in met])
-        change = functools.reduce(lambda a, b: a + b, map(self.windows.change, together))
+    def joined(self, ref: Ref) -> Any:
+        """See the base class."""
+        region = self._pairs.template.get(ref)
+        if self.states[ref].interacts or region is None:
+            return super().joined(ref)
+        return self.regions.in_layout(self._pairs.placed(ref, self.states[ref], ALL, region.length))
+
+    def _is_followed(self, ref: Ref) -> bool:
+        return ref in self.states and self.states[ref].position_axis is not None
+
+    def _added(self, i: int, interacting: Sequence[Ref]) -> AffectedRegion:
+        """What both edits do to a sum: the sum of what they do to its terms."""
+        regions = [region for ref in interacting if (region := self.states[ref].region()) is not None]
+        together = self.regions.together(regions)
+        change = functools.reduce(lambda a, b: a + b, map(self.regions.change, together))
         place = together[0]
-        return Window((i, 0), place.axis, place.length, place.start, place.width, change)
+        return AffectedRegion((i, 0), place.axis, place.length, place.start, place.width, change)
 
-    def _met(self, i: int, inputs: Sequence[Ref], known: geo.Local | geo.Pool) -> Any:
-        """What the pair does to the output of a function of the positions, where the windows of both meet."""
-        found = self._pairs.meeting((i, 0), self._apart((i, 0)))
+    def _overlapping(self, i: int, inputs: Sequence[Ref], op: PositionOp) -> Found:
+        """What both edits do to the output of a function of the positions, where their regions overlap."""
+        found = self._pairs.overlap((i, 0), self._separation((i, 0)))
         if found is None:
-            singles = {(i, j): self._pairs.template.get((i, j)) for j in range(len(self._outputs(i)))}
-            return {ref: Unmet(single) for ref, single in singles.items() if isinstance(single, Window)}
+            n_outputs = self.program.graph.nodes[i].n_outputs
+            refs = [(i, j) for j in range(n_outputs) if (i, j) in self._pairs.template]
+            return {ref: NonInteracting(self._template[ref]) for ref in refs}
         start, width = found
-        before = {ref: self.state[ref] for ref in inputs}
-        if isinstance(known, geo.Pool):
-            places = None if start.places is None else start.places * known.stride
-            start_in = Start(places, start.offset * known.stride - known.before)
-            width_in = (width - 1) * known.stride + known.span
-            windows = {
-                ref: replace(self._window(ref, start_in, width_in), ready=(known, start, width))
-                for ref in inputs
-            }
-        else:
-            windows = {ref: self._window(ref, start, width) for ref in inputs}
-        self.state.update(windows)
-        result = super().handled(i, known)
-        self.state.update(before)
-        return result
+        states: dict[Ref, State] = dict(self.states)
+        for ref in inputs:
+            if isinstance(op, PoolPositions):
+                by_edit = None if start.by_edit is None else start.by_edit * op.stride
+                start_in = Offsets(by_edit, start.shared * op.stride - op.before)
+                width_in = (width - 1) * op.stride + op.span
+                region = self._pairs.placed(ref, self.states[ref], start_in, width_in)
+                states[ref] = replace(region, ready=(op, start, width))
+            else:
+                states[ref] = self._pairs.placed(ref, self.states[ref], start, width)
+        return self.with_states(i, op, states)
 
-    def _outputs(self, i: int) -> range:
-        return range(self.program.graph.nodes[i].n_outputs)
-
-    def _largest(self, i: int, ref: Ref, known: geo.Reduce) -> Any:
-        """A maximum over all positions, which has no simple form for a pair."""
-        state = self.state[ref].single if isinstance(self.state[ref], Unmet) else self.state[ref]
-        shape = self.program.shapes[ref]
-        if not isinstance(state, Window) or any(shape[a - 1] != 1 for a in known.axes if a != state.axis):
+    def _largest(self, i: int, ref: Ref, op: Largest) -> State | None:
+        """A maximum over all positions, which has no simple form for a double mutant."""
+        outline, shape = self.states[ref].outline(), self.program.shapes[ref]
+        if outline is None or any(shape[a - 1] != 1 for a in op.axes if a != outline.axis):
             return None
-        value = self.windows.value(self._window(ref, ALL, state.length))
-        self.windows.elements += state.length * self.windows.channels(state)
-        return self.arrays.reshape(self.arrays.max(value, [1]), (-1, *self.program.shapes[(i, 0)]))
-
-    def _joined(self, ref: Ref) -> Any:
-        state = self.state[ref]
-        if isinstance(state, Unmet) and isinstance(state.single, Window):
-            window = self._window(ref, ALL, state.single.length)
-            return self.arrays.to_layout(self.windows.value(window), window.axis)
-        return super()._joined(ref)
-
-    def _window(self, ref: Ref, start: Start, width: int) -> Window:
-        """What the pair does to a value beyond its two changes, in given windows."""
-        state = self.state[ref]
-        if isinstance(state, Window):
-            return self.windows.moved(state, start, width)
-        single = state.single
-        bare = Window(ref, single.axis, single.length, start, width)
-        return Window(ref, single.axis, single.length, start, width, value=self.windows.own(bare))
+        everywhere = self._pairs.placed(ref, self.states[ref], ALL, outline.length)
+        self.regions.traffic += outline.length * self.regions.channels(outline)
+        largest = self.ops.max(self.regions.value(everywhere), 1)
+        return Whole(self.ops.reshape(largest, (-1, *self.program.shapes[(i, 0)])))

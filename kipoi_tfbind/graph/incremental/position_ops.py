@@ -1,7 +1,6 @@
-"""What an operation does along the positions of a sequence, in no framework's terms.
+"""What an operation does along the positions of a sequence: what handlers are told.
 
-`tensorflow_geometry` and `torch_geometry` read these from a node; None means that it is not known. Axes
-count the batch as axis 0.
+`read` derives it from an operation's description, for positions at one axis. Axes count the batch as axis 0.
 """
 
 from __future__ import annotations
@@ -9,15 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Kinds of nodes that act on each element by itself, with inputs that broadcast.
-BROADCASTING = frozenset(
-    {"elementwise", "elementwise_pair", "product", "ratio", "add", "select", "identity", "cast"}
-)
+from kipoi_tfbind.graph.position_kernel import PositionKernel
 
 
 @dataclass(frozen=True)
@@ -39,129 +35,118 @@ class Operand:
     value: NDArray | None = field(default=None, repr=False, compare=False)
 
 
-@dataclass(frozen=True, eq=False)
-class Convolution:
-    """out[o] = sum over t of in[o * stride + t * dilation - before] @ kernel[t].
+@dataclass(frozen=True)
+class PositionOp:
+    """What an operation does along the positions.
 
     Attributes
     ----------
-    kernel
-        (tap, channels in, channels out); the channels are all axes but batch and positions, flattened.
+    interacts
+        Whether two changes that overlap in it are not the sum of both.
+    ends
+        Whether its output has no positions, and changes with its input by a sum.
     """
 
-    kernel: NDArray = field(repr=False)
-    stride: int = 1
-    dilation: int = 1
-    before: int = 0
-
-    @property
-    def span(self) -> int:
-        """Positions from the first tap to the last."""
-        return (len(self.kernel) - 1) * self.dilation + 1
-
-    @cached_property
-    def taps(self) -> NDArray:
-        """The kernel from its last tap to its first: what a position gives to outputs from left to right."""
-        return np.ascontiguousarray(self.kernel[::-1])
-
-    @cached_property
-    def by_channel(self) -> NDArray:
-        """The taps as one matrix (channel in, tap * channel out)."""
-        return np.ascontiguousarray(self.taps.transpose(1, 0, 2)).reshape(self.kernel.shape[1], -1)
-
-    def of_substitutions(self, units: NDArray) -> NDArray:
-        """What replacing one of the `units` (code, channel) by another gives to the outputs, as rows.
-
-        Returns
-        -------
-        rows
-            (old code * new code * span, channel out), old codes slowest, and a last row of zeros.
-        """
-        differences = (units[np.newaxis] - units[:, np.newaxis]).reshape(-1, units.shape[1])
-        rows = np.zeros((len(differences), self.span, self.kernel.shape[2]), self.kernel.dtype)
-        rows[:, :: self.dilation] = np.einsum("pc,kco->pko", differences, self.taps)
-        rows = rows.reshape(-1, rows.shape[2])
-        return np.concatenate([rows, np.zeros_like(rows[:1])])
+    interacts: ClassVar[bool] = False
+    ends: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)
-class Pool:
-    """out[o] = maximum or mean of in[o * stride - before], and the `span` positions from there."""
-
-    span: int
-    stride: int
-    before: int
-    maximum: bool
-
-
-@dataclass(frozen=True)
-class Reduce:
-    """Sum, mean or maximum over axes that the positions are among."""
-
-    axes: tuple[int, ...]
-    how: str
-
-
-@dataclass(frozen=True)
-class Local:
+class Local(PositionOp):
     """The same at every position, from that position of all inputs, which broadcast if `broadcasts`."""
 
     broadcasts: bool = False
     # Axes that are gone from the output.
     dropped: tuple[int, ...] = ()
+    interacts = True
 
 
 @dataclass(frozen=True)
-class Sum:
+class Sum(PositionOp):
     """Local, and the change of the output is the sum of those of the inputs."""
 
 
 @dataclass(frozen=True)
-class Scale:
+class Scale(PositionOp):
     """Local, and the operation itself turns a change of its only changed input into that of the output."""
 
     broadcasts: bool = True
 
 
 @dataclass(frozen=True)
-class Reshape:
+class SameElements(PositionOp):
     """The same elements in the same order."""
 
 
 @dataclass(frozen=True)
-class Permute:
+class Permute(PositionOp):
     """Axes in another order."""
 
     order: tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Cut:
-    """A stretch of some axes: axis -> (first, number, step)."""
+class Cut(PositionOp):
+    """Stretches of some axes: axis -> positions."""
 
-    stretches: dict[int, tuple[int, int, int]]
+    stretches: dict[int, range]
 
 
 @dataclass(frozen=True)
-class ZeroPad:
+class ZeroPad(PositionOp):
     """Zeros along the positions."""
 
     before: int
 
 
 @dataclass(frozen=True)
-class Reverse:
+class Mirror(PositionOp):
     """Axes in reverse."""
 
     axes: tuple[int, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class Linear:
+@dataclass(frozen=True)
+class Convolve(PositionOp):
+    """A convolution."""
+
+    kernel: PositionKernel
+
+
+@dataclass(frozen=True)
+class PoolPositions(PositionOp):
+    """out[o] = maximum or mean of in[o * stride - before], and the `span` positions from there."""
+
+    span: int
+    stride: int
+    before: int
+    maximum: bool
+    interacts = True
+
+
+@dataclass(frozen=True)
+class Total(PositionOp):
+    """Sum or mean over axes that the positions are among."""
+
+    axes: tuple[int, ...]
+    mean: bool
+    ends = True
+
+
+@dataclass(frozen=True)
+class Largest(PositionOp):
+    """Maximum over axes that the positions are among."""
+
+    axes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Dense(PositionOp):
     """A flat input (batch, feature) times a weight (feature, unit)."""
 
-    weight: NDArray = field(repr=False)
+    weight: NDArray = field(repr=False, compare=False)
     _by_position: dict[tuple[tuple[int, ...], int], NDArray] = field(default_factory=dict, repr=False)
+    ends = True
 
     def by_position(self, shape: tuple[int, ...], axis: int) -> NDArray:
         """The weight (position, channel, unit), for features of this shape with the positions at `axis`."""
@@ -173,37 +158,19 @@ class Linear:
 
 
 @dataclass(frozen=True)
-class Blocks:
-    """Positions dealt out to `size` blocks, as TensorFlow does before a dilated convolution."""
+class Blocks(PositionOp):
+    """Positions dealt out to `size` blocks of the batch, as TensorFlow does before a dilated convolution."""
 
     size: int
     before: int
 
 
 @dataclass(frozen=True)
-class Unblocks:
+class Unblocks(PositionOp):
     """The inverse of `Blocks`, without `before` positions at the start."""
 
     size: int
     before: int
-
-
-Geometry = (
-    Convolution
-    | Pool
-    | Reduce
-    | Local
-    | Sum
-    | Scale
-    | Reshape
-    | Permute
-    | Cut
-    | ZeroPad
-    | Reverse
-    | Linear
-    | Blocks
-    | Unblocks
-)
 
 
 def reshaped_axis(before: Sequence[int], axis: int, after: Sequence[int]) -> int | None:

@@ -1,56 +1,61 @@
-"""Windows of no edits at all: their shapes, which tell what a walk costs before any framework runs."""
+"""The shape-only pass: regions of no edits, whose shapes tell what a propagation costs before it runs."""
 
 # The methods are described in their base class.
 # ruff: noqa: D102
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kipoi_tfbind.graph.array_ops import ArrayOps
 from kipoi_tfbind.graph.graph import Node
-from kipoi_tfbind.graph.incremental.array_ops import WindowArrays
-from kipoi_tfbind.graph.incremental.position_ops import Convolution
+from kipoi_tfbind.graph.position_kernel import PositionKernel
 
 
-class WindowCounts(WindowArrays):
+def run_shapes(node: Node, inputs: Sequence[Any], shapes: Sequence[tuple[int, ...]]) -> list[Any]:
+    """Outputs of a node for no edits; a size that is not known is that of the batch."""
+    return [np.empty((0, *(max(size, 0) for size in shape)), np.float32) for shape in shapes]
+
+
+class ShapeOnlyOps(ArrayOps):
     """NumPy's arrays whose first axis has the length 0."""
 
-    def constant(self, array: NDArray) -> Any:
+    def constant(self, array: NDArray, like: Any = None) -> Any:
         return np.asarray(array)
 
-    def floor_divide(self, places: Any, n: int) -> Any:
-        return places // n
+    def indices(self, x: Any) -> Any:
+        return np.asarray(x, np.int64)
 
-    def clip(self, x: Any, low: int, high: int) -> Any:
-        return np.clip(x, low, high)
+    def arange(self, n: Any) -> Any:
+        return np.arange(n)
 
-    def span(self, places: Any, width: Any) -> Any:
-        return places[:, np.newaxis] + np.arange(width)
+    def vector(self, sizes: Sequence[Any]) -> Any:
+        return np.array(sizes)
 
-    def take(self, table: Any, index: Any) -> Any:
-        return np.empty((*index.shape, *table.shape[1:]), table.dtype)
+    def cast(self, x: Any, like: Any) -> Any:
+        return x.astype(like.dtype)
 
-    def place(self, x: Any, shift: Any, width: Any) -> Any:
-        return np.empty((len(x), width, *x.shape[2:]), x.dtype)
+    def is_floating(self, x: Any) -> bool:
+        return x.dtype.kind == "f"
 
-    def where(self, mask: Any, x: Any, y: float) -> Any:
-        return x
+    def finfo(self, x: Any) -> np.finfo[Any]:
+        return np.finfo(x.dtype)
 
-    def kept(self, x: Any, mask: Any, y: float) -> Any:
-        return x
+    def known_shape(self, x: Any) -> tuple[int | None, ...] | None:
+        return x.shape
 
-    def reshape(self, x: Any, shape: Sequence[int]) -> Any:
+    def shape(self, x: Any) -> Any:
+        return x.shape
+
+    def reshape(self, x: Any, shape: Any) -> Any:
         return np.empty((0, *shape[1:]), x.dtype)
 
-    def flat(self, x: Any) -> Any:
-        return x.reshape(-1, *x.shape[2:])
-
-    def transpose(self, x: Any, order: Sequence[int]) -> Any:
-        return x.transpose(order)
+    def transpose(self, x: Any, axes: Sequence[int]) -> Any:
+        return x.transpose(axes)
 
     def reverse(self, x: Any, axes: Sequence[int]) -> Any:
         return x
@@ -58,37 +63,72 @@ class WindowCounts(WindowArrays):
     def concat(self, arrays: Sequence[Any], axis: int) -> Any:
         return np.concatenate(arrays, axis)
 
-    def sum(self, x: Any, axes: Sequence[int]) -> Any:
-        return x.sum(axis=tuple(axes))
+    def pad(self, x: Any, before: int, after: int, axis: int) -> Any:
+        return np.pad(x, [(before, after) if i == axis % x.ndim else (0, 0) for i in range(x.ndim)])
 
-    def max(self, x: Any, axes: Sequence[int]) -> Any:
-        return x.sum(axis=tuple(axes))
+    def repeat(self, x: Any, n: Any, axis: int) -> Any:
+        return np.repeat(x, n, axis)
 
-    def mean(self, x: Any, axes: Sequence[int]) -> Any:
-        return x.sum(axis=tuple(axes))
+    def tile_rows(self, x: Any, n: Any) -> Any:
+        return x
+
+    def unary(self, name: str, x: Any) -> Any:
+        return x
+
+    def where(self, condition: Any, x: Any, y: Any) -> Any:
+        return np.where(condition, x, y)
+
+    def clip(self, x: Any, low: float, high: float) -> Any:
+        return np.clip(x, low, high)
 
     def maximum(self, x: Any, y: Any) -> Any:
         return np.maximum(x, y)
 
-    def spread(self, x: Any, convolution: Convolution) -> Any:
-        return np.empty((0, x.shape[1] + convolution.span - 1, convolution.kernel.shape[2]), x.dtype)
+    def minimum(self, x: Any, y: Any) -> Any:
+        return np.minimum(x, y)
 
-    def stride_convolution(self, x: Any, convolution: Convolution) -> Any:
-        width = (x.shape[1] - convolution.span) // convolution.stride + 1
-        return np.empty((0, width, convolution.kernel.shape[2]), x.dtype)
+    def zeros_like(self, x: Any) -> Any:
+        return x
+
+    def sum(self, x: Any, axes: int | Sequence[int], *, keep: bool = False) -> Any:
+        return x.sum(axis=axes if isinstance(axes, int) else tuple(axes), keepdims=keep)
+
+    def max(self, x: Any, axes: int | Sequence[int], *, keep: bool = False) -> Any:
+        return self.sum(x, axes, keep=keep)
+
+    def all(self, x: Any) -> Any:
+        return True
+
+    def sum_to_shape(self, x: Any, like: Any) -> Any:
+        return np.empty(like.shape, x.dtype)
+
+    def add_shifted(self, arrays: Sequence[Any], axis: int, step: int = 1) -> Any:
+        return self.pad(arrays[0], 0, step * (len(arrays) - 1), axis)
+
+    def take(self, table: Any, index: Any) -> Any:
+        return np.empty((*index.shape, *table.shape[1:]), table.dtype)
+
+    def place(self, x: Any, shift: Any, width: Any) -> Any:
+        return np.empty((len(x), width, *x.shape[2:]), x.dtype)
+
+    def matmul(self, x: Any, y: Any) -> Any:
+        return x @ y
+
+    def gathered_matmul(self, values: Any, index: Any, table: Any) -> Any:
+        return np.empty((*values.shape[:2], table.shape[1]), values.dtype)
+
+    def spread(self, x: Any, kernel: PositionKernel) -> Any:
+        return np.empty((0, x.shape[1] + kernel.span - 1, kernel.kernel.shape[2]), x.dtype)
+
+    def strided_convolution(self, x: Any, kernel: PositionKernel) -> Any:
+        width = (x.shape[1] - kernel.span) // kernel.stride + 1
+        return np.empty((0, width, kernel.kernel.shape[2]), x.dtype)
 
     def span_product(self, x: Any, positions: Any, weight: NDArray) -> Any:
         return np.empty((0, weight.shape[2]), x.dtype)
 
-    def to_layout(self, x: Any, axis: int) -> Any:
-        return np.empty((0, *x.shape[2:]), x.dtype) if axis == 0 else np.moveaxis(x, 1, axis)
+    def cond(self, condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
+        return then() if condition else otherwise()
 
-    def from_layout(self, x: Any, axis: int, width: Any) -> Any:
-        return np.empty((0, width, *x.shape[1:]), x.dtype) if axis == 0 else np.moveaxis(x, axis, 1)
-
-    def run(self, node: Node, inputs: Sequence[Any], shapes: Sequence[tuple[int, ...]]) -> list[Any]:
-        # A size that is not known is that of the batch.
-        return [np.empty((0, *(max(size, 0) for size in shape)), np.float32) for shape in shapes]
-
-    def shape_of(self, like: Any, shape: Sequence[int]) -> Any:
-        return np.array([0, *shape])
+    def each_row(self, function: Callable[[Any], Any], n: Any, like: Any) -> Any:
+        return np.stack([function(row) for row in range(n)])

@@ -1,21 +1,21 @@
-"""How a graph that came from TensorFlow is run."""
+"""A graph that came from TensorFlow."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import UnsupportedModelError
 from kipoi_tfbind.graph.graph import Graph, Node, Ref
-from kipoi_tfbind.graph.tensorflow.kinds import converted
-
-if TYPE_CHECKING:
-    from kipoi_tfbind.graph.deeplift.propagation import CompiledDeepLift
-    from kipoi_tfbind.graph.incremental.engine import Incremental
+from kipoi_tfbind.graph.tensorflow.operations import Call, converted
+from kipoi_tfbind.graph.tensorflow.ops import TensorFlowOps
+from kipoi_tfbind.graph.tensorflow.vjp import node_vjp
+from kipoi_tfbind.graph.vjp import VJP
 
 # Their result is float32 whatever they are given.
 _FLOAT32_ONLY = frozenset({"ResizeBicubic", "ResizeBilinear"})
@@ -36,26 +36,65 @@ class TensorFlowGraph(Graph):
     frozen: Any = field(repr=False, compare=False, default=None)
     sources: Mapping[Ref, tf.Tensor] = field(repr=False, compare=False, default_factory=dict)
 
+    @property
+    def ops(self) -> TensorFlowOps:
+        """See the base class."""
+        return TensorFlowOps()
+
     def run_node(self, node: Node, values: Sequence[Any], batch_size: Any = None) -> list[Any]:
         """Outputs of one node, as new operations of the function that is being traced."""
         if node.kind == "constant":
-            return [tf.constant(node.attributes["value"])]
+            return [tf.constant(node.call)]
         graph = tf.compat.v1.get_default_graph()
         operation = graph.create_op(
-            node.operation,
-            list(values),
-            list(node.attributes["dtypes"]),
-            attrs=dict(node.attributes["attrs"]),
-            compute_device=False,
+            node.name, list(values), list(node.call.dtypes), attrs=dict(node.call.attrs), compute_device=False
         )
         return list(operation.outputs)
 
+    def vjp(
+        self, node: Node, values: Sequence[Any], wanted: Sequence[int], batch_size: Any = None
+    ) -> tuple[list[Any], VJP]:
+        """See the base class."""
+        return node_vjp(self.run_node, self.ops, node, values, wanted)
+
+    def batch_leads(self, ref: Ref, value: Any) -> bool:
+        """See the base class: by what is known of the tensor."""
+        shape = value.shape
+        return bool(shape.rank) and shape[0] is None and shape[1:].is_fully_defined()
+
+    def shapes_and_constants(
+        self, shapes: Sequence[tuple[int, ...]]
+    ) -> tuple[Mapping[Ref, tuple[int, ...]], Mapping[Ref, NDArray]]:
+        """See the base class: by tracing the graph once more."""
+        varying = self.varying()
+        found: dict[Ref, tuple[int, ...]] = {}
+
+        def trace(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+            every = {(i, j) for i in self.live_nodes() for j in range(self.nodes[i].n_outputs)}
+            values = self.run(tensors, every)
+            for ref, value in values.items():
+                sizes = [-1] if value.shape.rank is None else [n or -1 for n in value.shape.as_list()]
+                found[ref] = tuple(sizes[1:] if ref[0] in varying else sizes)
+            return {f"{i} {j}": value for (i, j), value in values.items() if i not in varying}
+
+        signature = self.signature(shapes)
+        function = tf.function(trace, input_signature=signature, autograph=False).get_concrete_function()
+        examples = [tf.zeros([n or 1 for n in spec.shape], spec.dtype) for spec in signature]
+        constants = {
+            (int(name.split()[0]), int(name.split()[1])): np.asarray(value.numpy())
+            for name, value in function(*examples).items()
+        }
+        return found, constants
+
+    def signature(self, shapes: Sequence[tuple[int, ...]] | None = None) -> list[tf.TensorSpec]:
+        """Type and shape of each input, of the trace or of given shapes without the batch."""
+        specs = [self.nodes[i].call for i in self.inputs]
+        if shapes is None:
+            return [tf.TensorSpec(spec.shape, spec.dtype) for spec in specs]
+        return [tf.TensorSpec((None, *s), spec.dtype) for s, spec in zip(shapes, specs, strict=True)]
+
     def as_function(self) -> Callable[[list[Any]], list[Any]]:
         """The graph as one function of TensorFlow, compiled once for every batch size."""
-        signature = [
-            tf.TensorSpec(self.nodes[i].attributes["shape"], self.nodes[i].attributes["dtype"])
-            for i in self.inputs
-        ]
         known, added = self._known_and_added()
         pruned = None
         if self.frozen is not None:
@@ -70,7 +109,7 @@ class TensorFlowGraph(Graph):
                 values |= {(i, j): output for j, output in enumerate(outputs)}
             return [values[ref] for ref in self.outputs]
 
-        compiled = tf.function(run, input_signature=signature, autograph=False).get_concrete_function()
+        compiled = tf.function(run, input_signature=self.signature(), autograph=False).get_concrete_function()
         return lambda tensors: list(compiled(*tensors))
 
     def in_precision(self, dtype: Literal["float32", "float64"]) -> TensorFlowGraph:
@@ -79,29 +118,13 @@ class TensorFlowGraph(Graph):
         source = tf.float32 if target == tf.float64 else tf.float64
         for i in self.live_nodes():
             node = self.nodes[i]
-            if node.operation in _FLOAT32_ONLY and dtype == "float64":
+            if node.name in _FLOAT32_ONLY and dtype == "float64":
                 raise UnsupportedModelError(
-                    f"operation {node.operation} of layer {node.layer or '(no name)'}: TensorFlow has it in "
+                    f"operation {node.name} of layer {node.layer or '(no name)'}: TensorFlow has it in "
                     f"float32 only; use float32"
                 )
         nodes = tuple(_node_in_precision(node, source, target) for node in self.nodes)
         return replace(self, nodes=nodes, frozen=None, sources={})
-
-    def compile_deep_lift(
-        self, wrt: int, shapes: Sequence[tuple[int, ...]], jit_compile: bool
-    ) -> CompiledDeepLift:
-        """What `deep_lift` runs, for inputs of these shapes (without the batch)."""
-        from kipoi_tfbind.graph.tensorflow.deep_lift import TensorFlowDeepLift
-
-        return TensorFlowDeepLift(self, wrt, shapes, jit_compile)
-
-    def incremental(
-        self, wrt: int, shapes: Sequence[tuple[int, ...]], axis: int, units: NDArray
-    ) -> Incremental:
-        """See the base class."""
-        from kipoi_tfbind.graph.tensorflow.incremental import TensorFlowIncremental
-
-        return TensorFlowIncremental(self, wrt, shapes, axis, units)
 
     def _known_and_added(self) -> tuple[list[Ref], list[int]]:
         """The values to take from `frozen`, and the nodes to run on them, in order."""
@@ -119,14 +142,12 @@ class TensorFlowGraph(Graph):
 
 
 def _node_in_precision(node: Node, source: tf.DType, target: tf.DType) -> Node:
-    attributes = dict(node.attributes)
-    if node.kind == "constant":
-        value: Any = attributes["value"]
-        if value.dtype == source.as_numpy_dtype:
-            attributes["value"] = value.astype(target.as_numpy_dtype)
-    elif node.kind == "input":
-        attributes["dtype"] = target if attributes["dtype"] == source else attributes["dtype"]
-    elif attributes:
-        attributes["attrs"] = converted(attributes["attrs"], source, target)
-        attributes["dtypes"] = tuple(target if d == source else d for d in attributes["dtypes"])
-    return replace(node, attributes=attributes)
+    call = node.call
+    if node.kind == "constant" and call.dtype == source.as_numpy_dtype:
+        call = call.astype(target.as_numpy_dtype)
+    elif node.kind == "input" and call.dtype == source:
+        call = tf.TensorSpec(call.shape, target)
+    elif isinstance(call, Call):
+        dtypes = tuple(target if dtype == source else dtype for dtype in call.dtypes)
+        call = Call(converted(call.attrs, source, target), dtypes)
+    return replace(node, call=call)

@@ -13,11 +13,14 @@ from tensorflow.python.framework.function_def_to_graph import function_def_to_gr
 
 from kipoi_tfbind.errors import UnsupportedModelError
 from kipoi_tfbind.graph.graph import Node, Ref
+from kipoi_tfbind.graph.operations import Operation
 from kipoi_tfbind.graph.tensorflow.graph import TensorFlowGraph
-from kipoi_tfbind.graph.tensorflow.kinds import describe
+from kipoi_tfbind.graph.tensorflow.operations import Call, describe, layer_of
 
 # Past this, an unrolled loop takes minutes to compile.
 MAX_UNROLLED_STEPS = 5000
+# Constants up to this size are known while tracing: axes, paddings, a loop's counter.
+_SMALL = 64
 
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 _LOOPS = frozenset({"While", "StatelessWhile"})
@@ -102,16 +105,18 @@ def trace_tensorflow(
             f"model: its variables cannot be frozen; does it change them, as a layer in training mode does? "
             f"({' '.join(str(error).split())[:200]})"
         ) from error
-    walker = _Walker(frozen.graph)
-    inputs = walker.add_inputs(signature)
-    walker.walk(frozen.graph, {tensor.name: ref for tensor, ref in zip(frozen.inputs, inputs, strict=True)})
-    outputs = tuple(walker.value_of(frozen.graph, tensor) for tensor in frozen.outputs)
+    tracer = _Tracer(frozen.graph)
+    inputs = tracer.add_inputs(signature)
+    tracer.add_all(
+        frozen.graph, {tensor.name: ref for tensor, ref in zip(frozen.inputs, inputs, strict=True)}
+    )
+    outputs = tuple(tracer.value_of(frozen.graph, tensor) for tensor in frozen.outputs)
     return TensorFlowGraph(
-        nodes=tuple(walker.nodes),
+        nodes=tuple(tracer.nodes),
         inputs=tuple(range(len(specs))),
         outputs=outputs,
         frozen=frozen,
-        sources=walker.sources,
+        sources=tracer.sources,
     )
 
 
@@ -126,7 +131,7 @@ def _frozen(concrete: Any) -> Any:
         logger.setLevel(level)
 
 
-class _Walker:
+class _Tracer:
     """Collects the nodes of a graph of TensorFlow and of the functions that it calls."""
 
     def __init__(self, graph: tf.Graph):
@@ -135,21 +140,18 @@ class _Walker:
         self.sources: dict[Ref, tf.Tensor] = {}
         self._outermost = graph
         self._library = {f.signature.name: f for f in graph.as_graph_def().library.function}
-        self._bodies: dict[str, Any] = {}
+        self._bodies: dict[Any, Any] = {}
         self._known: dict[Ref, Any] = {}
-        # Of each graph that is being walked, by tensor name: a Ref, or a list of Refs for a TensorList.
+        # Of each graph that is being traced, by tensor name: a Ref, or a list of Refs for a TensorList.
         self._values: dict[int, dict[str, Any]] = {}
 
     def add_inputs(self, signature: Sequence[tf.TensorSpec]) -> list[Ref]:
-        return [
-            self._add(Node("Placeholder", "input", attributes={"dtype": spec.dtype, "shape": spec.shape}))[0]
-            for spec in signature
-        ]
+        return [self._add(Node("Placeholder", Operation("input"), call=spec))[0] for spec in signature]
 
     def value_of(self, graph: tf.Graph, tensor: tf.Tensor) -> Any:
         return self._values[id(graph)][tensor.name]
 
-    def walk(self, graph: tf.Graph, values: dict[str, Any]) -> None:
+    def add_all(self, graph: tf.Graph, values: dict[str, Any]) -> None:
         """Add all nodes of `graph`, of which `values` gives the inputs, by tensor name."""
         self._values[id(graph)] = values
         for operation in _sorted_operations(graph):
@@ -164,7 +166,7 @@ class _Walker:
     def _outputs(self, operation: tf.Operation, inputs: list[Any]) -> Sequence[Any]:
         kind = operation.type
         if kind in _CALLS:
-            return self._call(operation.get_attr("f").name, inputs)
+            return self._call(operation.get_attr("f").name, inputs, operation.inputs)
         if kind in _LOOPS:
             return self._unrolled(operation, inputs) or self._opaque(operation, inputs, "loop")
         if kind in _BRANCHES:
@@ -172,13 +174,13 @@ class _Walker:
             if taken is None:
                 return self._opaque(operation, inputs, "branch")
             branch = "then_branch" if np.all(taken) else "else_branch"
-            return self._call(operation.get_attr(branch).name, inputs[1:])
+            return self._call(operation.get_attr(branch).name, inputs[1:], operation.inputs[1:])
         if kind.startswith("TensorList"):
             return self._tensor_list(operation, inputs) or self._opaque(operation, inputs, "loop")
         if any(isinstance(value, list) for value in inputs):
             # A list of tensors passed on as it is.
             return [inputs[0]] if kind == "Identity" else self._opaque(operation, inputs, "loop")
-        outputs = self._add(describe(operation, tuple(inputs)))
+        outputs = self._add(describe(operation, tuple(inputs), [self._known.get(ref) for ref in inputs]))
         self._fold(operation, inputs, outputs)
         return outputs
 
@@ -189,31 +191,36 @@ class _Walker:
     def _opaque(self, operation: tf.Operation, inputs: list[Any], kind: str) -> list[Ref]:
         """A loop or branch that depends on values which only come at run time."""
         flat = [ref for value in inputs for ref in (value if isinstance(value, list) else [value])]
-        node = describe(operation, tuple(ref for ref in flat if ref is not None))
-        return self._add(Node(node.operation, kind, node.inputs, {}, node.layer, node.n_outputs))
+        refs = tuple(ref for ref in flat if ref is not None)
+        return self._add(
+            Node(operation.type, Operation(kind), refs, None, layer_of(operation), len(operation.outputs))
+        )
 
     def _fold(self, operation: tf.Operation, inputs: list[Ref], outputs: list[Ref]) -> None:
         """Note the value of a small constant."""
-        value = (
-            tf.get_static_value(operation.outputs[0]) if operation.outputs[0].shape.rank in (0, 1) else None
-        )
+        size = operation.outputs[0].shape.num_elements()
+        small = size is not None and size <= _SMALL
+        value = tf.get_static_value(operation.outputs[0]) if small else None
         if value is None and operation.type in _FOLDED and all(ref in self._known for ref in inputs):
             value = _FOLDED[operation.type](*(self._known[ref] for ref in inputs))
-        if value is not None and np.size(value) <= 16:
+        if value is not None and np.size(value) <= _SMALL:
             self._known[outputs[0]] = value
 
-    def _body(self, name: str) -> Any:
-        if name not in self._bodies:
+    def _body(self, name: str, like: Sequence[tf.Tensor]) -> Any:
+        """The graph of a function for tensors of such shapes."""
+        key = name, tuple(str(tensor.shape) for tensor in like)
+        if key not in self._bodies:
             with self._outermost.as_default():
-                self._bodies[name] = function_def_to_graph(self._library[name])
-        return self._bodies[name]
+                shapes = [tensor.shape for tensor in like]
+                self._bodies[key] = function_def_to_graph(self._library[name], input_shapes=shapes)
+        return self._bodies[key]
 
-    def _call(self, name: str, inputs: list[Any]) -> list[Any]:
-        body = self._body(name)
+    def _call(self, name: str, inputs: list[Any], like: Sequence[tf.Tensor]) -> list[Any]:
+        body = self._body(name, like)
         values = dict(zip((tensor.name for tensor in body.inputs), inputs, strict=True))
         # A function may be called within itself (a loop in a loop's body does so with one body's graph).
         outer = self._values.get(id(body))
-        self.walk(body, values)
+        self.add_all(body, values)
         outputs = [values[tensor.name] for tensor in body.outputs]
         if outer is not None:
             self._values[id(body)] = outer
@@ -225,12 +232,12 @@ class _Walker:
         n_before = len(self.nodes)
         values = inputs
         for _ in range(MAX_UNROLLED_STEPS):
-            (go_on,) = self._call(condition, values)
+            (go_on,) = self._call(condition, values, operation.outputs)
             if not isinstance(go_on, tuple) or go_on not in self._known:
                 break
             if not np.all(self._known[go_on]):
                 return values
-            values = self._call(body, values)
+            values = self._call(body, values, operation.outputs)
         del self.nodes[n_before:]
         self._known = {ref: value for ref, value in self._known.items() if ref[0] < n_before}
         return None
@@ -246,7 +253,7 @@ class _Walker:
                 if length is None:
                     return None
                 dtype = operation.inputs[0].dtype
-                return [self._add(unpack(inputs[0], length, dtype, describe(operation, ()).layer))]
+                return [self._add(unpack(inputs[0], length, dtype, layer_of(operation)))]
             case "TensorListReserve" if known[1] is not None:
                 return [[None] * int(known[1])]
             case "TensorListGetItem" if isinstance(inputs[0], list) and known[1] is not None:
@@ -259,7 +266,7 @@ class _Walker:
             case "TensorListLength" if isinstance(inputs[0], list):
                 return None
             case "TensorListStack" if isinstance(inputs[0], list) and None not in inputs[0]:
-                layer = describe(operation, ()).layer
+                layer = layer_of(operation)
                 return self._add(pack(inputs[0], operation.outputs[0].dtype, layer))
         return None
 
@@ -285,14 +292,14 @@ def _sorted_operations(graph: tf.Graph) -> list[tf.Operation]:
 def pack(items: Sequence[Ref], dtype: tf.DType, layer: str) -> Node:
     """Tensors stacked along a new first axis."""
     attrs = {"N": _int(len(items)), "T": _type(dtype), "axis": _int(0)}
-    return Node("Pack", "stack", tuple(items), {"attrs": attrs, "dtypes": (dtype,)}, layer)
+    return Node("Pack", Operation("stack"), tuple(items), Call(attrs, (dtype,)), layer)
 
 
 def unpack(value: Ref, length: int, dtype: tf.DType, layer: str) -> Node:
     """The slices of a tensor along its first axis."""
     attrs = {"num": _int(length), "T": _type(dtype), "axis": _int(0)}
-    attributes = {"attrs": attrs, "dtypes": (dtype,) * length}
-    return Node("Unpack", "unstack", (value,), attributes, layer, length)
+    call = Call(attrs, (dtype,) * length)
+    return Node("Unpack", Operation("unstack"), (value,), call, layer, length)
 
 
 def _int(value: int) -> Any:

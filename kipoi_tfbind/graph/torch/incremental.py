@@ -9,25 +9,26 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kipoi_tfbind.graph.graph import Ref
-from kipoi_tfbind.graph.incremental.affected_region import Table
-from kipoi_tfbind.graph.incremental.engine import Incremental, make_table
+from kipoi_tfbind.graph.graph import Node
+from kipoi_tfbind.graph.incremental.cached import Cached, make_cached
+from kipoi_tfbind.graph.incremental.engine import Incremental
 from kipoi_tfbind.graph.incremental.pair_engine import Pairs, single_changes
 from kipoi_tfbind.graph.incremental.program import Program
-from kipoi_tfbind.graph.incremental.single_edits import IncrementalWalk
-from kipoi_tfbind.graph.torch.edit_arrays import TorchWindows
-from kipoi_tfbind.graph.torch.graph import BatchInteger, TorchGraph
+from kipoi_tfbind.graph.incremental.propagation import Propagation, propagate_edits
+from kipoi_tfbind.graph.incremental.regions import RunNode
+from kipoi_tfbind.graph.torch.graph import TorchGraph
 from kipoi_tfbind.graph.torch.pairs import Parts, TorchPairs
-from kipoi_tfbind.graph.torch.position_ops import torch_geometry
 
 # Arrays beyond this are slower to get from the system than to fill.
 _BYTES = 16 << 20
-# Single edits of pairs that are followed at once.
+# Single edits of double mutants that are followed at once.
 _AT_ONCE = 256
+# What takes tensors in any order of their axes, and keeps it.
+_STRIDED = frozenset({"add", "cast", "elementwise", "elementwise_pair", "normalise", "product", "ratio"})
 
 
 class TorchIncremental(Incremental):
-    """The walk in PyTorch.
+    """The propagation in PyTorch.
 
     Parameters
     ----------
@@ -39,40 +40,35 @@ class TorchIncremental(Incremental):
         Shape of each input, without the batch.
     axis
         Axis of the positions there.
-    units
+    base_encodings
         What that input has at a position with each of the five codes: (code, ...).
     """
 
     def __init__(
-        self, graph: TorchGraph, wrt: int, shapes: Sequence[tuple[int, ...]], axis: int, units: NDArray
+        self,
+        graph: TorchGraph,
+        wrt: int,
+        shapes: Sequence[tuple[int, ...]],
+        axis: int,
+        base_encodings: NDArray,
     ) -> None:
-        self._graph = graph
-        self._device = next(
-            (node.attributes["value"].device for node in graph.nodes if node.kind == "constant"),
-            torch.device("cpu"),
-        )
-        self._dtypes = [graph.nodes[i].attributes["dtype"] for i in graph.inputs]
-        constants = _constants(graph)
-        known = dict(zip(((i, 0) for i in graph.inputs), map(tuple, shapes), strict=True))
-        all_shapes = known | _shapes(graph, constants)
-        dtype = torch.empty(0, dtype=self._dtypes[wrt]).numpy().dtype
-        super().__init__(
-            Program(graph, wrt, axis, all_shapes, constants, units.astype(dtype), torch_geometry)
-        )
-        self._arrays: dict[int, TorchWindows] = {}
+        self._graph, self._ops = graph, graph.ops
+        known, constants = graph.shapes_and_constants(shapes)
+        encodings = torch.as_tensor(base_encodings, dtype=graph.dtypes[wrt]).numpy()
+        super().__init__(Program(graph, wrt, axis, known, constants, encodings))
 
-    def references(self, inputs: Sequence[NDArray], codes: NDArray, width: int) -> list[Any]:
+    def cached_activations(self, inputs: Sequence[NDArray], codes: NDArray, width: int) -> list[Any]:
         """See the base class."""
         return self._looked_up(self._planned(width)[1], inputs, codes)
 
-    def predict(self, references: list[Any], sequence: NDArray, first: NDArray, codes: NDArray) -> NDArray:
+    def predict(self, cached: list[Any], sequence: NDArray, first: NDArray, codes: NDArray) -> NDArray:
         """See the base class."""
-        plan, tables = self._planned(codes.shape[1])
-        n_at_once = max(_BYTES // max(plan.largest * self.program.units.itemsize, 1), 1)
+        plan, wanted = self._planned(codes.shape[1])
+        n_at_once = max(_BYTES // max(plan.largest * self.program.base_encodings.itemsize, 1), 1)
         n_parts = -(-len(first) // n_at_once)
         with torch.no_grad():
             parts = [
-                self._walk(tables, references, *part).outputs().cpu().numpy()
+                self._propagation(wanted, cached, *part).outputs().cpu().numpy()
                 for part in zip(
                     *(np.array_split(array, n_parts) for array in (sequence, first, codes)), strict=True
                 )
@@ -83,8 +79,8 @@ class TorchIncremental(Incremental):
         """See the base class."""
         program = self.pair_program
 
-        def look_up(tables: list[Table]) -> list[Any]:
-            return self._looked_up(tables, inputs, codes)
+        def look_up(wanted: list[Cached]) -> list[Any]:
+            return self._looked_up(wanted, inputs, codes)
 
         def follow() -> Parts:
             own, parts = look_up(program.own), []
@@ -92,88 +88,47 @@ class TorchIncremental(Incremental):
                 for at in range(0, len(first), _AT_ONCE):
                     some = slice(at, at + _AT_ONCE)
                     sequence = np.zeros(len(first[some]), np.int64)
-                    walk = self._walk(program.own, own, sequence, first[some], new[some, np.newaxis])
-                    parts.append(single_changes(walk, program.singles))
+                    single = self._propagation(program.own, own, sequence, first[some], new[some, np.newaxis])
+                    parts.append(single_changes(single, program.singles))
             return parts
 
-        return TorchPairs(program, self._windows, look_up, follow, self._device)
+        return TorchPairs(program, self._ops, self._run, look_up, follow)
 
-    def _looked_up(self, tables: list[Table], inputs: Sequence[NDArray], codes: NDArray) -> list[Any]:
-        wanted = {table.ref for table in tables}
-        arrays = self._windows(len(codes))
+    def _looked_up(self, wanted: list[Cached], inputs: Sequence[NDArray], codes: NDArray) -> list[Any]:
         with torch.no_grad():
             tensors = [
-                torch.as_tensor(np.ascontiguousarray(array)).to(device=self._device, dtype=dtype)
-                for array, dtype in zip(inputs, self._dtypes, strict=True)
+                torch.as_tensor(np.ascontiguousarray(array)).to(device=self._ops.device, dtype=dtype)
+                for array, dtype in zip(inputs, self._graph.dtypes, strict=True)
             ]
-            values = _values(self._graph, tensors, wanted)
-            flat = torch.as_tensor(codes.reshape(-1).astype(np.int64), device=self._device)
+            refs = {cached.ref for cached in wanted if cached.form != "codes"}
+            values = self._graph.run(tensors, refs, len(codes))
             return [
-                flat
-                if table.how == "codes"
-                else make_table(arrays, self.program, table, values[table.ref]).contiguous()
-                for table in tables
+                self._ops.indices(codes.reshape(-1))
+                if cached.form == "codes"
+                else make_cached(self._ops, self.program, cached, values[cached.ref]).contiguous()
+                for cached in wanted
             ]
 
-    def _walk(
-        self, tables: list[Table], references: list[Any], sequence: NDArray, first: NDArray, codes: NDArray
-    ) -> IncrementalWalk:
-        found = dict(zip(tables, references, strict=True))
-        places = [
-            torch.as_tensor(array.astype(np.int64), device=self._device) for array in (sequence, first, codes)
-        ]
-        return IncrementalWalk(
-            self._windows(len(codes)),
+    def _propagation(
+        self, wanted: list[Cached], cached: list[Any], sequence: NDArray, first: NDArray, codes: NDArray
+    ) -> Propagation:
+        found = dict(zip(wanted, cached, strict=True))
+        return propagate_edits(
+            self._ops,
+            self._run(len(codes)),
             self.program,
             found.__getitem__,
-            sequence=places[0],
-            first=places[1],
-            codes=places[2],
+            sequence=self._ops.indices(sequence),
+            first=self._ops.indices(first),
+            codes=self._ops.indices(codes),
         )
 
-    def _windows(self, n: int) -> TorchWindows:
-        if n not in self._arrays:
-            self._arrays[n] = TorchWindows(self._graph, self._device, n)
-        return self._arrays[n]
+    def _run(self, n: int) -> RunNode:
+        """What runs a node on arrays of `n` edits."""
 
+        def run(node: Node, inputs: Sequence[Any], shapes: Sequence[tuple[int, ...]]) -> list[Any]:
+            if node.kind not in _STRIDED:
+                inputs = [x.contiguous() for x in inputs]
+            return self._graph.run_node(node, inputs, n)
 
-def _values(graph: TorchGraph, tensors: Sequence[torch.Tensor], wanted: set[Ref]) -> dict[Ref, torch.Tensor]:
-    """Some values of a graph."""
-    values: dict[Ref, torch.Tensor] = {(i, 0): t for i, t in zip(graph.inputs, tensors, strict=True)}
-    steps = [i for i in graph.live_nodes() if i not in graph.inputs]
-    last_use = {ref: i for i in steps for ref in graph.nodes[i].inputs}
-    for i in steps:
-        node = graph.nodes[i]
-        outputs = graph.run_node(node, [values[ref] for ref in node.inputs], len(tensors[0]))
-        values |= {(i, j): output for j, output in enumerate(outputs)}
-        for ref in node.inputs:
-            if last_use[ref] == i and ref not in wanted:
-                values.pop(ref, None)
-    return values
-
-
-def _constants(graph: TorchGraph) -> dict[Ref, NDArray]:
-    """The values that depend neither on an input nor on the size of the batch."""
-    varying = set(graph.inputs)
-    values: dict[Ref, torch.Tensor] = {}
-    with torch.no_grad():
-        for i in graph.live_nodes():
-            node = graph.nodes[i]
-            depends = any(source in varying for source, _ in node.inputs)
-            if i in varying or depends or node.attributes.get("uses_batch_size"):
-                varying.add(i)
-                continue
-            outputs = graph.run_node(node, [values[ref] for ref in node.inputs])
-            values |= {(i, j): output for j, output in enumerate(outputs)}
-    return {ref: value.cpu().numpy() for ref, value in values.items()}
-
-
-def _shapes(graph: TorchGraph, constants: dict[Ref, NDArray]) -> dict[Ref, tuple[int, ...]]:
-    """The shape of every value but the inputs, without the first axis where it varies."""
-    shapes: dict[Ref, tuple[int, ...]] = {ref: value.shape for ref, value in constants.items()}
-    for i in graph.live_nodes():
-        for j, shape in enumerate(graph.nodes[i].attributes.get("shapes", ())):
-            if (i, j) not in constants:
-                sizes = [-1 if isinstance(size, BatchInteger) else size for size in shape]
-                shapes[(i, j)] = tuple(sizes[1:])
-    return shapes
+        return run

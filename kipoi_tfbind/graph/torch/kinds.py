@@ -1,17 +1,9 @@
-"""What kind of node each ATen operation is."""
+"""ATen's operations by kind."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
-from torch.utils._pytree import tree_leaves
-
-from kipoi_tfbind.graph.graph import Node, Ref
-from kipoi_tfbind.graph.torch.graph import BatchInteger
-
 # Kind by the operation's name without its overload.
-_OPERATIONS_OF = {
+OPERATIONS_OF = {
     "identity": "clone contiguous alias detach lift_fresh lift_fresh_copy positive dropout native_dropout",
     "reshape": "view _unsafe_view reshape squeeze unsqueeze flatten view_copy squeeze_copy unsqueeze_copy "
     "_reshape_alias unflatten",
@@ -20,8 +12,8 @@ _OPERATIONS_OF = {
     "add": "add sub rsub neg",
     "concat": "cat concat",
     "pad": "constant_pad_nd reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d",
-    "slice": "slice select narrow split split_with_sizes unsafe_split unsafe_split_with_sizes chunk "
-    "slice_copy select_copy diagonal as_strided",
+    "slice": "slice select narrow slice_copy select_copy diagonal as_strided",
+    "split": "split split_with_sizes unsafe_split unsafe_split_with_sizes chunk",
     "stack": "stack",
     "unstack": "unbind",
     "gather": "index index_select gather embedding unfold im2col take_along_dim _unsafe_index",
@@ -66,64 +58,11 @@ _OPERATIONS_OF = {
 }
 
 # The elementwise functions of one tensor, by the name that the rules know them by.
-_FUNCTIONS = """
+FUNCTIONS = """
     abs acos acosh asin asinh atan atanh ceil celu clamp clamp_max clamp_min cos cosh elu erf erfc exp exp2
     expm1 floor gelu hardshrink hardsigmoid hardswish hardtanh leaky_relu log log10 log1p log2
     log_sigmoid_forward mish reciprocal relu relu6 round rsqrt selu sigmoid sign silu sin sinc sinh softplus
     softshrink softsign sqrt square tan tanh threshold trunc
 """.split()  # noqa: SIM905
 
-_KIND_OF = {operation: kind for kind, names in _OPERATIONS_OF.items() for operation in names.split()}
-
-_ROUNDING_MODE = "rounding_mode"
-
-
-def describe(
-    function: Any, arguments: Any, inputs: tuple[Ref, ...], layer: str, shapes: tuple[Any, ...]
-) -> Node:
-    """The node for an ATen operation, with its arguments and the shapes of its outputs."""
-    name = function._schema.name.removeprefix("aten::")
-    attributes: dict[str, Any] = {"callable": function, "arguments": arguments, "shapes": shapes}
-    attributes["uses_batch_size"] = any(isinstance(leaf, BatchInteger) for leaf in tree_leaves(arguments))
-    if name in ("view", "_unsafe_view"):
-        # The strides that made a view possible may be others when a value is computed in another way.
-        attributes["callable"] = torch.ops.aten.reshape.default
-    kind = _KIND_OF.get(name, "")
-    if name in _FUNCTIONS:
-        kind = "elementwise"
-    if name == "pow" and len(inputs) == 1:
-        kind = "elementwise"
-    if kind == "elementwise":
-        attributes["function"] = name
-    if kind == "normalise" and _is_training(name, arguments):
-        kind = ""  # Its result depends on the other sequences of the batch.
-    if kind == "ratio" and _ROUNDING_MODE in arguments[1] and arguments[1][_ROUNDING_MODE] is not None:
-        kind = ""
-    return Node(str(function), kind, inputs, attributes, layer, len(shapes))
-
-
-def _is_training(name: str, arguments: Any) -> bool:
-    args = arguments[0]
-    return name in ("native_batch_norm", "_native_batch_norm_legit", "cudnn_batch_norm") and bool(args[5])
-
-
-def out_of_place(function: Any) -> Any:
-    """The operation that returns what `function` would write into its first argument; itself if it does not.
-
-    Raises
-    ------
-    AttributeError
-        There is none.
-    """
-    if not function._schema.is_mutable:
-        return function
-    namespace, name = function._schema.name.split("::")
-    if not name.endswith("_"):
-        return function
-    candidates = getattr(getattr(torch.ops, namespace), name[:-1])
-    types = [str(argument.type) for argument in function._schema.arguments]
-    for overload in candidates.overloads():
-        candidate = getattr(candidates, overload)
-        if [str(argument.type) for argument in candidate._schema.arguments] == types:
-            return candidate
-    raise AttributeError(f"{function} has no form that leaves its argument alone")
+KIND_OF = {operation: kind for kind, names in OPERATIONS_OF.items() for operation in names.split()}

@@ -3,7 +3,7 @@
 from kipoi_tfbind.interpret.global_importance.context import context_importance
 from kipoi_tfbind.interpret.global_importance.cooperativity import cooperativity
 from kipoi_tfbind.interpret.global_importance.effect import motif_importance
-from kipoi_tfbind.interpret.global_importance.kmers import kmer_importance
+from kipoi_tfbind.interpret.global_importance.kmers import kmer_importance, stream_kmer_importance
 from kipoi_tfbind.interpret.global_importance.necessity import motif_necessity
 from kipoi_tfbind.interpret.global_importance.number import number_importance
 from kipoi_tfbind.interpret.global_importance.orientation import orientation_importance
@@ -25,4 +25,5 @@ __all__ = [
     "orientation_importance",
     "position_importance",
     "spacing_importance",
+    "stream_kmer_importance",
 ]

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -16,8 +16,14 @@ from kipoi_tfbind import schema
 from kipoi_tfbind.dna.one_hot import codes_of
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch, batch_of
-from kipoi_tfbind.interpret._edits import Path
-from kipoi_tfbind.interpret._method import Variables, _over_members, predict_all, provenance
+from kipoi_tfbind.interpret._method import (
+    Variables,
+    _over_members,
+    predict_all,
+    provenance,
+    wrapped_for,
+)
+from kipoi_tfbind.interpret._paths import Paths
 from kipoi_tfbind.interpret.global_importance._comparisons import (
     Comparison,
     Factors,
@@ -28,22 +34,23 @@ from kipoi_tfbind.interpret.global_importance._comparisons import (
     text_of,
 )
 from kipoi_tfbind.interpret.global_importance._insertions import (
-    OnConflict,
     Pattern,
-    check_conflict,
     pattern_effects,
     place,
 )
+from kipoi_tfbind.interpret.global_importance.settings import Settings
 from kipoi_tfbind.interpret.global_importance.statistics import (
     benjamini_hochberg,
     paired_statistics,
     rounding_of,
 )
-from kipoi_tfbind.models.sequence_model import SequenceModel, as_sequence_model
+from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.notices import notice
 
 METHOD = "global_importance_analysis"
 Effects = Callable[[SequenceModel, Batch, NDArray], NDArray]
+# Known only when all is computed: the path that was taken is among them.
+Attributes = Callable[[], Mapping[str, Any]]
 
 _BACKGROUND_ATTRIBUTES = ("background", "background_seed", "background_filter")
 # Statistics of paired_statistics -> the ending of a variable's name.
@@ -59,35 +66,32 @@ _ENDINGS = {
 }
 
 
-class Options(TypedDict, total=False):
-    """Options that all experiments share; see `global_importance_analysis`."""
-
-    on_conflict: OnConflict
-    confidence: float
-    n_resamples: int
-    seed: int
-    path: Path
-    verify: bool
-    batch_size: int
-
-
 @dataclass
 class Design:
-    """What an experiment embeds and compares.
+    """Patterns of an experiment, and the comparisons between them.
 
     Attributes
     ----------
+    experiment
+        Name of the experiment.
     patterns
         Name -> motifs and their offsets.
     comparisons
         Name -> the patterns that it is compared with.
     coordinates
         Name of a coordinate -> its value for each pattern; those of `add`.
+    attributes
+        Options of the experiment, for the result's attributes.
+    n_in_all
+        Number of patterns of the whole experiment, where these are only some of them.
     """
 
+    experiment: str
     patterns: dict[str, Pattern] = field(default_factory=dict)
     comparisons: dict[str, Comparison] = field(default_factory=dict)
     coordinates: dict[str, list[Any]] = field(default_factory=dict)
+    attributes: dict[str, Any] = field(default_factory=dict)
+    n_in_all: int | None = None
 
     def add(self, name: str, pattern: Pattern, compared: Comparison = (), **coordinates: Any) -> None:
         """Add a pattern, once."""
@@ -98,6 +102,28 @@ class Design:
             self.comparisons[name] = compared
         for key, value in coordinates.items():
             self.coordinates.setdefault(key, []).append(value)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels of the effects of an experiment.
+
+    Attributes
+    ----------
+    names
+        Of the patterns.
+    comparisons
+        Name -> the patterns that it is compared with.
+    coordinates
+        Name of a coordinate -> its value for each pattern.
+    attributes
+        Gives the attributes of the result; called when all is computed.
+    """
+
+    names: Sequence[str]
+    comparisons: Mapping[str, Comparison]
+    coordinates: Mapping[str, Sequence[Any]]
+    attributes: Attributes
 
 
 def centre(length: int, width: int) -> int:
@@ -112,63 +138,37 @@ def length_of(backgrounds: xr.Dataset) -> int:
 
 
 def analyse(
-    model: Any,
-    backgrounds: xr.Dataset,
-    design: Design,
-    *,
-    experiment: str,
-    settings: Mapping[str, Any] | None = None,
-    on_conflict: OnConflict = "refuse",
-    confidence: float = 0.95,
-    n_resamples: int = 2000,
-    seed: int = 0,
-    path: Path = "auto",
-    verify: bool = False,
-    batch_size: int = 256,
-    corrected: bool = True,
+    model: Any, backgrounds: xr.Dataset, design: Design, settings: Settings, *, corrected: bool = True
 ) -> xr.Dataset:
     """Embed the patterns of a design in backgrounds, and give their effects with statistics.
 
     Parameters
     ----------
-    model, backgrounds, on_conflict, confidence, n_resamples, seed, path, verify, batch_size
-        As `global_importance_analysis`.
+    model, backgrounds
+        As in `global_importance_analysis`.
     design
         The patterns.
-    experiment
-        Name of the experiment, and
     settings
-        its options, for the result's attributes.
+        Options of `global_importance_analysis`.
     corrected
         Correct for the number of patterns; not where these are only some of an experiment's.
     """
-    check_conflict(on_conflict)
     if not design.patterns:
         raise InputError("patterns: expected at least one, got none")
     length = length_of(backgrounds)
-    placed = {name: place(name, each, length, on_conflict) for name, each in design.patterns.items()}
+    placed = {name: place(name, each, length, settings.on_conflict) for name, each in design.patterns.items()}
     for each in placed.values():
         if each.notes:
             notice(each.notes)
     codes = codes_of(backgrounds["one_hot"].values)
+    paths = Paths(settings.path)
 
-    def effects(member: SequenceModel, batch: Batch, reference: NDArray) -> NDArray:
-        return pattern_effects(
-            member,
-            batch,
-            codes,
-            placed,
-            reference,
-            seed=seed,
-            batch_size=batch_size,
-            path=path,
-            verify=verify,
-        )
+    def effects(member: SequenceModel, batch: Batch, prediction: NDArray) -> NDArray:
+        share = len(placed) / (design.n_in_all or len(placed))
+        path = paths.of(member, batch)
+        return pattern_effects(path, batch, codes, placed, prediction, settings, share=share)
 
-    return summarise(
-        model,
-        backgrounds,
-        effects,
+    labels = Labels(
         names=list(placed),
         comparisons=design.comparisons,
         coordinates={
@@ -176,42 +176,36 @@ def analyse(
             "note": [each.notes for each in placed.values()],
             **design.coordinates,
         },
-        settings={"experiment": experiment, **(settings or {}), "on_conflict": on_conflict, "path": path},
-        confidence=confidence,
-        n_resamples=n_resamples,
-        seed=seed,
-        batch_size=batch_size,
-        corrected=corrected,
+        attributes=lambda: {
+            "experiment": design.experiment,
+            **design.attributes,
+            "on_conflict": settings.on_conflict,
+            **paths.settings(),
+        },
     )
+    return summarise(model, backgrounds, effects, labels, settings, corrected=corrected)
 
 
 def summarise(
     model: Any,
     backgrounds: xr.Dataset,
     effects: Effects,
+    labels: Labels,
+    settings: Settings,
     *,
-    names: Sequence[str],
-    comparisons: Mapping[str, Comparison],
-    coordinates: Mapping[str, Sequence[Any]],
-    settings: Mapping[str, Any],
-    confidence: float,
-    n_resamples: int,
-    seed: int,
-    batch_size: int,
     corrected: bool = True,
 ) -> xr.Dataset:
     """Run a kernel of effects (pattern, background, target), on an ensemble too, and label the result."""
-    model = as_sequence_model(model)
-    schema.require(backgrounds, "one_hot")
+    model = wrapped_for(backgrounds, model)
     codes = codes_of(backgrounds["one_hot"].values)  # raises where a row is neither a base nor zeros
-    factors = factors_of(names, comparisons)
+    factors = factors_of(labels.names, labels.comparisons)
 
     def variables(member: SequenceModel) -> Variables:
         batch = batch_of(backgrounds, member)
-        reference = predict_all(member, batch, batch_size=batch_size, description="backgrounds")
-        found = effects(member, batch, reference)
+        prediction = predict_all(member, batch, batch_size=settings.batch_size, description="backgrounds")
+        found = effects(member, batch, prediction)
         return {
-            "unedited_prediction": (("background", "target"), reference),
+            "unedited_prediction": (("background", "target"), prediction),
             "pattern_effect": (("pattern", "background", "target"), found),
             "importance": (("pattern", "target"), mean_over_backgrounds(found)),
             "difference": (("pattern", "target"), mean_difference(found, factors)),
@@ -219,16 +213,16 @@ def summarise(
 
     found = _over_members(variables(member) for member in model.members or (model,))
     effect, unedited = found["pattern_effect"][1], found["unedited_prediction"][1]
-    options: dict[str, Any] = {"confidence": confidence, "n_resamples": n_resamples, "seed": seed}
-    found |= _statistics(effect, unedited, factors, **options, corrected=corrected)
+    found |= _statistics(effect, unedited, factors, settings, corrected=corrected)
 
     ids = backgrounds["id"].values if "id" in backgrounds.coords else np.arange(len(codes)).astype(str)
+    compared_with = [text_of(labels.comparisons.get(name, ())) for name in labels.names]
     result = xr.Dataset(
         found,
         coords={
-            "pattern": list(names),
-            "compared_with": ("pattern", [text_of(comparisons.get(name, ())) for name in names]),
-            **{name: ("pattern", np.asarray(values)) for name, values in coordinates.items()},
+            "pattern": list(labels.names),
+            "compared_with": ("pattern", compared_with),
+            **{name: ("pattern", np.asarray(values)) for name, values in labels.coordinates.items()},
             "background": ids,
             "target": list(model.target_names),
         },
@@ -237,12 +231,12 @@ def summarise(
     attributes = provenance(
         METHOD,
         model,
-        **settings,
+        **labels.attributes(),
         **{"background": "given"} | kept,
         background_hash=content_hash(backgrounds),
         background_length=codes.shape[1],
-        **options,
-        batch_size=batch_size,
+        **settings.statistics,
+        batch_size=settings.batch_size,
     )
     return schema.annotate(result.assign_attrs(attributes))
 
@@ -270,7 +264,7 @@ def add_corrected(path: str | os.PathLike[str]) -> None:
 
 
 def content_hash(backgrounds: xr.Dataset) -> str:
-    """What the bases of backgrounds are known by: 16 hexadecimal digits of a SHA-256."""
+    """Hash of the bases of backgrounds: 16 hexadecimal digits of a SHA-256."""
     return hashlib.sha256(codes_of(backgrounds["one_hot"].values).tobytes()).hexdigest()[:16]
 
 
@@ -278,15 +272,13 @@ def _statistics(
     effect: NDArray,
     unedited: NDArray,
     factors: Factors,
+    settings: Settings,
     *,
-    confidence: float,
-    n_resamples: int,
-    seed: int,
     corrected: bool,
 ) -> Variables:
     """Statistics of the effects and of the differences between them."""
     dims = ("pattern", "target")
-    options: dict[str, Any] = {"axis": 1, "confidence": confidence, "n_resamples": n_resamples, "seed": seed}
+    options = {"axis": 1, **settings.statistics}
     rounding = _rounding(effect, unedited)
     found = paired_statistics(effect, **options, rounding=rounding)._asdict()
     variables: Variables = {"n_backgrounds": (dims, found["n"])}

@@ -16,7 +16,7 @@ Factors = dict[int, dict[int, float]]
 
 
 def mean_over_backgrounds(effect: NDArray) -> NDArray[np.float64]:
-    """Mean over the backgrounds (pattern, target) of what is there; NaN where nothing is."""
+    """Mean over the backgrounds (pattern, target) of the effects that are known; NaN where none is."""
     known = ~np.isnan(effect)
     total = np.where(known, effect, 0).sum(axis=1, dtype=np.float64)
     n = known.sum(axis=1)
@@ -58,7 +58,7 @@ def compared(effect: NDArray, factors: Factors) -> NDArray[np.float64]:
 
 
 def text_of(comparison: Comparison) -> str:
-    """What a pattern is compared with, as a sum."""
+    """Comparison of a pattern, as a sum."""
     if isinstance(comparison, str):
         return comparison
     if isinstance(comparison, Mapping):

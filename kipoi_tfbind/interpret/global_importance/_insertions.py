@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch
-from kipoi_tfbind.interpret._edits import Edits, Path, _widths, edited, predict_edits
-from kipoi_tfbind.models.sequence_model import SequenceModel
-from kipoi_tfbind.motifs.motif import Motif, draw_instances, parse_motif
+from kipoi_tfbind.interpret._edits import Edits, edited, predict_edits, rounded_widths
+from kipoi_tfbind.interpret._paths import EditPath
+from kipoi_tfbind.interpret.global_importance.settings import OnConflict, Settings
+from kipoi_tfbind.motifs.motif import Motif, draw_instances
+from kipoi_tfbind.motifs.read import parse_motif
 
-OnConflict = Literal["refuse", "clip"]
 # Positions and bases of the motif that a pattern begins with, as bytes.
 FirstKey = tuple[bytes, bytes] | None
 # So many patterns that begin with the same motif in the same place make it worth to embed that one first.
@@ -41,13 +42,13 @@ class Insertion(NamedTuple):
     instance: int = 0
 
 
-# What a user writes: (motif, offset), or an Insertion.
+# As users give it: (motif, offset), or an Insertion.
 Given = tuple[str | Motif | NDArray, int] | Insertion
 Pattern = Sequence[Given]
 
 
 class Draws:
-    """What is embedded in some backgrounds; a motif's draws are made once, wherever they go.
+    """Draws from motifs for some backgrounds, each made once, wherever it is embedded.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ class Draws:
         self._known: dict[tuple[str, bytes, bool, int], NDArray[np.uint8]] = {}
 
     def of(self, motif: Motif, instance: int) -> NDArray[np.uint8]:
-        """Draws (background, written position) of `kipoi_tfbind.motifs.motif.draw_instances`."""
+        """Draws (background, embedded position) of `kipoi_tfbind.motifs.motif.draw_instances`."""
         if motif.is_fixed:
             return draw_instances(motif, self._codes)
         key = motif.key, motif.matrix.tobytes(), motif.is_reverse, instance
@@ -80,11 +81,11 @@ class Placed:
     insertions
         Its motifs.
     columns
-        Of each motif, which of its written positions are there.
+        Of each motif, which of its embedded positions are inside the background.
     positions
-        0-based positions (written), all different.
+        0-based positions (embedded), all different.
     notes
-        What was clipped, and why; empty where nothing was.
+        Bases that were clipped, and why; empty where none was.
     """
 
     insertions: tuple[Insertion, ...]
@@ -107,7 +108,7 @@ class Placed:
         )
 
     def bases(self, draws: Draws) -> NDArray[np.uint8]:
-        """Bases (background, written), or (1, written) where they are the same in every background."""
+        """Bases (background, embedded), or (1, embedded) where they are the same in every background."""
         drawn = [
             draws.of(each.motif, each.instance)[:, columns]
             for each, columns in zip(self.insertions, self.columns, strict=True)
@@ -122,14 +123,14 @@ def place(name: str, pattern: Pattern, length: int, on_conflict: OnConflict = "r
     Parameters
     ----------
     name
-        What errors call the pattern.
+        Name of the pattern in messages.
     pattern
         Motifs and their offsets. Further copies of a motif are drawn anew.
     length
         Length of the backgrounds.
     on_conflict
-        What happens to bases outside the background, or where an earlier motif of the pattern lies: "refuse"
-        the pattern, or "clip" them off.
+        Of bases outside the background, or where an earlier motif of the pattern lies: "refuse" the pattern,
+        or "clip" them off.
 
     Raises
     ------
@@ -192,26 +193,20 @@ def _numbered(name: str, pattern: Pattern) -> tuple[Insertion, ...]:
     return tuple(insertions)
 
 
-def check_conflict(on_conflict: str) -> None:
-    """Refuse what is no way to deal with bases that have no place."""
-    if on_conflict not in ("refuse", "clip"):
-        raise InputError(f"on_conflict: expected 'refuse' or 'clip', got {on_conflict!r}")
-
-
 class Job(NamedTuple):
     """Patterns that are predicted together.
 
     Attributes
     ----------
     base
-        Positions (written) and bases (background or 1, written) that all of them begin with, if any: they are
-        edits of the backgrounds with these, and narrower ones.
+        Positions (embedded) and bases (background or 1, embedded) that all of them begin with, if any: they
+        are edits of the backgrounds with these, and narrower ones.
     rows
         Numbers of the patterns.
     positions
-        Of the further bases (pattern, written).
+        Of the further bases (pattern, embedded).
     bases
-        (pattern, background or 1, written).
+        (pattern, background or 1, embedded).
     copies
         Pairs of the numbers of a further pattern, and of the one that it equals.
     """
@@ -224,23 +219,22 @@ class Job(NamedTuple):
 
 
 def pattern_effects(
-    model: SequenceModel,
+    path: EditPath,
     batch: Batch,
     codes: NDArray[np.uint8],
     patterns: Mapping[str, Placed],
-    reference: NDArray,
+    prediction: NDArray,
+    settings: Settings,
     *,
-    seed: int,
-    batch_size: int,
-    path: Path = "auto",
-    verify: bool = False,
+    share: float = 1.0,
 ) -> NDArray:
     """Effects (pattern, background, target): the prediction with the pattern minus that without.
 
-    Patterns that write the same bases to the same places are predicted once.
+    Patterns that embed the same bases in the same places are predicted once. `share` is that of these among
+    all patterns of the experiment, so that all parts of it take the same path.
     """
-    effect = np.zeros((len(patterns), *reference.shape), dtype=reference.dtype)
-    for job in _jobs(list(patterns.values()), Draws(codes, seed), codes.shape[1]):
+    effect = np.zeros((len(patterns), *prediction.shape), dtype=prediction.dtype)
+    for job in _jobs(list(patterns.values()), Draws(codes, settings.seed), codes.shape[1]):
         own = batch if job.base is None else _embedded(batch, *job.base)
         n_patterns = len(job.rows)
 
@@ -249,20 +243,19 @@ def pattern_effects(
             drawn = job.bases[pattern, background if job.bases.shape[1] > 1 else 0]
             return Edits(background, job.positions[pattern], drawn.astype(np.intp))
 
-        for numbers, prediction in predict_edits(
-            model,
+        for numbers, found in predict_edits(
+            path,
             own,
             n_patterns * len(batch),
             edits_of,
-            per_sequence=n_patterns,
-            path=path,
-            verify=verify,
-            batch_size=batch_size,
+            per_sequence=n_patterns / share,
+            verify=settings.verify,
+            batch_size=settings.batch_size,
             description="patterns in backgrounds",
         ):
             # All patterns of a background after each other: what is kept of it serves them all.
             background, pattern = np.divmod(numbers, n_patterns)
-            effect[job.rows[pattern], background] = prediction - reference[background]
+            effect[job.rows[pattern], background] = found - prediction[background]
         for copy, original in job.copies:
             effect[copy] = effect[original]
     return effect
@@ -295,7 +288,7 @@ def _jobs(placed: Sequence[Placed], draws: Draws, length: int) -> Iterator[Job]:
 
 
 def _first_key(placed: Placed, bases: NDArray[np.uint8]) -> FirstKey:
-    """What the first motif of several writes; None where there is only one."""
+    """Positions and bases of the first motif of several; None where there is only one."""
     n_first = len(placed.columns[0])
     if len(placed.insertions) < 2:
         return None
@@ -319,12 +312,11 @@ def _distinct(
 
 def _width(positions: NDArray[np.intp], length: int) -> int:
     """Width of the edits that an edit at these positions is predicted with."""
-    none = np.zeros(1, dtype=np.intp)
-    return int(_widths(Edits(none, positions[np.newaxis], none[np.newaxis]), length)[0])
+    return int(rounded_widths(np.array([np.ptp(positions) + 1]), length)[0])
 
 
 def _embedded(batch: Batch, positions: NDArray[np.intp], bases: NDArray[np.uint8]) -> Batch:
-    """The backgrounds with bases (background or 1, written) at some positions."""
+    """The backgrounds with bases (background or 1, embedded) at some positions."""
     everyone = np.arange(len(batch))
     shape = (len(batch), len(positions))
     return edited(batch, Edits(everyone, np.broadcast_to(positions, shape), np.broadcast_to(bases, shape)))

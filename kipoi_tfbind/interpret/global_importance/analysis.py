@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 import xarray as xr
 
-from kipoi_tfbind.interpret._edits import Path
 from kipoi_tfbind.interpret.global_importance._analyse import Design, analyse
 from kipoi_tfbind.interpret.global_importance._comparisons import Comparison
-from kipoi_tfbind.interpret.global_importance._insertions import OnConflict, Pattern
+from kipoi_tfbind.interpret.global_importance._insertions import Pattern
+from kipoi_tfbind.interpret.global_importance.settings import Options, Settings
 from kipoi_tfbind.models.sequence_model import SequenceModel
 
 
@@ -20,13 +20,7 @@ def global_importance_analysis(
     patterns: Mapping[str, Pattern],
     *,
     comparisons: Mapping[str, Comparison] | None = None,
-    on_conflict: OnConflict = "refuse",
-    confidence: float = 0.95,
-    n_resamples: int = 2000,
-    seed: int = 0,
-    path: Path = "auto",
-    verify: bool = False,
-    batch_size: int = 256,
+    **options: Unpack[Options],
 ) -> xr.Dataset:
     """Effect of embedding patterns in backgrounds (Koo et al. 2021, doi:10.1371/journal.pcbi.1008925).
 
@@ -52,9 +46,8 @@ def global_importance_analysis(
         as it is; what is not a single sequence is drawn anew for each background, from the seed and the
         background itself.
     comparisons
-        Name of a pattern -> names of others: its ``difference`` is its effect minus the sum of theirs. Or
-        name
-        -> {name: factor}.
+        Name of a pattern -> names of others, or {name: factor}: its ``difference`` is its effect minus the
+        sum of theirs.
     on_conflict
         Patterns that overlap themselves, or reach out of the background, are an error: "refuse". "clip" cuts
         off what has no place; the coordinate ``note`` says what.
@@ -63,7 +56,7 @@ def global_importance_analysis(
     n_resamples
         Number of bootstrap resamples and of sign flips.
     seed
-        Of what is drawn from motifs, of the resamples and of the flips.
+        Of the draws from motifs, of the resamples and of the flips.
     path
         "incremental": compute only what a pattern changes, which is exact; "full": predict every sequence as
         a whole; "auto": what is expected to be faster.
@@ -105,16 +98,5 @@ def global_importance_analysis(
     >>> result["difference"].sel(pattern="both").item()
     0.0
     """
-    return analyse(
-        model,
-        backgrounds,
-        Design(dict(patterns), dict(comparisons or {})),
-        experiment="effect",
-        on_conflict=on_conflict,
-        confidence=confidence,
-        n_resamples=n_resamples,
-        seed=seed,
-        path=path,
-        verify=verify,
-        batch_size=batch_size,
-    )
+    design = Design("effect", dict(patterns), dict(comparisons or {}))
+    return analyse(model, backgrounds, design, Settings(**options))

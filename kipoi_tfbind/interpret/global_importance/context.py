@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.dna.one_hot import BASES
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.interpret.global_importance._analyse import Design, Options, analyse, centre, length_of
+from kipoi_tfbind.interpret.global_importance._analyse import Design, analyse, centre, length_of
+from kipoi_tfbind.interpret.global_importance.settings import Options, Settings
 from kipoi_tfbind.models.sequence_model import SequenceModel
-from kipoi_tfbind.motifs.motif import Motif, parse_motif
+from kipoi_tfbind.motifs.motif import Motif
+from kipoi_tfbind.motifs.read import parse_motif
 
 MAX_FLANK_BASES = 3
 
@@ -42,7 +44,7 @@ def context_importance(
     model, backgrounds
         As in `global_importance_analysis`.
     motif
-        What `kipoi_tfbind.parse_motif` takes.
+        Motif, as `kipoi_tfbind.parse_motif` takes it.
     gc
         GC contents of the flanks, from 0 to 1; their bases are drawn for each background, from the same
         random numbers for all contents, so that the backgrounds pair them too.
@@ -79,7 +81,7 @@ def context_importance(
     >>> inside["difference"].values.round(1)
     array([[1.]])
     """
-    motif, length, design = parse_motif(motif), length_of(backgrounds), Design()
+    motif, length, design = parse_motif(motif), length_of(backgrounds), Design("context")
     at = centre(length, len(motif)) if offset is None else offset
     _check(gc, flank, flank_bases, at, length - at - len(motif))
     design.add(motif.name, [(motif, at)], gc=np.nan, flanks="", role="motif")
@@ -98,8 +100,8 @@ def context_importance(
                 if width
             ]
             _add(design, motif, at, f"GC {content:g}", pattern, content)
-    settings = {"motif": motif.name, "flank": flank_bases or flank, "offset": at}
-    return analyse(model, backgrounds, design, experiment="context", settings=settings, **options)
+    design.attributes = {"motif": motif.name, "flank": flank_bases or flank, "offset": at}
+    return analyse(model, backgrounds, design, Settings(**options))
 
 
 def _add(

@@ -1,4 +1,4 @@
-"""What two motifs do together beyond what each does alone."""
+"""Cooperativity: the effect of two motifs together beyond the sum of their effects alone."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import Any, Unpack
 import xarray as xr
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.interpret.global_importance._analyse import Design, Options, analyse, centre, length_of
+from kipoi_tfbind.interpret.global_importance._analyse import Design, analyse, centre, length_of
 from kipoi_tfbind.interpret.global_importance._insertions import Insertion
 from kipoi_tfbind.interpret.global_importance.effect import Motifs
+from kipoi_tfbind.interpret.global_importance.settings import Options, Settings
 from kipoi_tfbind.interpret.global_importance.spacing import ORIENTATIONS
 from kipoi_tfbind.models.sequence_model import SequenceModel
-from kipoi_tfbind.motifs.motif import Motif, parse_motifs
+from kipoi_tfbind.motifs.motif import Motif
+from kipoi_tfbind.motifs.read import parse_motifs
 
 
 def cooperativity(
@@ -36,7 +38,7 @@ def cooperativity(
     model, backgrounds
         As in `global_importance_analysis`.
     motifs
-        What `kipoi_tfbind.motifs.motif.parse_motifs` takes: {name: motif}, or a list.
+        {name: motif}, or a list, as `kipoi_tfbind.motifs.read.parse_motifs` takes them.
     gaps
         Numbers of bases between the end of the first and the start of the second; the pair is in the middle.
     orientations
@@ -67,7 +69,7 @@ def cooperativity(
     >>> pairs["difference"].values.round(1) + 0
     array([0., 1., 0., 0.])
     """
-    parsed, length, design = parse_motifs(motifs), length_of(backgrounds), Design()
+    parsed, length, design = parse_motifs(motifs), length_of(backgrounds), Design("cooperativity")
     for orientation in orientations:
         if orientation not in ORIENTATIONS:
             raise InputError(f"orientations: expected some of {', '.join(ORIENTATIONS)}, got {orientation!r}")
@@ -79,8 +81,8 @@ def cooperativity(
                 at = centre(length, len(a) + gap + len(b))
                 for orientation in orientations:
                     _add_pair(design, a, b, at, gap, orientation)
-    settings = {"gaps": ",".join(map(str, gaps)), "orientations": ",".join(orientations)}
-    return analyse(model, backgrounds, design, experiment="cooperativity", settings=settings, **options)
+    design.attributes = {"gaps": ",".join(map(str, gaps)), "orientations": ",".join(orientations)}
+    return analyse(model, backgrounds, design, Settings(**options))
 
 
 def _add_pair(design: Design, a: Motif, b: Motif, at: int, gap: int, orientation: str) -> None:

@@ -8,9 +8,11 @@ from typing import Any, Unpack
 import xarray as xr
 from numpy.typing import NDArray
 
-from kipoi_tfbind.interpret.global_importance._analyse import Design, Options, analyse, centre, length_of
+from kipoi_tfbind.interpret.global_importance._analyse import Design, analyse, centre, length_of
+from kipoi_tfbind.interpret.global_importance.settings import Options, Settings
 from kipoi_tfbind.models.sequence_model import SequenceModel
-from kipoi_tfbind.motifs.motif import Motif, parse_motifs
+from kipoi_tfbind.motifs.motif import Motif
+from kipoi_tfbind.motifs.read import parse_motifs
 
 Motifs = Mapping[str, str | Motif | NDArray] | Sequence[str | Motif]
 
@@ -30,7 +32,7 @@ def motif_importance(
     model, backgrounds
         As in `global_importance_analysis`.
     motifs
-        What `kipoi_tfbind.motifs.motif.parse_motifs` takes: {name: motif}, or a list.
+        {name: motif}, or a list, as `kipoi_tfbind.motifs.read.parse_motifs` takes them.
     offset
         0-based position of the first base of each; by default each is in the middle.
     **options
@@ -56,8 +58,8 @@ def motif_importance(
     >>> result["importance"].isel(target=0).values.round(2)
     array([1., 0.])
     """
-    length, design = length_of(backgrounds), Design()
+    length, design = length_of(backgrounds), Design("effect")
     for name, motif in parse_motifs(motifs).items():
         at = centre(length, len(motif)) if offset is None else offset
         design.add(name, [(motif, at)], offset=at)
-    return analyse(model, backgrounds, design, experiment="effect", **options)
+    return analyse(model, backgrounds, design, Settings(**options))

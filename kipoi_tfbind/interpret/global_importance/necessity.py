@@ -1,8 +1,8 @@
-"""What real sequences lose without the occurrences of a motif."""
+"""Necessity: the effect of ablating the occurrences of a motif in real sequences."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Unpack
 
 import numpy as np
 import xarray as xr
@@ -10,14 +10,17 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind import schema
 from kipoi_tfbind.dna.one_hot import BASES, N_CODE, codes_of
-from kipoi_tfbind.dna.shuffle import content_seeds
+from kipoi_tfbind.dna.random import content_seeds
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch
-from kipoi_tfbind.interpret._edits import Edits, Path, predict_edits
-from kipoi_tfbind.interpret.global_importance._analyse import length_of, summarise
+from kipoi_tfbind.interpret._edits import Edits, predict_edits
+from kipoi_tfbind.interpret._paths import EditPath, Paths
+from kipoi_tfbind.interpret.global_importance._analyse import Attributes, Labels, length_of, summarise
 from kipoi_tfbind.interpret.global_importance.effect import Motifs
+from kipoi_tfbind.interpret.global_importance.settings import Settings, StatisticsOptions
 from kipoi_tfbind.models.sequence_model import SequenceModel
-from kipoi_tfbind.motifs.motif import parse_motifs
+from kipoi_tfbind.motifs.motif import Motif
+from kipoi_tfbind.motifs.read import parse_motifs
 from kipoi_tfbind.motifs.sites import Site, find_sites
 
 Replacement = Literal["shuffle", "background"]
@@ -40,12 +43,7 @@ def motif_necessity(
     replacement: Replacement = "shuffle",
     n_replacements: int = 10,
     threshold: float = 0.85,
-    confidence: float = 0.95,
-    n_resamples: int = 2000,
-    seed: int = 0,
-    path: Path = "auto",
-    verify: bool = False,
-    batch_size: int = 256,
+    **options: Unpack[StatisticsOptions],
 ) -> xr.Dataset:
     """Effect of ablating all occurrences of a motif in real sequences, against that of ablating as much else.
 
@@ -62,16 +60,17 @@ def motif_necessity(
     sequences
         Dataset with ``one_hot``.
     motifs
-        What `kipoi_tfbind.motifs.motif.parse_motifs` takes: {name: motif}, or a list.
+        {name: motif}, or a list, as `kipoi_tfbind.motifs.read.parse_motifs` takes them.
     replacement
-        What a site's bases are replaced by: "shuffle", their own in another order; or "background", bases
+        Bases that replace those of a site: "shuffle", the same in another order; or "background", bases
         drawn with the frequencies that they have in the sequence.
     n_replacements
         Number of replacements of each site.
     threshold
         As in `kipoi_tfbind.motifs.sites.find_sites`.
-    confidence, n_resamples, seed, path, verify, batch_size
-        As in `global_importance_analysis`.
+    **options
+        ``confidence``, ``n_resamples``, ``seed``, ``path``, ``verify`` and ``batch_size``, as in
+        `global_importance_analysis`.
 
     Returns
     -------
@@ -101,57 +100,61 @@ def motif_necessity(
         raise InputError(f"replacement: expected 'shuffle' or 'background', got {replacement!r}")
     if n_replacements < 1:
         raise InputError(f"n_replacements: expected at least 1, got {n_replacements}")
+    settings = Settings(**options)
     codes = codes_of(sequences["one_hot"].values)
-    names: list[str] = []
-    ablations: list[list[_Ablation]] = []
-    counts = []
-    for name, motif in parsed.items():
-        sites = find_sites(codes, motif, threshold=threshold)
-        for label, is_control in ((name, False), (f"{name}, control", True)):
-            maker = _Maker(codes, len(motif), replacement, seed, f"{label} {motif.key}")
-            names.append(label)
-            ablations.append(maker.all(sites, n_replacements, is_control))
-            counts.append([len(own) for own in sites])
+    sites = {name: find_sites(codes, motif, threshold=threshold) for name, motif in parsed.items()}
+    ablations = [
+        _Maker(codes, motif, label, replacement, settings.seed).all(sites[name], n_replacements, is_control)
+        for name, motif in parsed.items()
+        for label, is_control in ((name, False), (_control(name), True))
+    ]
 
-    def effects(member: SequenceModel, batch: Batch, reference: NDArray) -> NDArray:
-        rows = [_mean_effects(member, batch, reference, each, batch_size, path, verify) for each in ablations]
-        return np.stack(rows)
+    paths = Paths(settings.path)
 
-    result = summarise(
-        model,
-        sequences,
-        effects,
+    def effects(member: SequenceModel, batch: Batch, prediction: NDArray) -> NDArray:
+        path = paths.of(member, batch)
+        return np.stack([_mean_effects(path, batch, prediction, each, settings) for each in ablations])
+
+    of_its_own = {
+        "replacement": replacement,
+        "n_replacements": n_replacements,
+        "threshold": threshold,
+    }
+    labels = _labels(list(parsed), lambda: {"experiment": "necessity", **of_its_own, **paths.settings()})
+    result = summarise(model, sequences, effects, labels, settings)
+    counts = [[len(own) for own in sites[name]] for name in parsed for _ in range(2)]
+    return schema.annotate(result.assign(n_sites=(("pattern", "background"), np.array(counts))))
+
+
+def _control(name: str) -> str:
+    """Name of the control of a motif."""
+    return f"{name}, control"
+
+
+def _labels(motifs: list[str], attributes: Attributes) -> Labels:
+    """Labels of each motif and its control, after each other."""
+    names = [label for name in motifs for label in (name, _control(name))]
+    return Labels(
         names=names,
-        comparisons={name: [f"{name}, control"] for name in parsed},
+        comparisons={name: [_control(name)] for name in motifs},
         coordinates={
             "insertions": [""] * len(names),
             "note": [""] * len(names),
-            "motif": [name for name in parsed for _ in range(2)],
-            "role": ["ablated", "control"] * len(parsed),
+            "motif": [name for name in motifs for _ in range(2)],
+            "role": ["ablated", "control"] * len(motifs),
         },
-        settings={
-            "experiment": "necessity",
-            "replacement": replacement,
-            "n_replacements": n_replacements,
-            "threshold": threshold,
-            "path": path,
-        },
-        confidence=confidence,
-        n_resamples=n_resamples,
-        seed=seed,
-        batch_size=batch_size,
+        attributes=attributes,
     )
-    return schema.annotate(result.assign(n_sites=(("pattern", "background"), np.array(counts))))
 
 
 class _Maker:
     """Makes the ablations of one motif."""
 
     def __init__(
-        self, codes: NDArray[np.uint8], width: int, replacement: Replacement, seed: int, purpose: str
+        self, codes: NDArray[np.uint8], motif: Motif, label: str, replacement: Replacement, seed: int
     ) -> None:
-        self._codes, self._width, self._replacement = codes, width, replacement
-        self._seeds = content_seeds(codes, seed, f"ablation {purpose}")
+        self._codes, self._width, self._replacement = codes, len(motif), replacement
+        self._seeds = content_seeds(codes, seed, f"ablation {label} {motif.key}")
 
     def all(self, sites: list[list[Site]], n: int, is_control: bool) -> list[_Ablation]:
         """`n` ablations of each sequence that has a site."""
@@ -196,17 +199,15 @@ class _Maker:
 
 
 def _mean_effects(
-    model: SequenceModel,
+    path: EditPath,
     batch: Batch,
-    reference: NDArray,
+    prediction: NDArray,
     ablations: list[_Ablation],
-    batch_size: int,
-    path: Path,
-    verify: bool,
+    settings: Settings,
 ) -> NDArray:
     """Mean effect (sequence, target) of the ablations of each sequence; NaN where there is none."""
-    total = np.zeros(reference.shape, dtype=np.float64)
-    count = np.zeros(len(reference), dtype=np.intp)
+    total = np.zeros(prediction.shape, dtype=np.float64)
+    count = np.zeros(len(prediction), dtype=np.intp)
     by_size: dict[int, list[_Ablation]] = {}
     for each in ablations:
         by_size.setdefault(len(each.positions), []).append(each)
@@ -220,19 +221,18 @@ def _mean_effects(
         def edits_of(numbers: NDArray[np.intp], edits: Edits = edits) -> Edits:
             return Edits(edits.sequence[numbers], edits.positions[numbers], edits.bases[numbers])
 
-        for numbers, prediction in predict_edits(
-            model,
+        for numbers, found in predict_edits(
+            path,
             batch,
             len(group),
             edits_of,
             per_sequence=len(group) / len(np.unique(edits.sequence)),
-            path=path,
-            verify=verify,
-            batch_size=batch_size,
+            verify=settings.verify,
+            batch_size=settings.batch_size,
             description="ablations",
         ):
             sequence = edits.sequence[numbers]
-            np.add.at(total, sequence, prediction.astype(np.float64) - reference[sequence])
+            np.add.at(total, sequence, found.astype(np.float64) - prediction[sequence])
             np.add.at(count, sequence, 1)
     mean = total / np.maximum(count, 1)[:, np.newaxis]
     mean[count == 0] = np.nan

@@ -8,10 +8,12 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.interpret.global_importance._analyse import Design, Options, analyse, centre, length_of
+from kipoi_tfbind.interpret.global_importance._analyse import Design, analyse, centre, length_of
 from kipoi_tfbind.interpret.global_importance._insertions import Insertion
+from kipoi_tfbind.interpret.global_importance.settings import Options, Settings
 from kipoi_tfbind.models.sequence_model import SequenceModel
-from kipoi_tfbind.motifs.motif import Motif, parse_motif
+from kipoi_tfbind.motifs.motif import Motif
+from kipoi_tfbind.motifs.read import parse_motif
 
 
 def number_importance(
@@ -34,7 +36,7 @@ def number_importance(
     model, backgrounds
         As in `global_importance_analysis`.
     motif
-        What `kipoi_tfbind.parse_motif` takes; each copy is drawn for itself.
+        Motif, as `kipoi_tfbind.parse_motif` takes it; each copy is drawn for itself.
     max_copies
         Largest number of copies.
     distance
@@ -67,7 +69,7 @@ def number_importance(
     >>> copies["difference"].values.round(1)
     array([0., 2., 6.])
     """
-    motif, length, design = parse_motif(motif), length_of(backgrounds), Design()
+    motif, length, design = parse_motif(motif), length_of(backgrounds), Design("number")
     distance = len(motif) + 10 if distance is None else distance
     if max_copies < 1 or distance < 1:
         raise InputError(f"max_copies, distance: expected at least 1, got {max_copies} and {distance}")
@@ -78,5 +80,5 @@ def number_importance(
     singles = list(design.patterns)
     for n in range(1, max_copies + 1):
         design.add(f"{n} x {motif.name}", places[:n], singles[:n], copies=n, role="copies")
-    settings = {"motif": motif.name, "max_copies": max_copies, "distance": distance, "offset": first}
-    return analyse(model, backgrounds, design, experiment="number", settings=settings, **options)
+    design.attributes = {"motif": motif.name, "max_copies": max_copies, "distance": distance, "offset": first}
+    return analyse(model, backgrounds, design, Settings(**options))

@@ -6,10 +6,11 @@ from typing import Any, Unpack
 
 import xarray as xr
 
-from kipoi_tfbind.interpret.global_importance._analyse import Design, Options, analyse, centre, length_of
+from kipoi_tfbind.interpret.global_importance._analyse import Design, analyse, centre, length_of
 from kipoi_tfbind.interpret.global_importance.effect import Motifs
+from kipoi_tfbind.interpret.global_importance.settings import Options, Settings
 from kipoi_tfbind.models.sequence_model import SequenceModel
-from kipoi_tfbind.motifs.motif import parse_motifs
+from kipoi_tfbind.motifs.read import parse_motifs
 
 
 def orientation_importance(
@@ -30,7 +31,7 @@ def orientation_importance(
     model, backgrounds
         As in `global_importance_analysis`.
     motifs
-        What `kipoi_tfbind.motifs.motif.parse_motifs` takes: {name: motif}, or a list.
+        {name: motif}, or a list, as `kipoi_tfbind.motifs.read.parse_motifs` takes them.
     offset
         0-based position of the first base of each; by default each is in the middle.
     **options
@@ -56,10 +57,10 @@ def orientation_importance(
     >>> result["importance"].isel(target=0).values.round(1)
     array([1., 0.])
     """
-    length, design = length_of(backgrounds), Design()
+    length, design = length_of(backgrounds), Design("orientation")
     for name, motif in parse_motifs(motifs).items():
         at = centre(length, len(motif)) if offset is None else offset
         design.add(f"{name} +", [(motif, at)], motif=name, orientation="+")
         reverse = [(motif.reverse_complement(), at)]
         design.add(f"{name} -", reverse, [f"{name} +"], motif=name, orientation="-")
-    return analyse(model, backgrounds, design, experiment="orientation", **options)
+    return analyse(model, backgrounds, design, Settings(**options))

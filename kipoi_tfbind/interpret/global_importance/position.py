@@ -8,9 +8,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.interpret.global_importance._analyse import Design, Options, analyse, length_of
+from kipoi_tfbind.interpret.global_importance._analyse import Design, analyse, length_of
+from kipoi_tfbind.interpret.global_importance.settings import Options, Settings
 from kipoi_tfbind.models.sequence_model import SequenceModel
-from kipoi_tfbind.motifs.motif import Motif, parse_motif
+from kipoi_tfbind.motifs.motif import Motif
+from kipoi_tfbind.motifs.read import parse_motif
 
 
 def position_importance(
@@ -31,7 +33,7 @@ def position_importance(
     model, backgrounds
         As in `global_importance_analysis`.
     motif
-        What `kipoi_tfbind.parse_motif` takes.
+        Motif, as `kipoi_tfbind.parse_motif` takes it.
     start, end
         Range that the motif lies in, 0-based, `end` not included; None is the end of the backgrounds.
     step
@@ -62,7 +64,7 @@ def position_importance(
     >>> result["importance"].sel(target="G at the start").values.round(1)
     array([1.5, 1.5, 0.7, 0. , 0. , 0. , 0. ])
     """
-    motif, length, design = parse_motif(motif), length_of(backgrounds), Design()
+    motif, length, design = parse_motif(motif), length_of(backgrounds), Design("position")
     end = length if end is None else end
     if not 0 <= start < end <= length or step < 1 or end - start < len(motif):
         raise InputError(
@@ -74,5 +76,11 @@ def position_importance(
         for offset in range(start, end - len(motif) + 1, step):
             name = f"{motif.name} {orientation} {offset}"
             design.add(name, [(oriented, offset)], offset=offset, orientation=orientation)
-    settings = {"motif": motif.name, "motif_width": len(motif), "start": start, "end": end, "step": step}
-    return analyse(model, backgrounds, design, experiment="position", settings=settings, **options)
+    design.attributes = {
+        "motif": motif.name,
+        "motif_width": len(motif),
+        "start": start,
+        "end": end,
+        "step": step,
+    }
+    return analyse(model, backgrounds, design, Settings(**options))

@@ -10,10 +10,12 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.interpret.global_importance._analyse import Design, Options, analyse, centre, length_of
+from kipoi_tfbind.interpret.global_importance._analyse import Design, analyse, centre, length_of
 from kipoi_tfbind.interpret.global_importance._insertions import Insertion
+from kipoi_tfbind.interpret.global_importance.settings import Options, Settings
 from kipoi_tfbind.models.sequence_model import SequenceModel
-from kipoi_tfbind.motifs.motif import Motif, parse_motif
+from kipoi_tfbind.motifs.motif import Motif
+from kipoi_tfbind.motifs.read import parse_motif
 from kipoi_tfbind.notices import notice
 
 ORIENTATIONS = ("++", "+-", "-+", "--")
@@ -42,7 +44,7 @@ def spacing_importance(
     model, backgrounds
         As in `global_importance_analysis`.
     motif_a, motif_b
-        What `kipoi_tfbind.parse_motif` takes.
+        Motifs, as `kipoi_tfbind.parse_motif` takes them.
     max_distance
         Largest distance in bp, from the first base of one to that of the other, in either direction.
         Distances at which they would overlap are left out, or clipped with ``on_conflict="clip"``.
@@ -80,7 +82,7 @@ def spacing_importance(
     6
     """
     first, second = parse_motif(motif_a), parse_motif(motif_b)
-    length, design = length_of(backgrounds), Design()
+    length, design = length_of(backgrounds), Design("spacing")
     at = centre(length, len(first)) if offset is None else offset
     _check(max_distance, step, orientations)
     distances = _distances(
@@ -103,9 +105,14 @@ def spacing_importance(
             pattern = [Insertion(a, at), other]
             compared = [alone, single]
             design.add(name, pattern, compared, distance=distance, orientation=orientation, role="pair")
-    settings = {"motif_a": first.name, "motif_b": second.name, "width_a": len(first), "width_b": len(second)}
-    settings |= {"max_distance": max_distance, "step": step, "offset": at}
-    return analyse(model, backgrounds, design, experiment="spacing", settings=settings, **options)
+    design.attributes = {
+        "motif_a": first.name,
+        "motif_b": second.name,
+        "width_a": len(first),
+        "width_b": len(second),
+    }
+    design.attributes |= {"max_distance": max_distance, "step": step, "offset": at}
+    return analyse(model, backgrounds, design, Settings(**options))
 
 
 def _check(max_distance: int, step: int, orientations: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Statistics of paired differences: what a pattern does to a prediction, over the same backgrounds.
+"""Statistics of paired differences: the effect of a pattern on predictions for the same backgrounds.
 
 Arrays only. Each background is its own control: the difference between its prediction with a pattern and
 without is one observation, and the backgrounds are the sample. A test that takes the two sets of predictions
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from kipoi_tfbind.dna.shuffle import checked_seed
+from kipoi_tfbind.dna.random import checked_seed
 from kipoi_tfbind.errors import InputError
 
 # Bounds of what is in memory at once: numbers of a table of resamples, and series tested together.
@@ -23,6 +23,8 @@ _TABLE = 1 << 22
 _SERIES = 1024
 # A mean this many units in the last place of the predictions is made by their rounding.
 _ROUNDING = 8
+# Means of resamples that differ by less than this, relative to the largest deviation, are the same.
+_TIE = 1e-12
 
 
 class PairedStatistics(NamedTuple):
@@ -277,7 +279,9 @@ def _bca(
         rng.multinomial(n, np.full(n, 1 / n), size=rows) @ deviation / n for rows in _rows(n_resamples, n)
     ]
     resampled = np.sort(np.concatenate(parts), axis=0)
-    below = ((resampled < 0).sum(axis=0) + (resampled <= 0).sum(axis=0)) / (2 * n_resamples)
+    # A resample that is the sample itself has the same mean, but for the rounding of a sum in another order.
+    tie = _TIE * np.abs(deviation).max(axis=0)
+    below = ((resampled < -tie).sum(axis=0) + (resampled <= tie).sum(axis=0)) / (2 * n_resamples)
     with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)
         bias = stats.norm.ppf(below)

@@ -1,8 +1,8 @@
-"""What the site of one sequence does in the context of another."""
+"""Swapped contexts: the site of one sequence in the context of another."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import xarray as xr
@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from kipoi_tfbind.dna.one_hot import BASES, codes_of, one_hot_codes
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch
-from kipoi_tfbind.interpret._edits import Path
 from kipoi_tfbind.interpret._method import check_range
-from kipoi_tfbind.interpret.global_importance._analyse import length_of, summarise
-from kipoi_tfbind.interpret.global_importance._insertions import pattern_effects, place
+from kipoi_tfbind.interpret._paths import Paths
+from kipoi_tfbind.interpret.global_importance._analyse import Labels, length_of, summarise
+from kipoi_tfbind.interpret.global_importance._insertions import Placed, pattern_effects, place
+from kipoi_tfbind.interpret.global_importance.settings import Settings, StatisticsOptions
 from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.motifs.motif import Motif
 
@@ -26,12 +27,7 @@ def context_swap(
     start: int,
     end: int,
     donors: int | None = None,
-    confidence: float = 0.95,
-    n_resamples: int = 2000,
-    seed: int = 0,
-    path: Path = "auto",
-    verify: bool = False,
-    batch_size: int = 256,
+    **options: Unpack[StatisticsOptions],
 ) -> xr.Dataset:
     """Effect of giving each sequence the site of each other one.
 
@@ -49,8 +45,9 @@ def context_swap(
         The site, 0-based, `end` not included. N in a donor's site leaves the other sequence's base.
     donors
         Only the first so many give their sites; all by default.
-    confidence, n_resamples, seed, path, verify, batch_size
-        As in `global_importance_analysis`.
+    **options
+        ``confidence``, ``n_resamples``, ``seed``, ``path``, ``verify`` and ``batch_size``, as in
+        `global_importance_analysis`.
 
     Returns
     -------
@@ -73,52 +70,45 @@ def context_swap(
            [-2., nan,  0.],
            [-2.,  0., nan]], dtype=float32)
     """
-    length = length_of(sequences)
-    start, end = check_range(start, end, length)
+    start, end = check_range(start, end, length_of(sequences))
     codes = codes_of(sequences["one_hot"].values)
     n = len(codes) if donors is None else donors
     if len(codes) < 3 or not 1 <= n <= len(codes):
         raise InputError(
             f"sequences, donors: expected at least 3 sequences and 1 donor of them, got {len(codes)}, {n}"
         )
-    ids = (
-        sequences["id"].values.astype(str) if "id" in sequences.coords else np.arange(len(codes)).astype(str)
-    )
-    names = [
-        f"site of {name}" if (ids == name).sum() == 1 else f"site of {name} [{i}]"
-        for i, name in enumerate(ids[:n])
-    ]
-    placed = {}
-    for name, site in zip(names, one_hot_codes(codes[:n, start:end], np.float64), strict=True):
-        if not site.any():
-            raise InputError(f"sequences: the {name} is all N")
-        placed[name] = place(name, [(Motif(name, site.reshape(-1, len(BASES))), start)], length)
+    settings = Settings(**options)
+    sites = _sites(sequences, codes[:n], start, end)
+    paths = Paths(settings.path)
 
-    def effects(member: SequenceModel, batch: Batch, reference: NDArray) -> NDArray:
-        found = pattern_effects(
-            member,
-            batch,
-            codes,
-            placed,
-            reference,
-            seed=seed,
-            batch_size=batch_size,
-            path=path,
-            verify=verify,
-        )
+    def effects(member: SequenceModel, batch: Batch, prediction: NDArray) -> NDArray:
+        found = pattern_effects(paths.of(member, batch), batch, codes, sites, prediction, settings)
         found[np.arange(n), np.arange(n)] = np.nan
         return found
 
-    return summarise(
-        model,
-        sequences,
-        effects,
-        names=names,
+    labels = Labels(
+        names=list(sites),
         comparisons={},
-        coordinates={"insertions": [each.text for each in placed.values()], "note": [""] * n},
-        settings={"experiment": "swap", "start": start, "end": end, "path": path},
-        confidence=confidence,
-        n_resamples=n_resamples,
-        seed=seed,
-        batch_size=batch_size,
+        coordinates={"insertions": [each.text for each in sites.values()], "note": [""] * n},
+        attributes=lambda: {"experiment": "swap", "start": start, "end": end, **paths.settings()},
     )
+    return summarise(model, sequences, effects, labels, settings)
+
+
+def _sites(sequences: xr.Dataset, donors: NDArray[np.uint8], start: int, end: int) -> dict[str, Placed]:
+    """Sites of the first sequences, whose codes these are, as patterns.
+
+    Raises
+    ------
+    InputError
+        A site is all N.
+    """
+    ids = sequences["id"].values.astype(str).tolist() if "id" in sequences.coords else None
+    ids = ids or [str(row) for row in range(sequences.sizes["sequence"])]
+    sites = {}
+    for row, site in enumerate(one_hot_codes(donors[:, start:end], np.float64)):
+        name = f"site of {ids[row]}" + (f" [{row}]" if ids.count(ids[row]) > 1 else "")
+        if not site.any():
+            raise InputError(f"sequences: the {name} is all N")
+        sites[name] = place(name, [(Motif(name, site.reshape(-1, len(BASES))), start)], donors.shape[1])
+    return sites

@@ -1,4 +1,4 @@
-"""What the statistics of a result say, in words and numbers."""
+"""Verdicts on interactions, and numbers of backgrounds for intervals of a width."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def needed_backgrounds(result: xr.Dataset, half_width: float) -> xr.DataArray:
     result
         Of any experiment, with few backgrounds.
     half_width
-        What is wanted, in the unit of the output.
+        Half-width of the intervals that is wanted, in the unit of the output.
 
     Returns
     -------

@@ -16,8 +16,10 @@ import torch
 from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError, UnsupportedModelError, UnsupportedOperationError
-from kipoi_tfbind.graph import DeepLiftResult, Graph, deep_lift, trace_tensorflow, trace_torch
+from kipoi_tfbind.graph import Graph, trace_tensorflow, trace_torch
+from kipoi_tfbind.graph.deeplift.engine import DeepLiftResult
 from tests import graph_models
+from tests.graph.explain import deep_lift, engine_of
 from tests.graph_models import LENGTH, NAMES, RECURRENT, Architecture, build
 
 N, N_REFERENCES = 3, 4
@@ -444,13 +446,14 @@ def test_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
     model = build("batch_norm").keras
     graph = trace_tensorflow(lambda x: [model(x[0])], [tf.TensorSpec((None, None, 4))])
     compiled = []
-    original = type(graph).compile_deep_lift
+    engine = engine_of(graph)
+    original = type(engine).compile
 
     def counted(self: Any, *args: Any) -> Any:
         compiled.append(args)
         return original(self, *args)
 
-    monkeypatch.setattr(type(graph), "compile_deep_lift", counted)
+    monkeypatch.setattr(type(engine), "compile", counted)
     for n, n_references, targets in ((1, 2, None), (3, 1, [1]), (2, 2, [0, 2])):
         deep_lift(graph, [one_hot(n, LENGTH)], one_hot(n, n_references, LENGTH, seed=1), targets=targets)
     assert len(compiled) == 1

@@ -12,9 +12,9 @@ import tensorflow as tf
 import torch
 from numpy.typing import NDArray
 
-from kipoi_tfbind.graph import Graph, deep_lift, trace_tensorflow, trace_torch
-from kipoi_tfbind.graph.deeplift import propagation as multipliers
-from kipoi_tfbind.graph.deeplift.array_ops import Convolution, Factored, Windows
+from kipoi_tfbind.graph import Graph, trace_tensorflow, trace_torch
+from kipoi_tfbind.graph.deeplift import engine
+from kipoi_tfbind.graph.deeplift.convolution_1d import Convolution1D
 from kipoi_tfbind.graph.deeplift.convolution_gradient import (
     by_spectrum,
     cost_of_convolution,
@@ -23,9 +23,11 @@ from kipoi_tfbind.graph.deeplift.convolution_gradient import (
     one_position,
     routed,
 )
-from kipoi_tfbind.graph.tensorflow.deep_lift import TensorFlowArrays
-from kipoi_tfbind.graph.torch.deep_lift import TorchArrays
+from kipoi_tfbind.graph.tensorflow.ops import TensorFlowOps
+from kipoi_tfbind.graph.torch.ops import TorchOps
+from kipoi_tfbind.graph.vjp import Factored, Windows
 from tests import graph_models as m
+from tests.graph.explain import deep_lift, engine_of
 
 # Not a multiple of the pools: what is left over belongs to no window.
 LENGTH, N_TARGETS = 51, 19
@@ -136,9 +138,9 @@ def test_parts_as_a_whole(framework: str, case: str, monkeypatch: pytest.MonkeyP
     """Neither sequences nor references depend on what is run with them."""
     for_speed, for_memory, parts = PARTS[case]
     expected = explained("basset", framework)
-    (compiled,) = graph("basset", framework).compiled.values()
-    monkeypatch.setattr(multipliers, "_AT_ONCE", for_speed * compiled.largest)
-    monkeypatch.setattr(multipliers, "WITH_TARGETS", for_memory * compiled.largest * N_TARGETS)
+    (compiled,) = engine_of(graph("basset", framework)).compiled.values()
+    monkeypatch.setattr(engine, "_AT_ONCE", for_speed * compiled.largest)
+    monkeypatch.setattr(engine, "WITH_TARGETS", for_memory * compiled.largest * N_TARGETS)
     shapes = set()
     original = type(compiled).__call__
 
@@ -156,17 +158,16 @@ def test_parts_as_a_whole(framework: str, case: str, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("name", ["basset", "dilated", "rc_tied"])
 def test_which_take_all_targets_at_once(name: str, framework: str) -> None:
     explained(name, framework)
-    (compiled,) = graph(name, framework).compiled.values()
+    (compiled,) = engine_of(graph(name, framework)).compiled.values()
     assert compiled.takes_targets
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_targets_in_parts(framework: str, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = explained("basset", framework)
-    own = graph("basset", framework)
+    own = engine_of(graph("basset", framework))
     (compiled,) = own.compiled.values()
-    module = __import__(type(compiled).__module__, fromlist=["WITH_TARGETS"])
-    monkeypatch.setattr(module, "WITH_TARGETS", 8 * compiled.largest * N * N_REFERENCES)
+    monkeypatch.setattr(engine, "WITH_TARGETS", 8 * compiled.largest * N * N_REFERENCES)
     own.compiled.clear()
     # Three parts, of which the last is smaller.
     found = explained("basset", framework)
@@ -175,8 +176,7 @@ def test_targets_in_parts(framework: str, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def arrays(framework: str) -> Any:
-    empty: Any = None
-    return TensorFlowArrays(empty) if framework == "keras" else TorchArrays(empty)
+    return TensorFlowOps() if framework == "keras" else TorchOps(torch.device("cpu"))
 
 
 def tensor(framework: str, array: NDArray) -> Any:
@@ -206,8 +206,8 @@ def test_gradients_of_a_convolution(
     padding, dilation, n_out, n_in = shape
     rng = np.random.default_rng(4)
     kernel, cotangent = rng.normal(size=(7, 4, 5)), rng.normal(size=(6, n_out, 5))
-    xp = arrays(framework)
-    convolution = Convolution(tensor(framework, kernel), padding, dilation, n_in, channels_last)
+    ops = arrays(framework)
+    convolution = Convolution1D(tensor(framework, kernel), padding, dilation, n_in, channels_last)
 
     def to(array: NDArray) -> Any:
         return tensor(framework, array if channels_last else np.swapaxes(array, 1, 2))
@@ -215,7 +215,7 @@ def test_gradients_of_a_convolution(
     def back(found: Any) -> NDArray:
         return found.numpy() if channels_last else np.swapaxes(found.numpy(), 1, 2)
 
-    found = back(few_channels(xp, convolution, to(cotangent)))
+    found = back(few_channels(ops, convolution, to(cotangent)))
     expected = gradient(kernel, cotangent, padding, dilation, n_in)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13)
 
@@ -227,19 +227,19 @@ def test_gradients_of_a_convolution(
         2, 3 * n, 5
     )
     windows = Windows(1, n_out, 5, 3) if channels_last else Windows(5, n_out, 1, 3)
-    at, place, complete = one_position(xp, convolution, to(factor), windows)
+    at, place, complete = one_position(ops, convolution, to(factor), windows)
     assert complete
-    found = back(routed(xp, convolution, to(values), at, place, windows, 3))
+    found = back(routed(ops, convolution, to(values), at, place, windows, 3))
     spread = np.zeros((6, n_out, 5))
     spread[:, : 3 * n] = np.repeat(values, 3, 1)
     spread *= np.tile(factor, (3, 1, 1))
     expected = gradient(kernel, spread, padding, dilation, n_in)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13)
     np.testing.assert_allclose(
-        back(xp.multiplied_out(Factored(to(values), to(factor), windows, 2), 3)), spread, rtol=0, atol=1e-15
+        back(Factored(to(values), to(factor), windows, 2).multiplied_out(ops, 3)), spread, rtol=0, atol=1e-15
     )
     factor[1, 1] = factor[1, 0] = 1
-    assert not one_position(xp, convolution, to(factor), windows)[2]
+    assert not one_position(ops, convolution, to(factor), windows)[2]
 
 
 @pytest.mark.parametrize("shape", [(5, 1, 40, 40), (0, 1, 30, 40), (10, 1, 50, 40)])
@@ -254,7 +254,7 @@ def test_gradient_by_the_spectrum(
     kernel, cotangent = rng.normal(size=(11, 40, 48)), rng.normal(size=(3, n_out, 48))
     expected = gradient(kernel, cotangent, padding, dilation, n_in)
     for dtype, tolerance in (("float64", 1e-14), ("float32", 1e-6)):
-        convolution = Convolution(
+        convolution = Convolution1D(
             tensor(framework, kernel.astype(dtype)), padding, dilation, n_in, channels_last
         )
         given = (cotangent if channels_last else np.swapaxes(cotangent, 1, 2)).astype(dtype)
@@ -266,14 +266,14 @@ def test_gradient_by_the_spectrum(
 
 def test_what_is_faster() -> None:
     """Windows of one position, single targets, and narrow kernels are left to the convolution."""
-    first = Convolution(np.zeros((19, 4, 64)), 9, 1, 100, True)
+    first = Convolution1D(np.zeros((19, 4, 64)), 9, 1, 100, True)
     direct = 100 * 19 * 4 * 64
     assert cost_of_convolution(first, 100) == direct
     assert cost_of_routed(first, Windows(1, 100, 64, 4), 19) < direct
     assert cost_of_routed(first, Windows(1, 100, 64, 1), 19) > direct
     assert cost_of_routed(first, Windows(1, 100, 64, 4), 1) > direct
-    wide, narrow = (Convolution(np.zeros((k, 200, 300)), 0, 1, 300, True) for k in (11, 3))
+    wide, narrow = (Convolution1D(np.zeros((k, 200, 300)), 0, 1, 300, True) for k in (11, 3))
     assert cost_of_convolution(wide, 300) < 0.5 * 300 * 11 * 200 * 300
     assert cost_of_convolution(narrow, 300) == 300 * 3 * 200 * 300
-    dilated = Convolution(np.zeros((11, 200, 300)), 0, 2, 300, True)
+    dilated = Convolution1D(np.zeros((11, 200, 300)), 0, 2, 300, True)
     assert cost_of_convolution(dilated, 300) == 300 * 11 * 200 * 300

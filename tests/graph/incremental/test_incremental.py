@@ -25,6 +25,8 @@ from kipoi_tfbind import (
 )
 from kipoi_tfbind.graph import trace_tensorflow, trace_torch
 from kipoi_tfbind.graph.incremental.engine import Incremental
+from kipoi_tfbind.graph.tensorflow.incremental import TensorFlowIncremental
+from kipoi_tfbind.graph.torch.incremental import TorchIncremental
 from tests import graph_models
 
 # In float64 both ways round at 1e-16 of numbers up to some 1e3 times the effects.
@@ -87,7 +89,7 @@ def tensorflow_case(model: Any, shapes: list[tuple[int, int]], precision: str = 
     exact = graph.in_precision("float64")
     function = exact.as_function()
     return case(
-        (exact if precision == "float64" else graph).incremental(0, shapes, 1, np.eye(5, 4)),
+        TensorFlowIncremental(exact if precision == "float64" else graph, 0, shapes, 1, np.eye(5, 4)),
         lambda inputs: function([tf.constant(x) for x in inputs])[0].numpy(),
         shapes,
         positions_last=False,
@@ -105,7 +107,7 @@ def torch_case(model: Any, shapes: list[tuple[int, int]], precision: str = "floa
             return function([torch.as_tensor(np.ascontiguousarray(x)) for x in inputs])[0].numpy()
 
     chosen = exact if precision == "float64" else graph
-    return case(chosen.incremental(0, turned, 2, np.eye(5, 4)), predict, shapes, positions_last=True)
+    return case(TorchIncremental(chosen, 0, turned, 2, np.eye(5, 4)), predict, shapes, positions_last=True)
 
 
 def case(incremental: Incremental, predict: Any, shapes: Any, *, positions_last: bool) -> Case:
@@ -145,8 +147,8 @@ def check_edits(
     sequence, first = np.repeat([0, 1], n), np.tile(starts, 2)
     new = rng.integers(0, 5, (2 * n, width))
     own = model.inputs(model.codes, np.arange(2))
-    references = model.incremental.references(own, model.codes, width)
-    found = model.incremental.predict(references, sequence, first, new)
+    cached = model.incremental.cached_activations(own, model.codes, width)
+    found = model.incremental.predict(cached, sequence, first, new)
     expected = model.whole(edited(model.codes, sequence, first, new), sequence)
     effect = expected - model.whole(model.codes, np.arange(2))[sequence]
     np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * np.abs(effect).max())
@@ -280,9 +282,9 @@ def test_the_plan_counts_what_is_multiplied() -> None:
     x = k.layers.Conv1D(6, 3, padding="same", activation="relu")(x)
     model = k.Model(inputs, k.layers.Dense(2)(k.layers.GlobalAveragePooling1D()(x)))
     plan = tensorflow_case(model, [(100, 4)]).incremental.plan(1)
-    assert plan.naive_products == 100 * 5 * 4 * 8 + 100 * 3 * 8 * 6 + 6 * 2
+    assert plan.full_macs == 100 * 5 * 4 * 8 + 100 * 3 * 8 * 6 + 6 * 2
     # A base reaches 5 positions of the first map, each of which has a share in 3 of the second.
-    assert plan.products == 5 * 3 * 8 * 6 + 6 * 2
+    assert plan.macs == 5 * 3 * 8 * 6 + 6 * 2
 
 
 @st.composite

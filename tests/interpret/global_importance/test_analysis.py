@@ -16,7 +16,8 @@ from kipoi_tfbind import as_sequence_model, global_importance_analysis, make_bac
 from kipoi_tfbind.dna.one_hot import codes_of, decode_codes, decode_one_hot, one_hot
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret.global_importance._insertions import place
-from kipoi_tfbind.motifs.motif import draw_instances, parse_motif
+from kipoi_tfbind.motifs.motif import draw_instances
+from kipoi_tfbind.motifs.read import parse_motif
 from kipoi_tfbind.testing import motif_counter
 from tests import same_weights
 

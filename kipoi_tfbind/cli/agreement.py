@@ -1,0 +1,70 @@
+"""``kipoi tfbind agreement``."""
+
+import click
+
+
+@click.command(short_help="How alike the maps of several results are.")
+@click.argument("results", nargs=-1, required=True, type=click.Path(), metavar="RESULT...")
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="What to call a result; once for each of them.  [default: their file names]",
+)
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="Positions of the largest magnitude whose overlap is counted.",
+)
+@click.option("--confidence", default=0.95, show_default=True, help="Of the intervals.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstrap.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(), help="Result to write, netCDF-4 (.nc, .h5)."
+)
+def command(
+    results: tuple[str, ...], names: tuple[str, ...], top: int, confidence: float, seed: int, output: str
+) -> None:
+    """Compare the maps in several RESULT files of the same sequences, each with each.
+
+    They may be of several methods, models, seeds or frameworks. What is printed are means over the sequences
+    of the first target, with intervals.
+
+    \b
+    Example:
+      kipoi tfbind agreement ism.nc deepshap.nc occlusion.nc -o agreement.nc
+      kipoi tfbind plot agreement.nc -o agreement.png
+    """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
+    from pathlib import Path
+
+    from kipoi_tfbind.errors import InputError
+    from kipoi_tfbind.interpret import agreement
+    from kipoi_tfbind.interpret.agreement import MEASURES
+    from kipoi_tfbind.results.files import check_writable, open_result, save_result
+
+    check_writable(output)
+    if names and len(names) != len(results):
+        raise InputError(f"--name: expected one for each of {len(results)} results, got {len(names)}")
+    called = names or tuple(Path(path).stem for path in results)
+    if len(set(called)) < len(called):
+        raise InputError(f"--name: expected names that differ, got {', '.join(called)}; give each a --name")
+    found = agreement(
+        {name: open_result(path) for name, path in zip(called, results, strict=True)},
+        top=top,
+        confidence=confidence,
+        seed=seed,
+    )
+    save_result(found, output)
+    click.echo(f"{output}: agreement; sequences: {found.sizes['sequence']}, targets: {found.sizes['target']}")
+    view = found.isel(target=0)
+    click.echo(f"{view['target'].item()}: {', '.join(MEASURES)}")
+    for i in range(view.sizes["comparison"]):
+        one = view.isel(comparison=i)
+        numbers = "  ".join(
+            f"{float(one[f'mean_{m}']):+.2f} ({float(one[f'mean_{m}_low']):+.2f} to "
+            f"{float(one[f'mean_{m}_high']):+.2f})"
+            for m in MEASURES
+        )
+        click.echo(f"  {one['map_a'].item()} and {one['map_b'].item()}  {numbers}")

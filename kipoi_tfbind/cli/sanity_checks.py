@@ -1,0 +1,96 @@
+"""``kipoi tfbind sanity-checks``."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from kipoi_tfbind.cli._interpret import (
+    MODEL_OPTIONS,
+    OUTPUT_OPTIONS,
+    SEQUENCE_OPTIONS,
+    load_bare_models,
+    sequence_chunks,
+    source_of_sequences,
+    with_options,
+    wrapping_of,
+)
+
+_METHODS: dict[str, tuple[str, dict[str, Any]]] = {
+    "deepshap": ("deep_shap", {}),
+    "ism": ("in_silico_mutagenesis", {}),
+    "saliency": ("gradients", {"method": "saliency"}),
+    "gradient-x-input": ("gradients", {"method": "gradient_x_input"}),
+    "integrated-gradients": ("gradients", {"method": "integrated_gradients"}),
+    "occlusion": ("occlusion", {}),
+    "surrogate": ("surrogate", {}),
+}
+
+
+def _options(function: Callable[..., None]) -> Callable[..., None]:
+    return with_options(function, (*MODEL_OPTIONS, *SEQUENCE_OPTIONS, *OUTPUT_OPTIONS))
+
+
+@click.command(short_help="Whether a map depends on what the model has learned, and on the sequence.")
+@_options
+@click.option(
+    "--method",
+    type=click.Choice(list(_METHODS)),
+    default="deepshap",
+    show_default=True,
+    help="Method whose maps are checked.",
+)
+@click.option(
+    "--layer", "layers", multiple=True, metavar="NAME", help="Randomise these only.  [default: all]"
+)
+@click.option("--confidence", default=0.95, show_default=True, help="Of the intervals.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of what is randomised and shuffled.",
+)
+def command(method: str, layers: tuple[str, ...], confidence: float, seed: int, **options: Any) -> None:
+    """Sanity checks: randomise the model's layers from the output down, and see what is left of its maps.
+
+    All sequences are held in memory: some tens of them are enough.
+
+    \b
+    Example:
+      kipoi tfbind sanity-checks model_zoo/TFBind/CTCF --source dir --sequences sites.fa -o sanity.nc
+      kipoi tfbind plot sanity.nc -o sanity.png
+    """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
+    import xarray as xr
+
+    from kipoi_tfbind import interpret
+    from kipoi_tfbind.errors import InputError
+    from kipoi_tfbind.models.load import as_sequence_model
+    from kipoi_tfbind.results.files import check_writable, save_result
+
+    check_writable(options["output"])
+    source = source_of_sequences(options)
+    (bare, *others) = load_bare_models(options, with_dataloader=source == "dataloader_args")
+    if others:
+        raise InputError("model: expected one, whose weights are randomised, got an ensemble")
+    wrapping = wrapping_of(options, with_dataloader=source == "dataloader_args")
+    model = as_sequence_model(bare, **wrapping)
+    chunks = sequence_chunks(source, options, model, bare.default_dataloader, 1024)
+    name, settings = _METHODS[method]
+    result = interpret.sanity_checks(
+        bare,
+        xr.concat(list(chunks), dim="sequence"),
+        method=getattr(interpret, name),
+        options=settings,
+        wrapping=wrapping,
+        layers=layers or None,
+        confidence=confidence,
+        seed=seed,
+        batch_size=options["batch_size"],
+    )
+    if options["targets"]:
+        result = result.sel(target=list(options["targets"]))
+    save_result(result, options["output"])
+    click.echo(f"{options['output']}: sanity_checks; sequences: {result.sizes['sequence']}")
+    for target, verdict in zip(result["target"].values, result["verdict"].values, strict=True):
+        click.echo(f"  {target}: {verdict}")

@@ -1,0 +1,189 @@
+"""Agreement of maps: of methods, members of an ensemble, seeds or frameworks, on the same sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from scipy import stats
+
+from kipoi_tfbind import schema
+from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.interpret.global_importance.statistics import paired_statistics
+from kipoi_tfbind.results.position_scores import base_scores, source_of
+
+# How alike two maps of one sequence are; each has its mean over the sequences, with an interval.
+MEASURES = ("cosine", "rank_correlation", "top_overlap")
+
+
+def agreement(
+    results: Mapping[str, xr.Dataset], *, top: int = 20, confidence: float = 0.95, seed: int = 0
+) -> xr.Dataset:
+    """Compare the maps of several results, each with each: how alike they are, by target.
+
+    A map is one number for each position, the same that a logo's letters are as high as: contribution of the
+    observed base, or minus the mean effect of its substitutions, or of the windows that occlude it. Positions
+    that all results have are compared. Agreement is no proof: methods can share a fault, and members of an
+    ensemble the bias of their data.
+
+    Parameters
+    ----------
+    results
+        Name -> what a method returned; at least two, of the same sequences. For the members of an ensemble:
+        ``{member.name: deep_shap(member, sequences) for member in model.members}``.
+    top
+        Number of positions of the largest magnitude whose overlap is counted.
+    confidence
+        Of the intervals, between 0 and 1: by the BCa bootstrap over the sequences.
+    seed
+        Of the bootstrap.
+
+    Returns
+    -------
+    xr.Dataset
+        ``cosine`` (of the angle between the maps), ``rank_correlation`` (Spearman's) and ``top_overlap``
+        (share of the top positions that both have) (comparison, sequence, target), each with its mean over
+        the sequences, ``mean_cosine`` and so on, and the ends of the interval ``_low`` and ``_high``
+        (comparison, target), NaN of one sequence. Coordinates ``map_a`` and ``map_b`` (comparison). A map
+        without any contribution agrees with none: it has NaN.
+
+    Raises
+    ------
+    InputError
+        Fewer than two results, or of different sequences; no target or fewer than three positions in common.
+
+    Examples
+    --------
+    >>> from kipoi_tfbind import as_sequence_model, encode_sequences, in_silico_mutagenesis, occlusion
+    >>> model = as_sequence_model(lambda x: x[:, :, 2].sum(axis=1), targets=["number of G"])
+    >>> sequences = encode_sequences(["AGGATGTC", "CCGATTGA"])
+    >>> maps = {
+    ...     "ISM": in_silico_mutagenesis(model, sequences),
+    ...     "occlusion": occlusion(model, sequences, width=1, stride=1),
+    ... }
+    >>> agreement(maps, top=3)["top_overlap"].values[..., 0]
+    array([[1., 1.]])
+    """
+    if len(results) < 2:
+        raise InputError(f"results: expected at least two to compare, got {len(results)}")
+    if top < 1:
+        raise InputError(f"top: expected at least 1, got {top}")
+    first = next(iter(results.values()))
+    targets, positions = _common(results)
+    maps = {name: _maps(result, targets, positions) for name, result in results.items()}
+    pairs = list(combinations(results, 2))
+    measured = np.full((len(MEASURES), len(pairs), first.sizes["sequence"], len(targets)), np.nan)
+    for place in np.ndindex(measured.shape[1:]):
+        a, b = (maps[name][place[1], :, place[2]] for name in pairs[place[0]])
+        measured[(slice(None), *place)] = compare_maps(a, b, top)
+    dataset = xr.Dataset(
+        {
+            name: (("comparison", "sequence", "target"), each)
+            for name, each in zip(MEASURES, measured, strict=True)
+        },
+        coords={
+            **{str(name): c.variable for name, c in first.coords.items() if c.dims == ("sequence",)},
+            "target": targets,
+            "map_a": ("comparison", [a for a, _ in pairs]),
+            "map_b": ("comparison", [b for _, b in pairs]),
+        },
+        attrs={
+            "method": "agreement",
+            "maps": ", ".join(f"{name}: {_described(result)}" for name, result in results.items()),
+            "output": str(first.attrs.get("output", "raw")),
+            "top": top,
+            "confidence": confidence,
+            "seed": seed,
+            "n_positions": len(positions),
+        },
+    )
+    return schema.annotate(with_means(dataset, MEASURES, confidence, seed))
+
+
+def with_means(dataset: xr.Dataset, names: tuple[str, ...], confidence: float, seed: int) -> xr.Dataset:
+    """Add the mean of each variable over the sequences, and the ends of its interval."""
+    for name in names:
+        variable = dataset[name]
+        axis = variable.dims.index("sequence")
+        dims = [dim for dim in variable.dims if dim != "sequence"]
+        if variable.sizes["sequence"] < 2:
+            alone = variable.values.take(0, axis=axis)
+            found = [alone, np.full_like(alone, np.nan), np.full_like(alone, np.nan)]
+        else:
+            statistics = paired_statistics(variable.values, axis=axis, confidence=confidence, seed=seed)
+            found = [statistics.mean, statistics.bootstrap_low, statistics.bootstrap_high]
+        for end, values in zip(("", "_low", "_high"), found, strict=True):
+            dataset[f"mean_{name}{end}"] = dims, values
+    return dataset
+
+
+def compare_maps(a: NDArray, b: NDArray, top: int) -> tuple[float, float, float]:
+    """Cosine, rank correlation and overlap of the top positions of two maps (position).
+
+    Positions are left out where one of the maps is NaN.
+
+    Examples
+    --------
+    >>> compare_maps(np.array([3.0, 0.0, 1.0, np.nan]), np.array([6.0, 0.0, 2.0, 1.0]), 1)
+    (1.0, 1.0, 1.0)
+    """
+    known = np.isfinite(a) & np.isfinite(b)
+    a, b = a[known].astype(np.float64), b[known].astype(np.float64)
+    if len(a) < 2 or not (np.ptp(a) > 0 and np.ptp(b) > 0):
+        return np.nan, np.nan, np.nan
+    a, b = a / np.abs(a).max(), b / np.abs(b).max()
+    cosine = float(np.clip(a @ b / np.sqrt((a @ a) * (b @ b)), -1, 1))
+    rank = float(np.clip(stats.spearmanr(a, b).statistic, -1, 1))
+    top = min(top, len(a))
+    largest = [set(np.argsort(-np.abs(each), kind="stable")[:top].tolist()) for each in (a, b)]
+    return cosine, rank, len(largest[0] & largest[1]) / top
+
+
+def position_maps(result: xr.Dataset) -> NDArray[np.float64]:
+    """Score (sequence, position, target) of each position of a result, NaN where it has none."""
+    return np.stack([base_scores(result.isel(target=i)) for i in range(result.sizes["target"])], axis=-1)
+
+
+def _common(results: Mapping[str, xr.Dataset]) -> tuple[list[str], NDArray[np.intp]]:
+    """Targets and positions that all results have, after a check that they are of the same sequences."""
+    (first_name, first), *others = results.items()
+    for name, result in results.items():
+        schema.require(result, source_of(result), "one_hot")
+        if not result.sizes["sequence"]:
+            raise InputError(f"results: {name} has no sequence")
+    targets = [str(target) for target in first["target"].values]
+    positions = first["position"].values
+    for name, result in others:
+        own = set(map(str, result["target"].values))
+        targets = [target for target in targets if target in own]
+        positions = np.intersect1d(positions, result["position"].values)
+        if not targets or len(positions) < 3:
+            what = "target" if not targets else "three positions"
+            raise InputError(
+                f"results: {first_name} and {name} have no {what} in common; nothing can be compared"
+            )
+        one_hots = [each["one_hot"].sel(position=positions).values for each in (first, result)]
+        if one_hots[0].shape != one_hots[1].shape or (one_hots[0] != one_hots[1]).any():
+            raise InputError(
+                f"results: {name} is of other sequences than {first_name}; compare results of the same "
+                "ones, in the same order"
+            )
+    return targets, positions
+
+
+def _maps(result: xr.Dataset, targets: list[str], positions: NDArray[np.intp]) -> NDArray[np.float64]:
+    # Windows of an occlusion reach over positions that are left out: scored before they are.
+    scores = position_maps(result)
+    names = [str(target) for target in result["target"].values]
+    columns = [names.index(target) for target in targets]
+    return scores[:, np.searchsorted(result["position"].values, positions)][:, :, columns]
+
+
+def _described(result: xr.Dataset) -> str:
+    attributes: Mapping[Any, Any] = result.attrs
+    kind = attributes.get("kind", attributes.get("method", "unknown method"))
+    return f"{kind} of {attributes.get('model', 'a model')}"

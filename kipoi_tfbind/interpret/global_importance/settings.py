@@ -1,0 +1,56 @@
+"""Settings that the experiments of global importance analysis share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypedDict
+
+from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.interpret._paths import Path
+
+OnConflict = Literal["refuse", "clip"]
+
+
+class StatisticsOptions(TypedDict, total=False):
+    """Options of experiments on real sequences; see `global_importance_analysis`."""
+
+    confidence: float
+    n_resamples: int
+    seed: int
+    path: Path
+    verify: bool
+    batch_size: int
+
+
+class Options(StatisticsOptions, total=False):
+    """Options of experiments on backgrounds; see `global_importance_analysis`."""
+
+    on_conflict: OnConflict
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The same options with their defaults.
+
+    Raises
+    ------
+    InputError
+        An unknown way to deal with bases that have no place.
+    """
+
+    on_conflict: OnConflict = "refuse"
+    confidence: float = 0.95
+    n_resamples: int = 2000
+    seed: int = 0
+    path: Path = "auto"
+    verify: bool = False
+    batch_size: int = 256
+
+    def __post_init__(self) -> None:
+        if self.on_conflict not in ("refuse", "clip"):
+            raise InputError(f"on_conflict: expected 'refuse' or 'clip', got {self.on_conflict!r}")
+
+    @property
+    def statistics(self) -> dict[str, Any]:
+        """Those of intervals and tests, which a result records."""
+        return {"confidence": self.confidence, "n_resamples": self.n_resamples, "seed": self.seed}

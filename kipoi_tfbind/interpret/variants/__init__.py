@@ -1,0 +1,1 @@
+"""Variant effects: predictions for both alleles, scores, null distributions, haplotypes, explanations."""

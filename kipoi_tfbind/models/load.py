@@ -1,0 +1,187 @@
+"""The model door: any model, by its name or as an object, as a `SequenceModel`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from kipoi_tfbind.backends.base import OutputKind, Transform, check_output, check_transform
+from kipoi_tfbind.backends.quiet_start import quiet_start
+from kipoi_tfbind.models.description import Options
+from kipoi_tfbind.models.ensemble import ensemble
+from kipoi_tfbind.models.find_entry import find_source
+from kipoi_tfbind.models.sequence_model import SequenceModel
+from kipoi_tfbind.models.unprobed import UnprobedModel
+from kipoi_tfbind.models.wrap import LengthNeeded, wrap
+from kipoi_tfbind.repairs.weight_files import allowing_pickle
+
+
+def load_model(
+    name: str, *, source: str | None = None, allow_pickle: bool = False, **options: Any
+) -> SequenceModel:
+    """Load a Kipoi model by its folder or by its name.
+
+    Parameters
+    ----------
+    name
+        The folder of a model.yaml, or of a model of a group, such as "model_zoo/TFBind/CTCF"; or the name of
+        the model in its source.
+    source
+        A model source of Kipoi: "dir" for a folder, "kipoi" for its zoo, or one from Kipoi's configuration.
+        By default the folder where there is one of that name, else Kipoi's zoo.
+    allow_pickle
+        Load weights that are a pickle, as whole PyTorch modules are. A pickle can run any code when it is
+        loaded: allow it only for files that you trust.
+    **options
+        Those of `as_sequence_model`.
+
+    Returns
+    -------
+    SequenceModel
+
+    Raises
+    ------
+    InputError
+        There is no such source or model, or its weights are a pickle and that is not allowed.
+    UnsupportedModelError
+        As `as_sequence_model`.
+    """
+    with quiet_start():
+        return as_sequence_model(get_kipoi_model(name, source, allow_pickle=allow_pickle), **options)
+
+
+def as_sequence_model(
+    model: Any,
+    *,
+    sequence_input: str | None = None,
+    layout: str | None = None,
+    alphabet: str | None = None,
+    neutral_value: float | None = None,
+    length: int | None = None,
+    auxiliary: Mapping[str, Any] | None = None,
+    targets: Sequence[str] | None = None,
+    transform: Transform | None = None,
+    output: OutputKind | None = None,
+    double_precision: bool = False,
+    head: str | None = None,
+    output_position: int | Literal["centre"] | None = None,
+    average_strands: bool = False,
+) -> SequenceModel:
+    """Give a model the one face that the methods see.
+
+    Parameters
+    ----------
+    model
+        A Kipoi model; a Keras, TensorFlow or PyTorch model, or an exported PyTorch program; a fitted
+        estimator of scikit-learn; a function of one-hot arrays; or a list of these, their ensemble. A
+        `SequenceModel` is returned as it is.
+    sequence_input
+        Name of the input that is the sequence, where a model has several; by default the one that its
+        schema calls DNA, or the only one with an axis of 4 bases.
+    layout
+        How the sequence goes in, as the axes of one sequence: "L,4", "4,L", "1,4,L", "L,4,1" and the like,
+        "L*4" (flattened), "tokens" (a number for each base) or "string"; "L,4+2" where the input has two
+        more channels, which are then the auxiliary input ``tracks`` (position, channel). By default as the
+        model's schema and its dataloader say; "4,L" for a bare PyTorch module, "L,4" for other bare models.
+    alphabet
+        The bases in the model's order; by default as its dataloader says, or "ACGT".
+    neutral_value
+        Value of the four numbers of N; by default 0.25 where the dataloader is kipoiseq's, else 0.
+    length
+        Length of the sequences, for a model that does not say it and cannot take any. Without it, a function
+        or module that says nothing of itself is asked for its outputs at its first batch.
+    auxiliary
+        Values, without a batch axis, of the other inputs, held fixed for every sequence. A bare PyTorch
+        module or function takes them as further arguments, in this order.
+    targets
+        Names of the outputs of a model that has none for them.
+    transform
+        "mean", "sum" or "max" of a profile over its positions, or a function of each output (in the
+        model's own framework, first axis the batch); of an output that is an object, such as HuggingFace's,
+        a function of the whole.
+    output
+        "logit": leave out the sigmoid or softmax at the model's end; "probability": leave it; by default
+        the logit where there is such an end, found in the model's own graph, and else the output as it
+        comes ("raw").
+    double_precision
+        Compute in float64, whatever the model's weights are: slower, and exact where float32 loses digits
+        (the logits of attention, differences of large numbers). Not for models that only predict.
+    head
+        Only this output of a model that has several: its key, name or number.
+    output_position
+        Only the targets at one position of a profile, 0-based, or "centre", position n // 2; the positions
+        are the longest axis of an output.
+    average_strands
+        Average over a sequence and its reverse complement.
+
+    Returns
+    -------
+    SequenceModel
+
+    Raises
+    ------
+    InputError
+        Something is ambiguous, or an argument does not fit the model; the message lists what there is and
+        how to say it.
+    UnsupportedModelError
+        The model has other inputs or outputs; the message says which.
+
+    Examples
+    --------
+    >>> as_sequence_model(lambda one_hot: one_hot.sum(axis=1), targets=list("ACGT"))
+    SequenceModel(name='<lambda>', target_names=('A', 'C', 'G', 'T'), length=None, output='raw')
+    """
+    check_transform(transform)
+    check_output(output)
+    options = Options(
+        sequence_input,
+        layout,
+        alphabet,
+        neutral_value,
+        length,
+        dict(auxiliary or {}),
+        targets,
+        transform,
+        output,
+        double_precision,
+        head,
+        output_position,
+    )
+
+    def wrapped(probe_length: int | None) -> SequenceModel:
+        own = options._replace(probe_length=probe_length)
+        if isinstance(model, list | tuple):
+            found = ensemble([wrap(member, own) for member in model])
+        else:
+            found = wrap(model, own)
+        return found.average_strands() if average_strands else found
+
+    try:
+        with quiet_start():
+            return wrapped(None)
+    except LengthNeeded:
+        return UnprobedModel(wrapped)
+
+
+def get_kipoi_model(
+    name: str, source: str | None = None, *, allow_pickle: bool = False, with_dataloader: bool = False
+) -> Any:
+    """Load a model with Kipoi, by default without its dataloader.
+
+    Parameters
+    ----------
+    name, source, allow_pickle
+        As of `load_model`.
+    with_dataloader
+        Import the model's default dataloader too.
+
+    Raises
+    ------
+    InputError
+        There is no such source or model.
+    """
+    import kipoi
+
+    source = find_source(name, source)
+    with quiet_start(), allowing_pickle(allow_pickle):
+        return kipoi.get_model(name, source=source, with_dataloader=with_dataloader)

@@ -1,0 +1,85 @@
+"""The logo of maximum-entropy samples: which bases a prediction needs."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+
+from kipoi_tfbind.dna.one_hot import BASES
+from kipoi_tfbind.plot.logo import draw_letter
+from kipoi_tfbind.plot.position_axes import figure_width, label_positions, title
+from kipoi_tfbind.results.view import number, select
+
+_LEAST = 0.02  # bits; a lower letter is less than a line
+
+
+def plot_samples(
+    result: xr.Dataset,
+    *,
+    sequence: int | str = 0,
+    target: int | str = 0,
+    start: int | None = None,
+    end: int | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the information in the samples' bases at each position, as a logo in bits.
+
+    Parameters
+    ----------
+    result
+        From `maximum_entropy_samples`.
+    sequence
+        Index of the sequence, or its id.
+    target
+        Index of the target, or its name.
+    start, end
+        Positions in the sequence to show, 0-based, `end` not included; all by default.
+    ax
+        Axes to draw on; new ones by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    InputError
+        The result has no such sequence, target or positions, or is one of another method.
+
+    Examples
+    --------
+    See `plot_result`.
+    """
+    names = ("base_probability", "position_weight", "acceptance", "effective_sample_size")
+    view = select(result, *names, sequence=sequence, target=target, start=start, end=end)
+    if ax is None:
+        _, ax = plt.subplots(figsize=(figure_width(view.sizes["position"]), 2.2))
+    heights = view["base_probability"].transpose("position", "base").values
+    heights = heights * np.nan_to_num(view["position_weight"].values)[:, np.newaxis]
+    for x, column in zip(view["position"].values, heights, strict=True):
+        floor = 0.0
+        for base in np.argsort(column, kind="stable"):
+            height = float(column[base])
+            if height > _LEAST:
+                draw_letter(ax, BASES[base], float(x), [floor, floor + height])
+            floor += height
+    label_positions(ax, view)
+    ax.set_ylim(0, 2.05)
+    ax.set_ylabel("Information in\nthe samples (bit)", fontsize=8)
+    ax.tick_params(labelsize=8)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.annotate(
+        f"{view.sizes['sample']} samples worth {number(float(view['effective_sample_size']), '.0f')} "
+        f"independent ones; accepted {number(100 * float(view['acceptance']), '.0f')}%",
+        (1, 1),
+        (0, 7),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        ha="right",
+        fontsize=8.5,
+        color="0.35",
+    )
+    title(ax, view)
+    return ax

@@ -1,0 +1,313 @@
+"""Files of variant scores, written block by block: an interrupted run goes on and ends with the same bytes.
+
+Beside every output there is a folder ``OUTPUT.partial`` until all of it is there. What has been written so
+far is noted after each block, so that whatever came after the last note is cut off when the run goes on.
+Blocks have a fixed number of lines, and each is compressed for itself: where a run was interrupted cannot
+be seen in the bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pysam
+
+from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.genome.reference import silent_htslib
+from kipoi_tfbind.genome.text_files import BGZF_END
+from kipoi_tfbind.notices import notice
+from kipoi_tfbind.results.files import check_writable, partial_folder
+from kipoi_tfbind.results.variant_tables import (
+    TableColumns,
+    merge_to_netcdf,
+    merge_to_parquet,
+    table_lines,
+    write_part,
+)
+
+STDOUT = "-"
+_KINDS = {
+    ".vcf": "vcf",
+    ".vcf.gz": "vcf",
+    ".vcf.bgz": "vcf",
+    ".tsv": "tsv",
+    ".tsv.gz": "tsv",
+    ".parquet": "parquet",
+    ".nc": "nc",
+    ".h5": "nc",
+}
+_STATE = "state.json"
+_DATA = "data"
+_INDEX = ".tbi"
+Line = bytes
+
+
+def kind_of_output(path: str | os.PathLike[str]) -> str:
+    """Tell by its name what an output is: "vcf", "tsv", "parquet" or "nc".
+
+    Raises
+    ------
+    InputError
+        Its name says none of these.
+
+    Examples
+    --------
+    >>> kind_of_output("a.vcf.gz"), kind_of_output("-")
+    ('vcf', 'vcf')
+    """
+    name = os.fspath(path)
+    if name == STDOUT:
+        return "vcf"
+    for suffix in sorted(_KINDS, key=len, reverse=True):
+        if name.lower().endswith(suffix):
+            return _KINDS[suffix]
+    raise InputError(f"{name}: expected a name that ends in one of {', '.join(_KINDS)}, or - for a VCF")
+
+
+def check_outputs(paths: Sequence[str | os.PathLike[str]]) -> None:
+    """Check, before long work, that outputs can be written, each under a name of its own.
+
+    Raises
+    ------
+    InputError
+        Two have one name, one has an unknown suffix, or there is no such folder.
+    """
+    if not paths:
+        raise InputError("outputs: expected at least one, got none (-o)")
+    names = [os.fspath(path) for path in paths]
+    real = [os.path.realpath(name) if name != STDOUT else name for name in names]
+    for name, place in zip(names, real, strict=True):
+        kind_of_output(name)
+        if real.count(place) > 1:
+            raise InputError(f"{name}: is given twice as an output; give each its own name")
+        if name != STDOUT:
+            check_writable(name)
+
+
+class VariantFiles:
+    """Outputs that grow block by block.
+
+    Parameters
+    ----------
+    paths
+        Names of the outputs.
+    attributes
+        What the numbers depend on: an interrupted run goes on only with the same.
+    columns
+        Columns of the tables.
+
+    Attributes
+    ----------
+    n_lines : int
+        Lines of the input that are done.
+    checksum : int
+        Of these lines.
+    is_complete : bool
+        Whether an interrupted run has done everything: there is nothing left to do.
+    tallies : dict of str to int
+        Numbers that the caller wants to be kept with what is done.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str | os.PathLike[str]],
+        attributes: Mapping[str, Any],
+        columns: TableColumns,
+    ) -> None:
+        self.paths = [os.fspath(path) for path in paths]
+        self.attributes = {name: str(value) for name, value in attributes.items()}
+        self.columns = columns
+        self.n_lines = self.n_alleles = self.checksum = self._n_parts = 0
+        self.is_complete = False
+        self.tallies: dict[str, int] = {}
+        self._sizes: dict[str, int] = {}
+
+    @property
+    def in_files(self) -> list[str]:
+        """All outputs but standard output."""
+        return [path for path in self.paths if path != STDOUT]
+
+    def begin(self, header: Sequence[bytes], *, restart: bool = False) -> None:
+        """Go on with an interrupted run, or begin a new one.
+
+        Raises
+        ------
+        InputError
+            There is an interrupted run with other options, or an output cannot be written.
+        """
+        if self.in_files and not restart and self._resume():
+            if STDOUT in self.paths:
+                raise InputError(
+                    f"{self.in_files[0]}: what an interrupted run has sent to standard output cannot be "
+                    "sent again; use --restart"
+                )
+            return
+        with _disk(self.in_files):
+            for path in self.in_files:
+                shutil.rmtree(partial_folder(path), ignore_errors=True)
+                partial_folder(path).mkdir()
+        self._append_text("vcf", b"".join(header))
+        self._append_text("tsv", self.columns.header)
+        self._note()
+
+    def append(self, lines: Sequence[Line], read: Sequence[Line], table: Mapping[str, Any]) -> None:
+        """Add a block.
+
+        Parameters
+        ----------
+        lines
+            Annotated lines of the VCF.
+        read
+            The lines as they were read.
+        table
+            Columns of its alleles.
+        """
+        self._append_text("vcf", b"".join(lines))
+        if any(kind_of_output(path) == "tsv" for path in self.paths):
+            self._append_text("tsv", table_lines(table, self.columns))
+        with _disk(self.in_files):
+            for path in self.in_files:
+                if kind_of_output(path) in ("parquet", "nc"):
+                    write_part(table, self.columns, partial_folder(path) / f"{self._n_parts:08d}.parquet")
+        self._n_parts += 1
+        self.n_lines += len(read)
+        self.n_alleles += len(table["pos"])
+        self.checksum = checksum(read, self.checksum)
+        self._note()
+
+    def finish(self) -> None:
+        """Complete the outputs and give them their names."""
+        if STDOUT in self.paths:
+            sys.stdout.buffer.flush()
+        with _disk(self.in_files):
+            if not self.is_complete:
+                for path in self.in_files:
+                    self._complete(path)
+                self.is_complete = True
+                self._note()
+            for path in self.in_files:
+                _move_out(path)
+            for path in reversed(self.in_files):
+                shutil.rmtree(partial_folder(path), ignore_errors=True)
+
+    def _complete(self, path: str) -> None:
+        """Complete an output in its folder."""
+        folder, kind = partial_folder(path), kind_of_output(path)
+        data = folder / _DATA
+        if kind in ("vcf", "tsv"):
+            if _is_packed(path):
+                with open(data, "ab") as file:
+                    file.write(BGZF_END)
+            if kind == "vcf" and _is_packed(path):
+                with silent_htslib():
+                    pysam.tabix_index(str(data), preset="vcf", force=True, index=str(data) + _INDEX)
+            return
+        parts = [folder / f"{number:08d}.parquet" for number in range(self._n_parts)]
+        merge = merge_to_parquet if kind == "parquet" else merge_to_netcdf
+        merge(parts, data, self.columns, self.attributes, self.n_alleles)
+
+    def _append_text(self, kind: str, text: bytes) -> None:
+        for path in self.paths:
+            if kind_of_output(path) != kind:
+                continue
+            if path == STDOUT:
+                sys.stdout.buffer.write(text)
+                continue
+            with _disk([path]):
+                packed = _packed(text, partial_folder(path)) if _is_packed(path) else text
+                with open(partial_folder(path) / _DATA, "ab") as file:
+                    file.write(packed)
+                    self._sizes[path] = file.tell()
+
+    def _note(self) -> None:
+        """Note what is done, in one step."""
+        if not self.in_files:
+            return
+        state = {
+            "attributes": self.attributes,
+            "outputs": self.paths,
+            "lines": self.n_lines,
+            "alleles": self.n_alleles,
+            "checksum": self.checksum,
+            "parts": self._n_parts,
+            "complete": self.is_complete,
+            "tallies": self.tallies,
+            "sizes": self._sizes,
+        }
+        folder = partial_folder(self.in_files[0])
+        with _disk(self.in_files):
+            new = folder / (_STATE + ".new")
+            new.write_text(json.dumps(state))
+            os.replace(new, folder / _STATE)
+
+    def _resume(self) -> bool:
+        path = self.in_files[0]
+        folder = partial_folder(path)
+        if not (folder / _STATE).exists():
+            return False
+        state = json.loads((folder / _STATE).read_text())
+        if state["attributes"] != self.attributes or state["outputs"] != self.paths:
+            names = {*state["attributes"], *self.attributes}
+            other = [n for n in sorted(names) if state["attributes"].get(n) != self.attributes.get(n)]
+            raise InputError(
+                f"{path}: an interrupted run of other options is in {folder} "
+                f"({', '.join(other) or 'other outputs'}); give the same, or --restart to begin anew"
+            )
+        self.is_complete, self.tallies = state["complete"], state["tallies"]
+        if not self.is_complete:
+            with _disk(self.in_files):
+                for name, size in state["sizes"].items():
+                    os.truncate(partial_folder(name) / _DATA, size)
+        self.n_lines, self.checksum = state["lines"], state["checksum"]
+        self.n_alleles, self._n_parts, self._sizes = state["alleles"], state["parts"], state["sizes"]
+        if self.n_lines:
+            notice(f"{path}: going on after the {self.n_lines} lines that an interrupted run has done")
+        return True
+
+
+def _move_out(path: str) -> None:
+    """Give an output, and its index, their names; the index last, because it must not be the older one."""
+    folder = partial_folder(path)
+    if (folder / _DATA).exists():
+        Path(path + _INDEX).unlink(missing_ok=True)
+        os.replace(folder / _DATA, path)
+    if (folder / (_DATA + _INDEX)).exists():
+        os.utime(folder / (_DATA + _INDEX))
+        os.replace(folder / (_DATA + _INDEX), path + _INDEX)
+
+
+def checksum(lines: Sequence[bytes], before: int = 0) -> int:
+    """Checksum of lines that follow those of another one."""
+    return zlib.crc32(b"".join(lines), before)
+
+
+def _is_packed(path: str) -> bool:
+    return path.lower().endswith((".gz", ".bgz"))
+
+
+def _packed(text: bytes, folder: Path) -> bytes:
+    """A text as blocks of bgzip, without the one that ends a file."""
+    scratch = folder / "block.gz"
+    with pysam.BGZFile(str(scratch), "wb", None) as file:
+        file.write(text)
+    return scratch.read_bytes()[: -len(BGZF_END)]
+
+
+@contextmanager
+def _disk(paths: Sequence[str]) -> Iterator[None]:
+    """What the disk refuses, as one line; what is done is kept."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{paths[0]}: cannot be written ({error.strerror or error}); what is done is kept in "
+            f"{partial_folder(paths[0])}: run the same command again to go on, or choose another place"
+        ) from error

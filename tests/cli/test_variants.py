@@ -1,0 +1,51 @@
+"""``kipoi tfbind variants`` as a user gives it."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pysam
+import pysam.bcftools
+import pytest
+
+ZOO = Path(__file__).parents[2] / "model_zoo" / "TFBind"
+FASTA = ZOO / "example_data" / "chr20.hg19.1-1Mb.fa.gz"
+VCF = ZOO / "example_data" / "variants.vcf.gz"
+
+
+def test_the_examples(kipoi_cli, tmp_path: Path) -> None:
+    done = kipoi_cli(
+        "tfbind", "variants", ZOO / "CTCF", "--source", "dir", "--vcf", VCF, "--fasta", FASTA,
+        "-o", "out.vcf.gz", "-o", "out.tsv", cwd=tmp_path,
+    )  # fmt: skip
+    assert "44 of 47 alleles are scored; not scored: 1 breakend, 1 spanning_deletion" in done.stderr
+    table = pd.read_csv(tmp_path / "out.tsv", sep="\t", na_values=".")
+    effect = table["logit_difference:CTCF"]
+    name = table["variant_id"]
+    assert effect[name.str.startswith("ctcf_break")].median() < -1
+    assert abs(effect[name.str.startswith("control")]).max() < abs(effect.min())
+    text = pysam.bcftools.query("-f", "%TFB_DLOGIT_CTCF\\n", str(tmp_path / "out.vcf.gz"))
+    values = [float(v) for v in str(text).replace(",", "\n").split() if v != "."]
+    np.testing.assert_allclose(values, effect[table["status"].isin(["ok", "padded"])], rtol=1e-5)
+    # The very lines of the input.
+    with pysam.BGZFile(str(tmp_path / "out.vcf.gz"), "rb", None) as file:
+        assert b"\tctcf_break_1\tC\tG\t.\t.\tTFB_REF_CTCF=" in file.read()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-o", "absent/out.vcf"], "there is no folder absent"),
+        (["-o", "out.vcf", "-o", "./out.vcf"], "is given twice as an output"),
+        (["-o", "out.vcf", "--scores", "best"], "scores: expected some of ref_prediction"),
+    ],
+)
+def test_bad_options_end_in_one_line(kipoi_cli, tmp_path: Path, arguments: list[str], message: str) -> None:
+    done = kipoi_cli(
+        "tfbind", "variants", ZOO / "CTCF", "--source", "dir", "--vcf", VCF, "--fasta", FASTA, *arguments,
+        cwd=tmp_path, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,98 @@
+"""Sanity checks: they see a map that has nothing to do with the model, and leave the model alone."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from kipoi_tfbind import as_sequence_model, deep_shap, gradients, sanity_checks
+from kipoi_tfbind.backends.randomise import randomised, weighted_layers
+from kipoi_tfbind.errors import InputError, UnsupportedModelError
+from kipoi_tfbind.testing import random_sequences
+from tests import same_weights
+from tests.test_contracts import snapshot_of_module
+
+# Of few references, what a base has in common with them shows in every map: 20 are enough to see past it.
+N_REFERENCES = 20
+WRAPPING: dict[str, Any] = {"targets": same_weights.TARGETS}
+
+
+def sequences() -> xr.Dataset:
+    return random_sequences(12, same_weights.LENGTH, seed=4)
+
+
+def a_map_of_the_sequence_alone(model: object, some: xr.Dataset, batch_size: int) -> xr.Dataset:
+    result = gradients(model, some, method="saliency", batch_size=batch_size)
+    weight = np.arange(4.0)[:, np.newaxis] + np.arange(some.sizes["position"])[:, np.newaxis, np.newaxis]
+    return result.assign(
+        contribution=(
+            result["contribution"].dims,
+            some["one_hot"].values[..., np.newaxis] * weight + np.zeros(2),
+        )
+    )
+
+
+def snapshot(network: Any) -> list[Any]:
+    if hasattr(network, "get_weights"):
+        return [weight.tobytes() for weight in network.get_weights()]
+    return snapshot_of_module(network)
+
+
+@pytest.mark.parametrize("kind", ["keras", "torch"])
+def test_deep_shap_depends_on_the_model_and_on_the_sequence(kind: str) -> None:
+    wrapping = WRAPPING | ({} if kind == "keras" else {"length": same_weights.LENGTH})
+    network = same_weights.MAKERS[kind]()
+    before = snapshot(network)
+    result = sanity_checks(network, sequences(), options={"n_references": N_REFERENCES}, wrapping=wrapping)
+    assert result["randomised_correlation"].dims == ("sequence", "layer", "target")
+    assert result.sizes["layer"] == 3
+    np.testing.assert_allclose(result["randomised_correlation"].isel(layer=0), 1, rtol=1e-12)
+    assert float(result["mean_randomised_correlation"].isel(layer=-1).max()) < 0.5
+    assert all(text.startswith("deep_shap depends on what the model") for text in result["verdict"].values)
+    assert snapshot(network) == before
+    # The map itself is that of the method, and that of a twin the method's of the twin.
+    names = weighted_layers(network)
+    twin = as_sequence_model(randomised(network, names[:1], seed=0), **wrapping)
+    maps = [
+        deep_shap(model, sequences(), n_references=N_REFERENCES)["contribution"].sum("base").values
+        for model in (as_sequence_model(network, **wrapping), twin)
+    ]
+    from scipy import stats
+
+    expected = stats.spearmanr(*(np.abs(each[1, :, 0]) for each in maps))[0]
+    assert float(result["randomised_correlation"][1, 1, 0]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_map_of_the_sequence_alone_is_seen_through() -> None:
+    result = sanity_checks(
+        same_weights.keras_network(),
+        sequences(),
+        method=a_map_of_the_sequence_alone,
+        wrapping=WRAPPING,
+    )
+    np.testing.assert_allclose(result["randomised_correlation"], 1)
+    for text in result["verdict"].values:
+        assert text.startswith("a_map_of_the_sequence_alone does not depend on what the model has learned")
+
+
+def test_weights_are_permuted_layer_by_layer_and_nothing_else() -> None:
+    network = same_weights.keras_network()
+    names = weighted_layers(network)
+    assert names == [layer.name for layer in network.layers if layer.weights][::-1]
+    twin = randomised(network, names[:1], seed=3)
+    changed = []
+    for layer, other in zip(network.layers, twin.layers, strict=True):
+        for a, b in zip(layer.get_weights(), other.get_weights(), strict=True):
+            np.testing.assert_array_equal(np.sort(a, axis=None), np.sort(b, axis=None))
+            changed += [] if np.array_equal(a, b) else [layer.name]
+    assert set(changed) == {names[0]}
+
+
+def test_what_cannot_be_copied_is_refused() -> None:
+    with pytest.raises(InputError, match="a Kipoi model, one of them and not wrapped"):
+        sanity_checks(same_weights.wrapped("keras"), sequences())
+    with pytest.raises(UnsupportedModelError, match="a Keras model or a PyTorch module, whose weights"):
+        sanity_checks(same_weights.logits, sequences())
+    with pytest.raises(InputError, match="no layer 'nowhere' with weights; it has "):
+        sanity_checks(same_weights.keras_network(), sequences(), layers=["nowhere"])

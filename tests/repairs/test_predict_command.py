@@ -1,0 +1,198 @@
+"""``kipoi predict`` handled roughly: inputs and foreign files stay, one line, nothing half-written."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from kipoi_tfbind.errors import InputError
+from tests import test_plugin as toy
+
+ROWS = ("--dataloader_args", "n=5")
+# More bytes than this are refused by the system, as on a full disk.
+SMALL_DISK = 20_000
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("toy")
+    (folder / "model.yaml").write_text(toy.MODEL_YAML)
+    (folder / "toy_model.py").write_text(toy.MODEL)
+    yaml = toy.DATALOADER_YAML.replace(
+        "args:\n", "args:\n  table: {doc: a file, optional: True}\n  tables: {doc: files, optional: True}\n"
+    )
+    (folder / "dataloader.yaml").write_text(yaml)
+    code = toy.DATALOADER.replace("def __init__(self, n,", "def __init__(self, n, table=None, tables=None,")
+    (folder / "dataloader.py").write_text(code)
+    return folder
+
+
+@pytest.fixture
+def predict(model, tmp_path, monkeypatch):
+    """Run the command in this process, which is much faster than to start one."""
+    monkeypatch.chdir(tmp_path)
+    from kipoi.cli import main
+
+    def run(*args: str | Path) -> None:
+        main.cli_predict("predict", [str(model), "--source=dir", *map(str, args)])
+
+    return run
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+class TestInputs:
+    @pytest.mark.parametrize("link", ["same", "symlink", "hard link"])
+    def test_an_input_is_not_overwritten(self, predict, tmp_path, link):
+        table, output = tmp_path / "table.tsv", tmp_path / "table.tsv"
+        table.write_text("preds\n1\n")
+        if link != "same":
+            output = tmp_path / "link.tsv"
+            (output.symlink_to if link == "symlink" else output.hardlink_to)(table)
+        for given in (f"table={table}", f"tables=['{table}']"):
+            with pytest.raises(InputError, match=r"tsv: is the input table.*which it would overwrite"):
+                predict("-o", output, *ROWS, given)
+        with pytest.raises(InputError, match="is the input table"):
+            predict("--overwrite", "-o", output, *ROWS, f"table={table}")
+        assert table.read_text() == "preds\n1\n"
+
+    def test_a_foreign_file_is_kept_unless_the_user_insists(self, predict, tmp_path):
+        for name, words in {"x.tsv": "chrom\tpos\n", "x.bed": "chr1\t0\t1\n", "x.h5": "numbers"}.items():
+            path = tmp_path / name
+            path.write_text(words)
+            with pytest.raises(InputError, match=f"{name}: the file exists"):
+                predict("-m", "-o", name, *ROWS)
+            assert path.read_text() == words
+            predict("-m", "--overwrite", "-o", name, *ROWS)
+            assert path.read_bytes() != words.encode()
+        assert files_in(tmp_path) == ["x.bed", "x.h5", "x.tsv"]
+
+    def test_its_own_table_is_replaced_as_kipoi_does(self, predict, tmp_path):
+        predict("-o", "x.tsv", "--dataloader_args", "n=3")
+        predict("-o", "x.tsv", *ROWS)
+        assert len(pd.read_csv(tmp_path / "x.tsv", sep="\t")) == 5
+
+    def test_one_output_of_two_runs(self, predict, tmp_path):
+        from kipoi import writers
+
+        first = writers.get_writer("x.tsv")
+        with pytest.raises(InputError, match=r"x\.tsv: another process is writing this file"):
+            predict("-o", "x.tsv", *ROWS)
+        del first
+        predict("-o", "x.tsv", *ROWS)
+        assert files_in(tmp_path) == ["x.tsv"]
+
+    def test_one_name_for_two_outputs(self, predict, tmp_path):
+        with pytest.raises(InputError, match="given twice"):
+            predict("-o", "x.tsv", "./x.tsv", *ROWS)
+
+
+class TestArguments:
+    @pytest.mark.parametrize(
+        ("given", "problem"),
+        [
+            (["fail_at=3"], "expected the arguments n, got fail_at; add n"),
+            (["n=5", "fial_at=7"], "has no argument 'fial_at'; did you mean 'fail_at'"),
+            (["/"], "expected JSON, a JSON file, or KEY=VALUE, got '/' .it is a folder"),
+            (['{"n": '], "expected JSON, a JSON file, or KEY=VALUE"),
+            (["n=1=2"], "expected JSON"),
+            (["missing.json"], "expected JSON.*missing.json"),
+        ],
+    )
+    def test_one_line_before_anything_runs(self, predict, tmp_path, given, problem):
+        with pytest.raises(InputError, match=problem):
+            predict("-o", "x.tsv", "--dataloader_args", *given)
+        assert files_in(tmp_path) == []
+
+    def test_a_file_that_holds_a_list(self, predict, tmp_path):
+        (tmp_path / "a.json").write_text("[1, 2]")
+        with pytest.raises(InputError, match="it holds list, not names and values"):
+            predict("-o", "x.tsv", "--dataloader_args", "a.json")
+
+    def test_unknown_model_and_suffix(self, predict, model, tmp_path):
+        from kipoi.cli import main
+
+        with pytest.raises(InputError, match="model 'nothing', source 'dir': model nothing doesn't exist"):
+            main.cli_predict("predict", ["nothing", "--source=dir", "-o", "x.tsv", *ROWS])
+        with pytest.raises(InputError, match=r"x\.xls: Kipoi cannot write this format"):
+            predict("-o", "x.xls", *ROWS)
+        with pytest.raises(InputError, match=r"x\.tsv: there is no folder .*/no"):
+            predict("-o", "no/x.tsv", *ROWS)
+
+    def test_the_commands_of_the_package_say_the_same(self, kipoi_cli, model, tmp_path):
+        args = ("tfbind", "ism", model, "--source=dir", "-o", tmp_path / "x.nc", "--layout", "L*4")
+        process = kipoi_cli(*args, "--dataloader_args", "lenght=4", check=False)
+        assert process.returncode == 1
+        assert process.stderr.splitlines()[-1].startswith("error: dataloader: has no argument 'lenght'")
+
+
+class TestDisk:
+    @pytest.mark.parametrize("ending", ["tsv", "bed", "h5", "parquet"])
+    def test_a_full_disk(self, model, kipoi_home, tmp_path, ending):
+        process = kipoi(
+            kipoi_home, tmp_path, "predict", model, "--source=dir", "-m", "--batch_size=1000",
+            "-o", f"x.{ending}", "--dataloader_args", "n=20000", preexec_fn=small_disk,
+        )  # fmt: skip
+        assert process.returncode == 1, process.stderr
+        line = process.stderr.splitlines()[-1]
+        assert line.startswith(f"error: {tmp_path / 'x'}.{ending}: cannot be written (")
+        assert "Traceback" not in process.stderr
+        assert files_in(tmp_path) == []
+
+    def test_a_folder_that_is_read_only(self, tmp_path):
+        folder = tmp_path / "closed"
+        folder.mkdir(mode=0o555)
+        script = (
+            "import os, kipoi.writers\n"
+            "os.geteuid() or os.setuid(65534)  # root may write anywhere\n"
+            "kipoi.writers.get_writer('x.tsv')"
+        )
+        process = subprocess.run(
+            [sys.executable, "-P", "-c", script], cwd=folder, capture_output=True, text=True
+        )
+        assert "InputError: x.tsv: cannot be written (Permission denied); give a folder" in process.stderr
+
+    def test_interrupted(self, model, kipoi_home, tmp_path):
+        command = [
+            Path(sys.executable).with_name("kipoi"),
+            "predict",
+            model,
+            "--source=dir",
+            "--batch_size=1",
+        ]
+        process = subprocess.Popen(
+            [*command, "-o", "x.tsv", "--dataloader_args", "n=1000000"],
+            cwd=tmp_path, env=os.environ | {"HOME": str(kipoi_home)}, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        for _ in range(600):
+            if (tmp_path / ".x.tsv.partial").exists():
+                break
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert "Traceback" not in errors
+        assert errors.splitlines()[-1] == "kipoi predict: interrupted; no output was written"
+        assert files_in(tmp_path) == []
+
+
+def small_disk() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (SMALL_DISK, SMALL_DISK))
+
+
+def kipoi(home: Path, cwd: Path, *args: str | Path, **options) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).with_name("kipoi")), *map(str, args)]
+    environment = os.environ | {"HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, **options
+    )
