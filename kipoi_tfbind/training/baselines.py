@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from kipoi_tfbind.dna.one_hot import N_CODE, one_hot_codes, reverse_complement_codes
+from kipoi_tfbind.dna.one_hot import BASES, N_CODE, one_hot_codes, reverse_complement_codes
 from kipoi_tfbind.motifs.read import jaspar_counts
 
 _PSEUDOCOUNT = 0.8
@@ -99,15 +99,23 @@ def best_motif_scores(
     [[8.0, 4.0]]
     """
     scores = np.empty((len(codes), len(matrices)), dtype=np.float32)
-    both = [np.stack([matrix, matrix[::-1, ::-1]]) for matrix in matrices]
+    width = max(map(len, matrices), default=1)
+    kernel = np.zeros((width, len(BASES), 2, len(matrices)), dtype=np.float32)
+    for index, matrix in enumerate(matrices):
+        kernel[: len(matrix), :, 0, index], kernel[: len(matrix), :, 1, index] = matrix, matrix[::-1, ::-1]
+    # A narrow motif fits further to the right than a wide one: the windows there are filled up with N.
+    filled = np.pad(codes, ((0, 0), (0, width - 1)), constant_values=N_CODE)
     for start in range(0, len(codes), _CHUNK // 10):
-        rows = slice(start, start + _CHUNK // 10)
-        for width in {len(matrix) for matrix in matrices}:
-            same = [index for index, matrix in enumerate(matrices) if len(matrix) == width]
-            kernel = np.stack([both[index] for index in same]).reshape(2 * len(same), -1).T.astype(np.float32)
-            windows = np.lib.stride_tricks.sliding_window_view(codes[rows], width, axis=1)
-            values = one_hot_codes(windows.reshape(-1, width)).reshape(-1, 4 * width) @ kernel
-            scores[rows, same] = values.reshape(*windows.shape[:2], len(same), 2).max(axis=(1, 3))
+        windows = np.lib.stride_tricks.sliding_window_view(
+            filled[start : start + _CHUNK // 10], width, axis=1
+        )
+        values = one_hot_codes(windows.reshape(-1, width)).reshape(-1, 4 * width) @ kernel.reshape(
+            4 * width, -1
+        )
+        by_position = values.reshape(*windows.shape[:2], 2, len(matrices))
+        for index, matrix in enumerate(matrices):
+            fits = by_position[:, : codes.shape[1] - len(matrix) + 1, :, index]
+            scores[start : start + len(windows), index] = fits.max(axis=(1, 2))
     return scores
 
 

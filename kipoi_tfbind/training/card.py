@@ -209,7 +209,7 @@ def metrics_table(metrics: Mapping[str, Any]) -> str:
             *(f"{result[name]['auprc']['value']:.3f}" if name in there else "–" for name in _BASELINES),
             f"{gain['gain_low']:+.3f} to {gain['gain_high']:+.3f}",
             _interval(result["model"]["auroc"]),
-            f"{result['composition']['auroc']['value']:.3f}",
+            f"{result['composition']['auroc']['value']:.3f}" if "composition" in there else "–",
         ]
         rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows)
