@@ -19,7 +19,7 @@ LEARNED, CONTEXT_ONLY, TOO_FEW_PEAKS = "learned", "context only", "too few peaks
 # A response of one nat multiplies the odds of binding by 2.7. A factor with fewer bound bins than this to
 # train on is said to have too few peaks where its motif is not learned.
 LEAST_RESPONSE, LEAST_AUROC, FEW_BINS = 0.5, 0.6, 1000
-N_BACKGROUNDS, _N_POSITIVES = 100, 500
+N_BACKGROUNDS, _N_POSITIVES = 100, 250
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 

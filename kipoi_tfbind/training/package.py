@@ -132,7 +132,8 @@ def _list_entries(
             f"{target}={result['verdict']}"
             for target, result in metrics["targets"].items()
             if result["verdict"] != LEARNED
-        ),
+        )
+        or ".",
         "weights_url": weights_url or ".",
         "title": config.title or name,
         "trained_on": config.trained_on or "not stated",
@@ -146,7 +147,7 @@ def _list_entries(
     table = group / "models.tsv"
     if table.exists():
         others = pd.read_csv(table, sep="\t", dtype=str, keep_default_na=False)
-        rows = pd.concat([others[others["entry"] != name], rows])
+        rows = pd.concat([others[others["entry"] != name], rows]).fillna(".")
     with whole_file(table) as path:
         rows.sort_values("model").to_csv(path, sep="\t", index=False)
     return [name, f"{name}/variants"]
