@@ -869,10 +869,11 @@ FOREIGN_MODELS: dict[str, ForeignModel] = {
         neutral_value=0.0,
         options={"layout": "L*4"},
         output="raw",
+        pickled=True,
         frameworks=("sklearn",),
     ),
     "sklearn_custom": ForeignModel(
-        build_sklearn_custom, linear_probabilities, output="raw", frameworks=("sklearn",)
+        build_sklearn_custom, linear_probabilities, output="raw", pickled=True, frameworks=("sklearn",)
     ),
     "strings": ForeignModel(build_strings, gc_and_motif, to_text, output="raw", frameworks=()),
     "custom": ForeignModel(build_custom, probabilities, output="raw", frameworks=()),

@@ -141,9 +141,20 @@ def activation(x: Twin, name: str) -> Twin:
         "sigmoid": torch.sigmoid,
         "softsign": F.softsign,
         "square": torch.square,
+        "hard_tanh": F.hardtanh,
+        "log_gamma": torch.lgamma,
     }
-    layer = ops.square if name == "square" else layers.Activation(name)
+    layer = {"square": ops.square, "log_gamma": LogGamma()}.get(name) or layers.Activation(name)
     return node(layer(x.keras), functions[name], x)
+
+
+class LogGamma(layers.Layer):
+    """The logarithm of the gamma function, which Keras has no name for."""
+
+    def call(self, inputs: Any) -> Any:
+        import tensorflow as tf
+
+        return tf.math.lgamma(inputs)
 
 
 def both(function: Callable[..., Any], torch_function: Callable[..., Any], *sources: Twin) -> Twin:
@@ -511,7 +522,8 @@ BUILDERS: dict[str, Callable[[], Any]] = {
         name: lambda name=name: with_activation(name)  # type: ignore[misc]
         for name in ("relu", "softplus", "elu", "selu", "gelu", "swish", "leaky_relu", "hard_swish", "relu6")
     },
-    **{name: lambda name=name: with_activation(name) for name in ("mish", "softsign", "square")},  # type: ignore[misc]
+    **{name: lambda name=name: with_activation(name) for name in ("mish", "softsign", "square", "hard_tanh")},  # type: ignore[misc]
+    "log_gamma": lambda: head(activation(activation(conv(source()), "softplus"), "log_gamma")),
     "exponential": lambda: head(activation(conv(maxpool(activation(conv(source()), "exponential"))), "relu")),
     "batch_norm": lambda: head(activation(batch_norm(conv(source())), "relu")),
     "layer_norm": lambda: head(activation(layer_norm(conv(source())), "relu")),

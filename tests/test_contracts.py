@@ -63,20 +63,34 @@ METHODS: dict[str, Method] = {
         {"n_mutants": 300, "mutation_rate": 0.5, "start": 20, "end": 25, "pairwise": True},
     ),
     "design": (tfb.design, {"n_edits": 2, "start": 20, "end": 40}),
+    "deep_feature_interaction": (
+        tfb.deep_feature_interaction,
+        {"n_references": 2, "positions": [3, 21, 24, 50]},
+    ),
+    "shapley_interactions": (
+        tfb.shapley_interactions,
+        {"n_references": 2, "segments": [(5, 12), (12, 20), (40, 50)]},
+    ),
     "maximum_entropy_samples": (
         tfb.maximum_entropy_samples,
         {"n_samples": 10, "thin": 2, "burn_in": 5, "start": 10, "end": 50},
     ),
 }
-NEEDS_GRADIENTS = tuple(
+GIVES_CONTRIBUTIONS = tuple(
     name for name, (function, _) in METHODS.items() if function in (tfb.gradients, tfb.deep_shap)
 )
+NEEDS_MULTIPLIERS = ("deep_shap", "deep_feature_interaction")
+NEEDS_GRADIENTS = (*GIVES_CONTRIBUTIONS, "deep_feature_interaction")
 VARIABLES = {
     "ism": {"mutation_effect"},
     "second_order": {"mutation_effect", "epistasis"},
     **{
         name: {"contribution", "hypothetical_contribution", "mean_reference_prediction", "completeness_error"}
-        for name in NEEDS_GRADIENTS
+        for name in GIVES_CONTRIBUTIONS
+    },
+    "deep_feature_interaction": {"interaction", "contribution_change"},
+    "shapley_interactions": {
+        *("interaction", "interaction_standard_error", "segment_value", "mean_reference_prediction")
     },
     "occlusion": {"occlusion_effect"},
     "occlusion_shuffle": {"occlusion_effect"},
@@ -111,6 +125,7 @@ COMMON = {
     method: set() if method == "gia" else {"one_hot", "prediction", "reverse_complement_difference"}
     for method in METHODS
 }
+VARIABLES["deep_shap"] = VARIABLES["deep_shap"] | {"precision"}
 
 PAIRS = [
     (method, kind)
@@ -290,7 +305,7 @@ def test_a_pytorch_module_is_left_as_it_was(kind: str, fails: bool) -> None:
     wrapped = tfb.as_sequence_model(module, length=same_weights.LENGTH)
     assert ("multipliers" in wrapped.capabilities) == (kind == "traced")
     for name, (function, options) in METHODS.items():
-        runs = name != "deep_shap" or "multipliers" in wrapped.capabilities
+        runs = name not in NEEDS_MULTIPLIERS or "multipliers" in wrapped.capabilities
         if fails and runs:
             with pytest.raises(InputError, match="is nan; are the model's weights sound"):
                 function(wrapped, sequences(), **options)

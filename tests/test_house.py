@@ -22,11 +22,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("interpret",),
     ("testing", "sequences"),
     ("models",),
-    ("motifs", "dataloaders", "kipoi_model", "training", "export", "plot"),
+    ("motifs", "dataloaders", "training", "export", "plot"),
     ("backends", "genome", "results"),
     ("graph",),
-    ("dna", "repairs"),
-    ("layers", "architectures", "schema", "errors", "notices"),
+    ("dna", "repairs", "kipoi_model"),
+    ("layers", "architectures", "schema", "arguments", "memory", "errors", "notices"),
 )
 FLOOR_OF = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}
 

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,7 +20,13 @@ from kipoi_tfbind.errors import InputError, WeightsError
 from kipoi_tfbind.kipoi_model import TFBindModel, TFBindVariantModel
 
 LENGTH, TARGETS = 40, ["CTCF", "MAX"]
-SMALL = {"filters": 3, "kernel_size": 5, "second_filters": 3, "second_kernel_size": 3, "hidden_units": 4}
+SMALL: dict[str, Any] = {
+    "filters": 3,
+    "kernel_size": 5,
+    "second_filters": 3,
+    "second_kernel_size": 3,
+    "hidden_units": 4,
+}
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from kipoi_tfbind.layers import BoundedExponential, RevCompBatchNormalization, RevCompConv1D, RevCompDense
+from kipoi_tfbind.layers import RevCompBatchNormalization, RevCompConv1D, RevCompDense
 
 
 def motif_cnn(
@@ -19,7 +19,7 @@ def motif_cnn(
     hidden_units: int = 64,
     dropout: float = 0.3,
     l2: float = 1e-6,
-    exponential_bound: float | None = None,
+    activation: str = "exponential",
 ) -> keras.Model:
     """Shallow RC-tied CNN whose first-layer filters can be read as motifs.
 
@@ -46,9 +46,8 @@ def motif_cnn(
         Share of units dropped after the second convolution and the hidden layer, in training.
     l2
         L2 penalty on all kernels.
-    exponential_bound
-        Bound of the activation after the first layer (:class:`kipoi_tfbind.layers.BoundedExponential`);
-        without one it is the plain exponential.
+    activation
+        Of the first layer; another one, such as "relu", is for comparisons.
 
     Returns
     -------
@@ -74,11 +73,7 @@ def motif_cnn(
         sequence
     )
     x = RevCompBatchNormalization(name="motifs_norm")(x)
-    x = (
-        keras.layers.Activation("exponential", name="motifs_exp")
-        if exponential_bound is None
-        else BoundedExponential(exponential_bound, name="motifs_exp")
-    )(x)
+    x = keras.layers.Activation(activation, name="motifs_exp")(x)
     x = keras.layers.MaxPooling1D(pool_size, name="motifs_pool")(x)
     x = RevCompConv1D(
         second_filters, second_kernel_size, use_bias=False, kernel_regularizer=penalty, name="combinations"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError, UnsupportedModelError
 from kipoi_tfbind.graph.incremental.engine import Incremental
+from kipoi_tfbind.graph.layer_output import LayerOutput
 
 OutputKind = Literal["logit", "probability", "raw"]
 Capability = Literal["predictions", "gradients", "multipliers"]
@@ -115,8 +116,27 @@ class Backend(Protocol):
         axis
             Axis of the positions in that input, which has the batch as axis 0.
         base_encodings
-            What it has at a position with each of the codes of A, C, G, T and N: (code, ...).
+            Encodings of A, C, G, T and N at one position of that input: (code, ...).
         """
+
+    def layers(self, inputs: Sequence[NDArray], wrt: int, axis: int) -> list[LayerOutput]:
+        """Outputs of layers along input `wrt`, with receptive fields; none where the model cannot be traced.
+
+        Parameters
+        ----------
+        inputs
+            Inputs of the shapes that will come.
+        wrt, axis
+            Number of the input that is the sequence, and the axis of its positions.
+        """
+
+    def activations(self, inputs: Sequence[NDArray], layer: LayerOutput) -> NDArray:
+        """The output of a layer: (sequence, *axes)."""
+
+    def predict_silenced(
+        self, inputs: Sequence[NDArray], layer: LayerOutput, channels: Sequence[int]
+    ) -> NDArray:
+        """All outputs (sequence, column), with some channels of a layer's output set to 0."""
 
     def weights(self) -> list[NDArray]:
         """All weights of the model, in an order of their own; empty where they cannot be had."""
@@ -142,6 +162,20 @@ class NoGradients:
     ) -> Incremental | None:
         """There is nothing to follow edits through."""
         return None
+
+    def layers(self, inputs: Sequence[NDArray], wrt: int, axis: int) -> list[LayerOutput]:
+        """None are known."""
+        return []
+
+    def activations(self, inputs: Sequence[NDArray], layer: LayerOutput) -> NDArray:
+        """Refuse."""
+        raise UnsupportedModelError("model: gives predictions only, no activations of its layers")
+
+    def predict_silenced(
+        self, inputs: Sequence[NDArray], layer: LayerOutput, channels: Sequence[int]
+    ) -> NDArray:
+        """Refuse."""
+        raise UnsupportedModelError("model: gives predictions only, no layer of it can be silenced")
 
 
 def leaves(output: Any, order: Sequence[Path] | None = None) -> list[tuple[Path, Any]]:

@@ -20,7 +20,9 @@ from kipoi_tfbind.backends.base import (
     transformed_whole,
     with_output,
 )
+from kipoi_tfbind.graph.graph import Ref
 from kipoi_tfbind.graph.incremental.engine import Incremental
+from kipoi_tfbind.graph.layer_output import LayerOutput, layer_outputs
 from kipoi_tfbind.graph.tensorflow.deep_lift import TensorFlowDeepLift
 from kipoi_tfbind.graph.tensorflow.graph import TensorFlowGraph
 from kipoi_tfbind.graph.tensorflow.incremental import TensorFlowIncremental
@@ -98,6 +100,7 @@ class TensorFlowBackend:
         self._graphs: dict[Any, TensorFlowGraph] = {}
         self._deep_lift: dict[int, TensorFlowDeepLift] = {}
         self._incremental: dict[Any, Incremental] = {}
+        self._masked: dict[Any, Any] = {}
 
     def output_shapes(self, inputs: Sequence[NDArray]) -> list[tuple[Path, tuple[int, ...]]]:
         """See the protocol."""
@@ -132,10 +135,43 @@ class TensorFlowBackend:
         """See the protocol."""
         shapes = tuple(array.shape[1:] for array in inputs)
         if (wrt, shapes) not in self._incremental:
-            specs = [tf.TensorSpec((None, *s), t.dtype) for s, t in zip(shapes, self._specs, strict=True)]
-            graph = self._graph(specs)
+            graph = self._graph(self._of_shapes(shapes))
             self._incremental[wrt, shapes] = TensorFlowIncremental(graph, wrt, shapes, axis, base_encodings)
         return self._incremental[wrt, shapes]
+
+    def layers(self, inputs: Sequence[NDArray], wrt: int, axis: int) -> list[LayerOutput]:
+        """See the protocol."""
+        shapes = tuple(array.shape[1:] for array in inputs)
+        return layer_outputs(self._graph(self._of_shapes(shapes)), wrt, axis, shapes)
+
+    def activations(self, inputs: Sequence[NDArray], layer: LayerOutput) -> NDArray:
+        """See the protocol."""
+        return self._with_mask(inputs, layer, layer.ref)(self.tensors(inputs), layer.mask(())).numpy()
+
+    def predict_silenced(
+        self, inputs: Sequence[NDArray], layer: LayerOutput, channels: Sequence[int]
+    ) -> NDArray:
+        """See the protocol."""
+        return self._with_mask(inputs, layer, None)(self.tensors(inputs), layer.mask(channels)).numpy()
+
+    def _with_mask(self, inputs: Sequence[NDArray], layer: LayerOutput, wanted: Ref | None) -> Any:
+        """A value, the output by default, as a function of the inputs and a mask on a layer's output."""
+        specs = self._of_shapes([array.shape[1:] for array in inputs])
+        key = (layer, wanted, str(specs))
+        if key not in self._masked:
+            graph = self._graph(specs)
+            ref = graph.outputs[0] if wanted is None else wanted
+
+            def run(tensors: list[tf.Tensor], mask: tf.Tensor) -> tf.Tensor:
+                changes = {layer.ref: lambda x: x * tf.cast(mask, x.dtype)}
+                return graph.run(tensors, {ref}, None, changes)[ref]
+
+            mask = tf.TensorSpec([None] * len(layer.shape))
+            self._masked[key] = tf.function(run, input_signature=[specs, mask], autograph=False)
+        return self._masked[key]
+
+    def _of_shapes(self, shapes: Sequence[tuple[int, ...]]) -> list[tf.TensorSpec]:
+        return [tf.TensorSpec((None, *s), t.dtype) for s, t in zip(shapes, self._specs, strict=True)]
 
     def model_outputs(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """The outputs of the model itself instead of its trace: a sigmoid or softmax at its end is there."""

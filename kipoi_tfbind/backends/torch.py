@@ -22,6 +22,7 @@ from kipoi_tfbind.backends.base import (
 )
 from kipoi_tfbind.errors import UnsupportedModelError
 from kipoi_tfbind.graph.incremental.engine import Incremental
+from kipoi_tfbind.graph.layer_output import LayerOutput, layer_outputs
 from kipoi_tfbind.graph.torch.deep_lift import TorchDeepLift
 from kipoi_tfbind.graph.torch.graph import TorchGraph
 from kipoi_tfbind.graph.torch.incremental import TorchIncremental
@@ -155,6 +156,30 @@ class TorchBackend:
             graph = self._graph(tensors)
             self._incremental[key] = TorchIncremental(graph, wrt, key[1], axis, base_encodings)
         return self._incremental[key]
+
+    def layers(self, inputs: Sequence[NDArray], wrt: int, axis: int) -> list[LayerOutput]:
+        """See the protocol."""
+        if "multipliers" not in self.capabilities:
+            return []
+        tensors = self._tensors(inputs)
+        return layer_outputs(self._graph(tensors), wrt, axis, _shapes(tensors))
+
+    def activations(self, inputs: Sequence[NDArray], layer: LayerOutput) -> NDArray:
+        """See the protocol."""
+        tensors = self._tensors(inputs)
+        with torch.no_grad():
+            return self._graph(tensors).run(tensors, {layer.ref}, len(tensors[0]))[layer.ref].cpu().numpy()
+
+    def predict_silenced(
+        self, inputs: Sequence[NDArray], layer: LayerOutput, channels: Sequence[int]
+    ) -> NDArray:
+        """See the protocol."""
+        tensors, mask = self._tensors(inputs), torch.as_tensor(layer.mask(channels))
+        graph = self._graph(tensors)
+        (output,) = graph.outputs
+        with torch.no_grad():
+            changes = {layer.ref: lambda x: x * mask.to(device=x.device, dtype=x.dtype)}
+            return graph.run(tensors, {output}, len(tensors[0]), changes)[output].cpu().numpy()
 
     @property
     def module(self) -> torch.nn.Module:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kipoi_tfbind.cli._output import RESULT_OUTPUT
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.memory import set_memory_budget
 from kipoi_tfbind.repairs.dataloader_arguments import make_dataloader, parse_dataloader_arguments
 
 if TYPE_CHECKING:
@@ -84,7 +86,14 @@ OUTPUT_OPTIONS = (
     click.option(
         "--allow-pickle",
         is_flag=True,
-        help="Load weights that are a pickle, which can run any code: only if you trust them.",
+        help="Load files that run code: pickles (scikit-learn, whole PyTorch modules), Keras' Lambda layers.",
+    ),
+    click.option(
+        "--memory",
+        metavar="BYTES",
+        callback=lambda context, parameter, value: set_memory_budget(value),
+        expose_value=False,
+        help="Memory that the arrays of a step may take, such as 4G.  [default: half of what is free]",
     ),
     click.option(
         "--batch-size",
@@ -92,9 +101,7 @@ OUTPUT_OPTIONS = (
         show_default=True,
         help="Sequences that the model is given at once.",
     ),
-    click.option(
-        "-o", "--output", required=True, type=click.Path(), help="Result to write, netCDF-4 (.nc, .h5)."
-    ),
+    RESULT_OUTPUT,
 )
 RESTART = click.option(
     "--restart",
@@ -193,6 +200,26 @@ def parse_positions(text: str | None, option: str = "--positions") -> list[int] 
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise InputError(f"{option}: expected whole numbers such as 185,190,204, got {text!r}") from None
+
+
+def named_results(paths: Sequence[str], names: Sequence[str]) -> dict[str, xr.Dataset]:
+    """Open results, by the names that they are given, or those of their files.
+
+    Raises
+    ------
+    InputError
+        Not one name for each, or two that are the same; or as `open_result`.
+    """
+    from pathlib import Path
+
+    from kipoi_tfbind.results.files import open_result
+
+    if names and len(names) != len(paths):
+        raise InputError(f"--name: expected one for each of {len(paths)} results, got {len(names)}")
+    called = list(names) or [Path(path).stem for path in paths]
+    if len(set(called)) < len(called):
+        raise InputError(f"--name: expected names that differ, got {', '.join(called)}; give each a --name")
+    return {name: open_result(path) for name, path in zip(called, paths, strict=True)}
 
 
 def source_of_sequences(options: dict[str, Any]) -> str:

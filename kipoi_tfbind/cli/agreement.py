@@ -2,6 +2,8 @@
 
 import click
 
+from kipoi_tfbind.cli._output import RESULT_OUTPUT
+
 
 @click.command(short_help="How alike the maps of several results are.")
 @click.argument("results", nargs=-1, required=True, type=click.Path(), metavar="RESULT...")
@@ -21,9 +23,7 @@ import click
 )
 @click.option("--confidence", default=0.95, show_default=True, help="Of the intervals.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstrap.")
-@click.option(
-    "-o", "--output", required=True, type=click.Path(), help="Result to write, netCDF-4 (.nc, .h5)."
-)
+@RESULT_OUTPUT
 def command(
     results: tuple[str, ...], names: tuple[str, ...], top: int, confidence: float, seed: int, output: str
 ) -> None:
@@ -37,25 +37,13 @@ def command(
       kipoi tfbind agreement ism.nc deepshap.nc occlusion.nc -o agreement.nc
       kipoi tfbind plot agreement.nc -o agreement.png
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
-    from pathlib import Path
-
-    from kipoi_tfbind.errors import InputError
+    from kipoi_tfbind.cli._interpret import named_results
     from kipoi_tfbind.interpret import agreement
     from kipoi_tfbind.interpret.agreement import MEASURES
-    from kipoi_tfbind.results.files import check_writable, open_result, save_result
+    from kipoi_tfbind.results.files import check_writable, save_result
 
     check_writable(output)
-    if names and len(names) != len(results):
-        raise InputError(f"--name: expected one for each of {len(results)} results, got {len(names)}")
-    called = names or tuple(Path(path).stem for path in results)
-    if len(set(called)) < len(called):
-        raise InputError(f"--name: expected names that differ, got {', '.join(called)}; give each a --name")
-    found = agreement(
-        {name: open_result(path) for name, path in zip(called, results, strict=True)},
-        top=top,
-        confidence=confidence,
-        seed=seed,
-    )
+    found = agreement(named_results(results, names), top=top, confidence=confidence, seed=seed)
     save_result(found, output)
     click.echo(f"{output}: agreement; sequences: {found.sizes['sequence']}, targets: {found.sizes['target']}")
     view = found.isel(target=0)

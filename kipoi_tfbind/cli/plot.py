@@ -12,8 +12,8 @@ import click
     "--kind",
     type=click.Choice(
         [
-            *("logo", "map", "epistasis", "occlusion", "surrogate", "samples", "design"),
-            *("importance", "curve", "cooperativity", "shift", "agreement", "sanity"),
+            *("logo", "map", "epistasis", "occlusion", "interaction", "surrogate", "samples", "design"),
+            *("importance", "curve", "cooperativity", "shift", "agreement", "sanity", "variants"),
         ]
     ),
     help="Which picture.  [default: as suits the result's method]",
@@ -47,11 +47,14 @@ def command(
       gradients         logo       contribution of every base
       second-order-ism  epistasis  pairs of positions, over a logo
       occlusion         occlusion  effect of occluding each window
+      integrated-hessians, deep-feature-interaction, shapley-interactions
+                        interaction  of every two positions or segments
       surrogate         surrogate  effects in the additive model beside those of ISM
       maximum-entropy-samples      samples, their logo
       design            design     predictions after each substitution
       agreement         agreement  of every two maps
       sanity-checks     sanity     what is left of a map while the model forgets
+      variants          variants   contributions for both alleles (--sequence is the allele's number)
       gia               importance, curve or cooperativity, as the experiment is
       gia shift         shift      predictions on backgrounds and on real sequences
     Of the others, all but occlusion can be drawn as a logo and as a map, occlusion as a logo; results of

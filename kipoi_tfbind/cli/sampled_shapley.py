@@ -58,7 +58,7 @@ def command(
 
     \b
     Example:
-      kipoi tfbind sampled-shapley svm --source dir --sequences peaks.fa --n-references 20 -o shapley.nc
+      kipoi tfbind sampled-shapley svm --allow-pickle --sequences peaks.fa --n-references 20 -o shapley.nc
       kipoi tfbind plot shapley.nc -o shapley.png
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
     from kipoi_tfbind.interpret import sampled_shapley

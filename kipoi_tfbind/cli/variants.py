@@ -7,7 +7,9 @@ import click
 from kipoi_tfbind.cli._interpret import MODEL_OPTIONS, OUTPUT_OPTIONS, RESTART, with_options
 
 _VARIANT_OPTIONS = (
-    click.option("--vcf", required=True, help="VCF (plain, gzip, bgzip), BCF, or - for standard input."),
+    click.option("--vcf", help="VCF (plain, gzip, bgzip), BCF, or - for standard input."),
+    click.option("--all-snvs", is_flag=True, help="Every SNV of --intervals, instead of a VCF."),
+    click.option("--intervals", type=click.Path(), help="BED or narrowPeak; with --all-snvs."),
     click.option(
         "--fasta", required=True, type=click.Path(), help="Genome that the VCF refers to, FASTA or bgzip."
     ),
@@ -28,7 +30,29 @@ _VARIANT_OPTIONS = (
         type=click.IntRange(min=0),
         help="Average over windows moved by 1 to N bases to either side.",
     ),
+    click.option(
+        "--profile-bins",
+        type=click.IntRange(min=1),
+        help="Positions of the profile that the targets are: indels are compared base for base.",
+    ),
     click.option("--scores", multiple=True, metavar="NAME", help="Score to write; may be repeated."),
+    click.option("--sample", metavar="NAME", help="Score its phased alleles on their own haplotypes, too."),
+    click.option(
+        "--null",
+        type=click.IntRange(min=20),
+        metavar="N",
+        help="Compare effects with N null variants of their class, or N shuffles of each variant's window.",
+    ),
+    click.option("--null-regions", type=click.Path(), help="BED that null variants are drawn from."),
+    click.option("--peaks", type=click.Path(), help="Real sites that predictions are compared with, too."),
+    click.option("--seed", default=0, show_default=True, help="Of the null variants."),
+    click.option(
+        "--explain",
+        type=click.Choice(["deepshap", "ism"]),
+        help="Explain the strongest alleles: contributions of both, and the motif that changes.",
+    ),
+    click.option("--top", default=20, show_default=True, help="Number of alleles to explain."),
+    click.option("--explained", type=click.Path(), help="Explanations, netCDF-4; for plot and report."),
     click.option("--prefix", default="TFB", show_default=True, help="What the keys in INFO begin with."),
     click.option(
         "--on-ref-mismatch",
@@ -73,16 +97,32 @@ def command(**options: Any) -> None:
     Example:
       kipoi tfbind variants model_zoo/TFBind/CTCF --source dir \\
           --vcf in.vcf.gz --fasta hg19.fa -o out.vcf.gz -o out.tsv
+      kipoi tfbind variants model_zoo/TFBind/CTCF --source dir \\
+          --all-snvs --intervals peaks.bed --fasta hg19.fa -o atlas.vcf.gz
+      kipoi tfbind variants model_zoo/TFBind/CTCF --source dir --vcf in.vcf.gz --fasta hg19.fa \\
+          -o out.vcf.gz --explain deepshap --top 20 --explained why.nc
+      kipoi tfbind report why.nc -o why.html
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
     from kipoi_tfbind.cli._interpret import load_models
+    from kipoi_tfbind.errors import InputError
+    from kipoi_tfbind.genome.all_snvs import AllSnvs
+    from kipoi_tfbind.genome.reference import Genome
     from kipoi_tfbind.interpret.variants.evaluate import VariantOptions
+    from kipoi_tfbind.interpret.variants.explain import explain_variants
     from kipoi_tfbind.interpret.variants.scores import check_scores
-    from kipoi_tfbind.interpret.variants.write import write_variant_effects
+    from kipoi_tfbind.interpret.variants.write import NullOptions, write_variant_effects
+    from kipoi_tfbind.results.files import save_result
     from kipoi_tfbind.results.variant_files import check_outputs
 
-    check_outputs(options["output"])
+    if bool(options["vcf"]) == options["all_snvs"] or options["all_snvs"] != bool(options["intervals"]):
+        raise InputError("variants: expected --vcf, or --all-snvs with --intervals")
+    if bool(options["explain"]) != bool(options["explained"]):
+        raise InputError("variants: --explain METHOD and --explained FILE.nc go together")
+    check_outputs([*options["output"], *filter(None, [options["explained"]])])
     if options["scores"]:
         check_scores(options["scores"])
+    genome = Genome(options["fasta"])
+    source = AllSnvs(genome, options["intervals"]) if options["all_snvs"] else options["vcf"]
     model, _ = load_models(options, with_dataloader=False)
     settings = VariantOptions(
         length=options["length"],
@@ -92,17 +132,31 @@ def command(**options: Any) -> None:
         skip_missing=options["skip_missing"],
         path=options["path"],
         batch_size=options["batch_size"],
+        profile_bins=options["profile_bins"],
     )
+    nulls = None
+    if options["null"] is not None:
+        nulls = NullOptions(options["null"], options["null_regions"], options["peaks"], options["seed"])
+    elif options["null_regions"] or options["peaks"]:
+        raise InputError("variants: --null-regions and --peaks need --null N")
     done = write_variant_effects(
         model,
-        options["vcf"],
-        options["fasta"],
+        source,
+        genome,
         options["output"],
         options=settings,
         scores=options["scores"] or None,
+        sample=options["sample"],
+        nulls=nulls,
+        top=options["top"] if options["explain"] else 0,
         prefix=options["prefix"],
         restart=options["restart"],
     )
+    if options["explain"]:
+        found = explain_variants(
+            done.model, done.top, genome, method=options["explain"], length=options["length"]
+        )
+        save_result(found, options["explained"])
     reasons = ", ".join(f"{n} {reason}" for reason, n in done.reasons.items())
     click.echo(
         f"{', '.join(options['output'])}: {done.tallies['scored']} of {done.tallies['alleles']} alleles are "

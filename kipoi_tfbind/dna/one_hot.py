@@ -164,6 +164,11 @@ def codes_of(one_hot: NDArray) -> NDArray[np.uint8]:
     array = np.asarray(one_hot)
     if array.ndim != 3 or array.shape[-1] != len(BASES):
         raise InputError(f"one_hot: expected shape (sequence, position, 4), got {array.shape}")
+    if array.dtype.kind == "f":
+        # One product gives a base's number and how many there are: faster than to look at each entry.
+        code, count = np.moveaxis(array @ np.array([[0, 1], [1, 1], [2, 1], [3, 1]], array.dtype), -1, 0)
+        if ((array == 0) | (array == 1)).all() and (count <= 1).all():
+            return (code + N_CODE * (1 - count)).astype(np.uint8)
     is_base = (array == 1).sum(axis=-1) == 1
     is_zero = array == 0
     invalid = ~(is_zero.all(axis=-1) | (is_base & (is_zero.sum(axis=-1) == len(BASES) - 1)))

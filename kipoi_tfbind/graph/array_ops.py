@@ -39,18 +39,6 @@ class ArrayOps(ABC):
     def vector(self, sizes: Sequence[Any]) -> Any:
         """A vector of integers, some of which may only be known at run time."""
 
-    @abstractmethod
-    def cast(self, x: Any, like: Any) -> Any:
-        """Numbers or truth values in the type of `like`."""
-
-    @abstractmethod
-    def is_floating(self, x: Any) -> bool:
-        """Whether an array holds real numbers."""
-
-    @abstractmethod
-    def finfo(self, x: Any) -> np.finfo[Any]:
-        """The limits of the array's type."""
-
     # Shapes.
 
     @abstractmethod
@@ -77,23 +65,7 @@ class ArrayOps(ABC):
     def concat(self, arrays: Sequence[Any], axis: int) -> Any:
         """As `numpy.concatenate`."""
 
-    @abstractmethod
-    def pad(self, x: Any, before: int, after: int, axis: int) -> Any:
-        """With zeros before and after an axis."""
-
-    @abstractmethod
-    def repeat(self, x: Any, n: Any, axis: int) -> Any:
-        """As in NumPy."""
-
-    @abstractmethod
-    def tile_rows(self, x: Any, n: Any) -> Any:
-        """`n` times the whole array along the first axis."""
-
     # Functions of elements, and reductions.
-
-    @abstractmethod
-    def unary(self, name: str, x: Any) -> Any:
-        """One of exp, expm1, log, log1p, tanh, sqrt, abs, sigmoid, sign."""
 
     @abstractmethod
     def where(self, condition: Any, x: Any, y: Any) -> Any:
@@ -108,14 +80,6 @@ class ArrayOps(ABC):
         """As in NumPy."""
 
     @abstractmethod
-    def minimum(self, x: Any, y: Any) -> Any:
-        """As in NumPy."""
-
-    @abstractmethod
-    def zeros_like(self, x: Any) -> Any:
-        """As in NumPy."""
-
-    @abstractmethod
     def sum(self, x: Any, axes: int | Sequence[int], *, keep: bool = False) -> Any:
         """As in NumPy."""
 
@@ -126,14 +90,6 @@ class ArrayOps(ABC):
     @abstractmethod
     def all(self, x: Any) -> Any:
         """Whether all of an array is true."""
-
-    @abstractmethod
-    def sum_to_shape(self, x: Any, like: Any) -> Any:
-        """The sum over the axes along which `like` was broadcast to the shape of `x`."""
-
-    @abstractmethod
-    def add_shifted(self, arrays: Sequence[Any], axis: int, step: int = 1) -> Any:
-        """The sum of arrays of the same shape, each `step` further along an axis than the one before."""
 
     # Indexing.
 
@@ -148,20 +104,8 @@ class ArrayOps(ABC):
     # Products.
 
     @abstractmethod
-    def matmul(self, x: Any, y: Any) -> Any:
-        """As in NumPy."""
-
-    @abstractmethod
-    def gathered_matmul(self, values: Any, index: Any, table: Any) -> Any:
-        """Products of each of (item, target, channel) with rows of a table: (item, target, column).
-
-        The matrix of an item has the rows `index` (item, channel) of `table` (row, column). Items come a
-        part at a time, so that what is fetched from the table stays in the cache.
-        """
-
-    @abstractmethod
     def spread(self, x: Any, kernel: PositionKernel) -> Any:
-        """What each position gives to all outputs that it has a share in, without stride or padding.
+        """Shares of each position in all outputs that it reaches, without stride or padding.
 
         `x` is (edit, position, channel in); the result has ``span - 1`` more positions.
         """
@@ -184,9 +128,71 @@ class ArrayOps(ABC):
     def cond(self, condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
         """One of two arrays of the same shape, of which only the one is computed."""
 
-    @abstractmethod
+    # What DeepLIFT alone asks for: the shape-only pass has none of it.
+
+    def cast(self, x: Any, like: Any) -> Any:
+        """Numbers or truth values in the type of `like`."""
+        raise NotImplementedError
+
+    def is_floating(self, x: Any) -> bool:
+        """Whether an array holds real numbers."""
+        raise NotImplementedError
+
+    def finfo(self, x: Any) -> np.finfo[Any]:
+        """The limits of the array's type."""
+        raise NotImplementedError
+
+    def pad(self, x: Any, before: int, after: int, axis: int) -> Any:
+        """With zeros before and after an axis."""
+        raise NotImplementedError
+
+    def repeat(self, x: Any, n: Any, axis: int) -> Any:
+        """As in NumPy."""
+        raise NotImplementedError
+
+    def tile_rows(self, x: Any, n: Any) -> Any:
+        """`n` times the whole array along the first axis."""
+        raise NotImplementedError
+
+    def unary(self, name: str, x: Any) -> Any:
+        """One of exp, expm1, log, log1p, tanh, sqrt, abs, sigmoid, sign."""
+        raise NotImplementedError
+
+    def minimum(self, x: Any, y: Any) -> Any:
+        """As in NumPy."""
+        raise NotImplementedError
+
+    def zeros_like(self, x: Any) -> Any:
+        """As in NumPy."""
+        raise NotImplementedError
+
+    def reshape_like(self, x: Any, like: Any) -> Any:
+        """In the shape of another array."""
+        raise NotImplementedError
+
+    def sum_to_shape(self, x: Any, like: Any) -> Any:
+        """The sum over the axes along which `like` was broadcast to the shape of `x`."""
+        raise NotImplementedError
+
+    def add_shifted(self, arrays: Sequence[Any], axis: int, step: int = 1) -> Any:
+        """The sum of arrays of the same shape, each `step` further along an axis than the one before."""
+        raise NotImplementedError
+
+    def matmul(self, x: Any, y: Any) -> Any:
+        """As in NumPy."""
+        raise NotImplementedError
+
+    def gathered_matmul(self, values: Any, index: Any, table: Any) -> Any:
+        """Products of each of (item, target, channel) with rows of a table: (item, target, column).
+
+        The matrix of an item has the rows `index` (item, channel) of `table` (row, column). Items come a
+        part at a time, so that what is fetched from the table stays in the cache.
+        """
+        raise NotImplementedError
+
     def each_row(self, function: Callable[[Any], Any], n: Any, like: Any) -> Any:
         """Results of a function of 0, 1, ... n - 1, one after the other, in an array of `like`'s type."""
+        raise NotImplementedError
 
     # What follows from these.
 

@@ -37,11 +37,11 @@ class Node:
     name
         The framework's name for it, such as "Conv2D" or "aten.convolution.default".
     operation
-        What it does.
+        Its description.
     inputs
         Where its tensors come from, in the operation's own order.
     call
-        What the framework runs; of a constant, its value. Nothing else looks at it.
+        The framework's own operation, or the value of a constant. Nothing else looks at it.
     layer
         Name of the layer that it came from, as far as the framework tells.
     n_outputs
@@ -130,8 +130,17 @@ class Graph(ABC):
     def in_precision(self, dtype: Literal["float32", "float64"]) -> Graph:
         """The same graph with its constants and all it computes in `dtype`."""
 
-    def run(self, tensors: Sequence[Any], wanted: Collection[Ref], batch_size: Any = None) -> dict[Ref, Any]:
-        """Some values of the graph for its inputs; no other is kept longer than it is needed."""
+    def run(
+        self,
+        tensors: Sequence[Any],
+        wanted: Collection[Ref],
+        batch_size: Any = None,
+        changes: Mapping[Ref, Callable[[Any], Any]] | None = None,
+    ) -> dict[Ref, Any]:
+        """Some values of the graph for its inputs; no other is kept longer than it is needed.
+
+        What `changes` makes of a value goes on in its place.
+        """
         values: dict[Ref, Any] = {(i, 0): t for i, t in zip(self.inputs, tensors, strict=True)}
         steps = [i for i in self.live_nodes(wanted) if i not in self.inputs]
         last_use = {ref: i for i in steps for ref in self.nodes[i].inputs}
@@ -139,6 +148,7 @@ class Graph(ABC):
             node = self.nodes[i]
             outputs = self.run_node(node, [values[ref] for ref in node.inputs], batch_size)
             values |= {(i, j): output for j, output in enumerate(outputs)}
+            values |= {ref: change(values[ref]) for ref, change in (changes or {}).items() if ref[0] == i}
             for ref in node.inputs:
                 if last_use[ref] == i and ref not in wanted:
                     values.pop(ref, None)

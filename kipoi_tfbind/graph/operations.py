@@ -1,4 +1,4 @@
-"""What an operation does, in no framework's terms.
+"""Descriptions of operations in no framework's terms.
 
 A node's operation is described once, when the model is traced: `graph/tensorflow/operations.py` and
 `graph/torch/operations.py` read it from a framework's attributes and argument positions, and nothing neutral
@@ -30,7 +30,7 @@ class Operation:
     Attributes
     ----------
     kind
-        What rules and handlers know it by; "" where nothing is known.
+        The name that rules and handlers know it by; "" where nothing is known.
     """
 
     kind: str = ""
@@ -209,8 +209,18 @@ class Convolution(Operation):
         return size_of(out) * math.prod(kernel) // (n_in * n_out if self.depthwise else n_out)
 
 
+@dataclass(frozen=True)
+class Contraction(Operation):
+    """A product of arrays, summed over some axes."""
+
+    def macs(self, operands: Sequence[Shape], kernel: Shape | None, out: Shape) -> int:
+        """See the base class: the length of the axis that is summed over."""
+        widest: Shape = max(operands, key=math.prod, default=())
+        return size_of(out) * (widest[-1] if widest else 1)
+
+
 @dataclass(frozen=True, kw_only=True)
-class MatMul(Operation):
+class MatMul(Contraction):
     """A product of matrices.
 
     Attributes
@@ -231,21 +241,6 @@ class MatMul(Operation):
     added: int | None = None
     transposed: tuple[bool, bool] = (False, False)
     plain: bool = True
-
-    def macs(self, operands: Sequence[Shape], kernel: Shape | None, out: Shape) -> int:
-        """See the base class: the length of the axis that is summed over."""
-        return _products(operands, out)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Einsum(Operation):
-    """A product of arrays, summed over some axes."""
-
-    kind: str = "einsum"
-
-    def macs(self, operands: Sequence[Shape], kernel: Shape | None, out: Shape) -> int:
-        """See the base class: the length of the axis that is summed over."""
-        return _products(operands, out)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -347,8 +342,3 @@ def padding_before(padding: tuple[int, int] | None, length: int, span: int, stri
 def size_of(shape: Sequence[int]) -> int:
     """Number of elements for one sequence: a size that is not known is that of the batch."""
     return math.prod(max(size, 1) for size in shape)
-
-
-def _products(operands: Sequence[Shape], out: Shape) -> int:
-    widest: Shape = max(operands, key=math.prod, default=())
-    return size_of(out) * (widest[-1] if widest else 1)

@@ -1,8 +1,14 @@
-"""Interpretation: one method, one file, one function from Dataset to Dataset."""
+"""Interpretation: one method, one file, one function from a model and sequences to a labelled Dataset.
+
+Methods import models, sequences and results; reports and commands import the methods.
+"""
 
 from kipoi_tfbind.interpret.agreement import agreement
+from kipoi_tfbind.interpret.deep_feature_interaction import deep_feature_interaction
 from kipoi_tfbind.interpret.deep_shap import deep_shap
 from kipoi_tfbind.interpret.design import design
+from kipoi_tfbind.interpret.find_hits import find_hits
+from kipoi_tfbind.interpret.find_seqlets import find_seqlets
 from kipoi_tfbind.interpret.global_importance import (
     context_importance,
     context_swap,
@@ -21,24 +27,36 @@ from kipoi_tfbind.interpret.global_importance import (
 from kipoi_tfbind.interpret.global_importance.analysis import global_importance_analysis
 from kipoi_tfbind.interpret.gradients import gradients
 from kipoi_tfbind.interpret.in_silico_mutagenesis import in_silico_mutagenesis
+from kipoi_tfbind.interpret.integrated_hessians import integrated_hessians
+from kipoi_tfbind.interpret.interaction import compare_interactions, epistasis_interaction
 from kipoi_tfbind.interpret.maximum_entropy_samples import maximum_entropy_samples
 from kipoi_tfbind.interpret.occlusion import occlusion
 from kipoi_tfbind.interpret.sampled_shapley import sampled_shapley
 from kipoi_tfbind.interpret.sanity_checks import sanity_checks
 from kipoi_tfbind.interpret.second_order_mutagenesis import second_order_mutagenesis
+from kipoi_tfbind.interpret.shapley_interactions import shapley_interactions
 from kipoi_tfbind.interpret.surrogate import surrogate
 from kipoi_tfbind.interpret.variant_effects import variant_effects
+from kipoi_tfbind.interpret.variants.explain import explain_variants
+from kipoi_tfbind.interpret.variants.write import write_variant_effects
 
 __all__ = [
     "agreement",
+    "compare_interactions",
     "context_importance",
     "context_swap",
     "cooperativity",
+    "deep_feature_interaction",
     "deep_shap",
     "design",
+    "epistasis_interaction",
+    "explain_variants",
+    "find_hits",
+    "find_seqlets",
     "global_importance_analysis",
     "gradients",
     "in_silico_mutagenesis",
+    "integrated_hessians",
     "interaction_verdicts",
     "kmer_importance",
     "maximum_entropy_samples",
@@ -52,8 +70,10 @@ __all__ = [
     "sampled_shapley",
     "sanity_checks",
     "second_order_mutagenesis",
+    "shapley_interactions",
     "spacing_importance",
     "stream_kmer_importance",
     "surrogate",
     "variant_effects",
+    "write_variant_effects",
 ]

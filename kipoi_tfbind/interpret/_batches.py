@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from kipoi_tfbind import schema
-from kipoi_tfbind.dna.arguments import whole_number
+from kipoi_tfbind.arguments import whole_number
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.models.sequence_model import SequenceModel
 
@@ -61,7 +61,7 @@ def batch_of(sequences: xr.Dataset, model: SequenceModel) -> Batch:
             raise InputError(
                 f"sequences: model {model.name} has an input {name!r} beside the sequence, the Dataset no "
                 f"{variable} (sequence, ...); read them with the model's dataloader (--dataloader_args), or "
-                f"give one value for all: auxiliary={{{name!r}: ...}}"
+                f"give one value for all (--auxiliary, auxiliary={{{name!r}: ...}})"
             )
         auxiliary[name] = sequences[variable].values
     return Batch(sequences["one_hot"].values, auxiliary)

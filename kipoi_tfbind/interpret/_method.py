@@ -13,7 +13,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from kipoi_tfbind import schema
-from kipoi_tfbind.dna.arguments import whole_number
+from kipoi_tfbind.arguments import whole_number
 from kipoi_tfbind.dna.one_hot import BASES, codes_of, reverse_complement
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch, batch_of, check_batch_size, predict_in_batches

@@ -86,9 +86,23 @@ class ShapBackend:
         weights: list[NDArray] = self._inner.weights()
         return weights
 
-    def incremental(self, inputs: Sequence[NDArray], wrt: int, axis: int, units: NDArray) -> Any:
+    def incremental(self, inputs: Sequence[NDArray], wrt: int, axis: int, base_encodings: NDArray) -> Any:
         """See the protocol."""
-        return self._inner.incremental(inputs, wrt, axis, units)
+        return self._inner.incremental(inputs, wrt, axis, base_encodings)
+
+    def layers(self, inputs: Sequence[NDArray], wrt: int, axis: int) -> Any:
+        """See the protocol."""
+        return self._inner.layers(inputs, wrt, axis)
+
+    def activations(self, inputs: Sequence[NDArray], layer: Any) -> NDArray:
+        """See the protocol."""
+        activations: NDArray = self._inner.activations(inputs, layer)
+        return activations
+
+    def predict_silenced(self, inputs: Sequence[NDArray], layer: Any, channels: Sequence[int]) -> NDArray:
+        """See the protocol."""
+        prediction: NDArray = self._inner.predict_silenced(inputs, layer, channels)
+        return prediction
 
     def multipliers(
         self, inputs: Sequence[NDArray], references: NDArray, wrt: int, columns: Sequence[int]

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from kipoi_tfbind.dna.arguments import whole_number
+from kipoi_tfbind.arguments import whole_number
 from kipoi_tfbind.dna.one_hot import codes_of
 from kipoi_tfbind.dna.random import content_seeds
 from kipoi_tfbind.interpret._batches import Batch, in_batches

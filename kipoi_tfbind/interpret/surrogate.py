@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from kipoi_tfbind.dna.arguments import whole_number
+from kipoi_tfbind.arguments import whole_number
 from kipoi_tfbind.dna.one_hot import BASES, N_CODE, codes_of
 from kipoi_tfbind.dna.random import content_seeds
 from kipoi_tfbind.errors import InputError

@@ -25,9 +25,13 @@ _METHODS: dict[Capability, tuple[str, ...]] = {
         "occlusion",
         "global_importance_analysis",
         "sampled_shapley",
+        "shapley_interactions",
+        "surrogate",
+        "maximum_entropy_samples",
+        "design",
     ),
-    "gradients": ("gradients",),
-    "multipliers": ("deep_shap",),
+    "gradients": ("gradients", "integrated_hessians"),
+    "multipliers": ("deep_shap", "deep_feature_interaction"),
 }
 
 
@@ -230,7 +234,7 @@ class SequenceModel:
             return
         working = [name for have in _METHODS if have in self.capabilities for name in _METHODS[have]]
         raise UnsupportedModelError(
-            f"model {self.name}: has no {capability}, which {' and '.join(_METHODS[capability])} needs; "
+            f"model {self.name}: has no {capability}, which {' and '.join(_METHODS[capability])} need; "
             f"{', '.join(working)} work with it"
         )
 

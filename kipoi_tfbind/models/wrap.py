@@ -72,6 +72,11 @@ def wrap(model: Any, options: Options) -> SequenceModel:
         # Its positions are targets: it is a model of this length now.
         return wrap(model, options._replace(length=options.probe_length))
     names = _names(description, outputs, options)
+    if not names:
+        raise InputError(
+            f"model {description.name}: its output for {length or options.probe_length} bases is empty; say "
+            "the length of its sequences (length=; --length)"
+        )
     fixed = {name: np.asarray(value) for name, value in options.auxiliary.items()}
     others = [f.name for i, f in enumerate(settled.fields) if i != index]
     for name in fixed:

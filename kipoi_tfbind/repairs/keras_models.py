@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
+import json
 import os
 import zipfile
 from contextlib import ExitStack
@@ -10,11 +12,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from kipoi_tfbind.errors import UnsupportedModelError
-from kipoi_tfbind.repairs.weight_files import named_as, require_weights
+from kipoi_tfbind.errors import UnsupportedModelError, WeightsError
+from kipoi_tfbind.notices import notice
+from kipoi_tfbind.repairs.weight_files import named_as, require_pickle_allowed, require_weights
 
 # Backends that Keras 3 does not have: to name one of them makes `import keras` fail.
 _ABANDONED_BACKENDS = ("cntk", "theano")
+
+_LAMBDA = "a model with a Lambda layer of compiled Python code"
 
 
 def load_every_keras_file(model: ModuleType) -> None:
@@ -43,8 +48,17 @@ def load_every_keras_file(model: ModuleType) -> None:
             if old is None:
                 named = stack.enter_context(named_as(path, _keras_suffix(path, architecture)))
                 today = None if backend in _ABANDONED_BACKENDS else backend
-                load(self, str(named), arch, objects, today, None)
-            else:
+                try:
+                    load(self, str(named), arch, objects, today, None)
+                except ImportError:
+                    _objects(objects)  # which says what of them is missing
+                    raise
+                except ValueError as error:
+                    if "safe_mode" not in str(error):
+                        raise
+                    require_pickle_allowed(architecture or path, _LAMBDA)
+                    old = _load_with_code(named, architecture, objects), _objects(objects)
+            if old is not None:
                 self.model, self.custom_objects = old
                 self.arch, self.gradient_functions, self.activation_functions = arch, {}, {}
         self.weights, self.backend, self.image_dim_ordering = weights, backend, image_dim_ordering
@@ -58,6 +72,19 @@ def load_every_keras_file(model: ModuleType) -> None:
     keras_model.__init__, keras_model.predict_on_batch = __init__, predict_on_batch
 
 
+def _load_with_code(weights: Path, architecture: Path | None, custom_objects: str | None) -> Any:
+    """Load a model of Keras 3 with the code of its Lambda layers."""
+    import keras
+
+    objects = _objects(custom_objects)
+    if architecture is None:
+        return keras.models.load_model(weights, custom_objects=objects, safe_mode=False)
+    described = json.loads(architecture.read_text(encoding="utf-8"))
+    model = keras.saving.deserialize_keras_object(described, custom_objects=objects, safe_mode=False)
+    model.load_weights(weights)
+    return model
+
+
 def _with_todays_names(model: Any, x: dict[str, Any]) -> dict[str, Any]:
     """Inputs by the names that they have in the model: today's Keras does not take every character."""
     from kipoi_tfbind.repairs.legacy_keras.architecture import valid_name
@@ -68,7 +95,11 @@ def _with_todays_names(model: Any, x: dict[str, Any]) -> dict[str, Any]:
 
 def _named_as_module(custom_objects: str | None, stack: ExitStack) -> str | None:
     """Path of the file of custom objects, under a name that ends in .py: Kipoi insists on that."""
-    if custom_objects is None or not os.path.exists(custom_objects):
+    if custom_objects is None:
+        return None
+    if not os.path.exists(custom_objects):
+        # Kipoi goes on without a word, and the model fails for layers that it does not know.
+        notice(f"{os.path.abspath(custom_objects)}: no such file of custom_objects; it is left out")
         return None
     return str(stack.enter_context(named_as(Path(custom_objects), ".py")))
 
@@ -101,14 +132,62 @@ def _load_old_keras(
     if architecture is None and legacy_keras.is_tf_keras_archive(weights):
         return legacy_keras.load_tf_keras_archive(weights, _objects(custom_objects)), _objects(custom_objects)
     if architecture is None and not legacy_keras.is_legacy_model_file(weights):
+        _require_model_file(weights)
         return None
     if architecture is not None and not legacy_keras.is_legacy_architecture(architecture):
+        _require_architecture(architecture)
         return None
     objects = _objects(custom_objects)
     loaded = legacy_keras.load_legacy_model(
         weights, architecture, custom_objects=objects, backend=backend, image_dim_ordering=image_dim_ordering
     )
     return loaded, objects
+
+
+def _require_model_file(path: Path) -> None:
+    """Check that a file has an architecture beside its weights.
+
+    Raises
+    ------
+    WeightsError
+        It has not, or is no file of Keras.
+    """
+    import h5py
+
+    if zipfile.is_zipfile(path) or path.is_dir():
+        return
+    if not h5py.is_hdf5(path):
+        raise WeightsError(f"{path}: no file of Keras, which are HDF5 (.h5) or zip archives (.keras)")
+    with h5py.File(path) as file:
+        if "model_config" not in file.attrs:
+            raise WeightsError(
+                f"{path}: weights without their architecture; name its JSON file (arch) in the model.yaml, "
+                "or save the whole model"
+            )
+
+
+def _require_architecture(path: Path) -> None:
+    """Check that a file is an architecture that Keras 3 wrote.
+
+    Raises
+    ------
+    UnsupportedModelError
+        Keras 0 wrote it.
+    WeightsError
+        It is none.
+    """
+    try:
+        described = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise WeightsError(f"{path}: expected the architecture of a Keras model as JSON ({error})") from None
+    if isinstance(described, dict) and "class_name" in described:
+        return
+    if isinstance(described, dict) and "layers" in described:
+        raise UnsupportedModelError(
+            f"{path}: an architecture of Keras 0, whose layers have no class_name; read it with Keras 1 and "
+            "save it anew"
+        )
+    raise WeightsError(f"{path}: expected the class_name and config of a Keras model, found neither")
 
 
 def _objects(path: str | None) -> dict[str, Any]:
@@ -120,6 +199,11 @@ def _objects(path: str | None) -> dict[str, Any]:
     try:
         return dict(load_module(path).OBJECTS)
     except Exception as error:  # the code is somebody else's, and so is the choice of exception
+        package = (getattr(error, "name", None) or "").partition(".")[0]
+        if isinstance(error, ModuleNotFoundError) and importlib.util.find_spec(package) is None:
+            raise UnsupportedModelError(
+                f"{path}: the custom objects need the package {package}, which is not installed"
+            ) from error
         reason = " ".join(str(error).split())
         raise UnsupportedModelError(
             f"{path}: the custom objects do not run on today's Keras ({type(error).__name__}: {reason}); "

@@ -6,13 +6,15 @@ when a model is loaded, not before.
 
 from __future__ import annotations
 
+import difflib
 import functools
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
+from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.repairs.saved_models import names_in_signature, serving_signature
-from kipoi_tfbind.repairs.weight_files import require_weights
+from kipoi_tfbind.repairs.weight_files import refuse_code, require_weights
 
 
 def call_every_saved_model(model: ModuleType) -> None:
@@ -108,8 +110,10 @@ def keep_eager_mode(model: ModuleType) -> None:
         self.sess = tf.Session(graph=self.graph)
         with self.graph.as_default():
             tf.train.import_meta_graph(f"{checkpoint_path}.meta").restore(self.sess, checkpoint_path)
-        self.input_ops = model.get_op_outputs(self.graph, input_nodes)
-        self.target_ops = model.get_op_outputs(self.graph, target_nodes)
+        self.input_ops = _nodes(model, self.graph, "input_nodes", input_nodes)
+        self.target_ops = _nodes(model, self.graph, "target_nodes", target_nodes)
+        if const_feed_dict_pkl:
+            refuse_code(const_feed_dict_pkl, "a pickle")
         constants = model.read_pickle(const_feed_dict_pkl) if const_feed_dict_pkl else {}
         self.const_feed_dict = {
             self.graph.get_operation_by_name(name).outputs[0]: value for name, value in constants.items()
@@ -128,3 +132,23 @@ def keep_eager_mode(model: ModuleType) -> None:
 
     graph_model.__init__, graph_model.input_grad = __init__, input_grad
     graph_model.get_grad_tens = staticmethod(get_grad_tens)
+
+
+def _nodes(model: ModuleType, graph: Any, argument: str, names: Any) -> Any:
+    """The outputs of the nodes that a model.yaml names.
+
+    Raises
+    ------
+    InputError
+        The graph has no such node; the message lists some that it has.
+    """
+    try:
+        return model.get_op_outputs(graph, names)
+    except (KeyError, ValueError) as error:
+        known = [operation.name for operation in graph.get_operations()]
+        near = difflib.get_close_matches(str(names), known, n=3)
+        placeholders = [each.name for each in graph.get_operations() if each.type == "Placeholder"]
+        raise InputError(
+            f"{argument}: the graph of this checkpoint has no node {names!r}; near it: "
+            f"{', '.join(near) or 'none'}; its inputs: {', '.join(placeholders) or 'none'}"
+        ) from error

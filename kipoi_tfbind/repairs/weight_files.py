@@ -15,6 +15,8 @@ from kipoi_tfbind.errors import InputError, WeightsError
 ALLOW_PICKLE = "KIPOI_TFBIND_ALLOW_PICKLE"
 
 _allowed_here: ContextVar[bool] = ContextVar("pickles_allowed", default=False)
+# Whether `load_model` or a command of ours is loading: Kipoi's own commands load what they always did.
+_is_ours: ContextVar[bool] = ContextVar("loaded_by_us", default=False)
 
 
 @contextmanager
@@ -34,13 +36,53 @@ def allowing_pickle(allow: bool = True) -> Iterator[None]:
         _allowed_here.reset(token)
 
 
+@contextmanager
+def refusing_code(allow: bool = False) -> Iterator[None]:
+    """Refuse files of data that run code when they are loaded, in this block, unless they are allowed.
+
+    Examples
+    --------
+    >>> with refusing_code():
+    ...     refuse_code("model.pkl", "a pickle")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    kipoi_tfbind.errors.InputError: model.pkl: a pickle, which runs the code that is in it ...
+    >>> refuse_code("model.pkl", "a pickle")  # by Kipoi itself
+    """
+    token = _is_ours.set(True)
+    try:
+        with allowing_pickle(allow):
+            yield
+    finally:
+        _is_ours.reset(token)
+
+
 def pickle_allowed() -> bool:
     """Tell whether the user has allowed to unpickle models, here or with KIPOI_TFBIND_ALLOW_PICKLE=1."""
     return _allowed_here.get() or os.environ.get(ALLOW_PICKLE, "") not in ("", "0")
 
 
-def require_pickle_allowed(path: str | os.PathLike[str]) -> None:
-    """Refuse to load a pickle unless the user has allowed it.
+def refuse_code(path: str | os.PathLike[str], what: str) -> None:
+    """Refuse a file of data that runs code when it is loaded, where this package loads it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    what
+        What it is, for the message.
+
+    Raises
+    ------
+    InputError
+        It is not allowed; the message says why, and how to allow it.
+    """
+    if _is_ours.get() and not pickle_allowed():
+        raise _refusal(path, what)
+
+
+def require_pickle_allowed(path: str | os.PathLike[str], what: str = "a whole pickled model") -> None:
+    """Refuse to load a pickle or the like unless the user has allowed it, in Kipoi's own commands too.
 
     Raises
     ------
@@ -48,10 +90,14 @@ def require_pickle_allowed(path: str | os.PathLike[str]) -> None:
         It is not allowed; the message says why, and how to allow it.
     """
     if not pickle_allowed():
-        raise InputError(
-            f"{path}: a whole pickled model, which runs the code that is in it when it is loaded; if you "
-            f"trust its source, allow it: --allow-pickle, allow_pickle=True or {ALLOW_PICKLE}=1"
-        )
+        raise _refusal(path, what)
+
+
+def _refusal(path: str | os.PathLike[str], what: str) -> InputError:
+    return InputError(
+        f"{path}: {what}, which runs the code that is in it when it is loaded; if you trust its source, "
+        f"allow it: --allow-pickle, allow_pickle=True or {ALLOW_PICKLE}=1"
+    )
 
 
 def require_weights(path: str | os.PathLike[str]) -> Path:

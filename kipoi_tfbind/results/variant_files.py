@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from kipoi_tfbind.genome.reference import silent_htslib
 from kipoi_tfbind.genome.text_files import BGZF_END
 from kipoi_tfbind.notices import notice
 from kipoi_tfbind.results.files import check_writable, partial_folder
+from kipoi_tfbind.results.late_score import LateScore, add_late_score, rewrite_table, rewrite_vcf
 from kipoi_tfbind.results.variant_tables import (
     TableColumns,
     merge_to_netcdf,
@@ -46,6 +47,7 @@ _KINDS = {
 }
 _STATE = "state.json"
 _DATA = "data"
+_FINAL = "final"
 _INDEX = ".tbi"
 Line = bytes
 
@@ -103,6 +105,9 @@ class VariantFiles:
         What the numbers depend on: an interrupted run goes on only with the same.
     columns
         Columns of the tables.
+    late
+        Name of a score (allele, target) that is known only when all alleles are done, the score that it is
+        made of, and how; its keys in INFO, one for each target.
 
     Attributes
     ----------
@@ -114,6 +119,8 @@ class VariantFiles:
         Whether an interrupted run has done everything: there is nothing left to do.
     tallies : dict of str to int
         Numbers that the caller wants to be kept with what is done.
+    top : list
+        Rows that the caller wants to be kept with it.
     """
 
     def __init__(
@@ -121,13 +128,16 @@ class VariantFiles:
         paths: Sequence[str | os.PathLike[str]],
         attributes: Mapping[str, Any],
         columns: TableColumns,
+        late: LateScore | None = None,
     ) -> None:
         self.paths = [os.fspath(path) for path in paths]
         self.attributes = {name: str(value) for name, value in attributes.items()}
         self.columns = columns
+        self._late = late
         self.n_lines = self.n_alleles = self.checksum = self._n_parts = 0
         self.is_complete = False
         self.tallies: dict[str, int] = {}
+        self.top: list[list[Any]] = []
         self._sizes: dict[str, int] = {}
 
     @property
@@ -143,6 +153,8 @@ class VariantFiles:
         InputError
             There is an interrupted run with other options, or an output cannot be written.
         """
+        if self._late is not None and STDOUT in self.paths:
+            raise InputError("-: q-values are known at the end only; write to a file, or leave out the nulls")
         if self.in_files and not restart and self._resume():
             if STDOUT in self.paths:
                 raise InputError(
@@ -174,14 +186,19 @@ class VariantFiles:
         if any(kind_of_output(path) == "tsv" for path in self.paths):
             self._append_text("tsv", table_lines(table, self.columns))
         with _disk(self.in_files):
-            for path in self.in_files:
-                if kind_of_output(path) in ("parquet", "nc"):
-                    write_part(table, self.columns, partial_folder(path) / f"{self._n_parts:08d}.parquet")
+            for path in self._with_parts:
+                write_part(table, self.columns, partial_folder(path) / f"{self._n_parts:08d}.parquet")
         self._n_parts += 1
         self.n_lines += len(read)
         self.n_alleles += len(table["pos"])
         self.checksum = checksum(read, self.checksum)
         self._note()
+
+    @property
+    def _with_parts(self) -> list[str]:
+        """Outputs that are made of parts: all of them where a score is late."""
+        tables = [path for path in self.in_files if kind_of_output(path) in ("parquet", "nc")]
+        return self.in_files if self._late is not None else tables
 
     def finish(self) -> None:
         """Complete the outputs and give them their names."""
@@ -201,7 +218,14 @@ class VariantFiles:
     def _complete(self, path: str) -> None:
         """Complete an output in its folder."""
         folder, kind = partial_folder(path), kind_of_output(path)
-        data = folder / _DATA
+        data, parts = folder / _DATA, [folder / f"{number:08d}.parquet" for number in range(self._n_parts)]
+        if self._late is not None:
+            data = folder / _FINAL
+            parts = add_late_score(parts, self._late, self.columns)
+            if kind == "vcf":
+                rewrite_vcf(folder / _DATA, data, parts, self._late, pack=self._packer(path))
+            elif kind == "tsv":
+                rewrite_table(parts, data, self.columns, pack=self._packer(path))
         if kind in ("vcf", "tsv"):
             if _is_packed(path):
                 with open(data, "ab") as file:
@@ -210,9 +234,13 @@ class VariantFiles:
                 with silent_htslib():
                     pysam.tabix_index(str(data), preset="vcf", force=True, index=str(data) + _INDEX)
             return
-        parts = [folder / f"{number:08d}.parquet" for number in range(self._n_parts)]
         merge = merge_to_parquet if kind == "parquet" else merge_to_netcdf
         merge(parts, data, self.columns, self.attributes, self.n_alleles)
+
+    def _packer(self, path: str) -> Callable[[bytes], bytes]:
+        """What makes the bytes of an output of its text."""
+        folder = partial_folder(path)
+        return (lambda text: _packed(text, folder)) if _is_packed(path) else (lambda text: text)
 
     def _append_text(self, kind: str, text: bytes) -> None:
         for path in self.paths:
@@ -240,6 +268,7 @@ class VariantFiles:
             "parts": self._n_parts,
             "complete": self.is_complete,
             "tallies": self.tallies,
+            "top": self.top,
             "sizes": self._sizes,
         }
         folder = partial_folder(self.in_files[0])
@@ -262,6 +291,7 @@ class VariantFiles:
                 f"({', '.join(other) or 'other outputs'}); give the same, or --restart to begin anew"
             )
         self.is_complete, self.tallies = state["complete"], state["tallies"]
+        self.top = state["top"]
         if not self.is_complete:
             with _disk(self.in_files):
                 for name, size in state["sizes"].items():
@@ -276,12 +306,16 @@ class VariantFiles:
 def _move_out(path: str) -> None:
     """Give an output, and its index, their names; the index last, because it must not be the older one."""
     folder = partial_folder(path)
-    if (folder / _DATA).exists():
-        Path(path + _INDEX).unlink(missing_ok=True)
-        os.replace(folder / _DATA, path)
-    if (folder / (_DATA + _INDEX)).exists():
-        os.utime(folder / (_DATA + _INDEX))
-        os.replace(folder / (_DATA + _INDEX), path + _INDEX)
+    for name in (_FINAL, _DATA):
+        if (folder / name).exists():
+            Path(path + _INDEX).unlink(missing_ok=True)
+            os.replace(folder / name, path)
+            if name == _FINAL:
+                (folder / _DATA).unlink(missing_ok=True)
+    for name in (_FINAL, _DATA):
+        if (folder / (name + _INDEX)).exists():
+            os.utime(folder / (name + _INDEX))
+            os.replace(folder / (name + _INDEX), path + _INDEX)
 
 
 def checksum(lines: Sequence[bytes], before: int = 0) -> int:

@@ -36,15 +36,6 @@ class ShapeOnlyOps(ArrayOps):
     def vector(self, sizes: Sequence[Any]) -> Any:
         return np.array(sizes)
 
-    def cast(self, x: Any, like: Any) -> Any:
-        return x.astype(like.dtype)
-
-    def is_floating(self, x: Any) -> bool:
-        return x.dtype.kind == "f"
-
-    def finfo(self, x: Any) -> np.finfo[Any]:
-        return np.finfo(x.dtype)
-
     def known_shape(self, x: Any) -> tuple[int | None, ...] | None:
         return x.shape
 
@@ -63,18 +54,6 @@ class ShapeOnlyOps(ArrayOps):
     def concat(self, arrays: Sequence[Any], axis: int) -> Any:
         return np.concatenate(arrays, axis)
 
-    def pad(self, x: Any, before: int, after: int, axis: int) -> Any:
-        return np.pad(x, [(before, after) if i == axis % x.ndim else (0, 0) for i in range(x.ndim)])
-
-    def repeat(self, x: Any, n: Any, axis: int) -> Any:
-        return np.repeat(x, n, axis)
-
-    def tile_rows(self, x: Any, n: Any) -> Any:
-        return x
-
-    def unary(self, name: str, x: Any) -> Any:
-        return x
-
     def where(self, condition: Any, x: Any, y: Any) -> Any:
         return np.where(condition, x, y)
 
@@ -83,12 +62,6 @@ class ShapeOnlyOps(ArrayOps):
 
     def maximum(self, x: Any, y: Any) -> Any:
         return np.maximum(x, y)
-
-    def minimum(self, x: Any, y: Any) -> Any:
-        return np.minimum(x, y)
-
-    def zeros_like(self, x: Any) -> Any:
-        return x
 
     def sum(self, x: Any, axes: int | Sequence[int], *, keep: bool = False) -> Any:
         return x.sum(axis=axes if isinstance(axes, int) else tuple(axes), keepdims=keep)
@@ -99,23 +72,11 @@ class ShapeOnlyOps(ArrayOps):
     def all(self, x: Any) -> Any:
         return True
 
-    def sum_to_shape(self, x: Any, like: Any) -> Any:
-        return np.empty(like.shape, x.dtype)
-
-    def add_shifted(self, arrays: Sequence[Any], axis: int, step: int = 1) -> Any:
-        return self.pad(arrays[0], 0, step * (len(arrays) - 1), axis)
-
     def take(self, table: Any, index: Any) -> Any:
         return np.empty((*index.shape, *table.shape[1:]), table.dtype)
 
     def place(self, x: Any, shift: Any, width: Any) -> Any:
         return np.empty((len(x), width, *x.shape[2:]), x.dtype)
-
-    def matmul(self, x: Any, y: Any) -> Any:
-        return x @ y
-
-    def gathered_matmul(self, values: Any, index: Any, table: Any) -> Any:
-        return np.empty((*values.shape[:2], table.shape[1]), values.dtype)
 
     def spread(self, x: Any, kernel: PositionKernel) -> Any:
         return np.empty((0, x.shape[1] + kernel.span - 1, kernel.kernel.shape[2]), x.dtype)
@@ -129,6 +90,3 @@ class ShapeOnlyOps(ArrayOps):
 
     def cond(self, condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
         return then() if condition else otherwise()
-
-    def each_row(self, function: Callable[[Any], Any], n: Any, like: Any) -> Any:
-        return np.stack([function(row) for row in range(n)])

@@ -35,8 +35,10 @@ class TensorFlowIncremental(Incremental):
     axis
         Axis of the positions there.
     base_encodings
-        What that input has at a position with each of the five codes: (code, ...).
+        Encodings of A, C, G, T and N at one position of that input: (code, ...).
     """
+
+    setup_work_per_step = 400_000_000
 
     def __init__(
         self,
@@ -48,9 +50,8 @@ class TensorFlowIncremental(Incremental):
     ) -> None:
         self._graph, self._ops = graph, graph.ops
         self._signature = graph.signature(shapes)
-        known, constants = graph.shapes_and_constants(shapes)
         encodings = base_encodings.astype(self._signature[wrt].dtype.as_numpy_dtype)
-        super().__init__(Program(graph, wrt, axis, known, constants, encodings))
+        super().__init__(Program.of(graph, wrt, axis, shapes, encodings))
         self._of_sequences: dict[Any, Any] = {}
         self._pairs: PairFunctions | None = None
         self._of_edits: dict[Any, Any] = {}

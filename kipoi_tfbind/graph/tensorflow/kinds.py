@@ -65,6 +65,7 @@ FUNCTION_OF = {
     "Floor": "floor",
     "Inv": "reciprocal",
     "LeakyRelu": "leaky_relu",
+    "Lgamma": "lgamma",
     "Log": "log",
     "Log1p": "log1p",
     "Reciprocal": "reciprocal",

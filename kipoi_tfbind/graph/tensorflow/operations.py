@@ -9,24 +9,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from kipoi_tfbind.graph import operations as does
 from kipoi_tfbind.graph.graph import Node, Ref
-from kipoi_tfbind.graph.operations import (
-    Add,
-    AlongAxes,
-    Convolution,
-    Einsum,
-    Elementwise,
-    MatMul,
-    Normalise,
-    Operation,
-    Pad,
-    Pool,
-    Reduce,
-    Reshape,
-    Slice,
-    SpaceToBatch,
-    Transpose,
-)
 from kipoi_tfbind.graph.tensorflow.kinds import FUNCTION_OF, KIND_OF, OPERATIONS_OF
 
 # Attributes that describe the trace and not the operation; a gradient of the user's own does not count, since
@@ -82,7 +66,7 @@ def describe(operation: tf.Operation, inputs: tuple[Ref, ...], known: Sequence[A
     layer = layer_of(operation)
     if operation.type == "Const":
         value = tf.make_ndarray(operation.get_attr("value"))
-        return Node("Const", Operation("constant"), (), value, layer)
+        return Node("Const", does.Operation("constant"), (), value, layer)
     attrs = {
         name: value
         for name, value in operation.node_def.attr.items()
@@ -97,23 +81,23 @@ def describe(operation: tf.Operation, inputs: tuple[Ref, ...], known: Sequence[A
     )
 
 
-def _operation(called: _Called) -> Operation:
+def _operation(called: _Called) -> does.Operation:
     if called.name in FUNCTION_OF:
-        return Elementwise(function=FUNCTION_OF[called.name])
+        return does.Elementwise(function=FUNCTION_OF[called.name])
     if called.kind == "elementwise_pair":
-        return Elementwise(kind=called.kind, function=called.name.lower())
+        return does.Elementwise(kind=called.kind, function=called.name.lower())
     reader = _READERS.get(called.name)
     found = None if reader is None else reader(called)
-    return Operation(called.kind) if found is None else found
+    return does.Operation(called.kind) if found is None else found
 
 
-def _keeps_rows(operation: Operation) -> bool:
-    if not isinstance(operation, AlongAxes):
+def _keeps_rows(operation: does.Operation) -> bool:
+    if not isinstance(operation, does.AlongAxes):
         return True
     return operation.axes is not None and 0 not in operation.axes
 
 
-def _convolution(called: _Called) -> Operation:
+def _convolution(called: _Called) -> does.Operation:
     strides = called.integers("strides")
     n, first = len(strides) - 2, 1 if called.channels_last else 2
     spatial = slice(first, first + n)
@@ -123,7 +107,7 @@ def _convolution(called: _Called) -> Operation:
     if not (depthwise or transposed) and x.rank and kernel.rank:
         n_channels, n_in = x[-1 if called.channels_last else 1], kernel[-2]
         groups = n_channels // n_in if n_channels and n_in else 1
-    return Convolution(
+    return does.Convolution(
         strides=strides[spatial],
         dilations=(called.integers("dilations") or (1,) * (n + 2))[spatial],
         padding=called.padding(n + 2)[spatial],
@@ -135,18 +119,18 @@ def _convolution(called: _Called) -> Operation:
     )
 
 
-def _pool(called: _Called) -> Operation:
+def _pool(called: _Called) -> does.Operation:
     sizes, strides = called.integers("ksize"), called.integers("strides")
     padding = called.padding(len(sizes))
-    return Pool(kind=called.kind, sizes=sizes[1:], strides=strides[1:], padding=padding[1:])
+    return does.Pool(kind=called.kind, sizes=sizes[1:], strides=strides[1:], padding=padding[1:])
 
 
-def _reduce(called: _Called) -> Operation:
+def _reduce(called: _Called) -> does.Operation:
     kept = called.attrs["keep_dims"].b
-    return Reduce(kind=called.kind, axes=called.axes(1), how=called.name.lower(), kept=kept)
+    return does.Reduce(kind=called.kind, axes=called.axes(1), how=called.name.lower(), kept=kept)
 
 
-def _strided_slice(called: _Called) -> Operation | None:
+def _strided_slice(called: _Called) -> does.Operation | None:
     attrs, rank = called.attrs, called.operands[0].rank
     if any(value is None for value in called.known[1:4]) or attrs["new_axis_mask"].i or not rank:
         return None
@@ -173,7 +157,7 @@ def _axes_of_slice(n: int, ellipsis: int, rank: int) -> list[tuple[int, int]]:
     return [(k, k if k < at else k - n + rank) for k in range(n) if k != at]
 
 
-def _slice(called: _Called) -> Operation | None:
+def _slice(called: _Called) -> does.Operation | None:
     begin, size = called.known[1:3]
     if begin is None or size is None:
         return None
@@ -183,66 +167,68 @@ def _slice(called: _Called) -> Operation | None:
     )
 
 
-def _sliced(stretches: dict[int, tuple[int | None, int | None, int]], dropped: tuple[int, ...]) -> Operation:
+def _sliced(
+    stretches: dict[int, tuple[int | None, int | None, int]], dropped: tuple[int, ...]
+) -> does.Operation:
     if 0 in dropped or stretches.pop(0, (None, None, 1)) != (None, None, 1):
-        return AlongAxes(kind="slice", axes=(0,))
-    return Slice(stretches=stretches, dropped=dropped)
+        return does.AlongAxes(kind="slice", axes=(0,))
+    return does.Slice(stretches=stretches, dropped=dropped)
 
 
-def _pad(called: _Called) -> Operation | None:
+def _pad(called: _Called) -> does.Operation | None:
     filling = called.known[2] if len(called.known) > 2 else 0
     if called.known[1] is None or filling is None or np.any(filling != 0):
         return None
-    return Pad(widths={axis: (int(a), int(b)) for axis, (a, b) in enumerate(called.known[1])})
+    return does.Pad(widths={axis: (int(a), int(b)) for axis, (a, b) in enumerate(called.known[1])})
 
 
-def _along(i: int, of: int = 0) -> Callable[[_Called], Operation]:
-    return lambda called: AlongAxes(kind=called.kind, axes=called.axes(i, of))
+def _along(i: int, of: int = 0) -> Callable[[_Called], does.Operation]:
+    return lambda called: does.AlongAxes(kind=called.kind, axes=called.axes(i, of))
 
 
-def _along_first(called: _Called) -> Operation:
-    return AlongAxes(kind=called.kind, axes=(0,))
+def _along_first(called: _Called) -> does.Operation:
+    return does.AlongAxes(kind=called.kind, axes=(0,))
 
 
-def _softmax(called: _Called) -> Operation:
-    return AlongAxes(kind=called.kind, axes=((called.operands[0].rank or 0) - 1,))
+def _softmax(called: _Called) -> does.Operation:
+    return does.AlongAxes(kind=called.kind, axes=((called.operands[0].rank or 0) - 1,))
 
 
-def _tile(called: _Called) -> Operation:
+def _tile(called: _Called) -> does.Operation:
     multiples = called.known[1]
     axes = None if multiples is None else tuple(int(axis) for axis in np.flatnonzero(multiples != 1))
-    return AlongAxes(kind=called.kind, axes=axes)
+    return does.AlongAxes(kind=called.kind, axes=axes)
 
 
-def _transpose(called: _Called) -> Operation | None:
+def _transpose(called: _Called) -> does.Operation | None:
     order = called.known[1]
-    return None if order is None else Transpose(order=tuple(int(axis) for axis in order))
+    return None if order is None else does.Transpose(order=tuple(int(axis) for axis in order))
 
 
-def _batch_norm(called: _Called) -> Operation:
+def _batch_norm(called: _Called) -> does.Operation:
     if called.attrs["is_training"].b:
-        return Operation()  # Its result depends on the other sequences of the batch.
-    return Normalise(channel_axis=(called.operands[0].rank or 0) - 1 if called.channels_last else 1)
+        return does.Operation()  # Its result depends on the other sequences of the batch.
+    return does.Normalise(channel_axis=(called.operands[0].rank or 0) - 1 if called.channels_last else 1)
 
 
-def _matmul(called: _Called) -> Operation:
+def _matmul(called: _Called) -> does.Operation:
     names = ("transpose_a", "transpose_b") if called.name == "MatMul" else ("adj_x", "adj_y")
-    return MatMul(transposed=(called.attrs[names[0]].b, called.attrs[names[1]].b))
+    return does.MatMul(transposed=(called.attrs[names[0]].b, called.attrs[names[1]].b))
 
 
-def _space_to_batch(called: _Called) -> Operation:
+def _space_to_batch(called: _Called) -> does.Operation:
     sizes, pads = called.known[1:3]
-    return SpaceToBatch(
+    return does.SpaceToBatch(
         kind=called.kind,
         sizes=None if sizes is None else tuple(int(n) for n in sizes),
         padding=None if pads is None else tuple((int(a), int(b)) for a, b in pads),
     )
 
 
-_READERS: dict[str, Callable[[_Called], Operation | None]] = {
-    **dict.fromkeys(("Add", "AddV2", "AddN", "BiasAdd"), lambda called: Add(plain=True)),
-    **dict.fromkeys(("Sub", "Neg", "BiasAddV1"), lambda called: Add()),
-    **dict.fromkeys(("Squeeze", "ExpandDims"), lambda called: Reshape(ones_only=True)),
+_READERS: dict[str, Callable[[_Called], does.Operation | None]] = {
+    **dict.fromkeys(("Add", "AddV2", "AddN", "BiasAdd"), lambda called: does.Add(plain=True)),
+    **dict.fromkeys(("Sub", "Neg", "BiasAddV1"), lambda called: does.Add()),
+    **dict.fromkeys(("Squeeze", "ExpandDims"), lambda called: does.Reshape(ones_only=True)),
     **dict.fromkeys(("Conv2D", "Conv3D", "DepthwiseConv2dNative"), _convolution),
     **dict.fromkeys(("Conv2DBackpropInput", "Conv3DBackpropInputV2"), _convolution),
     **dict.fromkeys(("MaxPool", "MaxPool3D", "AvgPool", "AvgPool3D"), _pool),
@@ -256,9 +242,9 @@ _READERS: dict[str, Callable[[_Called], Operation | None]] = {
     "Concat": _along(0, 1),
     "ConcatV2": _along(-1),
     "DepthwiseConv2dNativeBackpropInput": _convolution,
-    "Einsum": lambda called: Einsum(),
+    "Einsum": lambda called: does.Contraction("einsum"),
     "GatherV2": _along(2),
-    "Reshape": lambda called: Reshape(),
+    "Reshape": lambda called: does.Reshape(),
     "ReverseV2": _along(1),
     "Slice": _slice,
     "Split": _along(0, 1),

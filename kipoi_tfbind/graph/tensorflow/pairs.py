@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.graph.graph import Ref
 from kipoi_tfbind.graph.incremental.cached import Cached
-from kipoi_tfbind.graph.incremental.pair_engine import PairProgram, Pairs, Separation, single_changes
+from kipoi_tfbind.graph.incremental.pair_engine import (
+    PairProgram,
+    Pairs,
+    Separation,
+    joined_changes,
+    single_changes,
+)
 from kipoi_tfbind.graph.incremental.pair_propagation import SingleChange
 from kipoi_tfbind.graph.incremental.propagation import Propagation
 from kipoi_tfbind.graph.incremental.regions import RunNode
@@ -27,7 +33,7 @@ class PairFunctions:
     Parameters
     ----------
     program
-        What is looked up.
+        The model, with the activations and changes that are looked up.
     ops
         TensorFlow's arrays.
     run
@@ -50,7 +56,7 @@ class PairFunctions:
     def singles(
         self, own: list[tf.Tensor], first: NDArray, new: NDArray
     ) -> tuple[list[Any], dict[Ref, NDArray]]:
-        """What is looked up of single edits of one sequence, and where the regions of these start."""
+        """Changes that single edits of one sequence make, and where their regions start."""
         parts = []
         for at in range(0, len(first), _AT_ONCE):
             which = np.minimum(np.arange(at, at + _AT_ONCE), len(first) - 1)
@@ -64,18 +70,9 @@ class PairFunctions:
             n = min(_AT_ONCE, len(first) - at)
             found = self._of_singles[key](own, *places)
             parts.append([(change[:n], starts[:n]) for change, starts in found])
-        singles = []
-        starts: dict[Ref, NDArray] = {}
-        for k, cached in enumerate(self.program.singles):
-            changes = tf.concat([part[k][0] for part in parts], 0)
-            at_each = tf.concat([part[k][1] for part in parts], 0)
-            if cached.form == "rows":
-                rows = tf.reshape(changes, (-1, *changes.shape[2:]))
-                changes = tf.concat([tf.zeros_like(rows[:1]), rows], 0)
-            if cached.form == "starts":
-                starts[cached.ref] = at_each.numpy()
-            singles.append([changes, at_each])
-        return singles, starts
+        singles, starts = joined_changes(self._ops, self.program.singles, parts)
+        found = [list(singles[cached]) for cached in self.program.singles]
+        return found, {ref: first.numpy() for ref, first in starts.items()}
 
     def predict(
         self, cached: list[Any], singles: list[Any], first: NDArray, second: NDArray, separation: Separation

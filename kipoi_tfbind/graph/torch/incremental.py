@@ -41,7 +41,7 @@ class TorchIncremental(Incremental):
     axis
         Axis of the positions there.
     base_encodings
-        What that input has at a position with each of the five codes: (code, ...).
+        Encodings of A, C, G, T and N at one position of that input: (code, ...).
     """
 
     def __init__(
@@ -53,9 +53,8 @@ class TorchIncremental(Incremental):
         base_encodings: NDArray,
     ) -> None:
         self._graph, self._ops = graph, graph.ops
-        known, constants = graph.shapes_and_constants(shapes)
         encodings = torch.as_tensor(base_encodings, dtype=graph.dtypes[wrt]).numpy()
-        super().__init__(Program(graph, wrt, axis, known, constants, encodings))
+        super().__init__(Program.of(graph, wrt, axis, shapes, encodings))
 
     def cached_activations(self, inputs: Sequence[NDArray], codes: NDArray, width: int) -> list[Any]:
         """See the base class."""
@@ -124,7 +123,7 @@ class TorchIncremental(Incremental):
         )
 
     def _run(self, n: int) -> RunNode:
-        """What runs a node on arrays of `n` edits."""
+        """A function that runs a node on arrays of `n` edits."""
 
         def run(node: Node, inputs: Sequence[Any], shapes: Sequence[tuple[int, ...]]) -> list[Any]:
             if node.kind not in _STRIDED:

@@ -60,7 +60,7 @@ OPERATIONS_OF = {
 # The elementwise functions of one tensor, by the name that the rules know them by.
 FUNCTIONS = """
     abs acos acosh asin asinh atan atanh ceil celu clamp clamp_max clamp_min cos cosh elu erf erfc exp exp2
-    expm1 floor gelu hardshrink hardsigmoid hardswish hardtanh leaky_relu log log10 log1p log2
+    expm1 floor gelu hardshrink hardsigmoid hardswish hardtanh leaky_relu lgamma log log10 log1p log2
     log_sigmoid_forward mish reciprocal relu relu6 round rsqrt selu sigmoid sign silu sin sinc sinh softplus
     softshrink softsign sqrt square tan tanh threshold trunc
 """.split()  # noqa: SIM905

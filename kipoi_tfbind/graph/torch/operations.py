@@ -9,24 +9,8 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_leaves
 
+from kipoi_tfbind.graph import operations as does
 from kipoi_tfbind.graph.graph import Node, Ref
-from kipoi_tfbind.graph.operations import (
-    Add,
-    AlongAxes,
-    Convolution,
-    Einsum,
-    Elementwise,
-    MatMul,
-    Normalise,
-    Operation,
-    Pad,
-    Pool,
-    Reduce,
-    Reshape,
-    Slice,
-    Standardise,
-    Transpose,
-)
 from kipoi_tfbind.graph.torch.call import BatchInteger, Call, Slot, rows_of
 from kipoi_tfbind.graph.torch.kinds import FUNCTIONS, KIND_OF, OPERATIONS_OF
 
@@ -92,17 +76,17 @@ def _kind(name: str, inputs: tuple[Ref, ...]) -> str:
     return KIND_OF.get(name, "")
 
 
-def _operation(called: _Called) -> Operation:
+def _operation(called: _Called) -> does.Operation:
     if called.kind in ("elementwise", "elementwise_pair"):
-        return Elementwise(kind=called.kind, function=called.name)
+        return does.Elementwise(kind=called.kind, function=called.name)
     if called.kind == "ratio" and called.kwargs.get("rounding_mode") is not None:
-        return Operation()
+        return does.Operation()
     reader = _READERS.get(called.name)
     found = None if reader is None else reader(called)
-    return Operation(called.kind) if found is None else found
+    return does.Operation(called.kind) if found is None else found
 
 
-def _keeps_rows(operation: Operation, operands: Sequence[Any], shapes: Sequence[Any]) -> bool:
+def _keeps_rows(operation: does.Operation, operands: Sequence[Any], shapes: Sequence[Any]) -> bool:
     # The only operations that may look at several rows along the first axis and still depend on the batch
     # size along no other are those that change how many rows there are.
     if operation.kind == "reshape":
@@ -113,23 +97,23 @@ def _keeps_rows(operation: Operation, operands: Sequence[Any], shapes: Sequence[
     return len(rows) == 1 and rows == {rows_of(shape) for shape in shapes}
 
 
-def _add(called: _Called) -> Operation:
+def _add(called: _Called) -> does.Operation:
     tensors = len(called.args) == 2 and all(isinstance(arg, Slot) for arg in called.args)
-    return Add(plain=tensors and not called.kwargs)
+    return does.Add(plain=tensors and not called.kwargs)
 
 
-def _reshape(called: _Called) -> Operation:
-    return Reshape(ones_only=called.name in ("squeeze", "unsqueeze"))
+def _reshape(called: _Called) -> does.Operation:
+    return does.Reshape(ones_only=called.name in ("squeeze", "unsqueeze"))
 
 
-def _convolution(called: _Called) -> Operation:
+def _convolution(called: _Called) -> does.Operation:
     _, _, _, strides, padding, dilations, transposed, _, groups = called.args
     n = called.rank - 2
 
     def by_axis(values: Sequence[int]) -> tuple[int, ...]:
         return tuple(values) * n if len(values) == 1 else tuple(values)
 
-    return Convolution(
+    return does.Convolution(
         strides=by_axis(strides),
         dilations=by_axis(dilations),
         padding=tuple((p, p) for p in by_axis(padding)),
@@ -140,7 +124,7 @@ def _convolution(called: _Called) -> Operation:
     )
 
 
-def _max_pool(called: _Called) -> Operation | None:
+def _max_pool(called: _Called) -> does.Operation | None:
     sizes = list(called.args[1])
     strides, padding, dilations, _ = [*called.args[2:], *[None] * 4][:4]
     if any(d != 1 for d in dilations or ()):
@@ -148,7 +132,7 @@ def _max_pool(called: _Called) -> Operation | None:
     return _pool(called, sizes, strides or sizes, padding or [0] * len(sizes))
 
 
-def _average_pool(called: _Called) -> Operation | None:
+def _average_pool(called: _Called) -> does.Operation | None:
     sizes = list(called.args[1])
     strides, padding, ceil, _, divisor = [*called.args[2:], *[None] * 5][:5]
     if ceil or any(padding or ()) or divisor is not None:
@@ -156,7 +140,7 @@ def _average_pool(called: _Called) -> Operation | None:
     return _pool(called, sizes, strides or sizes, [0] * len(sizes))
 
 
-def _adaptive_pool(called: _Called) -> Operation | None:
+def _adaptive_pool(called: _Called) -> does.Operation | None:
     n_axes = len(called.args[1])
     lengths, n_out = called.operands[0][-n_axes:], called.outputs[0][-n_axes:]
     if any(length % n for length, n in zip(lengths, n_out, strict=True)):
@@ -165,7 +149,9 @@ def _adaptive_pool(called: _Called) -> Operation | None:
     return _pool(called, sizes, sizes, [0] * n_axes)
 
 
-def _pool(called: _Called, sizes: Sequence[int], strides: Sequence[int], before: Sequence[int]) -> Operation:
+def _pool(
+    called: _Called, sizes: Sequence[int], strides: Sequence[int], before: Sequence[int]
+) -> does.Operation:
     # It may take windows that reach over the end.
     lengths, n_out = called.operands[0][-len(sizes) :], called.outputs[0][-len(sizes) :]
     padding = [
@@ -173,7 +159,7 @@ def _pool(called: _Called, sizes: Sequence[int], strides: Sequence[int], before:
         for b, out, stride, size, n in zip(before, n_out, strides, sizes, lengths, strict=True)
     ]
     others = called.rank - 1 - len(sizes)
-    return Pool(
+    return does.Pool(
         kind=called.kind,
         sizes=(*[1] * others, *sizes),
         strides=(*[1] * others, *strides),
@@ -181,79 +167,81 @@ def _pool(called: _Called, sizes: Sequence[int], strides: Sequence[int], before:
     )
 
 
-def _reduce(called: _Called) -> Operation:
+def _reduce(called: _Called) -> does.Operation:
     axes = None if called.kwargs.get("dtype") is not None else called.axes(1)
     how = called.name.removeprefix("a") if called.name in ("amax", "amin") else called.name
-    return Reduce(kind=called.kind, axes=axes, how=how, kept=len(called.outputs[0]) == called.rank)
+    return does.Reduce(kind=called.kind, axes=axes, how=how, kept=len(called.outputs[0]) == called.rank)
 
 
-def _deviation(called: _Called) -> Operation:
+def _deviation(called: _Called) -> does.Operation:
     correction = called.kwargs.get("correction")
-    return Reduce(
+    return does.Reduce(
         kind=called.kind, axes=called.axes(1), how="std", correction=1 if correction is None else correction
     )
 
 
-def _vector_norm(called: _Called) -> Operation:
-    return Reduce(kind=called.kind, axes=called.axes(2), how=f"norm of order {called.get(1, 'ord', 2):g}")
+def _vector_norm(called: _Called) -> does.Operation:
+    return does.Reduce(
+        kind=called.kind, axes=called.axes(2), how=f"norm of order {called.get(1, 'ord', 2):g}"
+    )
 
 
-def _along(position: int, default: Any = None) -> Callable[[_Called], Operation]:
-    return lambda called: AlongAxes(kind=called.kind, axes=called.axes(position, default))
+def _along(position: int, default: Any = None) -> Callable[[_Called], does.Operation]:
+    return lambda called: does.AlongAxes(kind=called.kind, axes=called.axes(position, default))
 
 
-def _concat(called: _Called) -> Operation:
-    return AlongAxes(kind=called.kind, axes=(called.get(1, "dim", 0) % called.rank,))
+def _concat(called: _Called) -> does.Operation:
+    return does.AlongAxes(kind=called.kind, axes=(called.get(1, "dim", 0) % called.rank,))
 
 
-def _slice(called: _Called) -> Operation | None:
+def _slice(called: _Called) -> does.Operation | None:
     _, along, first, last, step = [*called.args, *[None] * 5][:5]
     if any(isinstance(value, BatchInteger) for value in (first, last, step)):
         return None
     along = (along or 0) % called.rank
     if along == 0:
         whole = first in (None, 0) and (last is None or last > 2**40) and step in (None, 1)
-        return Slice(stretches={}) if whole else None
-    return Slice(stretches={along: (first, last, step or 1)})
+        return does.Slice(stretches={}) if whole else None
+    return does.Slice(stretches={along: (first, last, step or 1)})
 
 
-def _select(called: _Called) -> Operation | None:
+def _select(called: _Called) -> does.Operation | None:
     along, at = called.args[1] % called.rank, called.args[2]
     if along == 0 or isinstance(at, BatchInteger):
         return None
-    return Slice(stretches={along: (at, at + 1 if at != -1 else None, 1)}, dropped=(along,))
+    return does.Slice(stretches={along: (at, at + 1 if at != -1 else None, 1)}, dropped=(along,))
 
 
-def _pad(called: _Called) -> Operation | None:
+def _pad(called: _Called) -> does.Operation | None:
     pads, last = list(called.args[1]), called.rank - 1
     if called.get(2, "value", 0) != 0:
         return None
-    return Pad(widths={last - i // 2: (pads[i], pads[i + 1]) for i in range(0, len(pads), 2)})
+    return does.Pad(widths={last - i // 2: (pads[i], pads[i + 1]) for i in range(0, len(pads), 2)})
 
 
-def _flip(called: _Called) -> Operation:
-    return AlongAxes(kind=called.kind, axes=tuple(axis % called.rank for axis in called.args[1]))
+def _flip(called: _Called) -> does.Operation:
+    return does.AlongAxes(kind=called.kind, axes=tuple(axis % called.rank for axis in called.args[1]))
 
 
-def _permute(called: _Called) -> Operation:
-    return Transpose(order=tuple(axis % called.rank for axis in called.args[1]))
+def _permute(called: _Called) -> does.Operation:
+    return does.Transpose(order=tuple(axis % called.rank for axis in called.args[1]))
 
 
-def _transpose(called: _Called) -> Operation:
+def _transpose(called: _Called) -> does.Operation:
     order, (a, b) = list(range(called.rank)), (axis % called.rank for axis in called.args[1:3])
     order[a], order[b] = b, a
-    return Transpose(order=tuple(order))
+    return does.Transpose(order=tuple(order))
 
 
-def _batch_norm(called: _Called) -> Operation:
+def _batch_norm(called: _Called) -> does.Operation:
     if called.name in _TRAINING and bool(called.args[5]):
-        return Operation()  # Its result depends on the other sequences of the batch.
-    return Normalise(channel_axis=1)
+        return does.Operation()  # Its result depends on the other sequences of the batch.
+    return does.Normalise(channel_axis=1)
 
 
-def _layer_norm(called: _Called) -> Operation:
+def _layer_norm(called: _Called) -> does.Operation:
     _, normalised, weight, _, epsilon = called.args
-    return Standardise(
+    return does.Standardise(
         kind=called.kind,
         first_axis=called.rank - len(normalised),
         epsilon=epsilon,
@@ -261,21 +249,21 @@ def _layer_norm(called: _Called) -> Operation:
     )
 
 
-def _group_norm(called: _Called) -> Operation:
+def _group_norm(called: _Called) -> does.Operation:
     weight, groups, epsilon = called.args[1], called.args[6], called.args[7]
-    return Standardise(
+    return does.Standardise(
         kind=called.kind, groups=groups, epsilon=epsilon, weight=None if weight is None else weight.index
     )
 
 
-def _matmul(called: _Called) -> Operation:
+def _matmul(called: _Called) -> does.Operation:
     if called.name == "addmm":
-        return MatMul(left=1, right=2, added=0, plain=len(called.args) == 3 and not called.kwargs)
-    return MatMul(plain=called.name in ("mm", "bmm"))
+        return does.MatMul(left=1, right=2, added=0, plain=len(called.args) == 3 and not called.kwargs)
+    return does.MatMul(plain=called.name in ("mm", "bmm"))
 
 
-_READERS: dict[str, Callable[[_Called], Operation | None]] = {
-    **dict.fromkeys(("add", "sub", "rsub", "neg"), lambda called: Add()),
+_READERS: dict[str, Callable[[_Called], does.Operation | None]] = {
+    **dict.fromkeys(("add", "sub", "rsub", "neg"), lambda called: does.Add()),
     **dict.fromkeys(OPERATIONS_OF["reshape"].split(), _reshape),
     **dict.fromkeys(OPERATIONS_OF["matmul"].split(), _matmul),
     **dict.fromkeys(OPERATIONS_OF["normalise"].split(), _batch_norm),
@@ -290,7 +278,7 @@ _READERS: dict[str, Callable[[_Called], Operation | None]] = {
     "cat": _concat,
     "constant_pad_nd": _pad,
     "convolution": _convolution,
-    "einsum": lambda called: Einsum(),
+    "einsum": lambda called: does.Contraction("einsum"),
     "flip": _flip,
     "glu": _along(1, -1),
     "linalg_vector_norm": _vector_norm,

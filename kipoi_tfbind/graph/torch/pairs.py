@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.graph.graph import Ref
 from kipoi_tfbind.graph.incremental.cached import Cached
-from kipoi_tfbind.graph.incremental.pair_engine import PairProgram, Pairs, Separation
-from kipoi_tfbind.graph.incremental.pair_propagation import SingleChange
+from kipoi_tfbind.graph.incremental.pair_engine import PairProgram, Pairs, Separation, joined_changes
 from kipoi_tfbind.graph.incremental.regions import RunNode
 from kipoi_tfbind.graph.torch.ops import TorchOps
 
@@ -25,7 +24,7 @@ class TorchPairs(Pairs):
     Parameters
     ----------
     program
-        What is looked up.
+        The model, with the activations and changes that are looked up.
     ops
         PyTorch's arrays.
     run
@@ -51,19 +50,8 @@ class TorchPairs(Pairs):
         """See the base class."""
         program = self.program
         self._cached = dict(zip(program.cached, self._look_up(program.cached), strict=True))
-        self._singles: dict[Cached, SingleChange] = {}
-        parts = self._follow()
-        starts: dict[Ref, NDArray] = {}
-        for k, cached in enumerate(program.singles):
-            changes = torch.cat([part[k][0] for part in parts])
-            at_each = None if parts[0][k][1] is None else torch.cat([part[k][1] for part in parts])
-            if cached.form == "rows":
-                rows = changes.reshape(-1, *changes.shape[2:])
-                changes = torch.cat([torch.zeros_like(rows[:1]), rows])
-            if cached.form == "starts" and at_each is not None:
-                starts[cached.ref] = at_each.cpu().numpy()
-            self._singles[cached] = SingleChange(changes, at_each)
-        return starts
+        self._singles, starts = joined_changes(self._ops, program.singles, self._follow())
+        return {ref: first.cpu().numpy() for ref, first in starts.items()}
 
     def predict_prepared(self, first: NDArray, second: NDArray, separation: Separation) -> NDArray:
         """See the base class."""

@@ -1,4 +1,7 @@
-"""Experiments of global importance analysis: each makes patterns, and gives them to the one analysis."""
+"""Global importance analysis: experiments that make patterns, the one analysis, and its statistics.
+
+Imports motifs and what the other methods share; `kipoi_tfbind.interpret` hands its functions on.
+"""
 
 from kipoi_tfbind.interpret.global_importance.context import context_importance
 from kipoi_tfbind.interpret.global_importance.cooperativity import cooperativity

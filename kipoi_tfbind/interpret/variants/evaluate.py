@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +24,20 @@ from kipoi_tfbind.genome.variant_windows import (
 )
 from kipoi_tfbind.genome.vcf_stream import RecordBlock
 from kipoi_tfbind.interpret._paths import Path
+from kipoi_tfbind.interpret.variants.peaks import PeakPredictions
 from kipoi_tfbind.interpret.variants.scores import scores_of
 from kipoi_tfbind.interpret.variants.scoring import AlleleScorer
+from kipoi_tfbind.interpret.variants.strata import NULL_SCORES
 from kipoi_tfbind.models.load import as_sequence_model
 from kipoi_tfbind.models.sequence_model import SequenceModel
+
+
+class Nulls(Protocol):
+    """What effects can be compared with."""
+
+    def compare(self, changes: Changes, ref: NDArray, effect: NDArray) -> dict[str, NDArray]:
+        """Scores (change, target) of effects among null effects."""
+
 
 _TALLIES = ("alleles", "scored", "checked", "wrong")
 
@@ -50,6 +60,8 @@ class ScoredBlock:
         The alleles as changes of the genome.
     targets
         Names of the targets.
+    tallies
+        Numbers of its alleles, as `VariantEvaluator.tallies` has them of all.
     """
 
     records: RecordBlock
@@ -58,6 +70,7 @@ class ScoredBlock:
     scores: dict[str, NDArray]
     changes: Changes
     targets: tuple[str, ...]
+    tallies: dict[str, int]
 
     def __len__(self) -> int:
         return len(self.status)
@@ -85,6 +98,8 @@ class VariantOptions:
         "auto", "incremental" or "full"; see `kipoi_tfbind.interpret.variants.scoring.AlleleScorer`.
     batch_size
         Windows that the model is given at once.
+    profile_bins
+        Number of positions of a profile that the targets are; None where they are none.
     """
 
     length: int | None = None
@@ -94,6 +109,7 @@ class VariantOptions:
     skip_missing: bool = False
     path: Path = "auto"
     batch_size: int = 128
+    profile_bins: int | None = None
 
 
 class VariantEvaluator:
@@ -116,6 +132,12 @@ class VariantEvaluator:
         As above.
     length : int
         Length of the windows.
+    top
+        Alleles of the largest effects, when a file is done.
+    nulls
+        What effects are compared with; None for nothing.
+    peaks
+        What the predictions for either allele are compared with; None for nothing.
     tallies : dict of str to int
         Numbers of alleles so far: "alleles", "scored", "checked" and "wrong" (of their REF), and, by reason,
         those without a score.
@@ -142,8 +164,12 @@ class VariantEvaluator:
             options.shifts,
             options.path,
             options.batch_size,
+            options.profile_bins,
         )
         self.tallies = dict.fromkeys(_TALLIES, 0)
+        self.top: list[Any] = []
+        self.nulls: Nulls | None = None
+        self.peaks: PeakPredictions | None = None
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -160,6 +186,7 @@ class VariantEvaluator:
             REF is not what the FASTA has, in one allele or in more than half (see the options); a contig is
             missing.
         """
+        before = dict(self.tallies)
         changes = find_changes(
             self.genome,
             records.contigs,
@@ -187,16 +214,23 @@ class VariantEvaluator:
             status[rows] = np.select(
                 [found.contains_n & over, found.contains_n], ["padded", "contains_n"], "ok"
             )
-            scores = {
-                name: _spread_out(values, rows, n)
-                for name, values in scores_of(found, self.model.output).items()
-            }
+            scored = scores_of(found, self.model.output)
+            if self.nulls is not None:
+                scored |= self.nulls.compare(some, found.ref, found.alt - found.ref)
+                scored["effect_q_value"] = np.full(found.ref.shape, np.nan)  # when all p-values are known
+            if self.peaks is not None:
+                scored |= self.peaks.compare(found.ref, found.alt)
+            scores = {name: _spread_out(values, rows, n) for name, values in scored.items()}
         else:
             scores = _nothing(n, len(self.model.target_names))
+            more = [*NULL_SCORES, "effect_q_value"] if self.nulls is not None else []
+            more += ["ref_quantile", "alt_quantile"] if self.peaks is not None else []
+            scores |= {name: np.full((n, len(self.model.target_names)), np.nan) for name in more}
         self._count("alleles", n)
         self._count("scored", len(rows))
+        own = {name: count - before.get(name, 0) for name, count in self.tallies.items()}
         targets = self.model.target_names
-        return ScoredBlock(records, status.tolist(), window_start, scores, changes, targets)
+        return ScoredBlock(records, status.tolist(), window_start, scores, changes, targets, own)
 
     def _check(self, records: RecordBlock, reason: NDArray, unit: str) -> None:
         for name in set(reason.tolist()) - {""}:

@@ -67,6 +67,21 @@ SCORES = {
         ),
         Score("member_sd", "MSD", "standard deviation of the difference of outputs over the ensemble"),
         Score("agreeing", "AGREE", "members of the ensemble whose difference has the sign of the mean"),
+        *(
+            Score(f"haplotype_{number}_{name}", f"H{number}_{key}", f"haplotype {number}: {meaning}")
+            for number in (1, 2)
+            for name, key, meaning in (
+                ("effect", "EFFECT", "output with the haplotype's alleles, minus the same without this one"),
+                ("joint_minus_sum", "JOINT", "effect of all alleles together minus the sum of each alone"),
+            )
+        ),
+        Score("effect_p_value", "P", "two-sided p-value of the effect among null variants"),
+        Score("effect_q_value", "Q", "Benjamini-Hochberg q-value of P over all alleles of the file"),
+        Score("effect_quantile", "QUANTILE", "share of the null effects below the effect"),
+        Score("effect_tail_fit", "TAILFIT", "p-value of the fit of the nulls' tail, where P is from it"),
+        Score("n_nulls", "NULLS", "number of null variants that the p-value is from"),
+        Score("ref_quantile", "REFQ", "share of peaks with a lower output than the reference allele"),
+        Score("alt_quantile", "ALTQ", "share of peaks with a lower output than the alternative allele"),
         Score("jensen_shannon", "JSD", "Jensen-Shannon distance of the targets' shares, base 2", False),
         Score("largest", "MAX", "difference of logits (or outputs) of the target where it is largest", False),
     )
@@ -90,6 +105,17 @@ def default_scores(n_targets: int, output: str, n_members: int) -> list[str]:
         return [effect, "jensen_shannon", "largest"]
     some = ["ref_prediction", "alt_prediction", effect, "window_spread"]
     return some + (["member_sd", "agreeing"] if n_members > 1 else [])
+
+
+def haplotype_scores() -> list[str]:
+    """Names of the scores that a sample is needed for."""
+    return [name for name in SCORES if name.startswith("haplotype_")]
+
+
+def null_scores(*, peaks: bool) -> list[str]:
+    """Names of the scores that null variants, or peaks, are needed for."""
+    names = ["effect_p_value", "effect_q_value", "effect_quantile", "effect_tail_fit", "n_nulls"]
+    return names + (["ref_quantile", "alt_quantile"] if peaks else [])
 
 
 def check_scores(names: Sequence[str]) -> None:

@@ -4,33 +4,43 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.genome.all_snvs import AllSnvs
+from kipoi_tfbind.genome.intervals import read_intervals
+from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.genome.vcf_stream import RecordBlock, VcfStream
 from kipoi_tfbind.interpret._method import provenance
+from kipoi_tfbind.interpret.variants.annotations import annotated, columns, info_keys, status_key, table_of
 from kipoi_tfbind.interpret.variants.evaluate import ScoredBlock, VariantEvaluator, VariantOptions
-from kipoi_tfbind.interpret.variants.scores import SCORES, check_scores, default_scores
+from kipoi_tfbind.interpret.variants.haplotypes import sample_column, with_haplotypes
+from kipoi_tfbind.interpret.variants.null_statistics import q_values
+from kipoi_tfbind.interpret.variants.nulls import NullVariants
+from kipoi_tfbind.interpret.variants.peaks import PeakPredictions
+from kipoi_tfbind.interpret.variants.scores import (
+    check_scores,
+    default_scores,
+    haplotype_scores,
+    null_scores,
+)
+from kipoi_tfbind.interpret.variants.shuffled_contexts import ShuffledContexts
+from kipoi_tfbind.interpret.variants.top import ScoredAllele, strongest
 from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.results.annotated_vcf import (
     InfoKey,
-    annotated_lines,
     header_with_keys,
-    key_name,
-    number_texts,
 )
+from kipoi_tfbind.results.late_score import LateScore
 from kipoi_tfbind.results.variant_files import (
-    STDOUT,
     VariantFiles,
     check_outputs,
     checksum,
     kind_of_output,
 )
-from kipoi_tfbind.results.variant_tables import TableColumns
 
 # Lines that are scored and written together. Not an option: results are compressed block by block.
 BLOCK = 4096
@@ -38,12 +48,15 @@ BLOCK = 4096
 
 def write_variant_effects(
     model: Any,
-    vcf: str | os.PathLike[str],
-    fasta: str | os.PathLike[str],
+    vcf: str | os.PathLike[str] | AllSnvs,
+    fasta: str | os.PathLike[str] | Genome,
     outputs: Sequence[str | os.PathLike[str]],
     *,
     options: VariantOptions | None = None,
     scores: Sequence[str] | None = None,
+    sample: str | None = None,
+    nulls: NullOptions | None = None,
+    top: int = 0,
     prefix: str = "TFB",
     restart: bool = False,
 ) -> VariantEvaluator:
@@ -55,7 +68,7 @@ def write_variant_effects(
     Parameters
     ----------
     model, vcf, fasta
-        As for `variant_effects`.
+        As for `variant_effects`; instead of a VCF, every SNV of some intervals.
     outputs
         Names that end in .vcf, .vcf.gz (with its index), .tsv, .tsv.gz, .parquet, .nc; "-" is standard
         output.
@@ -63,6 +76,13 @@ def write_variant_effects(
         How variants are scored.
     scores
         Names of the scores to write (`kipoi_tfbind.interpret.variants.scores.SCORES`); by default a few.
+    sample
+        A sample of the VCF, whose phased alleles are also scored on their own haplotypes
+        (`kipoi_tfbind.interpret.variants.haplotypes`).
+    nulls
+        Null variants that effects are compared with: p-values, q-values, quantiles.
+    top
+        Number of alleles of the largest effects to remember, for `explain_variants` (`VariantEvaluator.top`).
     prefix
         What the keys in INFO begin with.
     restart
@@ -97,27 +117,38 @@ def write_variant_effects(
     check_outputs(outputs)
     paths = [os.fspath(path) for path in outputs]
     in_order = any(kind_of_output(path) == "vcf" and path.endswith("gz") for path in paths)
-    stream = VcfStream(vcf, in_order=in_order)
+    stream = vcf if isinstance(vcf, AllSnvs) else VcfStream(vcf, in_order=in_order)
     evaluator = VariantEvaluator(model, fasta, options or VariantOptions(), stream.name)
     chosen = list(scores) if scores is not None else _default_scores(evaluator.model)
     check_scores(chosen)
-    columns = _columns(evaluator.model, chosen)
-    keys = _info_keys(evaluator.model, chosen, prefix)
-    attributes = _attributes(evaluator, chosen, prefix)
+    column = None
+    if sample is not None:
+        column = sample_column(stream.header, sample, stream.name)
+        chosen += [name for name in haplotype_scores() if name not in chosen]
+    elif set(chosen) & set(haplotype_scores()):
+        raise InputError("scores: those of haplotypes need a sample (sample=; --sample)")
+    if nulls is not None:
+        nulls.give_to(evaluator)
+        more = null_scores(peaks=nulls.peaks is not None)
+        chosen += [name for name in more if name not in chosen]
+    table_columns = columns(evaluator.model, chosen)
+    keys = info_keys(evaluator.model, chosen, prefix)
+    attributes = _attributes(evaluator, chosen, prefix) | ({"sample": sample} if sample else {})
+    attributes |= nulls.attributes if nulls is not None else {}
     header = header_with_keys(
-        stream.header, [key for key, *_ in keys] + [_status_key(prefix)], attributes, prefix, stream.name
+        stream.header, [key for key, *_ in keys] + [status_key(prefix)], attributes, prefix, stream.name
     )
-    files = VariantFiles(paths, attributes, columns)
+    files = VariantFiles(paths, attributes, table_columns, _late_score(keys) if nulls is not None else None)
     files.begin(header, restart=restart)
     evaluator.tallies |= files.tallies
     with tqdm(desc="variants", unit="allele", initial=files.n_alleles, disable=None, delay=1) as progress:
-        for records in () if files.is_complete else _remaining(stream, files):
-            block = evaluator.evaluate(records, stream.unit)
-            files.tallies = evaluator.tallies
-            files.append(
-                list(_annotated(block, keys, prefix)), records.lines, table_of(block, columns.targets)
-            )
-            progress.update(len(block))
+        for block, is_new in _scored_blocks(stream, evaluator, files, column):
+            if is_new:
+                files.top = strongest(block, files.top, top)
+                lines = list(annotated(block, keys, prefix))
+                files.append(lines, block.records.lines, table_of(block))
+                progress.update(len(block))
+    evaluator.top = [ScoredAllele(*row) for row in files.top]
     files.finish()
     return evaluator
 
@@ -126,8 +157,87 @@ def _default_scores(model: SequenceModel) -> list[str]:
     return default_scores(len(model.target_names), model.output, len(model.members) or 1)
 
 
-def _remaining(stream: VcfStream, files: VariantFiles) -> Iterator[RecordBlock]:
-    """The blocks that an interrupted run has not done.
+@dataclass(frozen=True)
+class NullOptions:
+    """Null variants that effects are compared with.
+
+    Attributes
+    ----------
+    n
+        Null variants of each class; or, without regions, shuffles of each variant's own window.
+    regions
+        BED of where null variants are drawn from.
+    peaks
+        BED or narrowPeak of real sites, whose predictions those for the alleles are compared with.
+    seed
+        Of the draws.
+    """
+
+    n: int
+    regions: str | os.PathLike[str] | None = None
+    peaks: str | os.PathLike[str] | None = None
+    seed: int = 0
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """What a result's numbers depend on."""
+        names = {
+            name: os.path.basename(os.fspath(path)) if path is not None else "none"
+            for name, path in (("null_regions", self.regions), ("peaks", self.peaks))
+        }
+        return {"null": str(self.n), "null_seed": str(self.seed), **names}
+
+    def give_to(self, evaluator: VariantEvaluator) -> None:
+        """Let an evaluator compare with them."""
+        scorer = evaluator.scorer
+        if self.regions is None:
+            evaluator.nulls = ShuffledContexts(scorer, self.n, self.seed)
+        else:
+            evaluator.nulls = NullVariants(scorer, read_intervals(self.regions), self.n, self.seed)
+        if self.peaks is not None:
+            evaluator.peaks = PeakPredictions(scorer, read_intervals(self.peaks))
+
+
+def _late_score(keys: Sequence[tuple[InfoKey, str, int | None]]) -> LateScore:
+    own = tuple(key.key.encode() for key, name, _ in keys if name == "effect_q_value")
+    return LateScore("effect_q_value", "effect_p_value", q_values, own)
+
+
+def _scored_blocks(
+    stream: VcfStream | AllSnvs, evaluator: VariantEvaluator, files: VariantFiles, column: int | None
+) -> Iterator[tuple[ScoredBlock, bool]]:
+    """The blocks that are left to write, and before them, for haplotypes, the last one that is written."""
+    if files.is_complete:
+        return
+    skip = column is not None and files.n_lines > 0
+
+    def scored() -> Iterator[ScoredBlock]:
+        for records, is_new in _remaining(stream, files):
+            if is_new:
+                yield evaluator.evaluate(records, stream.unit)
+            elif column is not None:
+                tallies = dict(evaluator.tallies)
+                yield evaluator.evaluate(records, stream.unit)
+                evaluator.tallies = tallies
+
+    blocks = scored()
+    if column is not None:
+        blocks = with_haplotypes(blocks, evaluator.scorer, column)
+    for block in blocks:
+        files.tallies = _added(files.tallies, block) if not skip else files.tallies
+        yield block, not skip
+        skip = False
+
+
+def _added(tallies: dict[str, int], block: ScoredBlock) -> dict[str, int]:
+    """Tallies with those of a block: as the evaluator counts, but block by block as they are written."""
+    return {name: tallies.get(name, 0) + n for name, n in block.tallies.items()} | {
+        name: n for name, n in tallies.items() if name not in block.tallies
+    }
+
+
+def _remaining(stream: VcfStream | AllSnvs, files: VariantFiles) -> Iterator[tuple[RecordBlock, bool]]:
+    """The last block that an interrupted run has done, and then, marked as new, those that it has not.
 
     Raises
     ------
@@ -138,49 +248,18 @@ def _remaining(stream: VcfStream, files: VariantFiles) -> Iterator[RecordBlock]:
     n = skipped = 0
     for records in stream.blocks(BLOCK):
         if n >= finished[0]:
-            yield records
+            yield records, True
             continue
         n += len(records.lines)
         skipped = checksum(records.lines, skipped)
-        if n >= finished[0] and (n, skipped) != finished:
-            break
+        if n >= finished[0]:
+            if (n, skipped) != finished:
+                break
+            yield records, False
     if (n, skipped) != finished:
         raise InputError(
             f"{stream.name}: is not the file that an interrupted run has begun with; use --restart"
         )
-
-
-def _columns(model: SequenceModel, chosen: Sequence[str]) -> TableColumns:
-    by_target = tuple(name for name in chosen if SCORES[name].by_target)
-    of_allele = [name for name in chosen if not SCORES[name].by_target]
-    if "largest" in of_allele:
-        of_allele.append("largest_target")
-    return TableColumns(by_target, tuple(of_allele), model.target_names)
-
-
-def _info_keys(
-    model: SequenceModel, chosen: Sequence[str], prefix: str
-) -> list[tuple[InfoKey, str, int | None]]:
-    """Keys of the INFO, each with its score, and the number of its target if it has one."""
-    keys: list[tuple[InfoKey, str, int | None]] = []
-    for name in chosen:
-        score = SCORES[name]
-        kind = "Integer" if name == "agreeing" else "Float"
-        if score.by_target:
-            for i, target in enumerate(model.target_names):
-                key = key_name(prefix, score.key, target)
-                keys.append((InfoKey(key, f"{target}: {score.meaning}", kind), name, i))
-        else:
-            keys.append((InfoKey(key_name(prefix, score.key), score.meaning, kind), name, None))
-    if "largest" in chosen:
-        meaning = "target whose difference is largest"
-        keys.append((InfoKey(key_name(prefix, "MAX_TARGET"), meaning, "String"), "largest_target", None))
-    return keys
-
-
-def _status_key(prefix: str) -> InfoKey:
-    meaning = "where an allele is not ok, for each allele: ok, padded, contains_n, or why it has no score"
-    return InfoKey(key_name(prefix, "STATUS"), meaning, "String")
 
 
 def _attributes(evaluator: VariantEvaluator, chosen: Sequence[str], prefix: str) -> dict[str, str]:
@@ -197,44 +276,3 @@ def _attributes(evaluator: VariantEvaluator, chosen: Sequence[str], prefix: str)
         prefix=prefix,
     )
     return {name: str(value) for name, value in found.items()}
-
-
-def _annotated(
-    block: ScoredBlock, keys: Sequence[tuple[InfoKey, str, int | None]], prefix: str
-) -> Iterator[bytes]:
-    columns = []
-    for key, name, target in keys:
-        values = block.scores[name]
-        columns.append(
-            (key.key.encode(), _texts(values if target is None else values[:, target], name, block))
-        )
-    status_key = key_name(prefix, "STATUS").encode()
-    return annotated_lines(block.records.lines, block.records.line, columns, block.status, status_key)
-
-
-def _texts(values: NDArray, name: str, block: ScoredBlock) -> list[bytes]:
-    if name == "largest_target":
-        names = block.targets
-        return [key_name(names[i]).encode() if i >= 0 else b"." for i in values.tolist()]
-    texts = number_texts(values)
-    return [b"." if text == b"-1" else text for text in texts] if values.dtype.kind == "i" else texts
-
-
-def table_of(block: ScoredBlock, targets: Sequence[str]) -> dict[str, Any]:
-    """Columns of the alleles of a block."""
-    records = block.records
-    names = np.array([*targets, "."], dtype=object)
-    return {
-        "chrom": [records.contigs[i] for i in records.contig.tolist()],
-        "pos": records.pos,
-        "variant_id": records.id,
-        "ref": records.ref,
-        "alt": records.alt,
-        "status": block.status,
-        "window_start": block.window_start,
-        **block.scores,
-        "largest_target": names[block.scores["largest_target"]],
-    }
-
-
-__all__ = ["BLOCK", "STDOUT", "table_of", "write_variant_effects"]

@@ -15,7 +15,7 @@ from kipoi_tfbind.errors import UnsupportedModelError
 from kipoi_tfbind.notices import notice
 from kipoi_tfbind.repairs.legacy_keras.architecture import SavedArchitecture, read_architecture
 from kipoi_tfbind.repairs.legacy_keras.keras1 import Config
-from kipoi_tfbind.repairs.weight_files import named_as
+from kipoi_tfbind.repairs.weight_files import named_as, pickle_allowed, require_pickle_allowed
 
 INSTALL_TF_KERAS = "pip install tf_keras"
 
@@ -133,9 +133,10 @@ def _load_with_tf_keras(
     except UnsupportedModelError:
         raise
     except Exception as error:  # another library's code, with its own choice of exceptions
-        reason = " ".join(str(error).split())
+        # Only of what it refuses does tf_keras speak in words for a user.
+        reason = f": {' '.join(str(error).split())}" if isinstance(error, ValueError) else ""
         raise UnsupportedModelError(
-            f"{message}; tf_keras {tf_keras.__version__} fails too: {reason}"
+            f"{message}; tf_keras {tf_keras.__version__} fails too{reason}"
         ) from error
     version = tf_keras.__version__
     notice(f"{saved.path}: model of Keras {saved.keras_version}, loaded with tf_keras {version}: {problem}")
@@ -165,9 +166,14 @@ def load_tf_keras_archive(path: Path, custom_objects: Mapping[str, Any] | None =
     try:
         with named_as(path, ".keras") as named:
             model = tf_keras.models.load_model(
-                str(named), custom_objects=dict(custom_objects or {}), compile=False
+                str(named),
+                custom_objects=dict(custom_objects or {}),
+                compile=False,
+                safe_mode=not pickle_allowed(),
             )
     except Exception as error:  # another library's code, with its own choice of exceptions
+        if "safe_mode" in str(error):
+            require_pickle_allowed(path, "a model with a Lambda layer of compiled Python code")
         reason = " ".join(str(error).split())
         raise UnsupportedModelError(
             f"{path}: tf_keras {tf_keras.__version__} cannot load it: {reason}"

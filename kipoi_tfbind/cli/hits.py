@@ -1,0 +1,76 @@
+"""``kipoi tfbind hits``."""
+
+import click
+
+
+@click.command(short_help="Find instances of motifs by bases and contributions.")
+@click.argument("result", type=click.Path())
+@click.option(
+    "--motifs",
+    required=True,
+    multiple=True,
+    help="A file in MEME format, a result of modisco or filters; or motifs as gia takes them, repeated.",
+)
+@click.option(
+    "--null",
+    required=True,
+    type=click.Path(),
+    help="Contributions of shuffled sequences, or of controls: the same method and model.",
+)
+@click.option(
+    "-o", "--output", required=True, type=click.Path(), help="File to write: .bed, .bed.gz, .tsv or .nc."
+)
+@click.option("--target", default="0", show_default=True, help="Index of the target, 0-based, or its name.")
+@click.option("--fdr", default=0.1, show_default=True, help="Largest q-value.")
+@click.option(
+    "--share",
+    default=2e-3,
+    show_default=True,
+    help="Share of the null's positions that match a motif well enough to be candidates.",
+)
+@click.option(
+    "--max-overlap", default=0.25, show_default=True, help="Largest share of a hit that another may have."
+)
+@click.option("--fasta", type=click.Path(), help="The genome, to compare the bases under each interval with.")
+def command(
+    result: str,
+    motifs: tuple[str, ...],
+    null: str,
+    output: str,
+    target: str,
+    fdr: float,
+    share: float,
+    max_overlap: float,
+    fasta: str | None,
+) -> None:
+    """Find the instances of motifs that the contributions in RESULT speak for.
+
+    RESULT is a file of deepshap, gradients, ism, occlusion or sampled-shapley.
+
+    \b
+    Example:
+      kipoi tfbind shuffle deepshap.nc -o null.fa
+      kipoi tfbind deepshap MODEL --sequences null.fa -o null.nc
+      kipoi tfbind hits deepshap.nc --null null.nc --motifs modisco.nc -o hits.bed
+      kipoi tfbind hits deepshap.nc --null null.nc --motifs MA0139.2 --target CTCF -o hits.nc
+    """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
+    import numpy as np
+
+    from kipoi_tfbind.cli._places import check_places, write_places
+    from kipoi_tfbind.interpret import find_hits
+
+    check_places(result, output)
+    found = find_hits(
+        result,
+        null,
+        motifs[0] if len(motifs) == 1 else list(motifs),
+        target=int(target) if target.isdecimal() else target,
+        fdr=fdr,
+        share=share,
+        max_overlap=max_overlap,
+    )
+    write_places(found, output, fasta)
+    names, counts = np.unique(found["hit_motif"].values.astype(str), return_counts=True)
+    click.echo(f"{output}: {found.sizes['hit']} hits at q <= {fdr:g}")
+    for i in np.argsort(-counts, kind="stable"):
+        click.echo(f"{names[i]}\t{counts[i]}")

@@ -1,0 +1,57 @@
+"""``kipoi tfbind integrated-hessians``."""
+
+from typing import Any
+
+import click
+
+from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_options
+
+
+@click.command(short_help="What every two positions contribute together, complete.")
+@interpretation_options
+@click.option(
+    "--references",
+    default="dinucleotide_shuffle",
+    show_default=True,
+    help="What a sequence is compared with, as of deepshap.",
+)
+@click.option(
+    "--n-references",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="Number of references for each sequence.",
+)
+@click.option(
+    "--n-steps",
+    type=click.IntRange(min=1),
+    default=32,
+    show_default=True,
+    help="Points of the integral along each line.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the references.")
+@click.option(
+    "--tolerance",
+    default=1e-3,
+    show_default=True,
+    help="Warn where interactions miss the difference by more than this, relative to it.",
+)
+def command(**options: Any) -> None:
+    """Integrated Hessians: what every two positions contribute together, and each of them alone.
+
+    They are computed in double precision, and add up to the prediction minus that of the references. Each
+    reference takes thousands of gradients.
+
+    \b
+    Example:
+      kipoi tfbind integrated-hessians model_zoo/TFBind/CTCF --source dir --n-references 1 \\
+          --sequences site.fa -o hessians.nc
+      kipoi tfbind plot hessians.nc -o hessians.png
+    """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
+    from kipoi_tfbind.interpret import integrated_hessians
+
+    names = ("references", "n_references", "n_steps", "seed", "tolerance")
+    settings = {name: options.pop(name) for name in names}
+    interpret_to_file(
+        integrated_hessians, options | {"float64": True}, settings, rows=lambda length: length * length // 2
+    )

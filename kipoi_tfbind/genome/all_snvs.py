@@ -1,0 +1,106 @@
+"""Every SNV of some intervals, as a stream of VCF records: an atlas is a VCF that nobody had to write."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import numpy as np
+
+from kipoi_tfbind.dna.one_hot import BASES, N_CODE
+from kipoi_tfbind.genome.intervals import check_places, read_intervals
+from kipoi_tfbind.genome.reference import Genome
+from kipoi_tfbind.genome.vcf_stream import RecordBlock
+
+_OTHERS = [[base for base in BASES if base != own] for own in BASES]
+
+
+class AllSnvs:
+    r"""One record for each base of the intervals, with the three other bases as its alternative alleles.
+
+    Records are sorted as the FASTA's contigs are, overlapping intervals are joined, and N has no record.
+
+    Parameters
+    ----------
+    genome
+        The FASTA.
+    intervals
+        BED or narrowPeak file.
+
+    Attributes
+    ----------
+    name : str
+        What messages call the records.
+    header : list of bytes
+        Lines of the VCF's header.
+    unit : str
+        What a record is called.
+
+    Raises
+    ------
+    InputError
+        The intervals cannot be read, or do not lie on the FASTA's contigs.
+
+    Examples
+    --------
+    >>> folder = getfixture("tmp_path")
+    >>> _ = (folder / "a.fa").write_text(">20\nAANCGG\n")
+    >>> _ = (folder / "a.bed").write_text("chr20\t1\t3\nchr20\t2\t4\n")
+    >>> [block] = AllSnvs(Genome(folder / "a.fa"), folder / "a.bed").blocks(100)
+    >>> print(b"".join(block.lines).decode().replace("\t", " ").strip())
+    20 2 . A C,G,T . . .
+    20 4 . C A,G,T . . .
+    """
+
+    unit = "record"
+
+    def __init__(self, genome: Genome, intervals: str | os.PathLike[str]) -> None:
+        self.name = f"all SNVs of {os.fspath(intervals)}"
+        self._genome = genome
+        found = read_intervals(intervals)
+        check_places(found, genome, 1)
+        order = {name: number for number, name in enumerate(genome.lengths)}
+        own = [genome.contig(name) for name in found.contigs]
+        places = zip(found.contig.tolist(), found.start.tolist(), found.end.tolist(), strict=True)
+        self._stretches: list[tuple[str, int, int]] = []
+        for _, name, start, end in sorted((order[own[c]], own[c], start, end) for c, start, end in places):
+            if self._stretches and self._stretches[-1][0] == name and start <= self._stretches[-1][2]:
+                _, before, after = self._stretches.pop()
+                start, end = before, max(after, end)
+            self._stretches.append((name, start, end))
+        contigs = dict.fromkeys(name for name, _, _ in self._stretches)
+        lines = [
+            "##fileformat=VCFv4.3",
+            *(f"##contig=<ID={name},length={genome.lengths[name]}>" for name in contigs),
+            "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO",
+        ]
+        self.header = [line.encode() + b"\n" for line in lines]
+
+    def blocks(self, size: int) -> Iterator[RecordBlock]:
+        """Blocks of `size` records, fewer at the end of an interval, or where there is N."""
+        number = 0
+        for name, start, end in self._stretches:
+            for first in range(start, end, size):
+                last = min(first + size, end)
+                codes = self._genome.windows(name, [first], last - first)[0]
+                known = np.flatnonzero(codes != N_CODE)
+                if not len(known):
+                    continue
+                own, pos = codes[known].tolist(), (first + known + 1).tolist()
+                n = len(own)
+                yield RecordBlock(
+                    lines=[
+                        f"{name}\t{p}\t.\t{BASES[code]}\t{','.join(_OTHERS[code])}\t.\t.\t.\n".encode()
+                        for p, code in zip(pos, own, strict=True)
+                    ],
+                    numbers=list(range(number + 1, number + n + 1)),
+                    contigs=[name],
+                    line=np.repeat(np.arange(n), 3),
+                    contig=np.zeros(3 * n, dtype=np.int64),
+                    pos=np.repeat(np.array(pos, dtype=np.int64), 3),
+                    id=["."] * (3 * n),
+                    ref=[BASES[code] for code in own for _ in range(3)],
+                    alt=[base for code in own for base in _OTHERS[code]],
+                    reason=[""] * (3 * n),
+                )
+                number += n

@@ -1,0 +1,55 @@
+"""Variables of motifs: what they match, seqlets, and hits."""
+
+from __future__ import annotations
+
+from kipoi_tfbind.schema.variable import Variable
+
+
+def _places(kind: str, label: str) -> dict[str, Variable]:
+    """The variables that say where each of many seqlets or hits is, and how strong."""
+    texts = {
+        "sequence": ("index of its sequence in the result that it is from, 0-based", None),
+        "sequence_id": ("name of its sequence", None),
+        "start": ("its first position in the sequence, 0-based", None),
+        "end": ("its end in the sequence, 0-based, not included", None),
+        "bases": (f"bases of the {label}, on its strand", None),
+        "contribution": ("sum of the contributions of its bases", "output"),
+        "score": (f"score of the {label}, by which it is tested against the null", None),
+        "p_value": (f"share of the null's places with such a {label} or a stronger one", None),
+        "q_value": (f"p-value of the {label}, corrected for the number of tests (Benjamini-Hochberg)", None),
+        "chrom": ("contig", None),
+        "chrom_start": ("start on the contig, 0-based", None),
+        "chrom_end": ("end on the contig, 0-based, not included", None),
+        "strand": (f"strand of the contig that the {label} reads", None),
+    }
+    return {f"{kind}_{name}": Variable((kind,), text, unit) for name, (text, unit) in texts.items()}
+
+
+def _matches() -> dict[str, Variable]:
+    """The variables of the known motifs that a motif is like."""
+    texts = {
+        "id": "id of the known motif",
+        "name": "name of the known motif",
+        "p_value": "Tomtom's p-value",
+        "q_value": "p-value, corrected for the number of known motifs (Benjamini-Hochberg)",
+        "offset": "column of the known motif, read in this orientation, at which the motif begins",
+        "overlap": "number of columns compared",
+        "orientation": "+ where the known motif is alike as it is, - as its reverse complement",
+    }
+    return {f"match_{name}": Variable(("motif", "rank"), text) for name, text in texts.items()}
+
+
+MOTIFS = {
+    **_matches(),
+    "motif_matrix": Variable(
+        ("motif", "column", "base"), "probability of the base in this column of the motif"
+    ),
+    **_places("seqlet", "seqlet"),
+    **_places("hit", "hit"),
+    "hit_motif": Variable(("hit",), "name of the motif"),
+    "hit_log_odds": Variable(("hit",), "log odds of the bases: motif against uniform bases", "nats"),
+    "hit_similarity": Variable(("hit",), "cosine of the contributions and those that the motif should have"),
+    "contribution_matrix": Variable(
+        ("motif", "column", "base"), "mean contribution of the base in this column of the motif", "output"
+    ),
+}
