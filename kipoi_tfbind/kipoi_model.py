@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,9 @@ class TFBindModel(BaseModel):
         Window length in bp.
     md5
         Checksum of the weights file. Kipoi does not verify what it downloads; this class does.
+    not_learned
+        Target -> verdict of its card ("context only", "too few peaks"), of targets whose own motif the
+        model has not learned: interpreting those says little about the factor.
 
     Attributes
     ----------
@@ -51,11 +54,19 @@ class TFBindModel(BaseModel):
 
     MODEL_PACKAGE = "keras"
 
-    def __init__(self, weights: str, targets: Sequence[str], length: int, md5: str | None = None) -> None:
+    def __init__(
+        self,
+        weights: str,
+        targets: Sequence[str],
+        length: int,
+        md5: str | None = None,
+        not_learned: Mapping[str, str] | None = None,
+    ) -> None:
         if md5 is not None:
             _check_md5(weights, md5)
         self.targets = list(targets)
         self.length = length
+        self.not_learned = dict(not_learned or {})
         self.model = _load(weights)
         _check_shapes(self.model, weights, length, self.targets)
         self._logit_model = _logit_model(self.model, weights)

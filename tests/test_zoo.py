@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kipoi_tfbind import load_model
 from kipoi_tfbind.dna.one_hot import one_hot
 from kipoi_tfbind.errors import WeightsError
 
@@ -44,8 +45,35 @@ def prediction_columns(entry: str) -> set[str]:
 
 
 def test_the_group_has_the_promised_entries():
-    assert ENTRIES == ["CTCF", "CTCF/variants", "HepG2", "HepG2/variants"]
+    assert [
+        *("CTCF", "CTCF/variants"),
+        *("HepG2", "HepG2-ensemble", "HepG2-ensemble/variants", "HepG2/variants"),
+    ] == ENTRIES
+    assert targets("HepG2") == targets("HepG2-ensemble")
     assert len(targets("HepG2")) == 19
+
+
+@pytest.mark.parametrize("entry", ["HepG2-ensemble"])
+def test_verdicts_of_the_card_are_those_that_the_model_tells(entry):
+    metrics = json.loads((GROUP / "training" / f"{entry}.metrics.json").read_text())
+    verdicts = {name: result["verdict"] for name, result in metrics["targets"].items()}
+    model = kipoi.get_model(str(GROUP / entry), source="dir", with_dataloader=False)
+    assert model.not_learned == {name: said for name, said in verdicts.items() if said != "learned"}
+    card = (GROUP / "cards" / f"{entry}.md").read_text().split("## What it has learned")[1]
+    for name, said in verdicts.items():
+        row = next(line for line in card.splitlines() if line.startswith(f"| {name} |"))
+        assert said in row.split("|")[-2]
+
+
+def test_a_target_that_is_not_learned_is_named_once_when_it_is_interpreted(capfd):
+    model = load_model(str(GROUP / "HepG2-ensemble"), source="dir").select_targets(["EP300", "CTCF"])
+    x = one_hot(["ACGT" * 150])
+    for _ in range(2):
+        model.gradient(x)
+    said = [line for line in capfd.readouterr().err.splitlines() if "has not learned" in line]
+    assert len(said) == 1
+    assert "EP300 (" in said[0]
+    assert "CTCF (" not in said[0]
 
 
 @pytest.mark.slow
@@ -133,7 +161,7 @@ def test_two_models_of_different_length_in_one_process_keep_their_own_length():
 
 def test_predictions_do_not_depend_on_the_strand():
     rng = np.random.default_rng(0)
-    for entry in ("CTCF", "HepG2"):
+    for entry in ("CTCF", "HepG2", "HepG2-ensemble"):
         model = kipoi.get_model(str(GROUP / entry), source="dir", with_dataloader=False)
         x = one_hot(["".join(rng.choice(list("ACGT"), int(ROWS[entry]["length"]))) for _ in range(4)])
         _assert_close(model.predict_on_batch(x), model.predict_on_batch(x[:, ::-1, ::-1]))

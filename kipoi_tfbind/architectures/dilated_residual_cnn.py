@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import keras
 
-from kipoi_tfbind.layers import RevCompBatchNormalization, RevCompConv1D, RevCompResidualBlock, StrandPool
+from kipoi_tfbind.layers import (
+    BoundedExponential,
+    RevCompBatchNormalization,
+    RevCompConv1D,
+    RevCompResidualBlock,
+    StrandPool,
+)
 
 
 def dilated_residual_cnn(
@@ -20,6 +26,8 @@ def dilated_residual_cnn(
     dropout: float = 0.1,
     head_dropout: float = 0.3,
     l2: float = 1e-6,
+    block_filters: int | None = None,
+    exponential_bound: float | None = None,
 ) -> keras.Model:
     """RC-tied dilated residual CNN: binding at the centre, in the context of the whole window.
 
@@ -37,7 +45,7 @@ def dilated_residual_cnn(
     n_targets
         Number of outputs, each a probability.
     filters, kernel_size
-        First layer: features per strand (all later layers have as many), and their width in bp.
+        First layer: features per strand, and their width in bp.
     pool_size
         Width of the max pool after the first layer, in bp.
     dilation_rates
@@ -50,6 +58,12 @@ def dilated_residual_cnn(
         Share of units dropped in each block and before the output, in training.
     l2
         L2 penalty on the kernels of the first and the last layer.
+    block_filters
+        Features per strand of the residual blocks, after a convolution of width 1 that mixes the
+        pooled motifs; as many as `filters`, and no such convolution, when not given.
+    exponential_bound
+        Bound of the activation after the first layer (:class:`kipoi_tfbind.layers.BoundedExponential`);
+        without one it is the plain exponential.
 
     Returns
     -------
@@ -81,8 +95,15 @@ def dilated_residual_cnn(
         sequence
     )
     x = RevCompBatchNormalization(name="motifs_norm")(x)
-    x = keras.layers.Activation("exponential", name="motifs_exp")(x)
+    x = (
+        keras.layers.Activation("exponential", name="motifs_exp")
+        if exponential_bound is None
+        else BoundedExponential(exponential_bound, name="motifs_exp")
+    )(x)
     x = keras.layers.MaxPooling1D(pool_size, name="motifs_pool")(x)
+    if block_filters is not None:
+        x = RevCompBatchNormalization(name="motifs_scale")(x)
+        x = RevCompConv1D(block_filters, 1, use_bias=False, name="motifs_mix")(x)
     for rate in dilation_rates:
         x = RevCompResidualBlock(
             block_kernel_size, dilation_rate=rate, dropout=dropout, name=f"block_{rate}"

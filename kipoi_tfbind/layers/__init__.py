@@ -1,9 +1,19 @@
 """Keras layers that treat the two strands of DNA alike; the convention is in ``_strands``."""
 
+from kipoi_tfbind.layers.bounded_exponential import BoundedExponential
+from kipoi_tfbind.layers.composition import Composition
 from kipoi_tfbind.layers.rev_comp_batch_normalization import RevCompBatchNormalization
 from kipoi_tfbind.layers.rev_comp_conv1d import RevCompConv1D
 from kipoi_tfbind.layers.rev_comp_dense import RevCompDense
 from kipoi_tfbind.layers.rev_comp_residual_block import RevCompResidualBlock
 from kipoi_tfbind.layers.strand_pool import StrandPool
 
-__all__ = ["RevCompBatchNormalization", "RevCompConv1D", "RevCompDense", "RevCompResidualBlock", "StrandPool"]
+__all__ = [
+    "BoundedExponential",
+    "Composition",
+    "RevCompBatchNormalization",
+    "RevCompConv1D",
+    "RevCompDense",
+    "RevCompResidualBlock",
+    "StrandPool",
+]

@@ -14,6 +14,7 @@ from kipoi_tfbind.dna.one_hot import BASES
 from kipoi_tfbind.errors import InputError, TFBindError, UnsupportedModelError
 from kipoi_tfbind.models.evaluator import EditEngine, Evaluator, Multipliers
 from kipoi_tfbind.models.layout import Layout
+from kipoi_tfbind.models.not_learned import tell_not_learned
 from kipoi_tfbind.models.strand_average import StrandAverage
 
 # What each capability is needed for; the names are those of the public functions.
@@ -66,6 +67,8 @@ class SequenceModel:
         Kipoi's model source that it comes from, if any.
     members
         The models of an ensemble.
+    not_learned
+        Target -> verdict of the model's card, where that is not "learned".
 
     Examples
     --------
@@ -90,6 +93,7 @@ class SequenceModel:
     fingerprint: str = field(default="unknown", repr=False)
     source: str = field(default="", repr=False)
     members: tuple[SequenceModel, ...] = field(default=(), repr=False)
+    not_learned: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -154,6 +158,7 @@ class SequenceModel:
         """
         one_hot = self._checked(one_hot)
         self.require("gradients")
+        tell_not_learned(self.name, self.target_names, self.not_learned)
         with self._explained(one_hot):
             gradient = self.evaluator.gradient(one_hot, auxiliary or {}, self.columns)
         self.check_finite(gradient, "gradient")
@@ -191,6 +196,7 @@ class SequenceModel:
         """
         one_hot = self._checked(one_hot)
         self.require("multipliers")
+        tell_not_learned(self.name, self.target_names, self.not_learned)
         with self._explained(one_hot):
             found = self.evaluator.multipliers(one_hot, references, auxiliary or {}, self.columns)
         self.check_finite(found[0], "multiplier")
@@ -207,6 +213,7 @@ class SequenceModel:
             Sequences like those that are edited, as in `predict`.
         """
         one_hot = self._checked(one_hot)
+        tell_not_learned(self.name, self.target_names, self.not_learned)
         with self._explained(one_hot):
             return self.evaluator.edits(one_hot, auxiliary or {})
 

@@ -105,6 +105,7 @@ def wrap(model: Any, options: Options) -> SequenceModel:
         sequence_input=_sequence_key(description.structure, index),
         fingerprint=_fingerprint(backend, description.files),
         source=description.source,
+        not_learned=dict(getattr(model, "not_learned", None) or {}),
     )
 
 

@@ -1,14 +1,20 @@
-"""What a trained model has to beat on the same bins: the best motif score, and a k-mer logistic model."""
+"""What a trained model has to beat on the same bins: motifs, k-mers, composition, boosted motif scores."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 from scipy.special import expit
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from kipoi_tfbind.dna.one_hot import N_CODE, reverse_complement_codes
+from kipoi_tfbind.dna.one_hot import BASES, N_CODE, one_hot_codes, reverse_complement_codes
 from kipoi_tfbind.motifs.read import jaspar_counts
 
 _PSEUDOCOUNT = 0.8
@@ -76,6 +82,75 @@ def _scan(codes: NDArray[np.uint8], matrix: NDArray[np.float64]) -> NDArray[np.f
     for offset, column in enumerate(table):
         scores += column[codes[:, offset : offset + n_positions]]
     return scores.max(axis=1)
+
+
+def best_motif_scores(
+    codes: NDArray[np.uint8], matrices: Sequence[NDArray[np.float64]]
+) -> NDArray[np.float32]:
+    """Best scores (sequence, motif) of many motifs, all at once; see :func:`best_motif_score`.
+
+    A match may not reach over the ends. Single precision: good for ranking and for a model's features.
+
+    Examples
+    --------
+    >>> from kipoi_tfbind.dna.one_hot import encode_bases
+    >>> tata = np.array([[-2.0, -2, -2, 2], [2, -2, -2, -2], [-2, -2, -2, 2], [2, -2, -2, -2]])
+    >>> best_motif_scores(encode_bases(["CCTATAC"]), [tata, tata[:2]]).tolist()
+    [[8.0, 4.0]]
+    """
+    scores = np.empty((len(codes), len(matrices)), dtype=np.float32)
+    width = max(map(len, matrices), default=1)
+    kernel = np.zeros((width, len(BASES), 2, len(matrices)), dtype=np.float32)
+    for index, matrix in enumerate(matrices):
+        kernel[: len(matrix), :, 0, index], kernel[: len(matrix), :, 1, index] = matrix, matrix[::-1, ::-1]
+    # A narrow motif fits further to the right than a wide one: the windows there are filled up with N.
+    filled = np.pad(codes, ((0, 0), (0, width - 1)), constant_values=N_CODE)
+    for start in range(0, len(codes), _CHUNK // 10):
+        windows = np.lib.stride_tricks.sliding_window_view(
+            filled[start : start + _CHUNK // 10], width, axis=1
+        )
+        values = one_hot_codes(windows.reshape(-1, width)).reshape(-1, 4 * width) @ kernel.reshape(
+            4 * width, -1
+        )
+        by_position = values.reshape(*windows.shape[:2], 2, len(matrices))
+        for index, matrix in enumerate(matrices):
+            fits = by_position[:, : codes.shape[1] - len(matrix) + 1, :, index]
+            scores[start : start + len(windows), index] = fits.max(axis=(1, 2))
+    return scores
+
+
+def composition(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """GC content and CpG dinucleotides per base, of each sequence and their squares: (sequence, 4).
+
+    Examples
+    --------
+    >>> from kipoi_tfbind.dna.one_hot import encode_bases
+    >>> composition(encode_bases(["ACGT"])).tolist()
+    [[0.5, 0.25, 0.25, 0.0625]]
+    """
+    gc = ((codes == 1) | (codes == 2)).mean(axis=1)
+    cpg = ((codes[:, :-1] == 1) & (codes[:, 1:] == 2)).sum(axis=1) / codes.shape[1]
+    return np.stack([gc, cpg, gc**2, cpg**2], axis=1).astype(np.float32)
+
+
+def composition_scores(
+    training: NDArray[np.float32], labels: NDArray[np.int8], held_out: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Scores (sequence) of a logistic model on composition, fitted to the training bins of one target."""
+    known = labels >= 0
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=200))
+    return model.fit(training[known], labels[known] == 1).decision_function(held_out)
+
+
+def boosting_scores(
+    training: NDArray[np.float32], labels: NDArray[np.int8], held_out: NDArray[np.float32], seed: int
+) -> NDArray[np.float64]:
+    """Scores (sequence) of boosted trees on motif scores and composition, of one target."""
+    known = labels >= 0
+    model = HistGradientBoostingClassifier(
+        max_iter=100, learning_rate=0.08, max_leaf_nodes=15, l2_regularization=1.0, random_state=seed
+    )
+    return model.fit(training[known], labels[known] == 1).decision_function(held_out)
 
 
 def kmer_counts(codes: NDArray[np.uint8], k: int = 10) -> csr_matrix:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kipoi_tfbind.training.config import TrainingConfig
+from kipoi_tfbind.training.learned import FEW_BINS, LEARNED, LEAST_AUROC, LEAST_RESPONSE, N_BACKGROUNDS
+
+_BASELINES = {"motif": "motif", "kmer": "k-mer", "boosting": "boosting", "composition": "GC, CpG"}
+_AT_PREVALENCE = "the genome's prevalence, on the validation regions"
+_HOW = "`training/{name}.yaml` holds the whole configuration. "
+_HOW_MEMBERS = """\
+`training/{name}.member-1.yaml` to `.member-{n}.yaml` hold the configurations of the members, and
+`training/{name}.members.json` the weights that they got. """
 
 _ONE_CONTIG = """\
 - Trained on one chromosome, so less accurate than a model of the whole genome, which the same
@@ -21,7 +30,7 @@ _TEMPLATE = """\
 | Input | one-hot DNA, {length} bp (`sequence`: position, base in the order A C G T; N is a row of zeros) |
 | Output | probability that the central {bin_length} bp are bound, for each of: {targets} |
 | Variant entry | `TFBind/{name}/variants`: log-odds of binding for either allele, and their difference |
-| Architecture | `{architecture}`, {parameters:,} parameters, reverse-complement equivariant |
+| Architecture | {architecture}, {parameters:,} parameters, reverse-complement equivariant |
 | Trained on | {trained_on} |
 | Held out for choosing the epoch | {validation} |
 | Held out for the numbers below | {test} |
@@ -33,24 +42,36 @@ All {n_bins:,} bins of {bin_length} bp of the test regions, at their real preval
 at least {overlap:.0%} of it, or of a peak, overlaps, and bins that touch a peak with less than that are left
 out for that factor. Intervals: {confidence:.0%}, bootstrap over blocks of 100 kb. *motif*: best score of the
 JASPAR matrix on either strand of the bin; *k-mer*: logistic regression on 10-mers, similar ones sharing
-their weights as in a gapped k-mer SVM, fitted to the same training bins. *gain*: interval of the model's
-AUPRC minus the best baseline's, paired.
+their weights as in a gapped k-mer SVM; *boosting*: boosted trees on the best scores of many JASPAR
+matrices, GC and CpG content; *GC, CpG*: logistic regression on these two alone; all fitted to the same
+training bins. *gain*: interval of the model's AUPRC minus the best baseline's, paired.
 
 {table}
 
+## What it has learned
+
+Interpret a target whose verdict is *learned*; what the model says of another rests on what surrounds
+bound sites (composition, other factors' motifs). *own motif*: log-odds with the consensus of the JASPAR
+matrix in the middle of {n_backgrounds} shuffled backgrounds minus log-odds with its scramble, with 95%
+interval. *raised most by*: the matrix of the table that does most for the target. *against shuffles*:
+AUROC of bound windows against their own dinucleotide shuffles. *learned*: a response of at least
+{least_response:g}, its interval above 0, and an AUROC of at least {least_auroc:g}; otherwise *too few
+peaks* below {few_bins:,} bound training bins, and *context only*.
+
+{learned}
+{earlier}
 ## Use and limits
 
 {limits}- Peaks are calls from one laboratory protocol: absence of a peak is not proof of absence of binding.
-- Probabilities are calibrated to the training mix ({negatives}),
-  not to the genome: use them to rank and to compare alleles.
+- Probabilities are calibrated to {calibration}.
 - The model reads sequence only, from any assembly.
 
 ## How it was made
 
-`training/{name}.yaml` holds the whole configuration. With the chromosome and the peak files at hand:
+{how}With the chromosome and the peak files at hand:
 
 ```
-kipoi tfbind train training/{name}.yaml --fasta genome.fa --peaks peaks/ -o run
+{train}
 kipoi tfbind evaluate run --fasta genome.fa --peaks peaks/
 kipoi tfbind package run --name {name} --group .
 ```
@@ -58,17 +79,40 @@ kipoi tfbind package run --name {name} --group .
 
 
 def model_card(
-    name: str, config: TrainingConfig, metrics: Mapping[str, Any], *, parameters: int, md5: str
+    name: str,
+    configs: Sequence[TrainingConfig],
+    metrics: Mapping[str, Any],
+    *,
+    parameters: int,
+    md5: str,
+    earlier: str = "",
 ) -> str:
-    """Return the card of a zoo entry as Markdown, its numbers as they were measured."""
-    windows = config.windows
+    """Return the card of a zoo entry as Markdown, its numbers as they were measured.
+
+    Parameters
+    ----------
+    name
+        Name of the entry.
+    configs
+        Configuration of the run, or those of the members of an ensemble.
+    metrics
+        What :func:`kipoi_tfbind.training.evaluate.evaluate` returns.
+    parameters
+        Number of the model's parameters.
+    md5
+        Checksum of its weights.
+    earlier
+        A paragraph on versions before this one.
+    """
+    config, windows = configs[0], configs[0].windows
+    is_ensemble = len(configs) > 1
     return _TEMPLATE.format(
         name=name,
         title=config.title or name,
         length=config.length,
         bin_length=windows.bin_length,
         targets=", ".join(config.targets),
-        architecture=config.architecture,
+        architecture=_architecture(configs),
         parameters=parameters,
         trained_on=config.trained_on or "not stated",
         validation=", ".join(map(str, config.validation)),
@@ -79,8 +123,68 @@ def model_card(
         confidence=metrics["confidence"],
         table=metrics_table(metrics),
         limits=_ONE_CONTIG if len(config.contigs) == 1 else "",
-        negatives=f"{windows.gc_matched:g} GC-matched and {windows.random:g} random bins for each bound one",
+        calibration=_AT_PREVALENCE if is_ensemble else _negatives(config),
+        learned=learned_table(metrics),
+        n_backgrounds=N_BACKGROUNDS,
+        least_response=LEAST_RESPONSE,
+        least_auroc=LEAST_AUROC,
+        few_bins=FEW_BINS,
+        earlier=f"\n{earlier}\n" if earlier else "",
+        how=_HOW_MEMBERS.format(n=len(configs), name=name) if is_ensemble else _HOW.format(name=name),
+        train=_commands(name, len(configs)),
     )
+
+
+def _architecture(configs: Sequence[TrainingConfig]) -> str:
+    """Such as ``a`, or `5 x `a` and 1 x `b``, without the outer backticks of the template."""
+    counts = Counter(config.architecture for config in configs)
+    if len(configs) == 1:
+        return f"`{configs[0].architecture}`"
+    return (
+        "log-odds of "
+        + " and ".join(f"{n} × `{name}`" for name, n in counts.items())
+        + ", weighed for each target"
+    )
+
+
+def _negatives(config: TrainingConfig) -> str:
+    windows = config.windows
+    shuffled = f", {windows.shuffled:g} shuffles" if windows.shuffled else ""
+    bins = f"{windows.gc_matched:g} GC-matched and {windows.random:g} random bins{shuffled}"
+    return (
+        f"the training mix ({bins} for each\n"
+        "  bound one), not to the genome: use them to rank and to compare alleles"
+    )
+
+
+def _commands(name: str, n_members: int) -> str:
+    data = "--fasta genome.fa --peaks peaks/"
+    if n_members == 1:
+        return f"kipoi tfbind train training/{name}.yaml {data} -o run"
+    return "\n".join(
+        [
+            f"for i in $(seq {n_members}); do",
+            f"  kipoi tfbind train training/{name}.member-$i.yaml {data} -o member-$i",
+            "done",
+            f"kipoi tfbind ensemble $(seq -f member-%g {n_members}) {data} -o run",
+        ]
+    )
+
+
+def learned_table(metrics: Mapping[str, Any]) -> str:
+    """Return what the model has learned of each target as a Markdown table."""
+    rows = ["| target | own motif | raised most by | against shuffles | verdict |", "|---|---|---|---|---|"]
+    for target, result in metrics["targets"].items():
+        own, best, shuffles = (result.get(key) for key in ("own_motif", "best_motif", "shuffles"))
+        cells = [
+            target,
+            f"{own['matrix']}: {own['value']:+.2f} ({own['low']:+.2f} to {own['high']:+.2f})" if own else "–",
+            f"{best['matrix']}: {best['value']:+.2f}" if best else "–",
+            f"{shuffles['auroc']:.3f} ({shuffles['low']:.3f}–{shuffles['high']:.3f})",
+            f"**{result['verdict']}**" if result["verdict"] == LEARNED else result["verdict"],
+        ]
+        rows.append("| " + " | ".join(cells) + " |")
+    return "\n".join(rows)
 
 
 def metrics_table(metrics: Mapping[str, Any]) -> str:
@@ -92,20 +196,21 @@ def metrics_table(metrics: Mapping[str, Any]) -> str:
         What :func:`kipoi_tfbind.training.evaluate.evaluate` returns.
     """
     rows = [
-        "| target | bound bins | AUPRC | motif | k-mer | gain | AUROC | motif | k-mer |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| target | bound bins | AUPRC | " + " | ".join(_BASELINES.values()) + " | gain | AUROC | GC, CpG |",
+        "|---" * (6 + len(_BASELINES)) + "|",
     ]
     for target, result in metrics["targets"].items():
-        cells = [target, f"{result['n_positive']:,} of {result['n_bins']:,}"]
-        for metric in ("auprc", "auroc"):
-            cells += [_interval(result["model"][metric])]
-            cells += [f"{result[b][metric]['value']:.3f}" if b in result else "–" for b in ("motif", "kmer")]
-            if metric == "auprc":
-                best = max(
-                    (b for b in ("motif", "kmer") if b in result), key=lambda b: result[b]["auprc"]["value"]
-                )
-                gain = result[best]["auprc"]
-                cells += [f"{gain['gain_low']:+.3f} to {gain['gain_high']:+.3f}"]
+        there = [name for name in _BASELINES if name in result]
+        gain = result[max(there, key=lambda name: result[name]["auprc"]["value"])]["auprc"]
+        cells = [
+            target,
+            f"{result['n_positive']:,} of {result['n_bins']:,}",
+            _interval(result["model"]["auprc"]),
+            *(f"{result[name]['auprc']['value']:.3f}" if name in there else "–" for name in _BASELINES),
+            f"{gain['gain_low']:+.3f} to {gain['gain_high']:+.3f}",
+            _interval(result["model"]["auroc"]),
+            f"{result['composition']['auroc']['value']:.3f}" if "composition" in there else "–",
+        ]
         rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows)
 

@@ -82,6 +82,9 @@ class WindowsConfig:
     gc_matched, random
         Negatives per bin that is positive for any factor: matched to the positives' GC content, and
         drawn uniformly.
+    shuffled
+        Further negatives: dinucleotide shuffles of windows whose bin is bound by any factor, per such
+        bin. They have the composition of bound windows and none of their motifs.
     max_n
         Largest share of N in a window.
     """
@@ -91,6 +94,7 @@ class WindowsConfig:
     min_overlap: float = 0.5
     gc_matched: float = 1.0
     random: float = 1.0
+    shuffled: float = 0.0
     max_n: float = 0.05
 
 
@@ -106,6 +110,8 @@ class FitConfig:
         Of AdamW.
     jitter
         Largest shift in bp of a training window, drawn anew in every epoch.
+    auxiliary_weight
+        Weight in the loss of each auxiliary target; a target has 1.
     seed
         Of everything that is drawn.
     """
@@ -115,6 +121,7 @@ class FitConfig:
     learning_rate: float = 2e-3
     weight_decay: float = 1e-3
     jitter: int = 50
+    auxiliary_weight: float = 0.2
     seed: int = 1
 
 
@@ -140,6 +147,11 @@ class TrainingConfig:
         Contigs to train on; all that carry peaks when empty.
     motifs
         Target name -> JASPAR matrix id of the motif baseline.
+    motif_filters
+        JASPAR matrix ids that the first filters of the first layer start from; they are trained further.
+    auxiliary
+        Further targets, as `targets`, that help to train the layers that all share (the same factors in
+        other cells, say); the model that is kept does not predict them.
     """
 
     architecture: str
@@ -151,6 +163,8 @@ class TrainingConfig:
     windows: WindowsConfig = field(default_factory=WindowsConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     motifs: Mapping[str, str] = field(default_factory=dict)
+    motif_filters: tuple[str, ...] = ()
+    auxiliary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     title: str = ""
     trained_on: str = ""
 
@@ -163,6 +177,11 @@ class TrainingConfig:
     def target_names(self) -> list[str]:
         """Names of the targets, in the order of the model's outputs."""
         return list(self.targets)
+
+    @property
+    def trained_targets(self) -> dict[str, tuple[str, ...]]:
+        """Targets and auxiliary targets, in the order of the outputs in training."""
+        return {**self.targets, **self.auxiliary}
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> TrainingConfig:
@@ -194,16 +213,15 @@ class TrainingConfig:
         config = cls(
             architecture=str(entries["architecture"]),
             hyperparameters=_mapping("hyperparameters", entries["hyperparameters"]),
-            targets={
-                name: _texts(f"targets: {name}", files)
-                for name, files in _mapping("targets", entries["targets"]).items()
-            },
+            targets=_files_of_targets("targets", entries["targets"]),
             validation=tuple(map(Region.parse, _texts("validation", entries["validation"]))),
             test=tuple(map(Region.parse, _texts("test", entries["test"]))),
             contigs=_texts("contigs", entries.get("contigs")),
             windows=_section("windows", WindowsConfig, entries.get("windows")),
             fit=_section("fit", FitConfig, entries.get("fit")),
             motifs=_mapping("motifs", entries.get("motifs") or {}),
+            motif_filters=_texts("motif_filters", entries.get("motif_filters")),
+            auxiliary=_files_of_targets("auxiliary", entries.get("auxiliary") or {}),
             title=str(entries.get("title") or ""),
             trained_on=str(entries.get("trained_on") or ""),
         )
@@ -212,9 +230,11 @@ class TrainingConfig:
 
     def _check(self) -> None:
         """Refuse entries that are well formed and do not fit together."""
-        for name in self.targets:
+        for name in [*self.targets, *self.auxiliary]:
             if not isinstance(name, str) or not NAME.fullmatch(name):
                 raise InputError(f"targets: a name must be {NAME_RULE}, got {name!r}")
+        if twice := sorted(set(self.targets) & set(self.auxiliary)):
+            raise InputError(f"auxiliary: {twice} are targets already; give them other names")
         if unknown := sorted(set(self.motifs) - set(self.targets)):
             raise InputError(f"motifs: {unknown} are no targets; targets: {self.target_names}")
         length = self.hyperparameters.get("length")
@@ -230,13 +250,19 @@ class TrainingConfig:
     def to_yaml(self) -> str:
         """Return the configuration, defaults included, as YAML that `from_yaml` reads."""
         entries = asdict(self)
-        entries["targets"] = {name: list(files) for name, files in self.targets.items()}
+        for key in ("targets", "auxiliary"):
+            entries[key] = {name: list(files) for name, files in getattr(self, key).items()}
         for key in ("validation", "test"):
             entries[key] = [str(region) for region in getattr(self, key)]
-        entries["contigs"] = list(self.contigs)
+        for key in ("contigs", "motif_filters"):
+            entries[key] = list(getattr(self, key))
         entries["hyperparameters"] = dict(self.hyperparameters)
         entries["motifs"] = dict(self.motifs)
         return yaml.safe_dump(entries, sort_keys=False)
+
+
+def _files_of_targets(name: str, value: Any) -> dict[str, tuple[str, ...]]:
+    return {target: _texts(f"{name}: {target}", files) for target, files in _mapping(name, value).items()}
 
 
 def _check_known(kind: type, entries: Mapping[str, Any]) -> None:

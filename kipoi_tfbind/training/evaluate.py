@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,19 @@ from tqdm import tqdm
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.results.files import whole_file
-from kipoi_tfbind.training.baselines import best_motif_score, jaspar_log_odds, kmer_counts, kmer_model_scores
+from kipoi_tfbind.training.baselines import (
+    best_motif_score,
+    best_motif_scores,
+    boosting_scores,
+    composition,
+    composition_scores,
+    jaspar_log_odds,
+    kmer_counts,
+    kmer_model_scores,
+)
 from kipoi_tfbind.training.config import TrainingConfig
 from kipoi_tfbind.training.fit import predict_codes
+from kipoi_tfbind.training.learned import what_is_learned
 from kipoi_tfbind.training.metrics import BLOCK_LENGTH, block_weights, score_target
 from kipoi_tfbind.training.windows import LabelledBins, held_out_bins, training_bins
 
@@ -52,7 +63,8 @@ def evaluate(
     -------
     dict
         `split`, `n_bins`, `confidence`, `model_md5`, and for each target `n_positive`, `n_bins`
-        (unambiguous) and predictor -> metric -> value, low, high; see :func:`score_target`.
+        (unambiguous), predictor -> metric -> value, low, high (:func:`score_target`), and what it has
+        learned (:func:`what_is_learned`).
 
     Raises
     ------
@@ -68,8 +80,21 @@ def evaluate(
     genome = Genome(fasta)
     bins = held_out_bins(config, genome, peaks_dir, split)
     _check_both_classes(bins, split)
-    scores = predict_codes(keras.models.load_model(model_path), bins.codes(genome, config.length))
-    baselines = Baselines(config, genome, training_bins(config, genome, peaks_dir), bins)
+    model = keras.models.load_model(model_path)
+    on_logits = keras.Model(model.input, model.get_layer("logit").output)
+    codes = bins.codes(genome, config.length)
+    scores = predict_codes(on_logits, codes)
+    training = training_bins(config, genome, peaks_dir)
+    baselines = Baselines(config, genome, training, bins)
+    learned = what_is_learned(
+        partial(predict_codes, on_logits),
+        codes,
+        bins.labels,
+        config.motifs,
+        config.target_names,
+        (training.labels == 1).sum(axis=0),
+        seed=config.fit.seed,
+    )
     blocks = np.char.add(np.char.add(bins.chrom, ":"), (bins.start // BLOCK_LENGTH).astype(str))
     weights = block_weights(blocks, n_resamples, config.fit.seed)
     targets: dict[str, Any] = {}
@@ -80,6 +105,7 @@ def evaluate(
             "n_positive": int((labels == 1).sum()),
             "n_bins": int((labels >= 0).sum()),
             **score_target(labels, predictors, weights),
+            **learned[target],
         }
         log.info(
             "%s: %s", target, {name: round(targets[target][name]["auprc"]["value"], 3) for name in predictors}
@@ -116,10 +142,27 @@ class Baselines:
         self.codes = held_out.codes(genome, length)
         self.training_kmers = kmer_counts(training.codes(genome, length))
         self.kmers = kmer_counts(self.codes)
+        training_codes = training.codes(genome, length)
+        self.composition = composition(training_codes), composition(self.codes)
+        matrices = [
+            jaspar_log_odds(name) for name in sorted({*config.motif_filters, *config.motifs.values()})
+        ]
+        self.features = tuple(
+            np.hstack([best_motif_scores(codes, matrices), share])
+            for codes, share in zip((training_codes, self.codes), self.composition, strict=True)
+        )
 
     def scores(self, column: int) -> dict[str, np.ndarray]:
-        """Predictor name -> score (bin): `motif` where the target has a JASPAR matrix, and `kmer`."""
+        """Predictor name -> score (bin).
+
+        `motif` where the target has a JASPAR matrix; `kmer`; `composition`; and `boosting`, on the motifs
+        of the configuration and on composition.
+        """
         matrix_id = self.config.motifs.get(self.config.target_names[column])
         motif = {"motif": best_motif_score(self.codes, jaspar_log_odds(matrix_id))} if matrix_id else {}
         labels = self.training.labels[:, column]
-        return motif | {"kmer": kmer_model_scores(self.training_kmers, labels, self.kmers)}
+        return motif | {
+            "kmer": kmer_model_scores(self.training_kmers, labels, self.kmers),
+            "composition": composition_scores(self.composition[0], labels, self.composition[1]),
+            "boosting": boosting_scores(self.features[0], labels, self.features[1], self.config.fit.seed),
+        }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind import architectures
 from kipoi_tfbind.dna.one_hot import one_hot_codes
+from kipoi_tfbind.dna.shuffle import shuffle_codes
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.results.files import whole_file
 from kipoi_tfbind.training.config import TrainingConfig
 from kipoi_tfbind.training.metrics import mean_auprc
+from kipoi_tfbind.training.motif_filters import set_motif_filters
 from kipoi_tfbind.training.windows import LabelledBins, held_out_bins, training_bins
 
 log = logging.getLogger(__name__)
@@ -60,7 +63,8 @@ def train(
     run_dir = Path(run_dir)
     _check_same_config(config, run_dir)
     keras.utils.set_random_seed(config.fit.seed)
-    model = build_model(config)
+    model = build_model(config, n_targets=len(config.trained_targets))
+    start_from_motifs(model, config.motif_filters)
     genome = Genome(fasta)
     validation = held_out_bins(config, genome, peaks_dir, "validation")
     bins = training_bins(config, genome, peaks_dir)
@@ -72,7 +76,10 @@ def train(
         path.write_text(config.to_yaml())
     start_at_prevalence(model, training.labels)
     on_logits = keras.Model(model.input, model.get_layer("logit").output)
-    on_logits.compile(_optimizer(config, steps=len(training) * config.fit.epochs), masked_cross_entropy)
+    weights = [1.0] * len(config.targets) + [config.fit.auxiliary_weight] * len(config.auxiliary)
+    on_logits.compile(
+        _optimizer(config, steps=len(training) * config.fit.epochs), MaskedCrossEntropy(weights)
+    )
     on_logits.fit(
         training,
         epochs=config.fit.epochs,
@@ -81,6 +88,7 @@ def train(
         callbacks=[
             KeepBest(
                 model,
+                config,
                 validation.codes(genome, config.length),
                 validation.labels,
                 run_dir / "model.keras",
@@ -95,13 +103,13 @@ def train(
     return keras.models.load_model(run_dir / "model.keras")
 
 
-def build_model(config: TrainingConfig) -> keras.Model:
-    """Return the untrained model that a configuration describes."""
+def build_model(config: TrainingConfig, n_targets: int | None = None) -> keras.Model:
+    """Return the untrained model that a configuration describes; by default without auxiliary targets."""
     if config.architecture not in architectures.__all__:
         raise InputError(f"architecture {config.architecture!r} is unknown; known: {architectures.__all__}")
     try:
         return getattr(architectures, config.architecture)(
-            **config.hyperparameters, n_targets=len(config.targets)
+            **config.hyperparameters, n_targets=n_targets or len(config.targets)
         )
     except (TypeError, ValueError) as error:
         raise InputError(f"hyperparameters of {config.architecture}: {error}") from None
@@ -118,12 +126,32 @@ def start_at_prevalence(model: keras.Model, labels: NDArray[np.int8]) -> None:
     model.get_layer("logit").bias.assign(np.log(n_bound / n_free))
 
 
-def masked_cross_entropy(labels: Any, logits: Any) -> Any:
-    """Mean binary cross-entropy of logits over the (bin, target) pairs that are not ambiguous (label -1)."""
-    labels = ops.cast(labels, logits.dtype)
-    known = ops.cast(labels >= 0, logits.dtype)
-    losses = ops.relu(logits) - logits * labels + ops.softplus(-ops.abs(logits))
-    return ops.sum(losses * known) / ops.maximum(ops.sum(known), 1)
+def start_from_motifs(model: keras.Model, matrix_ids: Sequence[str]) -> None:
+    """Set the first filters of the layer `motifs` to JASPAR motifs."""
+    if matrix_ids:
+        kernel = model.get_layer("motifs").kernel
+        kernel.assign(set_motif_filters(ops.convert_to_numpy(kernel), matrix_ids))
+
+
+class MaskedCrossEntropy(keras.losses.Loss):
+    """Mean binary cross-entropy of logits over the (bin, target) pairs that are not ambiguous (label -1).
+
+    Parameters
+    ----------
+    weights
+        Of each target in the mean.
+    """
+
+    def __init__(self, weights: Sequence[float]):
+        super().__init__(reduction=None, name="masked_cross_entropy")
+        self.weights = np.asarray(weights, dtype=np.float32)
+
+    def call(self, labels: Any, logits: Any) -> Any:
+        """Loss of a batch, a scalar."""
+        labels = ops.cast(labels, logits.dtype)
+        weights = ops.cast(labels >= 0, logits.dtype) * ops.cast(self.weights, logits.dtype)
+        losses = ops.relu(logits) - logits * labels + ops.softplus(-ops.abs(logits))
+        return ops.sum(losses * weights) / ops.maximum(ops.sum(weights), 1e-6)
 
 
 class TrainingBatches(keras.utils.PyDataset):
@@ -139,9 +167,13 @@ class TrainingBatches(keras.utils.PyDataset):
                 f"{len(bins)} training bins do not make a batch of {config.fit.batch_size}; "
                 "reduce batch_size, or train on more peaks"
             )
-        self.labels = bins.labels
         self.length, self.fit = config.length, config.fit
-        self.codes = bins.codes(genome, config.length + 2 * config.fit.jitter)
+        self.codes, self.labels = with_shuffles(
+            bins.codes(genome, config.length + 2 * config.fit.jitter),
+            bins.labels,
+            config.windows.shuffled,
+            config.fit.seed,
+        )
         self.epoch = first_epoch
         self._draw()
 
@@ -164,12 +196,49 @@ class TrainingBatches(keras.utils.PyDataset):
         self._draw()
 
 
+def with_shuffles(
+    codes: NDArray[np.uint8], labels: NDArray[np.int8], share: float, seed: int
+) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
+    """Windows and labels with dinucleotide shuffles of bound windows added, which no factor binds.
+
+    Parameters
+    ----------
+    codes
+        Base codes (window, position).
+    labels
+        (window, target).
+    share
+        Shuffles per window that is bound by any factor; of some of them at random where it is below 1.
+    seed
+        Of the choice and of the shuffles.
+
+    Examples
+    --------
+    >>> codes, labels = np.array([[0, 1, 2, 3, 0, 2, 1]], np.uint8), np.array([[1, -1]], np.int8)
+    >>> with_shuffles(codes, labels, 1, seed=1)[1].tolist()
+    [[1, -1], [0, 0]]
+    """
+    bound = np.flatnonzero((labels == 1).any(axis=1))
+    whole, rest = divmod(share, 1)
+    part = np.random.default_rng([seed, len(codes)]).permutation(bound)[: round(rest * len(bound))]
+    draws = [(bound, int(whole))] * (whole > 0) + [(part, 1)] * (len(part) > 0)
+    added = [
+        shuffle_codes(codes[rows], n, seed=seed + kind).reshape(-1, codes.shape[1])
+        for kind, (rows, n) in enumerate(draws)
+    ]
+    n_added = sum(map(len, added))
+    return np.concatenate([codes, *added]), np.concatenate(
+        [labels, np.zeros((n_added, labels.shape[1]), dtype=labels.dtype)]
+    )
+
+
 class KeepBest(keras.callbacks.Callback):
     """After each epoch, the mean AUPRC in validation; saves the model when it is the best so far."""
 
     def __init__(
         self,
         model: keras.Model,
+        config: TrainingConfig,
         codes: NDArray[np.uint8],
         labels: NDArray[np.int8],
         path: Path,
@@ -177,18 +246,27 @@ class KeepBest(keras.callbacks.Callback):
     ):
         super().__init__()
         self.whole, self.codes, self.labels, self.path = model, codes, labels, path
+        self.kept = build_model(config)
         self.best = max(done, default=-np.inf)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Measure, and save where it is the best."""
-        value = mean_auprc(self.labels, predict_codes(self.whole, self.codes))
+        copy_without_auxiliary(self.whole, self.kept)
+        value = mean_auprc(self.labels, predict_codes(self.kept, self.codes))
         if logs is not None:
             logs["validation_auprc"] = value
         log.info("epoch %d: mean AUPRC in validation %.4f", epoch + 1, value)
         if value > self.best:
             self.best = value
             with whole_file(self.path) as path:
-                self.whole.save(path)
+                self.kept.save(path)
+
+
+def copy_without_auxiliary(trained: keras.Model, kept: keras.Model) -> None:
+    """Copy the weights of a model into one that has the first of its targets only."""
+    for source, target in zip(trained.weights, kept.weights, strict=True):
+        values = ops.convert_to_numpy(source)
+        target.assign(values[..., : target.shape[-1]] if target.shape != source.shape else values)
 
 
 def predict_codes(model: keras.Model, codes: NDArray[np.uint8], batch_size: int = 512) -> NDArray[np.float32]:

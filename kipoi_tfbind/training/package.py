@@ -16,6 +16,7 @@ from kipoi_tfbind.kipoi_model import TFBindModel
 from kipoi_tfbind.results.files import whole_file
 from kipoi_tfbind.training.card import model_card
 from kipoi_tfbind.training.config import NAME, NAME_RULE, TrainingConfig
+from kipoi_tfbind.training.learned import LEARNED
 
 
 def package(
@@ -71,17 +72,33 @@ def package(
         (group / folder).mkdir(exist_ok=True)
     with whole_file(weights) as path:
         shutil.copyfile(run_dir / "model.keras", path)
+    members = sorted(run_dir.glob("member-*.yaml"), key=lambda path: int(path.stem.split("-")[1]))
+    configs = [TrainingConfig.from_yaml(path) for path in members] or [config]
     parameters = TFBindModel(str(weights), list(config.targets), config.length, md5).model.count_params()
-    card = model_card(name, config, metrics, parameters=parameters, md5=md5)
+    card = model_card(name, configs, metrics, parameters=parameters, md5=md5, earlier=_kept_note(group, name))
     with whole_file(group / "cards" / f"{name}.md") as path:
         path.write_text(card)
-    for kept, source in (("yaml", "config.yaml"), ("metrics.json", "metrics.json")):
-        with whole_file(group / "training" / f"{name}.{kept}") as path:
+    kept = {"metrics.json": "metrics.json"}
+    if members:
+        kept |= {"members.json": "members.json"} | {path.name: path.name for path in members}
+    else:
+        kept["yaml"] = "config.yaml"
+    for old in (group / "training").glob(f"{name}.*"):
+        if old.name != f"{name}.earlier.md":
+            old.unlink()
+    for ending, source in kept.items():
+        with whole_file(group / "training" / f"{name}.{ending}") as path:
             shutil.copyfile(run_dir / source, path)
     # The expected predictions come from the file in the group: nothing need be at the URL yet.
-    for entry in _list_entries(group, name, config, md5, None):
+    for entry in _list_entries(group, name, config, metrics, None):
         _write_expected(group, entry)
-    return _list_entries(group, name, config, md5, weights_url)
+    return _list_entries(group, name, config, metrics, weights_url)
+
+
+def _kept_note(group: Path, name: str) -> str:
+    """What `training/NAME.earlier.md` says of versions before this one, if it is there."""
+    path = group / "training" / f"{name}.earlier.md"
+    return path.read_text().strip() if path.exists() else ""
 
 
 def _metrics(path: Path, md5: str) -> dict[str, Any]:
@@ -102,7 +119,7 @@ def _check_cells(**texts: str) -> None:
 
 
 def _list_entries(
-    group: Path, name: str, config: TrainingConfig, md5: str, weights_url: str | None
+    group: Path, name: str, config: TrainingConfig, metrics: dict[str, Any], weights_url: str | None
 ) -> list[str]:
     """Add the rows of the two entries to the group's models.tsv."""
     shared: dict[str, Any] = {
@@ -110,7 +127,13 @@ def _list_entries(
         "length": config.length,
         "bin_length": config.windows.bin_length,
         "targets": ",".join(config.targets),
-        "md5": md5,
+        "md5": metrics["model_md5"],
+        "not_learned": ";".join(
+            f"{target}={result['verdict']}"
+            for target, result in metrics["targets"].items()
+            if result["verdict"] != LEARNED
+        )
+        or ".",
         "weights_url": weights_url or ".",
         "title": config.title or name,
         "trained_on": config.trained_on or "not stated",
@@ -124,7 +147,7 @@ def _list_entries(
     table = group / "models.tsv"
     if table.exists():
         others = pd.read_csv(table, sep="\t", dtype=str, keep_default_na=False)
-        rows = pd.concat([others[others["entry"] != name], rows])
+        rows = pd.concat([others[others["entry"] != name], rows]).fillna(".")
     with whole_file(table) as path:
         rows.sort_values("model").to_csv(path, sep="\t", index=False)
     return [name, f"{name}/variants"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,7 @@ def held_out_bins(config: TrainingConfig, genome: Genome, peaks_dir: str | Path,
         bedtools is not installed.
     """
     regions = _in_fasta({"validation": config.validation, "test": config.test}[split], genome)
-    bins = _labelled(config, genome, peaks_dir, regions, stride=config.windows.bin_length)
+    bins = _labelled(config, config.targets, genome, peaks_dir, regions, stride=config.windows.bin_length)
     _, n = _composition(bins, genome, config.length)
     bins = bins.select(n <= config.windows.max_n)
     if not (bins.labels == POSITIVE).any():
@@ -92,7 +92,8 @@ def held_out_bins(config: TrainingConfig, genome: Genome, peaks_dir: str | Path,
 def training_bins(config: TrainingConfig, genome: Genome, peaks_dir: str | Path) -> LabelledBins:
     """Bins to train on: every bin bound by any factor, GC-matched negatives and random negatives.
 
-    No window, jitter included, reaches into a held-out region. Negatives touch no peak of any factor.
+    Labels are those of the targets, then of the auxiliary targets. No window, jitter included, reaches
+    into a held-out region. Negatives touch no peak of any factor.
 
     Raises
     ------
@@ -110,7 +111,7 @@ def training_bins(config: TrainingConfig, genome: Genome, peaks_dir: str | Path)
     free = [Region(i.chrom, i.start, i.end) for i in everything.subtract(held_out)]
     if not free:
         raise InputError("nothing is left to train on: the held-out regions cover all contigs")
-    bins = _labelled(config, genome, peaks_dir, free, stride=config.windows.stride)
+    bins = _labelled(config, config.trained_targets, genome, peaks_dir, free, stride=config.windows.stride)
     gc, n = _composition(bins, genome, config.length)
     usable = n <= config.windows.max_n
     bins, gc = bins.select(usable), gc[usable]
@@ -143,7 +144,12 @@ def _choose(
 
 
 def _labelled(
-    config: TrainingConfig, genome: Genome, peaks_dir: str | Path, regions: Sequence[Region], stride: int
+    config: TrainingConfig,
+    targets: Mapping[str, Sequence[str]],
+    genome: Genome,
+    peaks_dir: str | Path,
+    regions: Sequence[Region],
+    stride: int,
 ) -> LabelledBins:
     """Cut regions into bins and label them."""
     size = config.windows.bin_length
@@ -157,16 +163,16 @@ def _labelled(
     table = table.sort_values(["chrom", "start"], ignore_index=True)
     table["end"], table["index"] = table["start"] + size, table.index
     bins = _bedtools().BedTool.from_dataframe(table)
-    labels = np.full((len(table), len(config.targets)), NEGATIVE, dtype=np.int8)
+    labels = np.full((len(table), len(targets)), NEGATIVE, dtype=np.int8)
     share = config.windows.min_overlap
-    for column, files in enumerate(config.targets.values()):
+    for column, files in enumerate(targets.values()):
         peaks = _peaks(peaks_dir, files, genome)
         touched = bins.intersect(peaks, u=True, sorted=True)
         bound = touched.intersect(peaks, u=True, f=share, F=share, e=True, sorted=True)
         labels[_indices(touched), column] = AMBIGUOUS
         labels[_indices(bound), column] = POSITIVE
     return LabelledBins(
-        table["chrom"].to_numpy(str), table["start"].to_numpy(np.int64), size, labels, tuple(config.targets)
+        table["chrom"].to_numpy(str), table["start"].to_numpy(np.int64), size, labels, tuple(targets)
     )
 
 
@@ -223,7 +229,11 @@ def _contigs(config: TrainingConfig, genome: Genome, peaks_dir: str | Path) -> l
     """Contigs to train on, as the FASTA names them."""
     names = set(config.contigs)
     if not names:
-        names = {peak.chrom for files in config.targets.values() for peak in _peaks(peaks_dir, files, genome)}
+        names = {
+            peak.chrom
+            for files in config.trained_targets.values()
+            for peak in _peaks(peaks_dir, files, genome)
+        }
     return sorted({genome.contig(name) for name in names})
 
 

@@ -5,11 +5,15 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kipoi_tfbind.architectures import dilated_residual_cnn, motif_cnn
+from kipoi_tfbind.architectures import dilated_residual_cnn, motif_cnn, motif_scan
 
 SMALL = {
     "motif_cnn": lambda: motif_cnn(length=200, n_targets=3),
     "dilated_residual_cnn": lambda: dilated_residual_cnn(length=600, n_targets=3, dilation_rates=(1, 2, 4)),
+    "bounded": lambda: dilated_residual_cnn(
+        length=600, n_targets=3, filters=24, block_filters=16, dilation_rates=(1, 2), exponential_bound=50.0
+    ),
+    "motif_scan": lambda: motif_scan(length=300, n_targets=3, filters=12),
 }
 
 

@@ -8,6 +8,8 @@ import pytest
 from keras import ops
 
 from kipoi_tfbind.layers import (
+    BoundedExponential,
+    Composition,
     RevCompBatchNormalization,
     RevCompConv1D,
     RevCompDense,
@@ -199,3 +201,23 @@ def test_layers_survive_save_and_reload(name, rng, tmp_path):
 def test_unusable_arguments_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_bounded_exponential_is_the_exponential_below_its_bound_and_never_above_it():
+    x = np.linspace(-20, 40, 61).astype("float32")[None]
+    y = array(BoundedExponential(1000.0)(x))
+    np.testing.assert_allclose(y, np.exp(x) / (1 + np.exp(x.astype(float)) / 1000), rtol=1e-5)
+    np.testing.assert_allclose(y[x < -5], np.exp(x[x < -5]), rtol=1e-5)
+    assert y.max() <= 1000
+    with pytest.raises(ValueError, match="positive"):
+        BoundedExponential(0)
+    assert BoundedExponential.from_config(BoundedExponential(7.0).get_config()).bound == 7
+
+
+def test_composition_is_that_of_the_sequence_on_either_strand(rng):
+    codes = rng.integers(4, size=(5, 40))
+    x = np.eye(4, dtype="float32")[codes]
+    text = ["".join("ACGT"[c] for c in row) for row in codes]
+    expected = [[(s.count("G") + s.count("C")) / 40, s.count("CG") / 40] for s in text]
+    np.testing.assert_allclose(array(Composition()(x)), expected, atol=1e-6)
+    np.testing.assert_allclose(array(Composition()(flip(x))), expected, atol=1e-6)

@@ -47,6 +47,13 @@ CONFIG = TrainingConfig(
     windows=WindowsConfig(bin_length=100, stride=25),
     fit=FitConfig(epochs=3, batch_size=32, learning_rate=0.01, jitter=10),
 )
+AIDED = replace(
+    CONFIG,
+    motif_filters=("MA0139.1",),
+    auxiliary={"helper": ("peaks.bed",)},
+    windows=replace(CONFIG.windows, shuffled=0.5),
+    fit=replace(CONFIG.fit, epochs=1),
+)
 # The draws of dropout begin anew after an interruption; all else goes on.
 NO_DROPOUT = replace(CONFIG, hyperparameters={**CONFIG.hyperparameters, "dropout": 0.0})
 
@@ -62,13 +69,55 @@ def test_loss_is_the_mean_cross_entropy_of_the_unambiguous_labels() -> None:
     probability = 1 / (1 + np.exp(-logits.astype(np.float64)))
     known = labels >= 0
     losses = -np.log(np.where(labels == 1, probability, 1 - probability))
-    found = keras.ops.convert_to_numpy(fit.masked_cross_entropy(labels, keras.ops.convert_to_tensor(logits)))
+    found = keras.ops.convert_to_numpy(
+        fit.MaskedCrossEntropy([1.0] * 3)(labels, keras.ops.convert_to_tensor(logits))
+    )
     assert found == pytest.approx(losses[known].mean(), rel=1e-6)
+
+
+def test_auxiliary_targets_count_by_their_weight() -> None:
+    logits, labels = np.array([[1.0, -2.0]], np.float32), np.array([[1, 1]], np.int8)
+    losses = np.logaddexp(0, -logits[0])
+    found = float(fit.MaskedCrossEntropy([1.0, 0.25])(labels, keras.ops.convert_to_tensor(logits)))
+    assert found == pytest.approx((losses[0] + losses[1] / 4) / 1.25, rel=1e-6)
+
+
+def test_the_kept_model_is_the_trained_one_without_its_auxiliary_targets() -> None:
+    trained, kept = (fit.build_model(CONFIG, n_targets=n) for n in (3, 1))
+    for weight in trained.weights:
+        weight.assign(np.random.default_rng(0).uniform(0.1, 1, weight.shape))
+    fit.copy_without_auxiliary(trained, kept)
+    x = np.eye(4, dtype=np.float32)[np.random.default_rng(1).integers(4, size=(5, 200))]
+    np.testing.assert_allclose(kept.predict_on_batch(x), trained.predict_on_batch(x)[:, :1], atol=1e-6)
+
+
+def test_shuffled_negatives_keep_the_dinucleotides_of_bound_windows_and_depend_on_the_seed() -> None:
+    rng = np.random.default_rng(3)
+    codes = rng.integers(4, size=(40, 60)).astype(np.uint8)
+    labels = np.where(rng.random((40, 2)) < 0.3, 1, 0).astype(np.int8)
+    bound = codes[(labels == 1).any(axis=1)]
+
+    def dinucleotides(rows: NDArray[np.uint8]) -> list[tuple[int, ...]]:
+        pairs = 4 * rows[:, :-1] + rows[:, 1:]
+        return sorted(tuple(np.bincount(row, minlength=16).tolist()) for row in pairs)
+
+    more, their_labels = fit.with_shuffles(codes, labels, 1.0, seed=1)
+    assert np.array_equal(more[:40], codes)
+    assert dinucleotides(more[40:]) == dinucleotides(bound)
+    assert not np.array_equal(np.sort(more[40:], axis=0), np.sort(bound, axis=0))
+    assert not their_labels[40:].any()
+    np.testing.assert_array_equal(fit.with_shuffles(codes, labels, 1.0, seed=1)[0], more)
+    assert not np.array_equal(fit.with_shuffles(codes, labels, 1.0, seed=2)[0], more)
+    assert len(fit.with_shuffles(codes, labels, 0.5, seed=1)[0]) == 40 + round(len(bound) / 2)
+    assert len(fit.with_shuffles(codes, labels, 2.0, seed=1)[0]) == 40 + 2 * len(bound)
+    assert len(fit.with_shuffles(codes, labels, 0.0, seed=1)[0]) == 40
 
 
 def test_loss_of_extreme_logits_is_finite_and_of_unknown_labels_zero() -> None:
     def loss(labels: list[list[int]], logits: list[list[float]]) -> float:
-        return float(fit.masked_cross_entropy(np.array(labels, np.int8), keras.ops.convert_to_tensor(logits)))
+        return float(
+            fit.MaskedCrossEntropy([1.0])(np.array(labels, np.int8), keras.ops.convert_to_tensor(logits))
+        )
 
     assert loss([[1], [0]], [[500.0], [-500.0]]) == 0
     assert loss([[1], [0]], [[-500.0], [-500.0]]) == pytest.approx(250)
@@ -274,3 +323,15 @@ def test_run_that_cannot_begin_leaves_no_folder(planted: Path, tmp_path: Path) -
         with pytest.raises(InputError):
             run(replace(CONFIG, **mistake), planted, tmp_path / "run")
         assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.needs_bedtools
+def test_training_with_motif_filters_auxiliary_targets_and_shuffles(planted: Path, tmp_path: Path) -> None:
+    model = run(AIDED, planted, tmp_path / "run")
+    assert model.output_shape == (None, 1)
+    assert TrainingConfig.from_yaml(tmp_path / "run" / "config.yaml") == AIDED
+    validation = held_out_bins(AIDED, Genome(planted / "genome.fa"), planted, "validation")
+    codes = validation.codes(Genome(planted / "genome.fa"), AIDED.length)
+    kept = fit.mean_auprc(validation.labels, fit.predict_codes(model, codes))
+    logged = pd.read_csv(tmp_path / "run" / "history.csv")["validation_auprc"]
+    assert kept == pytest.approx(logged.max(), abs=1e-6)
