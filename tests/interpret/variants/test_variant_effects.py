@@ -275,3 +275,13 @@ def test_compressed_input_is_read(tmp_path: Path) -> None:
     fasta = write_fasta(tmp_path / "a.fa")
     one, other = (variant_effects(model_of_numpy(), path, fasta) for path in (source, packed))
     xr.testing.assert_equal(one, other)
+
+
+def test_the_mean_of_both_strands_by_edits(ctcf: Any, tmp_path: Path) -> None:
+    records = [
+        record for record in random_records(60, seed=8, margin=400) if len(record[1]) == len(record[2])
+    ]
+    source, fasta = write_vcf(tmp_path / "a.vcf", records), write_fasta(tmp_path / "a.fa")
+    both = ctcf.average_strands()
+    full, edits = (variant_effects(both, source, fasta, path=path) for path in ("full", "incremental"))
+    np.testing.assert_allclose(edits["logit_difference"], full["logit_difference"], rtol=0, atol=2e-5)
