@@ -7,6 +7,7 @@ the commands imports all of them, so a command module imports frameworks inside 
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import pkgutil
 import warnings
@@ -15,6 +16,7 @@ from typing import Any
 import click
 
 from kipoi_tfbind import __version__
+from kipoi_tfbind.cli._output import guarded
 from kipoi_tfbind.errors import (
     BackgroundWarning,
     CompletenessWarning,
@@ -23,6 +25,8 @@ from kipoi_tfbind.errors import (
     wants_traceback,
 )
 from kipoi_tfbind.notices import notice
+
+INTERRUPTED = 130  # exit code, as of what the shell ends on Ctrl-C
 
 
 class CommandFolder(click.Group):
@@ -48,7 +52,7 @@ class CommandFolder(click.Group):
             return None
         module = importlib.import_module(f"{self.package}.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
-        return command
+        return guarded(command)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error that the user can mend is one line and exit code 1."""
@@ -61,6 +65,21 @@ class CommandFolder(click.Group):
                 raise
             click.echo(error_line(error), err=True)
             ctx.exit(1)
+        except KeyboardInterrupt:
+            # What is done is kept, and how to go on was said, where the command writes piece by piece.
+            click.echo("interrupted", err=True)
+            ctx.exit(INTERRUPTED)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that is named; the error of an unknown one names the most alike."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if args and (near := difflib.get_close_matches(args[0], self.list_commands(ctx), n=3)):
+                raise click.UsageError(f"{error.message} Did you mean {' or '.join(near)}?", ctx) from None
+            raise
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kipoi_tfbind.dna.memory import set_memory_budget
+from kipoi_tfbind.cli._output import RESULT_OUTPUT
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.memory import set_memory_budget
 from kipoi_tfbind.repairs.dataloader_arguments import make_dataloader, parse_dataloader_arguments
 
 if TYPE_CHECKING:
@@ -100,9 +101,7 @@ OUTPUT_OPTIONS = (
         show_default=True,
         help="Sequences that the model is given at once.",
     ),
-    click.option(
-        "-o", "--output", required=True, type=click.Path(), help="Result to write, netCDF-4 (.nc, .h5)."
-    ),
+    RESULT_OUTPUT,
 )
 RESTART = click.option(
     "--restart",

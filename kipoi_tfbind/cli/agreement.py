@@ -2,6 +2,8 @@
 
 import click
 
+from kipoi_tfbind.cli._output import RESULT_OUTPUT
+
 
 @click.command(short_help="How alike the maps of several results are.")
 @click.argument("results", nargs=-1, required=True, type=click.Path(), metavar="RESULT...")
@@ -21,9 +23,7 @@ import click
 )
 @click.option("--confidence", default=0.95, show_default=True, help="Of the intervals.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstrap.")
-@click.option(
-    "-o", "--output", required=True, type=click.Path(), help="Result to write, netCDF-4 (.nc, .h5)."
-)
+@RESULT_OUTPUT
 def command(
     results: tuple[str, ...], names: tuple[str, ...], top: int, confidence: float, seed: int, output: str
 ) -> None:

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from kipoi_tfbind.dna.memory import memory_budget
 from kipoi_tfbind.dna.one_hot import N_CODE, codes_of
 from kipoi_tfbind.errors import VerificationError
 from kipoi_tfbind.interpret._batches import Batch, check_batch_size
 from kipoi_tfbind.interpret._paths import EditPath, Incremental
+from kipoi_tfbind.memory import memory_budget
 from kipoi_tfbind.models.sequence_model import SequenceModel
 
 # Edits whose places are looked at together, and memory for what is kept of the sequences that they are of.

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from kipoi_tfbind.dna.memory import memory_budget
 from kipoi_tfbind.dna.one_hot import codes_of
 from kipoi_tfbind.errors import VerificationError
 from kipoi_tfbind.interpret._batches import Batch, check_batch_size
 from kipoi_tfbind.interpret._edits import Edits, edited, verification_limit
+from kipoi_tfbind.memory import memory_budget
 from kipoi_tfbind.models.evaluator import EditEngine
 from kipoi_tfbind.models.sequence_model import SequenceModel
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from kipoi_tfbind.dna.memory import memory_budget
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch
+from kipoi_tfbind.memory import memory_budget
 from kipoi_tfbind.models.evaluator import EditEngine
 from kipoi_tfbind.models.sequence_model import SequenceModel
 

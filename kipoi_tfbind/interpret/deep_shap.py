@@ -9,7 +9,6 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from kipoi_tfbind.arguments import whole_number
-from kipoi_tfbind.dna.memory import check_fits, memory_budget
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch, in_batches
 from kipoi_tfbind.interpret._contributions import (
@@ -20,6 +19,7 @@ from kipoi_tfbind.interpret._contributions import (
 )
 from kipoi_tfbind.interpret._method import Variables, check_positive, predict_all, run_method, wrapped_for
 from kipoi_tfbind.interpret._shap_engine import with_shap
+from kipoi_tfbind.memory import check_fits, memory_budget
 from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.sequences.read import as_sequences
 from kipoi_tfbind.sequences.references import make_references

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.plot.agreement import plot_agreement
@@ -23,8 +24,9 @@ from kipoi_tfbind.plot.pattern_importance import plot_importance
 from kipoi_tfbind.plot.samples import plot_samples
 from kipoi_tfbind.plot.sanity_checks import plot_sanity_checks
 from kipoi_tfbind.plot.surrogate import plot_surrogate
-from kipoi_tfbind.results.position_scores import scores_of, source_of
-from kipoi_tfbind.results.view import select
+from kipoi_tfbind.plot.variant_effects import plot_variant_effects
+from kipoi_tfbind.results.position_scores import base_scores, scores_of, source_of
+from kipoi_tfbind.results.view import select, select_target
 
 _PLOTS: dict[str, Callable[..., Axes]] = {
     "logo": plot_logo,
@@ -45,7 +47,8 @@ _PATTERN_PLOTS: dict[str, Callable[..., Axes]] = {
     "agreement": plot_agreement,
     "sanity": plot_sanity_checks,
 }
-KINDS = (*_PLOTS, *_PATTERN_PLOTS)
+_VARIANTS = "variants"
+KINDS = (*_PLOTS, *_PATTERN_PLOTS, _VARIANTS)
 # Method of a result -> the picture that shows most of it.
 _KIND_OF = {
     "in_silico_mutagenesis": "map",
@@ -63,6 +66,7 @@ _KIND_OF = {
     "design": "design",
     "agreement": "agreement",
     "sanity_checks": "sanity",
+    "explain_variants": _VARIANTS,
 }
 _KIND_OF_EXPERIMENT = {
     "position": "curve",
@@ -73,6 +77,9 @@ _KIND_OF_EXPERIMENT = {
 # Letters of a wider plot are too small to read on a page; a profile has no letters.
 _WIDEST = 150
 _WIDTH = 100
+# Kinds that show scores of positions, and those that show effects of patterns.
+_OF_POSITIONS = ("logo", "map", "epistasis", "occlusion")
+_OF_PATTERNS = ("importance", "curve", "cooperativity")
 _ANY_WIDTH = {"occlusion", "interaction", "surrogate", "samples", "design"}
 
 
@@ -134,13 +141,30 @@ def plot_result(
     kind = kind_of(result) if kind is None else kind
     if kind not in KINDS:
         raise InputError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}")
+    if kind == _VARIANTS:
+        if not isinstance(sequence, int):
+            raise InputError(f"sequence: expected the number of an allele, got {sequence!r}")
+        return plot_variant_effects(result, allele=sequence, ax=ax)
     if kind in _PATTERN_PLOTS:
         if (sequence, start, end) != (0, None, None):
             raise InputError("sequence, start, end: this result is about patterns, and has none to choose")
+        if kind in _OF_PATTERNS:
+            _require_numbers(select_target(result, target, "importance")["importance"].values, "importance")
         return _PATTERN_PLOTS[kind](result, target=target, ax=ax)
+    if kind in _OF_POSITIONS:
+        view = select(result, source_of(result), sequence=sequence, target=target)
+        _require_numbers(base_scores(view), source_of(result))
     if start is None and end is None and not whole and kind not in _ANY_WIDTH:
         start, end = strongest_window(result, sequence=sequence, target=target)
     return _PLOTS[kind](result, sequence=sequence, target=target, start=start, end=end, ax=ax)
+
+
+def _require_numbers(values: NDArray, name: str) -> None:
+    if not np.isfinite(values).any():
+        raise InputError(
+            f"{name}: is missing (NaN) everywhere, so that there is nothing to draw; is the sequence all N, "
+            "or is there no background with the pattern?"
+        )
 
 
 def kind_of(result: xr.Dataset) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 
+from kipoi_tfbind import __version__
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.results.files import whole_file
 
@@ -63,4 +64,7 @@ def save_plot(axes: Axes, path: str | os.PathLike[str], *, dpi: int = 200) -> No
     if figure is None:
         raise InputError("axes: belong to no figure any more; draw the plot again")
     with whole_file(path) as partial, mpl.rc_context(_EDITABLE_TEXT):
-        figure.savefig(partial, dpi=dpi, bbox_inches="tight", facecolor="white")
+        # By this name it is known that a later run may replace the file.
+        key = "Software" if Path(path).suffix.lower() == ".png" else "Creator"
+        name = {key: f"kipoi_tfbind {__version__}"}
+        figure.savefig(partial, dpi=dpi, bbox_inches="tight", facecolor="white", metadata=name)

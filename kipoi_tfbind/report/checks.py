@@ -38,7 +38,7 @@ class Check:
 
 
 def completeness(result: xr.Dataset) -> list[Check]:
-    """Check that contributions sum to the difference of the prediction and the background's.
+    """Check that contributions sum to the difference of the prediction and the mean for the references.
 
     The error is relative to the larger of that difference and the largest contribution, as in the
     methods' own warning: where large contributions cancel out, rounding is as large as they are. The

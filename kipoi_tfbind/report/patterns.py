@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret import interaction_verdicts
 from kipoi_tfbind.plot.result import kind_of, plot_result
 from kipoi_tfbind.report.figures import Picture, encode
@@ -45,11 +46,14 @@ class PatternPanel:
         The result's picture.
     table
         The strongest patterns.
+    problem
+        Why there is neither, where there is nothing to show.
     """
 
     target: str
-    picture: Picture
-    table: Table
+    picture: Picture | None = None
+    table: Table | None = None
+    problem: str = ""
 
 
 def pattern_title(result: xr.Dataset) -> str:
@@ -64,7 +68,13 @@ def pattern_panels(result: xr.Dataset, targets: Sequence[str] | None) -> list[Pa
     """Pictures and tables of a result: of these targets, or of those with the strongest patterns."""
     names = [str(name) for name in result["target"].values]
     chosen = [names.index(name) for name in targets if name in names] if targets else _strongest(result)
-    return [_panel(result, names[target], target) for target in chosen]
+    panels = []
+    for target in chosen:
+        try:
+            panels.append(_panel(result, names[target], target))
+        except InputError as error:
+            panels.append(PatternPanel(names[target], problem=str(error)))
+    return panels
 
 
 def _strongest(result: xr.Dataset) -> list[int]:

@@ -18,6 +18,7 @@ import xarray as xr
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.notices import notice
+from kipoi_tfbind.repairs.outputs import reserve
 
 # Attribute of a file that holds some of a result's sequences; taken away when all of them are there.
 UNFINISHED = "unfinished"
@@ -29,6 +30,7 @@ OPTION = "option_"
 # does not pay. Measured on (1000, 1000, 4) float32.
 COMPRESSED = ("one_hot", "contribution")
 _CHUNK_BYTES = 1 << 20
+_FILE_OVERHEAD = 1 << 16
 
 
 @contextmanager
@@ -134,6 +136,8 @@ def write_netcdf(result: xr.Dataset, path: str | os.PathLike[str]) -> None:
         for name in COMPRESSED
         if name in result and result[name].size
     }
+    # A full disk is found before HDF5 has the file open: it cannot close one that it failed to write.
+    reserve(path, result.nbytes + _FILE_OVERHEAD)
     result.to_netcdf(path, engine="h5netcdf", encoding=encoding)
 
 

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.notices import notice
+from kipoi_tfbind.repairs.outputs import reserve
 from kipoi_tfbind.results.files import (
     COMPRESSED,
     OPTION,
@@ -123,6 +124,7 @@ def merge(pieces: list[Piece], path: Path) -> None:
     """Copy pieces into one file, one after the other."""
     versions: dict[str, None] = {}
     dimension = pieces[0].dimension
+    reserve(path, sum(piece.path.stat().st_size for piece in pieces))
     with h5netcdf.File(path, "w") as whole:
         with h5netcdf.File(pieces[0].path, "r") as first:
             _lay_out(whole, first, pieces[-1].end, dimension)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kipoi_tfbind.dna.memory import check_fits
 from kipoi_tfbind.dna.one_hot import BASES, N_CODE, codes_of, one_hot_codes
 from kipoi_tfbind.dna.random import content_seeds, random_sequences
 from kipoi_tfbind.dna.shuffle import MAX_K, SHUFFLE_METHODS, klet_length, shuffle_codes
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.memory import check_fits
 
 REFERENCE_KINDS = (*SHUFFLE_METHODS, "random", "uniform", "mean_profile", "zeros")
 

@@ -193,6 +193,11 @@ def test_kmers_go_on_where_they_were(folder: Path, monkeypatch: pytest.MonkeyPat
     [
         (("effect", *UNIFORM), "--motif, --pattern: expected one"),
         (("effect", "--pattern", "GATA@x", *UNIFORM), "expected NAME=MOTIF@OFFSET"),
+        (("effect", "--motif", "GATA", "--compare", "x=y", *UNIFORM), "--compare: compares patterns"),
+        (
+            ("necessity", "--motif", "GGGGGCCCCC", "--sequences", "sites.fa"),
+            "no occurrence in the 12 sequences",
+        ),
         (("effect", "--motif", "GATAAG"), "name them with --fasta"),
         (("spacing", "--motif", "GATAAG", *UNIFORM), "--motif: expected 2, got 1"),
         (("cooperativity", "--motif", "GATAAG", "--gaps", "a", *UNIFORM), "--gaps: expected numbers"),
@@ -201,7 +206,10 @@ def test_kmers_go_on_where_they_were(folder: Path, monkeypatch: pytest.MonkeyPat
         (("effect", "--motif", "what?", *UNIFORM), "expected a sequence or IUPAC"),
     ],
 )
-def test_mistakes_are_one_line(folder: Path, arguments: tuple[str, ...], problem: str) -> None:
+def test_mistakes_are_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], problem: str
+) -> None:
+    monkeypatch.chdir(folder)
     ran = gia(folder, *arguments, output="none.nc")
     assert ran.exit_code == 1
     assert problem in ran.stderr

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from torch import nn
 
 import kipoi_tfbind as tfb
+from kipoi_tfbind import memory
 from kipoi_tfbind.cli import main
-from kipoi_tfbind.dna import memory
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import batch_of
 from kipoi_tfbind.interpret._paths import EditPath

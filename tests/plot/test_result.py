@@ -96,3 +96,16 @@ def test_what_has_no_picture_is_refused(result: xr.Dataset) -> None:
         plot_result(result, kind="epistasis")
     with pytest.raises(InputError, match="a mutation map needs the variable"):
         plot_result(occlusion([0, 5], 5), kind="map")
+
+
+def test_nothing_but_missing_numbers_is_no_picture(result: xr.Dataset) -> None:
+    nothing = result.assign(mutation_effect=result["mutation_effect"] * np.nan)
+    for kind in ("map", "logo"):
+        with pytest.raises(InputError, match=r"mutation_effect: is missing \(NaN\) everywhere"):
+            plot_result(nothing, kind=kind)
+    all_n = in_silico_mutagenesis(
+        as_sequence_model(lambda x: x[:, :, 2].sum(axis=1)), encode_sequences(["NNNN", "ACGT"])
+    )
+    with pytest.raises(InputError, match="is the sequence all N"):
+        plot_result(all_n)
+    plot_result(all_n, sequence=1)

@@ -18,7 +18,15 @@ import pytest
 import xarray as xr
 from PIL import Image
 
-from kipoi_tfbind import as_sequence_model, encode_sequences, in_silico_mutagenesis, open_result, save_result
+from kipoi_tfbind import (
+    as_sequence_model,
+    encode_sequences,
+    in_silico_mutagenesis,
+    make_backgrounds,
+    motif_importance,
+    open_result,
+    save_result,
+)
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.report import write_report
 from kipoi_tfbind.report.card import read_card, to_html
@@ -332,6 +340,34 @@ def test_table_of_windows_leaves_out_those_that_overlap_a_stronger_one() -> None
 def test_nothing_has_an_effect(ism: xr.Dataset, tmp_path: Path) -> None:
     write_report(ism.assign(mutation_effect=ism["mutation_effect"] * 0), tmp_path / "report.html")
     assert "Nothing in this sequence has an effect." in Page(tmp_path / "report.html").text
+
+
+def test_a_result_without_numbers_is_named_and_the_others_are_shown(ism: xr.Dataset, tmp_path: Path) -> None:
+    nothing = ism.assign(mutation_effect=ism["mutation_effect"] * np.nan)
+    patterns = motif_importance(
+        as_sequence_model(lambda x: x[:, :, 2].sum(axis=1), targets=["number of G"]),
+        make_backgrounds("uniform", 5, length=20),
+        ["GAT"],
+        n_resamples=10,
+    )
+    without = patterns.assign(importance=patterns["importance"] * np.nan)
+    path = tmp_path / "report.html"
+    write_report([ism, nothing, patterns, without], path)
+    shown = Page(path)
+    alone = tmp_path / "alone.html"
+    write_report([ism, patterns], alone)
+    assert len(shown.attributes("img")) == len(Page(alone).attributes("img"))
+    assert "is not shown: mutation_effect: is missing (NaN) everywhere" in shown.text
+    assert "number of G is not shown: importance: is missing (NaN) everywhere" in shown.text
+
+
+def test_settings_of_many_results_are_a_list(ism: xr.Dataset, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    write_report([ism.assign_attrs(path="full" if i else "incremental") for i in range(5)], path)
+    text = Page(path).text
+    assert "Of all results:" in text
+    assert text.count("path: full") == 4
+    assert text.count("path: incremental") == 1
 
 
 def test_card_of_a_model_in_a_group(ism: xr.Dataset, tmp_path: Path) -> None:

@@ -54,6 +54,10 @@ def command(
 
     if bool(motifs) == bool(patterns):
         raise InputError("--motif, --pattern: expected one of the two kinds")
+    if motifs and comparisons:
+        raise InputError(
+            "--compare: compares patterns; give the motifs as --pattern NAME=MOTIF@OFFSET, without --motif"
+        )
     if motifs:
         run_experiment(motif_importance, options, read_motifs(motifs, consensus=consensus), offset=offset)
         return

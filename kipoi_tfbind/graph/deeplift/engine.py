@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kipoi_tfbind.dna.memory import memory_budget
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.graph.graph import Graph
+from kipoi_tfbind.memory import memory_budget
 
 # Numbers that a value may have for all pairs that are run at once: more would be slower, out of the cache.
 _AT_ONCE = 2**21

@@ -36,7 +36,7 @@ class Incremental(ABC):
         self._plans: dict[int, tuple[Plan, list[Cached]]] = {}
 
     def plan(self, width: int) -> Plan:
-        """What edits of so many positions beside each other cost."""
+        """Cost of edits of so many positions beside each other."""
         return self._planned(width)[0]
 
     @abstractmethod
@@ -83,7 +83,7 @@ class Incremental(ABC):
 
     @cached_property
     def pair_program(self) -> PairProgram:
-        """What double mutants look up."""
+        """The model for double mutants."""
         return PairProgram.of(self.program)
 
     def _planned(self, width: int) -> tuple[Plan, list[Cached]]:

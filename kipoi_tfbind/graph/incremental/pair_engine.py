@@ -30,18 +30,18 @@ Separation = tuple[tuple[Ref, int], ...]
 
 @dataclass(frozen=True)
 class PairProgram:
-    """What double mutants of edits of one position look up.
+    """A model for double mutants: the cached activations and single changes that they are made of.
 
     Attributes
     ----------
     template
-        What is known of each value of a single edit: states without arrays.
+        State of each value of a single edit, without arrays.
     ended
         The values where the regions of a single edit end in a sum.
     cached
         The cached activations of the sequence.
     singles
-        What is looked up of the changes that single edits make.
+        The changes of single edits that are looked up.
     own
         The cached activations for these changes. The three lists grow where edits that are farther from each
         other look up something else.
@@ -191,7 +191,7 @@ class Pairs(ABC):
     Parameters
     ----------
     program
-        What is looked up.
+        The model, with the activations and changes that are looked up.
 
     Attributes
     ----------
@@ -230,7 +230,7 @@ class Pairs(ABC):
 def joined_changes(
     ops: ArrayOps, wanted: list[Cached], parts: list[list[tuple[Any, Any]]]
 ) -> tuple[dict[Cached, SingleChange], dict[Ref, Any]]:
-    """What is looked up of single edits, from that of some at a time; and where their regions start."""
+    """Changes of all single edits from those of some at a time, and where their regions start."""
     singles, starts = {}, {}
     for k, cached in enumerate(wanted):
         changes = ops.concat([part[k][0] for part in parts], 0)
@@ -245,7 +245,7 @@ def joined_changes(
 
 
 def single_changes(propagation: Propagation, wanted: list[Cached]) -> list[tuple[Any, Any]]:
-    """What double mutants look up of single edits: changes, and where regions start; None if all alike."""
+    """Changes of single edits, and where their regions start; None if all alike."""
     found = []
     for cached in wanted:
         region = propagation.states[cached.ref].region()

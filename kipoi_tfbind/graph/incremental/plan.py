@@ -1,4 +1,4 @@
-"""What predictions of edited sequences cost, known before anything runs."""
+"""The cost of predictions of edited sequences, known before anything runs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class PairCost:
 
 @dataclass(frozen=True)
 class Plan:
-    """What predictions of edited sequences cost, one sequence each.
+    """The cost of predictions of edited sequences, for one edit.
 
     Attributes
     ----------

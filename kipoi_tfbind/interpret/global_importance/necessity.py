@@ -22,6 +22,7 @@ from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.motifs.motif import Motif
 from kipoi_tfbind.motifs.read import parse_motifs
 from kipoi_tfbind.motifs.sites import Site, find_sites
+from kipoi_tfbind.notices import notice
 
 Replacement = Literal["shuffle", "background"]
 _TRIES = 100
@@ -82,7 +83,7 @@ def motif_necessity(
     Raises
     ------
     InputError
-        Fewer than two sequences, or an option that is none.
+        Fewer than two sequences, no occurrence of any of the motifs, or an option that is none.
 
     Examples
     --------
@@ -103,6 +104,7 @@ def motif_necessity(
     settings = Settings(**options)
     codes = codes_of(sequences["one_hot"].values)
     sites = {name: find_sites(codes, motif, threshold=threshold) for name, motif in parsed.items()}
+    _check_occurrence(sites, len(codes), threshold)
     ablations = [
         _Maker(codes, motif, label, replacement, settings.seed).all(sites[name], n_replacements, is_control)
         for name, motif in parsed.items()
@@ -124,6 +126,25 @@ def motif_necessity(
     result = summarise(model, sequences, effects, labels, settings)
     counts = [[len(own) for own in sites[name]] for name in parsed for _ in range(2)]
     return schema.annotate(result.assign(n_sites=(("pattern", "background"), np.array(counts))))
+
+
+def _check_occurrence(sites: dict[str, list[list[Site]]], n: int, threshold: float) -> None:
+    """Tell of motifs that do not occur.
+
+    Raises
+    ------
+    InputError
+        None does.
+    """
+    absent = [name for name, own in sites.items() if not any(own)]
+    if not absent:
+        return
+    problem = f"{', '.join(absent)}: no occurrence in the {n} sequences, on either strand"
+    if len(absent) == len(sites):
+        raise InputError(
+            f"motifs: {problem}; give other motifs, or of a matrix a lower threshold than {threshold:g}"
+        )
+    notice(f"{problem}; the effect is missing")
 
 
 def _control(name: str) -> str:
