@@ -197,7 +197,7 @@ class TorchBackend:
 
     def weights(self) -> list[NDArray]:
         """See the protocol."""
-        return [value.detach().cpu().numpy() for value in self._module.state_dict().values()]
+        return [value.detach().cpu().numpy() for value in torch.nn.Module.state_dict(self._module).values()]
 
     def _tensors(self, inputs: Sequence[NDArray]) -> list[torch.Tensor]:
         # A copy: PyTorch takes no negative strides, and must not write into the caller's array.

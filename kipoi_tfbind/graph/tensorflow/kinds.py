@@ -26,7 +26,7 @@ OPERATIONS_OF = {
     "broadcast": "BroadcastTo Tile Fill",
     "resize": "ResizeBilinear ResizeNearestNeighbor ResizeBicubic SpaceToDepth DepthToSpace",
     "linear": "MatrixDiag MatrixDiagV2 MatrixDiagV3 MatrixDiagPart MatrixDiagPartV2 MatrixDiagPartV3 "
-    "MatrixBandPart ExtractImagePatches Real",
+    "MatrixBandPart ExtractImagePatches Real Imag Conj Complex FFT IFFT RFFT IRFFT",
     "normalise": "FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3",
     "matmul": "MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3",
     "einsum": "Einsum",

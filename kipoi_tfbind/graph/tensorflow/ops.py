@@ -50,7 +50,7 @@ class TensorFlowOps(ArrayOps):
         return tf.cast(x, like.dtype)
 
     def is_floating(self, x: Any) -> bool:
-        return x.dtype.is_floating
+        return bool(x.dtype.is_floating or x.dtype.is_complex)
 
     def finfo(self, x: Any) -> np.finfo[Any]:
         return np.finfo(x.dtype.as_numpy_dtype)

@@ -73,7 +73,7 @@ class TorchGraph(Graph):
             for i in constant:
                 outputs = self.run_node(self.nodes[i], [values[ref] for ref in self.nodes[i].inputs])
                 values |= {(i, j): output for j, output in enumerate(outputs)}
-        constants = {ref: value.cpu().numpy() for ref, value in values.items()}
+        constants = {ref: value.cpu().resolve_conj().resolve_neg().numpy() for ref, value in values.items()}
         found: dict[Ref, tuple[int, ...]] = {ref: value.shape for ref, value in constants.items()}
         found |= dict(zip(((i, 0) for i in self.inputs), map(tuple, shapes), strict=True))
         for i in varying - set(self.inputs):

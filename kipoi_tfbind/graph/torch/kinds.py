@@ -27,7 +27,8 @@ OPERATIONS_OF = {
     "broadcast": "expand repeat repeat_interleave expand_copy expand_as broadcast_to tile",
     "resize": "upsample_nearest1d upsample_nearest2d upsample_linear1d upsample_bilinear2d "
     "pixel_shuffle pixel_unshuffle col2im _upsample_nearest_exact1d",
-    "linear": "diag_embed tril triu trace diag",
+    "linear": "diag_embed tril triu trace diag _fft_r2c _fft_c2c _fft_c2r conj conj_physical _conj "
+    "resolve_conj resolve_neg view_as_real view_as_complex complex",
     "normalise": "native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training "
     "cudnn_batch_norm _batch_norm_no_update",
     "matmul": "mm bmm matmul addmm baddbmm addmv mv dot linear addbmm vdot bilinear _trilinear",

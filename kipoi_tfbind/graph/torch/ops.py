@@ -59,7 +59,7 @@ class TorchOps(ArrayOps):
         return x.to(like.dtype)
 
     def is_floating(self, x: Any) -> bool:
-        return x.is_floating_point()
+        return bool(x.is_floating_point() or x.is_complex())
 
     def finfo(self, x: Any) -> np.finfo[Any]:
         return np.finfo(str(x.dtype).removeprefix("torch."))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
+from kipoi_tfbind.arguments import whole_number
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._paths import Path
 
@@ -47,6 +48,7 @@ class Settings:
     batch_size: int = 256
 
     def __post_init__(self) -> None:
+        whole_number("seed", self.seed)
         if self.on_conflict not in ("refuse", "clip"):
             raise InputError(f"on_conflict: expected 'refuse' or 'clip', got {self.on_conflict!r}")
 
