@@ -136,6 +136,7 @@ def alternative_windows(
     Examples
     --------
     >>> from kipoi_tfbind.dna.one_hot import decode_codes
+    >>> from kipoi_tfbind.genome.changes import find_changes
     >>> path = getfixture("tmp_path") / "a.fa"
     >>> _ = path.write_text(">20\nAACCGGTTACGT\n")
     >>> genome = Genome(path)
