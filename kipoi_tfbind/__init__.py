@@ -33,6 +33,7 @@ _MODULE_OF = {
     "encode_sequences": "sequences.read",
     "export_bed": "export",
     "epistasis_interaction": "interpret",
+    "explain_variants": "interpret",
     "export_bedgraph": "export",
     "export_bigwig": "export",
     "export_modisco": "export",
@@ -76,6 +77,7 @@ _MODULE_OF = {
     "plot_mutation_map": "plot",
     "plot_occlusion": "plot",
     "plot_result": "plot",
+    "plot_variant_effects": "plot",
     "plot_samples": "plot",
     "plot_sanity_checks": "plot",
     "plot_surrogate": "plot",
@@ -98,6 +100,7 @@ _MODULE_OF = {
     "variant_effects": "interpret",
     "write_meme": "motifs.meme",
     "write_report": "report",
+    "write_variant_effects": "interpret",
 }
 
 __all__ = ["__version__", *_MODULE_OF]

@@ -26,7 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("backends", "genome", "results"),
     ("graph",),
     ("dna", "repairs", "kipoi_model"),
-    ("layers", "architectures", "schema", "arguments", "errors", "notices"),
+    ("layers", "architectures", "schema", "arguments", "memory", "errors", "notices"),
 )
 FLOOR_OF = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}
 

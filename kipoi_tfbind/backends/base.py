@@ -116,7 +116,7 @@ class Backend(Protocol):
         axis
             Axis of the positions in that input, which has the batch as axis 0.
         base_encodings
-            What it has at a position with each of the codes of A, C, G, T and N: (code, ...).
+            Encodings of A, C, G, T and N at one position of that input: (code, ...).
         """
 
     def layers(self, inputs: Sequence[NDArray], wrt: int, axis: int) -> list[LayerOutput]:
@@ -131,7 +131,7 @@ class Backend(Protocol):
         """
 
     def activations(self, inputs: Sequence[NDArray], layer: LayerOutput) -> NDArray:
-        """What a layer of these inputs' shapes gives: (sequence, *axes)."""
+        """The output of a layer: (sequence, *axes)."""
 
     def predict_silenced(
         self, inputs: Sequence[NDArray], layer: LayerOutput, channels: Sequence[int]

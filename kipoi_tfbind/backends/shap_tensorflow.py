@@ -89,7 +89,7 @@ class _Zeros(keras.layers.Layer):
 
 
 def _before_activation(output: tf.Tensor) -> tf.Tensor:
-    """What goes into the sigmoid or softmax that an output comes from."""
+    """The logit of the sigmoid or softmax that an output comes from."""
     tensor = output
     while tensor.op.type in _TRANSPARENT:
         tensor = tensor.op.inputs[tensor.value_index]

@@ -9,6 +9,7 @@ import click
 
 from kipoi_tfbind.cli._output import RESULT_OUTPUT
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.memory import set_memory_budget
 from kipoi_tfbind.repairs.dataloader_arguments import make_dataloader, parse_dataloader_arguments
 
 if TYPE_CHECKING:
@@ -86,6 +87,13 @@ OUTPUT_OPTIONS = (
         "--allow-pickle",
         is_flag=True,
         help="Load files that run code: pickles (scikit-learn, whole PyTorch modules), Keras' Lambda layers.",
+    ),
+    click.option(
+        "--memory",
+        metavar="BYTES",
+        callback=lambda context, parameter, value: set_memory_budget(value),
+        expose_value=False,
+        help="Memory that the arrays of a step may take, such as 4G.  [default: half of what is free]",
     ),
     click.option(
         "--batch-size",

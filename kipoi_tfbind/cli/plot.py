@@ -13,7 +13,7 @@ import click
     type=click.Choice(
         [
             *("logo", "map", "epistasis", "occlusion", "interaction", "surrogate", "samples", "design"),
-            *("importance", "curve", "cooperativity", "shift", "agreement", "sanity"),
+            *("importance", "curve", "cooperativity", "shift", "agreement", "sanity", "variants"),
         ]
     ),
     help="Which picture.  [default: as suits the result's method]",
@@ -54,6 +54,7 @@ def command(
       design            design     predictions after each substitution
       agreement         agreement  of every two maps
       sanity-checks     sanity     what is left of a map while the model forgets
+      variants          variants   contributions for both alleles (--sequence is the allele's number)
       gia               importance, curve or cooperativity, as the experiment is
       gia shift         shift      predictions on backgrounds and on real sequences
     Of the others, all but occlusion can be drawn as a logo and as a map, occlusion as a logo; results of

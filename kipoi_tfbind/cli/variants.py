@@ -30,6 +30,11 @@ _VARIANT_OPTIONS = (
         type=click.IntRange(min=0),
         help="Average over windows moved by 1 to N bases to either side.",
     ),
+    click.option(
+        "--profile-bins",
+        type=click.IntRange(min=1),
+        help="Positions of the profile that the targets are: indels are compared base for base.",
+    ),
     click.option("--scores", multiple=True, metavar="NAME", help="Score to write; may be repeated."),
     click.option("--sample", metavar="NAME", help="Score its phased alleles on their own haplotypes, too."),
     click.option(
@@ -127,6 +132,7 @@ def command(**options: Any) -> None:
         skip_missing=options["skip_missing"],
         path=options["path"],
         batch_size=options["batch_size"],
+        profile_bins=options["profile_bins"],
     )
     nulls = None
     if options["null"] is not None:

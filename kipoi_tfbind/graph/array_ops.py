@@ -105,7 +105,7 @@ class ArrayOps(ABC):
 
     @abstractmethod
     def spread(self, x: Any, kernel: PositionKernel) -> Any:
-        """What each position gives to all outputs that it has a share in, without stride or padding.
+        """Shares of each position in all outputs that it reaches, without stride or padding.
 
         `x` is (edit, position, channel in); the result has ``span - 1`` more positions.
         """
@@ -164,6 +164,10 @@ class ArrayOps(ABC):
 
     def zeros_like(self, x: Any) -> Any:
         """As in NumPy."""
+        raise NotImplementedError
+
+    def reshape_like(self, x: Any, like: Any) -> Any:
+        """In the shape of another array."""
         raise NotImplementedError
 
     def sum_to_shape(self, x: Any, like: Any) -> Any:

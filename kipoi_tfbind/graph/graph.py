@@ -37,11 +37,11 @@ class Node:
     name
         The framework's name for it, such as "Conv2D" or "aten.convolution.default".
     operation
-        What it does.
+        Its description.
     inputs
         Where its tensors come from, in the operation's own order.
     call
-        What the framework runs; of a constant, its value. Nothing else looks at it.
+        The framework's own operation, or the value of a constant. Nothing else looks at it.
     layer
         Name of the layer that it came from, as far as the framework tells.
     n_outputs

@@ -17,7 +17,7 @@ from kipoi_tfbind.graph.receptive_field import ReceptiveField, receptive_fields
 
 @dataclass(frozen=True)
 class LayerOutput:
-    """What a layer gives at each position that it has.
+    """The output of a layer that has positions of the sequence.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What an operation does, in no framework's terms.
+"""Descriptions of operations in no framework's terms.
 
 A node's operation is described once, when the model is traced: `graph/tensorflow/operations.py` and
 `graph/torch/operations.py` read it from a framework's attributes and argument positions, and nothing neutral
@@ -30,7 +30,7 @@ class Operation:
     Attributes
     ----------
     kind
-        What rules and handlers know it by; "" where nothing is known.
+        The name that rules and handlers know it by; "" where nothing is known.
     """
 
     kind: str = ""

@@ -40,7 +40,7 @@ class PositionKernel:
         return np.ascontiguousarray(self.taps.transpose(1, 0, 2)).reshape(self.kernel.shape[1], -1)
 
     def of_substitutions(self, encodings: NDArray) -> NDArray:
-        """What replacing one of the base encodings (code, channel) by another gives to the outputs, as rows.
+        """Changes of the outputs where one of the base encodings (code, channel) replaces another.
 
         Returns
         -------

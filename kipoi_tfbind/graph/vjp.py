@@ -1,4 +1,4 @@
-"""Vector-Jacobian products: what takes cotangents back through an operation, for one or several targets."""
+"""Vector-Jacobian products of operations, for one or several targets."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Factored:
 
 @dataclass(frozen=True)
 class VJP:
-    """What takes cotangents back through an operation.
+    """The vector-Jacobian product of an operation at its inputs.
 
     Attributes
     ----------

@@ -37,6 +37,8 @@ from kipoi_tfbind.interpret.second_order_mutagenesis import second_order_mutagen
 from kipoi_tfbind.interpret.shapley_interactions import shapley_interactions
 from kipoi_tfbind.interpret.surrogate import surrogate
 from kipoi_tfbind.interpret.variant_effects import variant_effects
+from kipoi_tfbind.interpret.variants.explain import explain_variants
+from kipoi_tfbind.interpret.variants.write import write_variant_effects
 
 __all__ = [
     "agreement",
@@ -48,6 +50,7 @@ __all__ = [
     "deep_shap",
     "design",
     "epistasis_interaction",
+    "explain_variants",
     "find_hits",
     "find_seqlets",
     "global_importance_analysis",
@@ -72,4 +75,5 @@ __all__ = [
     "stream_kmer_importance",
     "surrogate",
     "variant_effects",
+    "write_variant_effects",
 ]

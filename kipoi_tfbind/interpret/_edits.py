@@ -16,6 +16,7 @@ from kipoi_tfbind.dna.one_hot import N_CODE, codes_of
 from kipoi_tfbind.errors import VerificationError
 from kipoi_tfbind.interpret._batches import Batch, check_batch_size
 from kipoi_tfbind.interpret._paths import EditPath, Incremental
+from kipoi_tfbind.memory import memory_budget
 from kipoi_tfbind.models.sequence_model import SequenceModel
 
 # Edits whose places are looked at together, and memory for what is kept of the sequences that they are of.
@@ -178,9 +179,12 @@ def _incremental(
     prediction of `model.predict`, which effects are differences from.
     """
     engine = way.engine
-    bytes_each = max(way.plan.cached_elements * batch.one_hot.dtype.itemsize, 1)
+    plan, budget = way.plan, memory_budget()
     sequences = np.unique(edits.sequence)
-    n_at_once = min(max(_CACHE_BYTES // bytes_each, 1), _MAX_SEQUENCES, len(sequences))
+    n_cached = min(_CACHE_BYTES, budget // 4) // max(plan.cached_bytes, 1)
+    n_at_once = min(max(n_cached, 1), _MAX_SEQUENCES, len(sequences))
+    room = max(budget - n_at_once * plan.cached_bytes, 0) // max(plan.bytes_each, 1)
+    step = max(min(step, room), 1)
     first = np.minimum(edits.positions.min(axis=1), codes.shape[1] - width)
     for start in range(0, len(sequences), n_at_once):
         # Always as many, so that nothing is compiled anew.

@@ -12,6 +12,7 @@ from kipoi_tfbind.dna.one_hot import codes_of
 from kipoi_tfbind.errors import VerificationError
 from kipoi_tfbind.interpret._batches import Batch, check_batch_size
 from kipoi_tfbind.interpret._edits import Edits, edited, verification_limit
+from kipoi_tfbind.memory import memory_budget
 from kipoi_tfbind.models.evaluator import EditEngine
 from kipoi_tfbind.models.sequence_model import SequenceModel
 
@@ -80,6 +81,8 @@ def predict_pairs(
     nothing = np.array([len(positions), len(positions) + 1])
     shift: NDArray | None = None
     naive = engine.plan(1).full_work
+    memory = engine.pair_cost(len(positions))
+    room = max(memory_budget() - memory.prepared_bytes, 0) // max(memory.bytes_each, 1)
     with tqdm(
         total=len(distance), desc="double mutants", unit="pair", disable=None, leave=False, delay=1
     ) as progress:
@@ -90,7 +93,7 @@ def predict_pairs(
                 expected = model.predict(one.one_hot, one.auxiliary)
                 shift = expected - found.predict(nothing[:1], nothing[1:])[:, list(model.columns)]
             step = batch_size * int(np.clip(naive / max(4 * cost, 1), 1, _MOST))
-            step = min(step, len(chosen))
+            step = max(min(step, len(chosen), room), 1)
             for at in range(0, len(chosen), step):
                 which = chosen[at : at + step]
                 filled = np.concatenate([which, np.repeat(which[-1:], step - len(which))])

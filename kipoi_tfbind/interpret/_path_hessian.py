@@ -32,6 +32,8 @@ _CROSSED = 1e-2
 # Of halving: what is no straight line, relative to the largest slope; an interval with a kink for certain.
 _CURVED = 1e-7
 _NARROW = 1e-9
+# Between more kinks than so many times the points of the integral, each is not integrated for itself.
+_MOST_PARTS = 16
 _PROBES = 16
 _PROBE_STEP = 1e-7
 _FIRST = 32
@@ -103,6 +105,8 @@ def _from_curves(line: Line, n_steps: int) -> NDArray[np.float64]:
     matrix = _on_kinks(places, jumps)
     # t = s**3, which takes the logarithm's steepness at 0 away.
     edges = np.concatenate([[0.0], np.cbrt(places), [1.0]])
+    if len(edges) > _MOST_PARTS * n_steps:
+        edges = np.array([0.0, 1.0])
     nodes = [_nodes(a, b, n_steps) for a, b in pairwise(edges) if b > a]
     s, weights = (np.concatenate(part) for part in zip(*nodes, strict=True))
     t, weights = s**3, weights * 3 * s**2

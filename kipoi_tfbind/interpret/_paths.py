@@ -14,6 +14,7 @@ import numpy as np
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch
+from kipoi_tfbind.memory import memory_budget
 from kipoi_tfbind.models.evaluator import EditEngine
 from kipoi_tfbind.models.sequence_model import SequenceModel
 
@@ -92,12 +93,22 @@ class EditPath:
             self._taken[key] = self._choose(width, per_sequence)
         return self._taken[key]
 
-    def of_pairs(self) -> EditEngine | None:
-        """Engine of pairs of substitutions; None for each double mutant as a whole."""
+    def of_pairs(self, n_edits: int, n_pairs: int) -> EditEngine | None:
+        """Engine of pairs of substitutions; None for each double mutant as a whole.
+
+        Parameters
+        ----------
+        n_edits
+            Number of single substitutions of each sequence.
+        n_pairs
+            Number of its double mutants.
+        """
         engine = self._engine
         if engine is not None and self._path == "auto":
-            plan = engine.plan(1)
-            engine = engine if plan.saves(engine.pair_work(), _WORTHWHILE_PAIR) else None
+            plan, cost = engine.plan(1), engine.pair_cost(n_edits)
+            fits = cost.prepared_bytes + cost.bytes_each <= memory_budget()
+            work = cost.work + plan.overhead / max(n_pairs, 1)
+            engine = engine if fits and plan.saves(work, _WORTHWHILE_PAIR) else None
         self._pairs = ["full" if engine is None else "incremental"]
         return engine
 
@@ -115,7 +126,8 @@ class EditPath:
         if self._engine is None:
             return None
         plan = self._engine.plan(width)
-        if self._path == "auto" and not plan.worthwhile(per_sequence):
+        fits = plan.fits(memory_budget())
+        if self._path == "auto" and not (fits and plan.worthwhile(per_sequence)):
             return None
         return Incremental(self._engine, plan)
 

@@ -94,6 +94,7 @@ def agreement(
         attrs={
             "method": "agreement",
             "maps": ", ".join(f"{name}: {_described(result)}" for name, result in results.items()),
+            **_model_of(results),
             "output": str(first.attrs.get("output", "raw")),
             "top": top,
             "confidence": confidence,
@@ -181,6 +182,15 @@ def _maps(result: xr.Dataset, targets: list[str], positions: NDArray[np.intp]) -
     names = [str(target) for target in result["target"].values]
     columns = [names.index(target) for target in targets]
     return scores[:, np.searchsorted(result["position"].values, positions)][:, :, columns]
+
+
+def _model_of(results: Mapping[str, xr.Dataset]) -> dict[str, str]:
+    """The model, where it is the same one for all maps."""
+    names = ("model", "model_source", "model_hash")
+    found = [{name: str(result.attrs.get(name, "")) for name in names} for result in results.values()]
+    if all(each == found[0] for each in found):
+        return found[0]
+    return {"model": "several models", "model_source": "", "model_hash": "unknown"}
 
 
 def _described(result: xr.Dataset) -> str:

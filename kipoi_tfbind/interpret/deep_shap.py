@@ -19,6 +19,7 @@ from kipoi_tfbind.interpret._contributions import (
 )
 from kipoi_tfbind.interpret._method import Variables, check_positive, predict_all, run_method, wrapped_for
 from kipoi_tfbind.interpret._shap_engine import with_shap
+from kipoi_tfbind.memory import check_fits, memory_budget
 from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.sequences.read import as_sequences
 from kipoi_tfbind.sequences.references import make_references
@@ -164,9 +165,16 @@ def _hypothetical(
     # Checked against all of the sequences: below they come in parts.
     given = None if isinstance(references, str) else make_references(batch.one_hot, references)
     n_each = n_references if given is None else given.shape[1]
-    for indices, padded in in_batches(
-        len(batch), batch_size=max(1, batch_size // max(n_each, 1)), description="DeepSHAP"
-    ):
+    # Multipliers of all targets, and what they are multiplied with.
+    bytes_each = 4.0 * batch.one_hot[0].size * n_each * (n_targets + 2) if len(batch) else 1.0
+    check_fits(
+        "n_references",
+        f"multipliers of {n_targets:,} targets by {n_each:,} references",
+        bytes_each,
+        "take fewer of either",
+    )
+    at_once = min(batch_size // max(n_each, 1), int(memory_budget() // bytes_each))
+    for indices, padded in in_batches(len(batch), batch_size=max(1, at_once), description="DeepSHAP"):
         some = batch.rows(padded)
         kind = references if given is None else given[padded]
         own = make_references(some.one_hot, kind, n_references, seed=seed)

@@ -219,7 +219,9 @@ def _predictions(
     path: EditPath, batch: Batch, double: _DoubleMutants, verify: bool, batch_size: int
 ) -> Iterator[tuple[NDArray[np.intp], NDArray]]:
     """Numbers of double mutants and their predictions, by the path that was chosen."""
-    model, engine = path.model, path.of_pairs()
+    model = path.model
+    per_sequence = _DOUBLE_SUBSTITUTIONS * len(double.first)
+    engine = path.of_pairs(SUBSTITUTIONS * len(double.positions), per_sequence)
     if engine is None:
         if len(double) > _MANY:
             notice(
@@ -231,7 +233,7 @@ def _predictions(
             batch,
             len(double),
             double.edits_of,
-            per_sequence=_DOUBLE_SUBSTITUTIONS * len(double.first),
+            per_sequence=per_sequence,
             batch_size=batch_size,
             description="double mutants",
         )

@@ -33,6 +33,7 @@ def variant_effects(
     on_ref_mismatch: OnRefMismatch = "skip",
     path: Path = "auto",
     batch_size: int = 128,
+    profile_bins: int | None = None,
 ) -> xr.Dataset:
     r"""Score every alternative allele of a VCF with a model.
 
@@ -65,6 +66,10 @@ def variant_effects(
         "auto", "full" (every window as a whole) or "incremental" (substitutions from what they change).
     batch_size
         Windows that the model is given at once.
+    profile_bins
+        Where the targets are a profile, the number of its positions (positions before tracks): the profiles
+        for the alleles of an indel are compared base for base, aligned over the indel; what is deleted is
+        missing.
 
     Returns
     -------
@@ -102,7 +107,9 @@ def variant_effects(
     >>> effects["signal_difference"].values.ravel().tolist(), effects["status"].values.tolist()
     ([-1.0, nan], ['ok', 'symbolic_allele'])
     """
-    options = VariantOptions(length, indel_anchors, shifts, on_ref_mismatch, True, path, batch_size)
+    options = VariantOptions(
+        length, indel_anchors, shifts, on_ref_mismatch, True, path, batch_size, profile_bins
+    )
     stream = VcfStream(vcf)
     evaluator = VariantEvaluator(model, fasta, options, stream.name)
     parts = [dataset_of(block, evaluator) for block in evaluate_stream(stream, evaluator)]

@@ -17,7 +17,7 @@ from kipoi_tfbind.models.layout import TRACKS, Layout
 
 if TYPE_CHECKING:
     from kipoi_tfbind.graph.incremental.engine import Incremental
-    from kipoi_tfbind.graph.incremental.plan import Plan
+    from kipoi_tfbind.graph.incremental.plan import PairCost, Plan
 
 
 @dataclass(frozen=True)
@@ -150,9 +150,9 @@ class AdaptedEdits:
         """All outputs (edit, column)."""
         return self.incremental.predict(cached, sequence, first, codes)
 
-    def pair_work(self) -> float:
-        """Typical cost of a pair, in multiply-accumulates."""
-        return self.incremental.pair_program.typical_work
+    def pair_cost(self, n_edits: int) -> PairCost:
+        """Typical cost of pairs of so many edits."""
+        return self.incremental.pair_cost(n_edits)
 
     def pairs(self, one_hot: NDArray, auxiliary: Auxiliary, first: NDArray, new: NDArray) -> PairEngine:
         """Engine of the pairs of one sequence's edits."""

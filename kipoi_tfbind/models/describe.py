@@ -13,13 +13,19 @@ import numpy as np
 from kipoi_tfbind.backends.base import InputStructure
 from kipoi_tfbind.errors import InputError, UnsupportedModelError
 from kipoi_tfbind.models import make_backend as make
-from kipoi_tfbind.models.describe_objects import describe_estimator, module_of_program
+from kipoi_tfbind.models.describe_objects import describe_estimator, describe_onnx, module_of_program
 from kipoi_tfbind.models.description import Description, InputField, Options
 from kipoi_tfbind.models.kipoi_schema import read_hints, read_inputs, read_outputs
+from kipoi_tfbind.models.layout import possible_axes
+from kipoi_tfbind.models.model_file import ModelFile
 
 
 def describe(model: Any, options: Options) -> Description:
     """Tell what kind of model it is, without importing a framework that the model does not bring along."""
+    if isinstance(model, ModelFile):
+        described = describe(model.model, options)
+        files = tuple(sorted(path for path in (model.path, *model.path.rglob("*")) if path.is_file()))
+        return replace(described, name=model.path.name, source="file", files=files)
     if _is_of(model, "kipoi_tfbind.kipoi_model", "TFBindModel"):
         return _describe_own(model)
     if hasattr(model, "predict_on_batch") and hasattr(model, "schema"):
@@ -28,13 +34,15 @@ def describe(model: Any, options: Options) -> Description:
         return _describe_keras(model)
     if _is_of(model, "sklearn.base", "BaseEstimator"):
         return describe_estimator(model)
+    if _is_of(model, "onnx", "ModelProto"):
+        return describe_onnx(model)
     if _is_of(model, "torch.export", "ExportedProgram"):
         model = module_of_program(model)
     if _is_of(model, "torch.nn", "Module"):
         return _described_bare(model, options, type(model).__name__, make.torch_backend, "4,L")
     if hasattr(model, "signatures"):  # a loaded SavedModel; its class has a name that says nothing
         name = str(getattr(model, "name", None) or "SavedModel")
-        return _described_bare(model, options, name, make.saved_model)
+        return _with_signature(model, _described_bare(model, options, name, make.saved_model))
     if _is_of(model, "tensorflow", "Module") or _is_tensorflow_function(model):
         return _described_bare(model, options, _name(model), make.saved_model)
     if not callable(model):
@@ -59,6 +67,18 @@ def _described_bare(
     kind = "arguments" if shapes else "array"
     structure = InputStructure(kind, tuple(f.name for f in fields))  # type: ignore[arg-type]
     return Description(model, name, structure, fields, None, make, default_layout=default_layout)
+
+
+def _with_signature(model: Any, description: Description) -> Description:
+    """The shape of a SavedModel's only input, where its signature tells how it takes a sequence."""
+    signature = model.signatures.get("serving_default")
+    specs = list(signature.structured_input_signature[1].values()) if signature is not None else []
+    if len(specs) != 1 or len(description.inputs) != 1 or specs[0].shape.rank is None:
+        return description
+    shape = tuple(specs[0].shape[1:])
+    if len(possible_axes(shape)) != 1:
+        return description
+    return replace(description, inputs=[replace(description.inputs[0], shape=shape)])
 
 
 def _describe_own(model: Any) -> Description:

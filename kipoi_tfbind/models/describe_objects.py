@@ -46,6 +46,17 @@ def describe_estimator(estimator: Any) -> Description:
     return replace(description, names=names)
 
 
+def describe_onnx(model: Any) -> Description:
+    """An ONNX model: its inputs have names and shapes."""
+    from kipoi_tfbind.backends.onnx_module import graph_inputs
+
+    fields = [InputField(name, shape) for name, shape in graph_inputs(model).items()]
+    kind: Any = "array" if len(fields) == 1 else "arguments"
+    structure = InputStructure(kind, tuple(f.name for f in fields))
+    name = model.graph.name or "onnx"
+    return Description(model, name, structure, fields, None, make.onnx_backend)
+
+
 def module_of_program(program: Any) -> Any:
     """The module of an exported PyTorch program (`torch.export.ExportedProgram`).
 

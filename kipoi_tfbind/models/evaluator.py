@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from kipoi_tfbind.backends.base import Capability
 
 if TYPE_CHECKING:
-    from kipoi_tfbind.graph.incremental.plan import Plan
+    from kipoi_tfbind.graph.incremental.plan import PairCost, Plan
 
 Auxiliary = Mapping[str, NDArray]
 Multipliers = tuple[NDArray, NDArray, NDArray]
@@ -73,8 +73,8 @@ class EditEngine(Protocol):
             Codes (edit, position) of its bases, 4 for N.
         """
 
-    def pair_work(self) -> float:
-        """Typical cost of a pair of edits of one position each, in multiply-accumulates."""
+    def pair_cost(self, n_edits: int) -> PairCost:
+        """Typical cost of pairs of so many edits of a sequence, of one position each."""
 
     def pairs(self, one_hot: NDArray, auxiliary: Auxiliary, first: NDArray, new: NDArray) -> PairEngine:
         """Engine of pairs of edits of one sequence, each of the position `first` to the code `new`."""

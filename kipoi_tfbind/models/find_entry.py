@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.models.model_file import SUFFIXES
 
 ZOO = "kipoi"
 FOLDER = "dir"
@@ -82,9 +83,10 @@ def _refuse_path(name: str) -> None:
         raise InputError(f"model {name!r}: the group in {folder} has no {wanted}; {hint}it has {have}")
     path = Path(name)
     if path.exists():
-        what = "a folder without a model.yaml" if path.is_dir() else "a file"
+        what = "a folder without a model.yaml" if path.is_dir() else "a file of no known kind"
         raise InputError(
-            f"model {name!r}: {what}; expected the folder of a model.yaml, or a name in Kipoi's zoo"
+            f"model {name!r}: {what}; expected the folder of a model.yaml or a SavedModel, a file "
+            f"({', '.join(SUFFIXES)}), or a name in Kipoi's zoo"
         )
     if name.startswith(_PATH_BEGINNINGS):
         raise InputError(f"model {name!r}: no such folder; expected the folder of a model.yaml")

@@ -11,7 +11,8 @@ from kipoi_tfbind.errors import InputError, TFBindError
 from kipoi_tfbind.models.code_in_entry import read_description
 from kipoi_tfbind.models.description import Options
 from kipoi_tfbind.models.ensemble import ensemble
-from kipoi_tfbind.models.find_entry import find_source
+from kipoi_tfbind.models.find_entry import find_source, is_entry
+from kipoi_tfbind.models.model_file import is_model_file, load_model_file
 from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.models.unprobed import UnprobedModel
 from kipoi_tfbind.models.wrap import LengthNeeded, wrap
@@ -21,13 +22,15 @@ from kipoi_tfbind.repairs.weight_files import refusing_code
 def load_model(
     name: str, *, source: str | None = None, allow_pickle: bool = False, **options: Any
 ) -> SequenceModel:
-    """Load a Kipoi model by its folder or by its name.
+    """Load a Kipoi model by its folder or by its name, or a file that is a model itself.
 
     Parameters
     ----------
     name
-        The folder of a model.yaml, or of a model of a group, such as "model_zoo/TFBind/CTCF"; or the name of
-        the model in its source.
+        The folder of a model.yaml, or of a model of a group, such as "model_zoo/TFBind/CTCF"; the name of
+        the model in its source; or a file: ``.keras``, ``.h5``, a SavedModel's folder, ``.pt`` of a whole or
+        scripted PyTorch module, ``.pt2`` of an exported one, ``.pkl`` or ``.joblib`` of a scikit-learn
+        estimator.
     source
         A model source of Kipoi: "dir" for a folder, "kipoi" for its zoo, or one from Kipoi's configuration.
         By default the folder where there is one of that name, else Kipoi's zoo.
@@ -81,9 +84,9 @@ def as_sequence_model(
     Parameters
     ----------
     model
-        A Kipoi model; a Keras, TensorFlow or PyTorch model, or an exported PyTorch program; a fitted
-        estimator of scikit-learn; a function of one-hot arrays; or a list of these, their ensemble. A
-        `SequenceModel` is returned as it is.
+        A Kipoi model; a Keras, TensorFlow or PyTorch model, or an exported PyTorch program; an ONNX model; a
+        fitted estimator of scikit-learn; a function of one-hot arrays, NumPy's or JAX's; or a list of these,
+        their ensemble. A `SequenceModel` is returned as it is.
     sequence_input
         Name of the input that is the sequence, where a model has several; by default the one that its
         schema calls DNA, or the only one with an axis of 4 bases.
@@ -177,7 +180,7 @@ def as_sequence_model(
 def get_kipoi_model(
     name: str, source: str | None = None, *, allow_pickle: bool = False, with_dataloader: bool = False
 ) -> Any:
-    """Load a model with Kipoi, by default without its dataloader.
+    """Load a model with Kipoi, by default without its dataloader; or a file that is a model itself.
 
     Parameters
     ----------
@@ -193,10 +196,19 @@ def get_kipoi_model(
     """
     import kipoi
 
-    source = find_source(name, source)
+    is_file = source is None and not is_entry(name) and is_model_file(name)
+    source = None if is_file else find_source(name, source)
     with quiet_start(), refusing_code(allow_pickle):
-        read_description(name, source)
+        if source is not None:
+            read_description(name, source)
         try:
+            if source is None:
+                if with_dataloader:
+                    raise InputError(
+                        f"model {name}: a file has no dataloader; give the sequences (--sequences), or a "
+                        "genome and intervals (--fasta, --intervals)"
+                    )
+                return load_model_file(name)
             return kipoi.get_model(name, source=source, with_dataloader=with_dataloader)
         except (TFBindError, MemoryError):
             raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,12 @@ from kipoi_tfbind.repairs.saved_models import known_inputs, names_in_signature
 
 
 def function_backend(description: Description, options: Options, examples: list[NDArray]) -> Backend:
-    """A function of arrays, or a Kipoi model's `predict_on_batch`."""
+    """A function of arrays, be they JAX's, or a Kipoi model's `predict_on_batch`."""
+    if "jax" in sys.modules:
+        from kipoi_tfbind.backends.jax import gives_jax_arrays
+
+        if gives_jax_arrays(description.model, description.structure, examples):
+            return jax_backend(description, options)
     if options.double_precision:
         raise InputError(
             f"double_precision: model {description.name} only predicts, in a precision of its own"
@@ -32,6 +37,39 @@ def function_backend(description: Description, options: Options, examples: list[
         order=_order(description),
         single_precision=description.single_precision,
     )
+
+
+def jax_backend(description: Description, options: Options, variables: Iterable[Any] = ()) -> Backend:
+    """A function of JAX's arrays."""
+    from kipoi_tfbind.backends.jax import JaxBackend
+
+    if options.double_precision:
+        raise InputError(
+            f"double_precision: model {description.name} computes with JAX, in the precision that JAX was "
+            "started with (JAX_ENABLE_X64=1)"
+        )
+    return JaxBackend(
+        description.model,
+        description.structure,
+        transform=options.transform,
+        order=_order(description),
+        variables=variables,
+    )
+
+
+def onnx_backend(description: Description, options: Options, examples: list[NDArray]) -> Backend:
+    """An ONNX model: its graph by PyTorch's operations, or its predictions by onnxruntime."""
+    from kipoi_tfbind.backends.onnx_module import OnnxModule, session_function
+
+    try:
+        module = OnnxModule(description.model)
+        return torch_backend(replace(description, model=module.eval()), options, examples)
+    except (UnsupportedModelError, NotImplementedError) as error:
+        if options.double_precision or options.output == "logit":
+            raise
+        by_itself = session_function(description.model)
+        notice(f"{str(error).partition(';')[0]}; it gives predictions only, by onnxruntime")
+        return function_backend(replace(description, model=by_itself), options, examples)
 
 
 def torch_backend(description: Description, options: Options, examples: list[NDArray]) -> Backend:
@@ -54,9 +92,17 @@ def keras_model_backend(description: Description, options: Options, examples: li
     model = description.model
     if keras_computes_with(model) == "torch":
         return torch_backend(description, options, examples)
-    if keras_computes_with(model) != "tensorflow":  # JAX
-        described = replace(description, model=model.predict_on_batch)
-        return function_backend(described, options, examples)
+    if keras_computes_with(model) != "tensorflow":
+        trainable, other = (
+            # Copies: Keras deletes its own arrays when it predicts or trains.
+            [variable.value.copy() for variable in variables]
+            for variables in (model.trainable_variables, model.non_trainable_variables)
+        )
+
+        def stateless(*inputs: Any) -> Any:
+            return model.stateless_call(trainable, other, *inputs, training=False)[0]
+
+        return jax_backend(replace(description, model=stateless), options, [*trainable, *other])
     from kipoi_tfbind.backends.tensorflow import keras_backend
 
     structure = _own_names(description.structure, model)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from kipoi_tfbind.dna.one_hot import N_CODE, reverse_complement
 from kipoi_tfbind.models.evaluator import Auxiliary, EditEngine, Evaluator, Multipliers, PairEngine
 
 if TYPE_CHECKING:
-    from kipoi_tfbind.graph.incremental.plan import Plan
+    from kipoi_tfbind.graph.incremental.plan import PairCost, Plan
 
 _COMPLEMENT = np.array([3, 2, 1, 0, N_CODE])
 
@@ -96,9 +96,10 @@ class StrandAverageEdits:
         backward = self.inner.predict(cached[1], sequence, mirrored, _COMPLEMENT[codes[:, ::-1]])
         return (forward + backward) / 2
 
-    def pair_work(self) -> float:
-        """Typical cost of a pair on one of the two strands."""
-        return self.inner.pair_work()
+    def pair_cost(self, n_edits: int) -> PairCost:
+        """Typical cost of a pair on one of the two strands, and memory for both."""
+        one = self.inner.pair_cost(n_edits)
+        return replace(one, prepared_bytes=2 * one.prepared_bytes)
 
     def pairs(self, one_hot: NDArray, auxiliary: Auxiliary, first: NDArray, new: NDArray) -> PairEngine:
         """Engine of the pairs' means."""

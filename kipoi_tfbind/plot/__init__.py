@@ -19,6 +19,7 @@ from kipoi_tfbind.plot.samples import plot_samples
 from kipoi_tfbind.plot.sanity_checks import plot_sanity_checks
 from kipoi_tfbind.plot.save import check_format, save_plot
 from kipoi_tfbind.plot.surrogate import plot_surrogate
+from kipoi_tfbind.plot.variant_effects import plot_variant_effects
 
 __all__ = [
     "KINDS",
@@ -38,5 +39,6 @@ __all__ = [
     "plot_samples",
     "plot_sanity_checks",
     "plot_surrogate",
+    "plot_variant_effects",
     "save_plot",
 ]

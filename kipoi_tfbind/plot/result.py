@@ -24,6 +24,7 @@ from kipoi_tfbind.plot.pattern_importance import plot_importance
 from kipoi_tfbind.plot.samples import plot_samples
 from kipoi_tfbind.plot.sanity_checks import plot_sanity_checks
 from kipoi_tfbind.plot.surrogate import plot_surrogate
+from kipoi_tfbind.plot.variant_effects import plot_variant_effects
 from kipoi_tfbind.results.position_scores import base_scores, scores_of, source_of
 from kipoi_tfbind.results.view import select, select_target
 
@@ -46,7 +47,8 @@ _PATTERN_PLOTS: dict[str, Callable[..., Axes]] = {
     "agreement": plot_agreement,
     "sanity": plot_sanity_checks,
 }
-KINDS = (*_PLOTS, *_PATTERN_PLOTS)
+_VARIANTS = "variants"
+KINDS = (*_PLOTS, *_PATTERN_PLOTS, _VARIANTS)
 # Method of a result -> the picture that shows most of it.
 _KIND_OF = {
     "in_silico_mutagenesis": "map",
@@ -64,6 +66,7 @@ _KIND_OF = {
     "design": "design",
     "agreement": "agreement",
     "sanity_checks": "sanity",
+    "explain_variants": _VARIANTS,
 }
 _KIND_OF_EXPERIMENT = {
     "position": "curve",
@@ -138,6 +141,10 @@ def plot_result(
     kind = kind_of(result) if kind is None else kind
     if kind not in KINDS:
         raise InputError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}")
+    if kind == _VARIANTS:
+        if not isinstance(sequence, int):
+            raise InputError(f"sequence: expected the number of an allele, got {sequence!r}")
+        return plot_variant_effects(result, allele=sequence, ax=ax)
     if kind in _PATTERN_PLOTS:
         if (sequence, start, end) != (0, None, None):
             raise InputError("sequence, start, end: this result is about patterns, and has none to choose")

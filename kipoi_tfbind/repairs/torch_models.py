@@ -41,7 +41,7 @@ def load_every_torch_file(model: ModuleType) -> None:
         if weights is not None:
             weights = str(require_weights(weights))
         if build_fn is None and weights is not None:
-            module = _whole_module(weights)
+            module = whole_module(weights)
             load_old(self, build_fn=lambda: module, auto_use_cuda=auto_use_cuda)
             return
         try:
@@ -107,13 +107,13 @@ def _state_dict(path: str, problem: Exception) -> io.BytesIO:
     return buffer
 
 
-def _whole_module(path: str) -> Any:
+def whole_module(path: str) -> Any:
     """Load a file that holds a module: TorchScript, or a pickle where that is allowed."""
     loaded = _load_torch_file(path)
     if not callable(getattr(loaded, "eval", None)):
         raise InputError(
             f"{path}: expected a whole module or TorchScript, got {type(loaded).__name__}; weights alone "
-            "need module_class or module_obj in model.yaml"
+            "need the class of their module: module_class or module_obj in a model.yaml"
         )
     return loaded
 

@@ -23,8 +23,15 @@ _DPI = 180  # of the picture's own size; on paper it is smaller and so finer
 _INCH = 96  # a browser's pixels
 _COLOURS = 256
 # What a report shows of each kind of result: kind of plot, width and height in inches.
-_SHAPES = {"map": (11.0, 3.2), "logo": (11.0, 2.2), "epistasis": (6.6, 7.7), "occlusion": (11.0, 2.4)}
+_SHAPES = {
+    "map": (11.0, 3.2),
+    "logo": (11.0, 2.2),
+    "epistasis": (6.6, 7.7),
+    "occlusion": (11.0, 2.4),
+    "surrogate": (5.6, 5.2),
+}
 _NAMES = {
+    "surrogate": "Effects in the surrogate beside those of ISM",
     "map": "Logo and map",
     "logo": "Logo",
     "epistasis": "Epistasis map",

@@ -22,9 +22,11 @@ from kipoi_tfbind.plot.result import kind_of, strongest_window
 from kipoi_tfbind.report.card import Card, read_card
 from kipoi_tfbind.report.checks import completeness, equivariance
 from kipoi_tfbind.report.figures import Picture, draw
+from kipoi_tfbind.report.map_checks import MAP_CHECKS, map_check_panels, map_check_title
 from kipoi_tfbind.report.patterns import PATTERN_METHODS, pattern_panels, pattern_title
 from kipoi_tfbind.report.subjects import Subject, check_targets, find_subjects
 from kipoi_tfbind.report.tables import Table, top_table
+from kipoi_tfbind.report.variants import is_about_variants, variant_section
 from kipoi_tfbind.results.files import check_writable, whole_file
 from kipoi_tfbind.results.position_scores import source_of
 from kipoi_tfbind.results.view import has_coordinates, interval, model_name, name_of, number, select, unit
@@ -36,6 +38,7 @@ _TITLES = {
     "gradients": "Gradients",
     "occlusion": "Occlusion",
     "sampled_shapley": "Sampled Shapley values",
+    "surrogate": "Surrogate",
 }
 _ROWS = 10  # of a table of top positions
 _ELSEWHERE = ("method", "versions")  # attributes that are no settings
@@ -91,7 +94,8 @@ def write_report(
 ) -> None:
     """Write an HTML page about results: model card, settings, checks, pictures and tables.
 
-    Results of global importance analysis are about patterns, and have a part of the page to themselves.
+    Results of global importance analysis are about patterns, and have a part of the page to themselves; so
+    have explained variants, as a table that can be sorted and searched, whose rows open as pictures.
 
     Everything is inside the one file; the page loads nothing from anywhere and prints well. The same
     results make the same page, byte for byte.
@@ -135,9 +139,12 @@ def write_report(
     if max_sequences < 1:
         raise InputError(f"max_sequences: expected at least 1, got {max_sequences}")
     cards = _cards(results, model)
-    check_targets(results, targets)
-    about = [each for each in labelled if not _is_about_patterns(each.result)]
-    patterns = [each for each in labelled if _is_about_patterns(each.result)]
+    variants = [each.result for each in labelled if is_about_variants(each.result)]
+    others = [each for each in labelled if not is_about_variants(each.result)]
+    check_targets([each.result for each in others], targets if others else None)
+    map_checks = [each for each in others if _is_map_check(each.result)]
+    patterns = [each for each in others if _is_about_patterns(each.result)]
+    about = [each for each in others if not (_is_map_check(each.result) or _is_about_patterns(each.result))]
     subjects = find_subjects([each.result for each in about], targets)
     shown = subjects[:max_sequences]
     progress = tqdm(shown, "report", unit="sequence", disable=None, leave=False)
@@ -150,10 +157,12 @@ def write_report(
         completeness=[(each, completeness(each.result)) for each in about],
         equivariance=[(each, equivariance(each.result)) for each in about],
         patterns=[(each.title, pattern_panels(each.result, targets)) for each in patterns],
+        variants=variant_section(variants),
+        map_checks=[(each.title, map_check_panels(each.result, targets)) for each in map_checks],
         sections=sections,
         n_left_out=len(subjects) - len(shown),
         targets=targets,
-        n_targets=max(result.sizes["target"] for result in results),
+        n_targets=max(result.sizes.get("target", 1) for result in results),
         versions=[(each.title, str(each.result.attrs.get("versions", "not recorded"))) for each in labelled],
     )
     with whole_file(path) as partial:
@@ -180,6 +189,12 @@ def _label(results: Sequence[xr.Dataset]) -> list[Labelled]:
         raise InputError("results: expected at least one, got none")
     titles = []
     for result in results:
+        if is_about_variants(result):
+            titles.append(_with_file("Variants", result))
+            continue
+        if _is_map_check(result):
+            titles.append(_with_file(map_check_title(result), result))
+            continue
         if _is_about_patterns(result):
             titles.append(_with_file(pattern_title(result), result))
             continue
@@ -199,6 +214,10 @@ def _label(results: Sequence[xr.Dataset]) -> list[Labelled]:
 
 def _is_about_patterns(result: xr.Dataset) -> bool:
     return result.attrs.get("method") in PATTERN_METHODS
+
+
+def _is_map_check(result: xr.Dataset) -> bool:
+    return result.attrs.get("method") in MAP_CHECKS
 
 
 def _with_file(title: str, result: xr.Dataset) -> str:
@@ -245,7 +264,7 @@ def _settings(labelled: Sequence[Labelled]) -> list[tuple[str, list[str]]]:
     results = [each.result for each in labelled]
     names = dict.fromkeys(str(name) for result in results for name in result.attrs if name not in _ELSEWHERE)
     rows = [(name, [str(result.attrs.get(name, "")) for result in results]) for name in names]
-    for dimension in ("sequence", "position", "pair", "window", "pattern", "background", "target"):
+    for dimension in ("sequence", "position", "pair", "window", "pattern", "background", "allele", "target"):
         sizes = [f"{r.sizes[dimension]:,}" if dimension in r.sizes else "" for r in results]
         rows.append((f"{dimension}s", sizes))
     return [(name, values) for name, values in rows if any(values)]

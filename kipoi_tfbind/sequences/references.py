@@ -9,6 +9,7 @@ from kipoi_tfbind.dna.one_hot import BASES, N_CODE, codes_of, one_hot_codes
 from kipoi_tfbind.dna.random import content_seeds, random_sequences
 from kipoi_tfbind.dna.shuffle import MAX_K, SHUFFLE_METHODS, klet_length, shuffle_codes
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.memory import check_fits
 
 REFERENCE_KINDS = (*SHUFFLE_METHODS, "random", "uniform", "mean_profile", "zeros")
 
@@ -82,6 +83,9 @@ def make_references(
     if not isinstance(kind, str):
         return _given(kind, *one_hot.shape[:2])
     codes = codes_of(one_hot)
+    if kind not in ("uniform", "mean_profile", "zeros"):
+        n_bytes = 4 * len(BASES) * codes.size * float(n)
+        check_fits("n_references", f"{n:,} references for {len(codes)} sequences", n_bytes, "take fewer")
     if kind == "random":
         return _random(codes, n, seed)
     if kind in ("uniform", "mean_profile", "zeros"):

@@ -29,6 +29,7 @@ from kipoi_tfbind.testing.models import (
     motif_counter,
     rc_symmetric_model,
 )
+from kipoi_tfbind.testing.planted import planted_pairs
 from kipoi_tfbind.testing.sequences import random_sequences
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "linear_model",
     "motif_counter",
     "mutation_effect_by_loop",
+    "planted_pairs",
     "random_sequences",
     "rc_symmetric_model",
 ]

@@ -53,7 +53,11 @@ def test_a_model_of_a_group(monkeypatch: pytest.MonkeyPatch) -> None:
         (str(ZOO), r"a group of models; give one of them, .*/TFBind/NAME: CTCF, CTCF/variants, HepG2"),
         (str(ZOO / "CTFC"), r"the group in .*/TFBind has no CTFC; did you mean CTCF\? it has CTCF"),
         (str(ZOO / "cards" / "x"), r"has no cards/x; it has CTCF"),
-        (str(Path(__file__).parent), r"a folder without a model.yaml; expected the folder of a model.yaml"),
+        (
+            str(Path(__file__).parent),
+            r"a folder without a model.yaml; expected .* or a SavedModel",
+        ),
+        (__file__, r"a file of no known kind; .* a file \(.keras, .h5, "),
         ("./nowhere", r"no such folder; expected the folder of a model.yaml"),
         ("~/nowhere", r"no such folder"),
     ],

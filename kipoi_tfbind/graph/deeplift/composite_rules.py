@@ -77,7 +77,7 @@ def log_sum_exp(context: NodeContext) -> VJP:
     ops, axis = context.ops, _axis(context)
     _, _, slope, sum_x, sum_r = _exponentials(ops, context.x_input(0), context.r_inputs[0], axis)
     share = slope * log_slope(ops, sum_x, sum_r)
-    return VJP(lambda cotangents: [ops.reshape(cotangents[0], ops.shape(sum_r)) * share])
+    return VJP(lambda cotangents: [ops.reshape_like(cotangents[0], sum_r) * share])
 
 
 def standardised(context: NodeContext) -> VJP:
@@ -110,7 +110,7 @@ def standardised(context: NodeContext) -> VJP:
             raise unsupported(context.node, "its mean and deviation are used as well")
         g = ops.reshape(cotangents[0] if scale is None else cotangents[0] * scale, shape)
         g = inverse * g + slope * middle * ops.sum(middle * g, -1, keep=True)
-        return [ops.reshape(g - ops.sum(g, -1, keep=True) / n, ops.shape(like))]
+        return [ops.reshape_like(g - ops.sum(g, -1, keep=True) / n, like)]
 
     return VJP(back)
 
@@ -141,7 +141,7 @@ def vector_norm(context: NodeContext) -> VJP:
     norms = [ops.unary("sqrt", ops.sum(z * z, axes, keep=True)) for z in (x, r)]
     total = norms[0] + norms[1]
     share = over(ops, x + r, total, 0.0)
-    return VJP(lambda cotangents: [ops.reshape(cotangents[0], ops.shape(total)) * share])
+    return VJP(lambda cotangents: [ops.reshape_like(cotangents[0], total) * share])
 
 
 def deviation(context: NodeContext) -> VJP:
@@ -157,7 +157,7 @@ def deviation(context: NodeContext) -> VJP:
 
     (dx, sx), (dr, sr) = parts(context.x_input(0)), parts(context.r_inputs[0])
     share = over(ops, (dx + dr) / freedom, sx + sr, 0.0)
-    return VJP(lambda cotangents: [ops.reshape(cotangents[0], ops.shape(sr)) * share])
+    return VJP(lambda cotangents: [ops.reshape_like(cotangents[0], sr) * share])
 
 
 _RULES: dict[str, Rule] = {

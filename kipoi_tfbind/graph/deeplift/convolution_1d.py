@@ -22,7 +22,7 @@ class Convolution1D(NamedTuple):
 
 
 def along_positions(ops: ArrayOps, operation: Operation, x: Any, kernel: Any) -> Convolution1D | None:
-    """What a convolution is along the one axis with more than one position; None where it is another one."""
+    """A convolution as one along its only axis with more than one position; None where it has more."""
     known, taps = _sizes(ops, x), _sizes(ops, kernel)
     if known is None or taps is None:
         return None

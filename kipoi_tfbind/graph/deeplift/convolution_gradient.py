@@ -23,7 +23,7 @@ _FEW_CHANNELS = 8
 
 @dataclass(frozen=True)
 class ConvolutionGradient:
-    """What takes cotangents of a convolution back to its input, for one or several targets.
+    """The gradient of a convolution for its input, for one or several targets.
 
     Attributes
     ----------
@@ -133,7 +133,7 @@ def is_routed(ops: ArrayOps, convolution: Convolution1D, cotangent: Factored) ->
 
 
 def cost_of_routed(convolution: Convolution1D, windows: Windows, n_targets: Any) -> Any:
-    """What `routed` takes for each row, in multiplications of a convolution.
+    """Cost of `routed` for each row, in multiplications of a convolution.
 
     Measured: fetching a number of the kernel takes as long as 7 multiplications, and one multiplication of
     the smaller products 1.2 times as long as one of the convolution.
@@ -144,7 +144,7 @@ def cost_of_routed(convolution: Convolution1D, windows: Windows, n_targets: Any)
 
 
 def cost_of_convolution(convolution: Convolution1D, length: int) -> float:
-    """What `at_all_positions` takes for each row of `length` output positions, in multiplications."""
+    """Cost of the gradient for each row of `length` output positions, in multiplications."""
     width, n_in, n_out = convolution.kernel.shape
     direct = float(length * width * n_in * n_out)
     pieces = None if has_few_channels(convolution) else best_pieces(convolution, length)

@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.graph.graph import Graph
+from kipoi_tfbind.memory import memory_budget
 
 # Numbers that a value may have for all pairs that are run at once: more would be slower, out of the cache.
 _AT_ONCE = 2**21
+# How often the values of a pair are in memory at once, about.
+_KEPT = 2
 # And for all targets of them.
 WITH_TARGETS = 2**26
 
@@ -41,16 +44,22 @@ class CompiledDeepLift(ABC):
 
     Attributes
     ----------
+    itemsize
+        Bytes of a number.
     n_outputs
         Number of the model's outputs.
     largest
         Numbers that the largest value on the way has for each pair of sequence and reference.
+    elements
+        Numbers that all values on the way have for each pair.
     takes_targets
         Whether several targets are taken at once.
     """
 
+    itemsize = 4
     n_outputs: int
     largest: int
+    elements: int
     takes_targets: bool
 
     @abstractmethod
@@ -64,7 +73,9 @@ class CompiledDeepLift(ABC):
         n_at_once = max(1, n_references, _AT_ONCE // self.largest)
         if self.takes_targets and n_targets:
             n_at_once = min(n_at_once, max(1, WITH_TARGETS // (self.largest * n_targets)))
-        return n_at_once
+        # All values are kept for the way back, and some of the multipliers beside them.
+        bytes_each = _KEPT * self.elements * self.itemsize
+        return min(n_at_once, max(1, memory_budget() // max(bytes_each, 1)))
 
 
 class DeepLift(ABC):

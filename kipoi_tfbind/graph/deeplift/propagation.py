@@ -78,11 +78,10 @@ class Propagation:
 
     def outputs(self) -> tuple[Any, Any]:
         """The output at the sequences and at the references."""
+        x = self._x[self._output]
         if self._blocks.get(self._output) == 0:
             # One row of the equal ones for each sequence.
-            x = self.ops.reshape(self._x[self._output], (self.n, self.n_references, -1))[:, 0]
-        else:
-            x = self._x[self._output]
+            x = self.ops.reshape(x, (self.n, self.n_references, -1))[:, 0]
         return x, self._r[self._output]
 
     @property
@@ -92,9 +91,12 @@ class Propagation:
 
     def largest(self) -> int:
         """Numbers that the largest value has for each pair of sequence and reference, as far as known."""
-        return max(
-            self.ops.row_size(value) for ref, value in self._r.items() if self._blocks.get(ref, 0) == 1
-        )
+        whole = (value for ref, value in self._r.items() if self._blocks.get(ref) == 1)
+        return max(self.ops.row_size(value) for value in whole)
+
+    def elements(self) -> int:
+        """Numbers that all values together have for each pair of sequence and reference, as far as known."""
+        return sum(self.ops.row_size(value) for ref, value in self._r.items() if ref in self._blocks)
 
     def back(self, cotangent: Any, n_targets: Any = None) -> Any:
         """Multipliers of the explained input for a cotangent of the output at the references.
@@ -317,7 +319,7 @@ class Propagation:
         if ref not in self._repeated:
             ops, x, like = self.ops, self._x[ref], self._r[ref]
             rows = ops.repeat(ops.reshape(x, (blocks, self.n, -1)), self.n_references, 1)
-            self._repeated[ref] = ops.reshape(rows, ops.shape(like))
+            self._repeated[ref] = ops.reshape_like(rows, like)
         return self._repeated[ref]
 
     def _context(self, node: Node, varying: tuple[int, ...], refs: list[Ref]) -> NodeContext:

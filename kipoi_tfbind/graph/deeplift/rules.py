@@ -58,8 +58,8 @@ def elementwise(context: NodeContext) -> VJP:
     ops, like = context.ops, context.r_inputs[context.varying[0]]
 
     def back(cotangents: Sequence[Any]) -> list[Any]:
-        flat = ops.reshape(cotangents[0], ops.shape(slope))
-        return [ops.reshape(flat * slope, ops.shape(like))]
+        flat = ops.reshape_like(cotangents[0], slope)
+        return [ops.reshape_like(flat * slope, like)]
 
     return VJP(back, diagonal=True)
 
@@ -226,13 +226,13 @@ def _routed_in_windows(context: NodeContext, windows: Windows) -> VJP:
     slope = share * present / (difference + absent * large)
 
     def back(cotangents: Sequence[Any]) -> list[Any]:
-        cotangent = ops.reshape(cotangents[0], ops.shape(fr))
-        pulled = cotangent * slope
+        cotangent = ops.reshape_like(cotangents[0], fr)
+        routed = cotangent * slope
         if n_used < windows.length:
             rows = ops.shape(r)[:2]
-            pulled = ops.reshape(pulled, (*rows, windows.before, n_used, windows.after))
-            pulled = ops.pad(pulled, 0, windows.length - n_used, -2)
-        return [ops.reshape(pulled, ops.shape(like))]
+            routed = ops.reshape(routed, (*rows, windows.before, n_used, windows.after))
+            routed = ops.pad(routed, 0, windows.length - n_used, -2)
+        return [ops.reshape_like(routed, like)]
 
     return VJP(back, diagonal=True, windows=windows)
 

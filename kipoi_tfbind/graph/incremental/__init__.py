@@ -1,6 +1,6 @@
-"""Edits of a sequence, propagated through a graph by what they can affect.
+"""Edits of a sequence, propagated through a graph by the regions that they affect.
 
-Knows no framework: arrays are handled by the operations that a framework's folder gives. Imports
-`kipoi_tfbind.graph.graph`; only `kipoi_tfbind.graph.tensorflow`, `kipoi_tfbind.graph.torch`, the models and
-the methods that edit sequences import it.
+Knows no framework: arrays are handled by `ArrayOps`. Imports the modules of `kipoi_tfbind.graph` above it;
+`kipoi_tfbind.graph.tensorflow`, `kipoi_tfbind.graph.torch`, the backends, the models and the methods that
+edit sequences import it.
 """

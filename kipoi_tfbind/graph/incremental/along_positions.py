@@ -1,4 +1,4 @@
-"""What an operation does along the positions, from its description and the axis of the positions."""
+"""The effect of an operation along the positions, from its description and their axis."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Found = along.PositionOp | None
 
 
 def along_positions(node: Node, operands: Operands, shape: tuple[int, ...]) -> Found:
-    """What a node does along the positions of those of its operands that have some.
+    """The effect of a node along the positions of those of its operands that have some.
 
     Parameters
     ----------

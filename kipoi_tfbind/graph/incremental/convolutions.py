@@ -1,4 +1,4 @@
-"""What becomes of a change in convolutions and pools."""
+"""Handlers of convolutions and pools."""
 
 from __future__ import annotations
 

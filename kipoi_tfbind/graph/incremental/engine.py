@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.graph.incremental.cached import Cached, empty_cached
 from kipoi_tfbind.graph.incremental.pair_engine import PairProgram, Pairs
-from kipoi_tfbind.graph.incremental.plan import Plan
+from kipoi_tfbind.graph.incremental.plan import PairCost, Plan
 from kipoi_tfbind.graph.incremental.program import Program
 from kipoi_tfbind.graph.incremental.propagation import propagate_edits
 from kipoi_tfbind.graph.incremental.shape_only import ShapeOnlyOps, run_shapes
@@ -28,12 +28,15 @@ class Incremental(ABC):
         The model.
     """
 
+    # What a step costs before its first run, in multiply-accumulates: tracing and compiling it.
+    setup_work_per_step = 0
+
     def __init__(self, program: Program) -> None:
         self.program = program
         self._plans: dict[int, tuple[Plan, list[Cached]]] = {}
 
     def plan(self, width: int) -> Plan:
-        """What edits of so many positions beside each other cost."""
+        """Cost of edits of so many positions beside each other."""
         return self._planned(width)[0]
 
     @abstractmethod
@@ -68,9 +71,19 @@ class Incremental(ABC):
             The code of its new base.
         """
 
+    def pair_cost(self, n_edits: int) -> PairCost:
+        """What double mutants of so many single edits of a sequence cost."""
+        program, plan = self.pair_program, self.plan(1)
+        # The changes of the single edits are computed some at a time, and kept.
+        return PairCost(
+            program.typical_work,
+            program.prepared_elements(n_edits) * plan.itemsize + plan.bytes_each,
+            program.typical_elements * plan.itemsize,
+        )
+
     @cached_property
     def pair_program(self) -> PairProgram:
-        """What double mutants look up."""
+        """The model for double mutants."""
         return PairProgram.of(self.program)
 
     def _planned(self, width: int) -> tuple[Plan, list[Cached]]:
@@ -109,5 +122,7 @@ class Incremental(ABC):
             sum(math.prod(program.shapes[key.ref]) for key in wanted),
             regions.spans,
             propagation.ended_at,
+            self.setup_work_per_step * len(program.steps),
+            self.program.base_encodings.dtype.itemsize,
         )
         return plan, list(wanted)

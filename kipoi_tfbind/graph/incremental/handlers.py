@@ -1,4 +1,4 @@
-"""What becomes of a change in each kind of operation: the table `HANDLERS`.
+"""Handlers of a change, one for each effect along the positions: the table `HANDLERS`.
 
 A handler takes one step of the propagation and what the operation does along the positions, and gives the
 state of the node's output; None where the change cannot be followed, and the whole array is computed from

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from kipoi_tfbind.graph.incremental.propagation import Propagation, propagate_ed
 from kipoi_tfbind.graph.incremental.regions import RunNode
 from kipoi_tfbind.graph.incremental.shape_only import ShapeOnlyOps, run_shapes
 from kipoi_tfbind.graph.incremental.states import State
+from kipoi_tfbind.graph.operations import size_of
 
 # How far the regions of each value start from each other, at least: values and distances.
 Separation = tuple[tuple[Ref, int], ...]
@@ -28,18 +30,18 @@ Separation = tuple[tuple[Ref, int], ...]
 
 @dataclass(frozen=True)
 class PairProgram:
-    """What double mutants of edits of one position look up.
+    """A model for double mutants: the cached activations and single changes that they are made of.
 
     Attributes
     ----------
     template
-        What is known of each value of a single edit: states without arrays.
+        State of each value of a single edit, without arrays.
     ended
         The values where the regions of a single edit end in a sum.
     cached
         The cached activations of the sequence.
     singles
-        What is looked up of the changes that single edits make.
+        The changes of single edits that are looked up.
     own
         The cached activations for these changes. The three lists grow where edits that are farther from each
         other look up something else.
@@ -85,6 +87,24 @@ class PairProgram:
                 far.append((ref, region.width))
         costs = [self.cost(()), self.cost(tuple(far))]
         return sum(macs + MACS_PER_ELEMENT * traffic for macs, traffic in costs) / 2
+
+    @cached_property
+    def typical_elements(self) -> int:
+        """Elements that pass through memory for a double mutant of neighbouring edits."""
+        return self.cost(())[1]
+
+    def prepared_elements(self, n_edits: int) -> int:
+        """Elements that are looked up: cached activations, and the changes that each single edit makes."""
+        shapes = self.program.shapes
+        cached = sum(math.prod(shapes[key.ref]) for key in {*self.cached, *self.own})
+        changes = 0
+        for key in self.singles:
+            outline = self.template[key.ref].outline() if key.ref in self.template else None
+            size = size_of(shapes[key.ref])
+            if key.form == "rows" and outline is not None:
+                size = size * outline.width // max(outline.length, 1)
+            changes += 0 if key.form == "starts" else size
+        return cached + n_edits * changes
 
     def propagation(
         self,
@@ -171,7 +191,7 @@ class Pairs(ABC):
     Parameters
     ----------
     program
-        What is looked up.
+        The model, with the activations and changes that are looked up.
 
     Attributes
     ----------
@@ -210,7 +230,7 @@ class Pairs(ABC):
 def joined_changes(
     ops: ArrayOps, wanted: list[Cached], parts: list[list[tuple[Any, Any]]]
 ) -> tuple[dict[Cached, SingleChange], dict[Ref, Any]]:
-    """What is looked up of single edits, from that of some at a time; and where their regions start."""
+    """Changes of all single edits from those of some at a time, and where their regions start."""
     singles, starts = {}, {}
     for k, cached in enumerate(wanted):
         changes = ops.concat([part[k][0] for part in parts], 0)
@@ -225,7 +245,7 @@ def joined_changes(
 
 
 def single_changes(propagation: Propagation, wanted: list[Cached]) -> list[tuple[Any, Any]]:
-    """What double mutants look up of single edits: changes, and where regions start; None if all alike."""
+    """Changes of single edits, and where their regions start; None if all alike."""
     found = []
     for cached in wanted:
         region = propagation.states[cached.ref].region()

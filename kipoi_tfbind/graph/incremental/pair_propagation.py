@@ -49,7 +49,7 @@ class PairRegions(Regions):
     first, second
         Which edits the double mutants are made of.
     template
-        What is known of the single edits' values: states without arrays.
+        States of the single edits' values, without arrays.
     ended
         The values where their regions end in a sum.
     """
@@ -107,7 +107,7 @@ class PairRegions(Regions):
         return Offsets(self.ops.maximum(first, second)), width
 
     def placed(self, ref: Ref, state: State, start: Offsets, width: int) -> AffectedRegion:
-        """What both edits do to a value beyond their two changes, in a given region."""
+        """The change of a value beyond those of both edits by themselves, in a given region."""
         region = state.region()
         if region is not None:
             return self.moved(region, start, width)
@@ -128,7 +128,7 @@ class PairPropagation(Propagation):
     regions
         Of the double mutants.
     template
-        What is known of the single edits' values: states without arrays.
+        States of the single edits' values, without arrays.
     separation
         How far the regions of a value start from each other, at least, in all of the double mutants.
     """
@@ -171,7 +171,7 @@ class PairPropagation(Propagation):
         return ref in self.states and self.states[ref].position_axis is not None
 
     def _added(self, i: int, interacting: Sequence[Ref]) -> AffectedRegion:
-        """What both edits do to a sum: the sum of what they do to its terms."""
+        """The change of a sum beyond the single ones: the sum of those of its terms."""
         regions = [region for ref in interacting if (region := self.states[ref].region()) is not None]
         together = self.regions.together(regions)
         change = functools.reduce(lambda a, b: a + b, map(self.regions.change, together))
@@ -179,7 +179,7 @@ class PairPropagation(Propagation):
         return AffectedRegion((i, 0), place.axis, place.length, place.start, place.width, change)
 
     def _overlapping(self, i: int, inputs: Sequence[Ref], op: PositionOp) -> Found:
-        """What both edits do to the output of a function of the positions, where their regions overlap."""
+        """The change beyond the single ones of a function of the positions, where the regions overlap."""
         found = self._pairs.overlap((i, 0), self._separation((i, 0)))
         if found is None:
             n_outputs = self.program.graph.nodes[i].n_outputs

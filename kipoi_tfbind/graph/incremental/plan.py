@@ -1,4 +1,4 @@
-"""What predictions of edited sequences cost, known before anything runs."""
+"""The cost of predictions of edited sequences, known before anything runs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,36 @@ MACS_PER_ELEMENT = 12
 # A plan that saves less than this is not worth its overhead; nor is one for a model that runs in no time.
 _WORTHWHILE = 2.0
 _SMALL = 2_000_000
+# So many sequences are taken to share the setup, whatever their number is.
+_SHARING_SETUP = 8
+
+
+@dataclass(frozen=True)
+class PairCost:
+    """What double mutants of one sequence cost.
+
+    Attributes
+    ----------
+    work
+        Of each, in multiply-accumulates.
+    prepared_bytes
+        Memory for what is looked up.
+    bytes_each
+        Memory for each double mutant, at most.
+    """
+
+    work: float
+    prepared_bytes: int
+    bytes_each: int
+
+    def times(self, n: int) -> PairCost:
+        """The same for `n` sequences or strands at once."""
+        return PairCost(self.work * n, self.prepared_bytes * n, self.bytes_each * n)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What predictions of edited sequences cost, one sequence each.
+    """The cost of predictions of edited sequences, for one edit.
 
     Attributes
     ----------
@@ -29,6 +54,10 @@ class Plan:
         Elements of the cached activations of each unedited sequence.
     spans
         Whether it has arrays whose size depends on where the edits are.
+    setup_work
+        What it costs to make and compile it, in multiply-accumulates.
+    itemsize
+        Bytes of an element.
     whole_from
         The layer where the regions end, if they do so before the positions do; "" otherwise.
     """
@@ -42,6 +71,22 @@ class Plan:
     cached_elements: int
     spans: bool = False
     whole_from: str = ""
+    setup_work: int = 0
+    itemsize: int = 4
+
+    @property
+    def cached_bytes(self) -> int:
+        """Memory for the cached activations of each unedited sequence."""
+        return self.cached_elements * self.itemsize
+
+    @property
+    def bytes_each(self) -> int:
+        """Memory for one edited sequence, at most: all regions, of which a framework may free some early."""
+        return self.traffic * self.itemsize
+
+    def fits(self, budget: int) -> bool:
+        """Whether one sequence with one edit fits into a number of bytes."""
+        return self.cached_bytes + self.bytes_each <= budget
 
     @property
     def full_work(self) -> int:
@@ -58,8 +103,13 @@ class Plan:
 
         It does not depend on the number of sequences, so that a result is the same in pieces and whole.
         """
-        incremental = self.work + 2 * self.full_work / max(per_sequence, 1)
+        incremental = self.work + self.overhead / max(per_sequence, 1)
         return self.saves(incremental, _WORTHWHILE)
+
+    @property
+    def overhead(self) -> int:
+        """What comes before the first edit of a sequence: its own passes, and its share of the setup."""
+        return 2 * self.full_work + self.setup_work // _SHARING_SETUP
 
     def saves(self, work: float, times: float) -> bool:
         """Whether a forward pass is so many times this work, of a model that does not run in no time."""

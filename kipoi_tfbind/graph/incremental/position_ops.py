@@ -1,6 +1,7 @@
-"""What an operation does along the positions of a sequence: what handlers are told.
+"""Effects of operations along the positions of a sequence, as handlers are told.
 
-`read` derives it from an operation's description, for positions at one axis. Axes count the batch as axis 0.
+`along_positions` derives them from an operation's description and the axis of the positions. Axes count the
+batch as axis 0.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Operand:
 
 @dataclass(frozen=True)
 class PositionOp:
-    """What an operation does along the positions.
+    """The effect of an operation along the positions.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What is known of a graph before anything runs: shapes, constants, and what nodes do and cost."""
+"""A graph for sequences of one length, as far as it is known before anything runs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Program:
     constants
         The values that depend on no input.
     base_encodings
-        What the sequence's input has at a position with each of the codes of A, C, G, T and N: (code, ...).
+        Encodings of A, C, G, T and N at one position of the sequence's input: (code, ...).
     """
 
     graph: Graph = field(repr=False)
@@ -65,7 +65,7 @@ class Program:
 
     @property
     def output(self) -> Ref:
-        """What is predicted."""
+        """The value that is predicted."""
         return self.graph.outputs[0]
 
     @cached_property
@@ -85,7 +85,7 @@ class Program:
         return found
 
     def position_op(self, i: int, axes: Mapping[Ref, int]) -> PositionOp | None:
-        """What node `i` does along the positions, for inputs that have them at `axes`."""
+        """The effect of node `i` along the positions, which its inputs have at `axes`."""
         key = i, *sorted(axes.items())
         if key not in self._position_ops:
             node = self.graph.nodes[i]

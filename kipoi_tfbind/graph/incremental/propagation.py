@@ -28,14 +28,14 @@ class Propagation:
     Parameters
     ----------
     regions
-        What can be done with affected regions.
+        Operations on affected regions.
     entry
         The state of the input.
 
     Attributes
     ----------
     states
-        What is known of each value.
+        State of each value.
     ended_at
         The layer where regions ended before the positions did.
     """

@@ -1,4 +1,4 @@
-"""What becomes of a change where the positions end: one number for all of them, or a dense layer."""
+"""Handlers of operations in which the positions end: one number for all of them, or a dense layer."""
 
 from __future__ import annotations
 

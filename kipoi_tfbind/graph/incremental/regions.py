@@ -21,7 +21,7 @@ RunNode = Callable[[Node, Sequence[Any], Sequence[tuple[int, ...]]], list[Any]]
 
 
 class Regions:
-    """What can be done with affected regions, whatever the model.
+    """Operations on affected regions, whatever the model.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What is known of a value of the edited sequences: one class for each state, all with the same few verbs.
+"""States of a value of the edited sequences, as classes with the same few verbs.
 
 A state is an affected region; a region whose positions and channels a reshape has merged; one that is dealt
 out to blocks of the batch (space-to-batch); the sum of two changes that do not interact; or the whole array.
@@ -25,7 +25,7 @@ Shape = tuple[int, ...]
 
 
 class State:
-    """What is known of a value; by default, nothing that a verb asks for."""
+    """The state of a value; by default, it has nothing that a verb asks for."""
 
     @property
     def position_axis(self) -> int | None:

@@ -21,11 +21,11 @@ class Step:
     Attributes
     ----------
     regions
-        What can be done with affected regions.
+        Operations on affected regions.
     i
         The node.
     states
-        What is known of each value so far.
+        State of each value so far.
     whole
         A value -> its whole array, of the edited sequences.
     looks_ahead

@@ -91,7 +91,8 @@ class CompiledTensorFlow(engine.CompiledDeepLift):
         output_shape = self._graph.ops.shape(output)
         x, r = (tf.reshape(y, (tf.shape(y)[0], -1)) for y in propagation.outputs())
         self.n_outputs = output.shape[1:].num_elements()
-        self.largest = propagation.largest()
+        self.largest, self.elements = propagation.largest(), propagation.elements()
+        self.itemsize = rows.dtype.size
         self.takes_targets = propagation.takes_targets and not self._jit_compile
 
         def multipliers(columns: tf.Tensor) -> tf.Tensor:

@@ -35,8 +35,10 @@ class TensorFlowIncremental(Incremental):
     axis
         Axis of the positions there.
     base_encodings
-        What that input has at a position with each of the five codes: (code, ...).
+        Encodings of A, C, G, T and N at one position of that input: (code, ...).
     """
+
+    setup_work_per_step = 400_000_000
 
     def __init__(
         self,

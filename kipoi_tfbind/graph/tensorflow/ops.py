@@ -71,6 +71,12 @@ class TensorFlowOps(ArrayOps):
                 return x
         return tf.reshape(x, shape)
 
+    def reshape_like(self, x: Any, like: Any) -> Any:
+        known = self.known_shape(like)
+        if known is None or known.count(None) > 1:
+            return tf.reshape(x, tf.shape(like))
+        return self.reshape(x, [-1 if n is None else n for n in known])
+
     def transpose(self, x: Any, axes: Sequence[int]) -> Any:
         axes = list(axes)
         if axes == sorted(axes):
@@ -104,9 +110,9 @@ class TensorFlowOps(ArrayOps):
         return _UNARY[name](x)
 
     def where(self, condition: Any, x: Any, y: Any) -> Any:
-        if tf.is_tensor(x):
-            return tf.where(condition, x, tf.cast(y, x.dtype))
-        return tf.where(condition, tf.cast(x, y.dtype), y)
+        if not tf.is_tensor(x):
+            return tf.where(condition, tf.constant(x, y.dtype), y)
+        return tf.where(condition, x, y if tf.is_tensor(y) else tf.constant(y, x.dtype))
 
     def clip(self, x: Any, low: float, high: float) -> Any:
         return tf.clip_by_value(x, low, high)

@@ -33,7 +33,7 @@ class PairFunctions:
     Parameters
     ----------
     program
-        What is looked up.
+        The model, with the activations and changes that are looked up.
     ops
         TensorFlow's arrays.
     run
@@ -56,7 +56,7 @@ class PairFunctions:
     def singles(
         self, own: list[tf.Tensor], first: NDArray, new: NDArray
     ) -> tuple[list[Any], dict[Ref, NDArray]]:
-        """What is looked up of single edits of one sequence, and where the regions of these start."""
+        """Changes that single edits of one sequence make, and where their regions start."""
         parts = []
         for at in range(0, len(first), _AT_ONCE):
             which = np.minimum(np.arange(at, at + _AT_ONCE), len(first) - 1)

@@ -1,4 +1,4 @@
-"""What PyTorch runs for a node, and how its integers depend on the number of sequences."""
+"""Calls of ATen operations, with integers that depend on the number of sequences."""
 
 from __future__ import annotations
 

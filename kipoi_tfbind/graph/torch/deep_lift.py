@@ -36,6 +36,8 @@ class CompiledTorch(engine.CompiledDeepLift):
         nodes = [graph.nodes[i] for i in graph.live_nodes()]
         traced = [shape for n in nodes if n.kind not in ("input", "constant") for shape in n.call.shapes]
         self.largest = max(map(row_size, traced), default=1)
+        self.elements = sum(map(row_size, traced))
+        self.itemsize = graph.dtypes[wrt].itemsize
         node, i = graph.outputs[0]
         own = dict(zip(graph.inputs, shapes, strict=True))
         self.n_outputs = math.prod(own[node]) if node in own else row_size(graph.nodes[node].call.shapes[i])

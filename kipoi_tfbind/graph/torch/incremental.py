@@ -41,7 +41,7 @@ class TorchIncremental(Incremental):
     axis
         Axis of the positions there.
     base_encodings
-        What that input has at a position with each of the five codes: (code, ...).
+        Encodings of A, C, G, T and N at one position of that input: (code, ...).
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class TorchIncremental(Incremental):
         )
 
     def _run(self, n: int) -> RunNode:
-        """What runs a node on arrays of `n` edits."""
+        """A function that runs a node on arrays of `n` edits."""
 
         def run(node: Node, inputs: Sequence[Any], shapes: Sequence[tuple[int, ...]]) -> list[Any]:
             if node.kind not in _STRIDED:

@@ -73,6 +73,9 @@ class TorchOps(ArrayOps):
     def reshape(self, x: Any, shape: Any) -> Any:
         return x.reshape(tuple(shape))
 
+    def reshape_like(self, x: Any, like: Any) -> Any:
+        return x.reshape(like.shape)
+
     def transpose(self, x: Any, axes: Sequence[int]) -> Any:
         return x.permute(tuple(axes))
 

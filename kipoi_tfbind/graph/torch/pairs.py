@@ -24,7 +24,7 @@ class TorchPairs(Pairs):
     Parameters
     ----------
     program
-        What is looked up.
+        The model, with the activations and changes that are looked up.
     ops
         PyTorch's arrays.
     run

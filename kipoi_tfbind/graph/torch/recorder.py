@@ -1,4 +1,4 @@
-"""What a PyTorch function does, written down operation by operation while it runs."""
+"""A record of a PyTorch function, operation by operation, while it runs."""
 
 from __future__ import annotations
 

@@ -98,6 +98,8 @@ class VariantOptions:
         "auto", "incremental" or "full"; see `kipoi_tfbind.interpret.variants.scoring.AlleleScorer`.
     batch_size
         Windows that the model is given at once.
+    profile_bins
+        Number of positions of a profile that the targets are; None where they are none.
     """
 
     length: int | None = None
@@ -107,6 +109,7 @@ class VariantOptions:
     skip_missing: bool = False
     path: Path = "auto"
     batch_size: int = 128
+    profile_bins: int | None = None
 
 
 class VariantEvaluator:
@@ -161,6 +164,7 @@ class VariantEvaluator:
             options.shifts,
             options.path,
             options.batch_size,
+            options.profile_bins,
         )
         self.tallies = dict.fromkeys(_TALLIES, 0)
         self.top: list[Any] = []

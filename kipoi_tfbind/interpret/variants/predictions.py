@@ -50,7 +50,7 @@ class WindowSums:
     """Sums over the windows of each change."""
 
     def __init__(self, n: int, targets: int) -> None:
-        self.n = np.zeros((n, 1))
+        self.n = np.zeros((n, targets))
         self.contains_n = np.zeros(n, dtype=bool)
         self.ref, self.alt, self.effect = (np.zeros((n, targets)) for _ in range(3))
         self.low, self.high = np.full((n, targets), np.inf), np.full((n, targets), -np.inf)
@@ -61,12 +61,13 @@ class WindowSums:
         return np.maximum(self.high - mean, mean - self.low)
 
     def add(self, rows: NDArray[np.intp], ref: NDArray, alt: NDArray) -> None:
-        """Add one window of each of some changes, none of them twice."""
+        """Add one window of each of some changes, none twice; what is missing in `alt` is left out."""
         ref, alt = ref.astype(np.float64), alt.astype(np.float64)
+        known = ~np.isnan(alt)
         effect = alt - ref
-        self.n[rows] += 1
-        self.ref[rows] += ref
-        self.alt[rows] += alt
-        self.effect[rows] += effect
-        self.low[rows] = np.minimum(self.low[rows], effect)
-        self.high[rows] = np.maximum(self.high[rows], effect)
+        self.n[rows] += known
+        self.ref[rows] += np.where(known, ref, 0)
+        self.alt[rows] += np.where(known, alt, 0)
+        self.effect[rows] += np.where(known, effect, 0)
+        self.low[rows] = np.fmin(self.low[rows], effect)
+        self.high[rows] = np.fmax(self.high[rows], effect)

@@ -21,6 +21,7 @@ from kipoi_tfbind.interpret._batches import check_batch_size
 from kipoi_tfbind.interpret._paths import Path
 from kipoi_tfbind.interpret.variants.grouping import distinct, fills, groups, padded, stretches
 from kipoi_tfbind.interpret.variants.predictions import AllelePredictions, WindowSums
+from kipoi_tfbind.interpret.variants.profiles import Profile
 from kipoi_tfbind.models.evaluator import EditEngine
 from kipoi_tfbind.models.sequence_model import SequenceModel
 
@@ -51,6 +52,9 @@ class AlleleScorer:
         "auto": what is expected to be faster.
     batch_size
         Windows that the model is given at once.
+    profile_bins
+        Number of positions of a profile that the targets are, positions before tracks: the profiles of the
+        alleles of an indel are compared base for base. None where the targets are no profile.
 
     Raises
     ------
@@ -65,6 +69,7 @@ class AlleleScorer:
     shifts: int = 0
     path: Path = "auto"
     batch_size: int = 128
+    profile_bins: int | None = None
     _engines: dict[tuple[int, int], EditEngine | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -74,6 +79,9 @@ class AlleleScorer:
             raise InputError(f"shifts: expected a number of bases from 0 on, got {self.shifts}")
         if self.path not in ("auto", "incremental", "full"):
             raise InputError(f"path: expected auto, incremental, full, got {self.path!r}")
+        n_targets = len(self.model.target_names)
+        bins = self.profile_bins
+        self._profile = None if bins is None else Profile(bins, self.length, n_targets)
         if self.model.auxiliary:
             raise InputError(
                 f"model {self.model.name}: has inputs beside the sequence "
@@ -101,10 +109,11 @@ class AlleleScorer:
             for shift in range(-self.shifts, self.shifts + 1):
                 self._add_windows(sums, number, member, changes, changes.window_starts(self.length) + shift)
             contains_n |= sums.contains_n
-            ref += sums.ref / sums.n
-            alt += sums.alt / sums.n
-            effects.append(sums.effect / sums.n)
-            window_spread += sums.spread()
+            with np.errstate(invalid="ignore"):  # where a profile has no base of the other allele
+                ref += sums.ref / sums.n
+                alt += sums.alt / sums.n
+                effects.append(sums.effect / sums.n)
+                window_spread += sums.spread()
         m = len(effects)
         effect = np.mean(effects, axis=0)
         agreeing = sum((np.sign(each) == np.sign(effect)).astype(np.int64) for each in effects)
@@ -243,7 +252,11 @@ class AlleleScorer:
                 self.genome, some, starts[rows[chosen]], self.length, offsets, codes[rows[chosen]]
             )
             sums.contains_n[rows[chosen]] |= (alt == N_CODE).any(axis=1)
-            sums.add(rows[chosen], ref[window[chosen]], self._predict_codes(member, alt))
+            output = self._predict_codes(member, alt)
+            if self._profile is not None:
+                at, size = some.start - starts[rows[chosen]], some.ref_size
+                output = self._profile.aligned(output, at, size, size + some.shift, offsets)
+            sums.add(rows[chosen], ref[window[chosen]], output)
 
     def predict_windows(self, codes: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Mean output (window, target) over the members for windows of base codes, each as a whole."""

@@ -1,0 +1,140 @@
+"""Which method finds planted pairs of positions: AUROC, with intervals over sequences.
+
+Sequences are simulated as DFIM's authors do (Greenside et al. 2018): two motifs, present alone or together,
+and a label that depends on both at a spacing. A small network learns it; each method then scores the pairs of
+positions of sequences with both motifs. A pair is planted where its two positions lie in the two motifs;
+pairs within one motif, which interact as well, count neither way. Run:
+
+    python benchmarks/interactions.py [--network relu|softplus] [--sequences 20] [--seed 0]
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+from scipy import stats
+from torch import nn
+
+import kipoi_tfbind as tfb
+from kipoi_tfbind.testing import planted_pairs
+
+MOTIFS = ("GATAAG", "CACGTG")
+LENGTH = 50
+SPACING = (4, 10)
+
+
+class Network(nn.Module):
+    """Two convolutions, so that a filter of the second sees both motifs, and dense layers."""
+
+    def __init__(self, activation: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            *(nn.Conv1d(4, 24, 8, padding=4), activation, nn.MaxPool1d(2)),
+            *(nn.Conv1d(24, 24, 13, padding=6), activation, nn.AdaptiveMaxPool1d(1), nn.Flatten()),
+            *(nn.Linear(24, 16), activation, nn.Linear(16, 1)),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits (sequence, 1)."""
+        return self.layers(x)
+
+
+def train(network: nn.Module, one_hot: NDArray, label: NDArray, epochs: int, seed: int) -> float:
+    """Fit a network; return its AUROC on the last fifth of the sequences."""
+    torch.manual_seed(seed)
+    x = torch.tensor(one_hot.transpose(0, 2, 1).copy(), dtype=torch.float32)
+    y = torch.tensor(label[:, np.newaxis], dtype=torch.float32)
+    n = len(x) * 4 // 5
+    optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-3)
+    for _ in range(epochs):
+        for rows in torch.randperm(n).split(64):
+            loss = nn.functional.binary_cross_entropy_with_logits(network(x[rows]), y[rows])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    with torch.no_grad():
+        return auroc(network(x[n:]).numpy()[:, 0], label[n:])
+
+
+def auroc(score: NDArray, is_positive: NDArray) -> float:
+    """Area under the ROC curve."""
+    rank = stats.rankdata(score)
+    n, m = int(is_positive.sum()), int((1 - is_positive).sum())
+    return float((rank[is_positive == 1].sum() - n * (n + 1) / 2) / (n * m))
+
+
+def score_methods(model: Any, precise: Any, sequences: xr.Dataset) -> dict[str, xr.Dataset]:
+    """Results with interactions, by method, and the time that each took."""
+    found: dict[str, xr.Dataset] = {}
+
+    def timed(name: str, compute: Any) -> Any:
+        start = time.perf_counter()
+        result = compute()
+        print(f"  {name}: {time.perf_counter() - start:.1f} s", flush=True)
+        return result
+
+    second = timed("second-order ISM", lambda: tfb.second_order_mutagenesis(model, sequences))
+    for summary in ("mean", "largest"):
+        found[f"second-order ISM, {summary}"] = tfb.epistasis_interaction(second, summary=summary)
+    found["DFIM"] = timed("DFIM", lambda: tfb.deep_feature_interaction(model, sequences, n_references=5))
+    found["integrated Hessians"] = timed(
+        "integrated Hessians", lambda: tfb.integrated_hessians(precise, sequences, n_references=2)
+    )
+    found["surrogate with pairs"] = timed(
+        "surrogate with pairs",
+        lambda: tfb.surrogate(
+            model, sequences, n_mutants=5000, mutation_rate=0.15, pairwise=True, batch_size=1024
+        ),
+    )
+    return found
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--network", choices=["relu", "softplus"], default="relu")
+    parser.add_argument("--sequences", type=int, default=20, help="Sequences with both motifs to score.")
+    parser.add_argument("--training", type=int, default=12000)
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    torch.manual_seed(options.seed)
+    simulated = planted_pairs(options.training, LENGTH, motifs=MOTIFS, spacing=SPACING, seed=options.seed)
+    network = Network(nn.ReLU() if options.network == "relu" else nn.Softplus())
+    one_hot, label = simulated["one_hot"].values, simulated["label"].values
+    score = train(network, one_hot, label, options.epochs, options.seed)
+    print(f"network ({options.network}): AUROC {score:.3f} on sequences that it was not trained on")
+    network.eval()
+    model = tfb.as_sequence_model(network, length=LENGTH, targets=["both"])
+    precise = tfb.as_sequence_model(network, length=LENGTH, targets=["both"], double_precision=True)
+    both = np.flatnonzero(label == 1)[-options.sequences :]
+    chosen = simulated.isel(sequence=both)
+    sites = chosen["site"].values
+    sequences = chosen.drop_vars(["site", "label"])
+    print(f"{'method':28} AUROC  95% interval ({len(both)} sequences)")
+    for name, result in score_methods(model, precise, sequences).items():
+        areas = []
+        a, b = result["position_a"].values, result["position_b"].values
+        for row in range(len(both)):
+            inside = [
+                [(at >= s) & (at < s + len(m)) for s, m in zip(sites[row], MOTIFS, strict=True)]
+                for at in (a, b)
+            ]
+            planted = (inside[0][0] & inside[1][1]) | (inside[0][1] & inside[1][0])
+            counted = ~(inside[0][0] & inside[1][0]) & ~(inside[0][1] & inside[1][1])
+            strength = np.abs(result["interaction"].values[row, :, 0])
+            areas.append(auroc(strength[counted], planted[counted].astype(int)))
+        low, high = stats.bootstrap((areas,), np.mean, rng=0).confidence_interval
+        print(f"{name:28} {np.mean(areas):.3f}  {low:.3f} to {high:.3f}")
+
+
+if __name__ == "__main__":
+    main()

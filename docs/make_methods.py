@@ -1,0 +1,163 @@
+"""Makes docs/methods_example.md: every method on one CTCF site and on one pair of FOXA1 and HNF4A sites.
+
+    python docs/make_methods.py [--hessians]
+
+The pair is the window of the example data with both motifs within 60 bp whose lower one of the two
+predictions is the largest. With --hessians, integrated Hessians too, which take an hour.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import re
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+import kipoi_tfbind as tfb
+from kipoi_tfbind.dna.one_hot import decode_one_hot
+
+HERE = Path(__file__).parent
+ZOO = HERE.parent / "model_zoo" / "TFBind"
+EXAMPLES = ZOO / "example_data"
+FASTA = EXAMPLES / "chr20.hg19.1-1Mb.fa.gz"
+WIDTH = 60
+MOTIFS = {"FOXA1": "TGTTT[AG]C|G[CT]AAACA", "HNF4A": "CAAAGT[CT]|[AG]ACTTTG"}
+
+
+def pair_of_sites(model: tfb.SequenceModel) -> xr.Dataset:
+    """The window of the example data with both motifs near its middle and the best predictions for both."""
+    length = model.length or 600
+    whole = contig()
+    places = {
+        name: [match.start() + 3 for match in re.finditer(f"(?={pattern})", whole)]
+        for name, pattern in MOTIFS.items()
+    }
+    middles = [
+        (a + b) // 2
+        for a in places["FOXA1"]
+        for b in places["HNF4A"]
+        if 8 <= abs(a - b) <= WIDTH - 20 and length < min(a, b) < len(whole) - length
+    ]
+    windows = [whole[at - length // 2 : at - length // 2 + length] for at in middles]
+    sequences = tfb.encode_sequences(windows, ids=[f"chr20:{at - length // 2 + 1:,}" for at in middles])
+    prediction = model.select_targets(list(MOTIFS)).predict(sequences["one_hot"].values)
+    return sequences.isel(sequence=[int(prediction.min(axis=1).argmax())])
+
+
+def contig() -> str:
+    """Letters of the example's piece of chromosome 20."""
+    with gzip.open(FASTA, "rt") as file:
+        return "".join(line.strip() for line in file if not line.startswith(">")).upper()
+
+
+def first_order(
+    model: tfb.SequenceModel, one: xr.Dataset, start: int, end: int
+) -> tuple[dict[str, xr.Dataset], xr.Dataset]:
+    """Maps of the middle, by method, and the surrogate."""
+    fitted = tfb.surrogate(model, one, n_mutants=2000, start=start, end=end)
+    effect = fitted.drop_vars("mutation_effect").rename(surrogate_effect="mutation_effect")
+    maps = {
+        "ISM": tfb.in_silico_mutagenesis(model, one, start=start, end=end),
+        "DeepSHAP": tfb.deep_shap(model, one),
+        "gradient × input": tfb.gradients(model, one, method="gradient_x_input"),
+        "occlusion": tfb.occlusion(model, one, width=5, stride=1),
+        "surrogate": effect,
+    }
+    return maps, fitted
+
+
+def second_order(
+    model: tfb.SequenceModel,
+    precise: tfb.SequenceModel,
+    one: xr.Dataset,
+    start: int,
+    end: int,
+    hessians: bool,
+) -> dict[str, xr.Dataset]:
+    """Interactions of the middle, by method."""
+    found = {
+        "second-order ISM": tfb.second_order_mutagenesis(model, one, start=start, end=end),
+        "DFIM": tfb.deep_feature_interaction(model, one, start=start, end=end, n_references=3),
+    }
+    if hessians:
+        found["integrated Hessians"] = tfb.integrated_hessians(precise, one, n_references=1)
+    return found
+
+
+def describe(title: str, name: str, one: xr.Dataset, targets: list[str], hessians: bool) -> list[str]:
+    """The part of the page about one sequence."""
+    model = tfb.load_model(str(ZOO / name), source="dir").select_targets(targets)
+    precise = tfb.load_model(str(ZOO / name), source="dir", double_precision=True).select_targets(targets)
+    length = one.sizes["position"]
+    start, end = (length - WIDTH) // 2, (length + WIDTH) // 2
+    lines = [f"## {title}", "", f"`{decode_one_hot(one['one_hot'].values)[0][start:end]}`", ""]
+    maps, fitted = first_order(model, one, start, end)
+    compared = tfb.agreement(maps, top=10)
+    for target in targets:
+        view = compared.sel(target=target).isel(sequence=0)
+        r_squared = float(fitted["r_squared"].sel(target=target).item())
+        lines += [f"{target}: R² of the surrogate {r_squared:.2f}. Maps of the middle {WIDTH} bp:", ""]
+        lines += ["| maps | cosine | rank correlation | top 10 in common |", "|---|---|---|---|"]
+        for at in range(view.sizes["comparison"]):
+            row = view.isel(comparison=at)
+            numbers = " | ".join(
+                f"{float(row[m]):.2f}" for m in ("cosine", "rank_correlation", "top_overlap")
+            )
+            lines.append(f"| {row['map_a'].item()}, {row['map_b'].item()} | {numbers} |")
+        lines.append("")
+    interactions = second_order(model, precise, one, start, end, hessians)
+    table = tfb.compare_interactions(interactions, n=5)
+    for target in targets:
+        rows = table[table["target"] == target]
+        names = list(interactions)
+        lines += [
+            f"{target}: the strongest pairs (position in the sequence; value, and rank by its size):",
+            "",
+        ]
+        lines += [f"| pair | {' | '.join(names)} |", f"|---|{'---|' * len(names)}"]
+        for _, row in rows.iterrows():
+            cells = " | ".join(f"{row[n]:+.2f} ({row[f'rank {n}']:.0f})" for n in names)
+            lines.append(f"| {row['position_a']:.0f}, {row['position_b']:.0f} | {cells} |")
+        lines.append("")
+    samples = tfb.maximum_entropy_samples(model, one, start=start, end=end, n_samples=200, burn_in=1000)
+    designed = tfb.design(model, one, objective={targets[0]: -1}, n_edits=3, start=start, end=end)
+    for target in targets:
+        weight = samples["position_weight"].sel(target=target).isel(sequence=0)
+        top = weight["position"].values[np.argsort(-weight.values)[:8]]
+        lines.append(f"{target}: maximum-entropy samples keep most at {', '.join(map(str, sorted(top)))}.")
+    steps = designed.isel(sequence=0)
+    edits = [
+        f"{p}{'ACGT'[b]}"
+        for p, b in zip(steps["step_position"].values, steps["step_base"].values, strict=True)
+        if p >= 0
+    ]
+    values = ", ".join(f"{v:.2f}" for v in steps["step_prediction"].sel(target=targets[0]).values)
+    lines += ["", f"Design that lowers {targets[0]}: {' '.join(edits)}; its logit {values}.", ""]
+    return lines
+
+
+def main() -> None:
+    """Write the page."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("--hessians", action="store_true")
+    options = parser.parse_args()
+    ctcf = tfb.read_sequences(FASTA, EXAMPLES / "ctcf_sites.bed", length=400).isel(sequence=[0])
+    lines = ["# The methods on two sequences", "", "Made by `python docs/make_methods.py`.", ""]
+    lines += describe("One CTCF site", "CTCF", ctcf, ["CTCF"], options.hessians)
+    hepg2 = tfb.load_model(str(ZOO / "HepG2"), source="dir")
+    pair = pair_of_sites(hepg2)
+    lines += describe(
+        f"One pair of FOXA1 and HNF4A sites, {pair['id'].item()}",
+        "HepG2",
+        pair,
+        list(MOTIFS),
+        options.hessians,
+    )
+    (HERE / "methods_example.md").write_text("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
