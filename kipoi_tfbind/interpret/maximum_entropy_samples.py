@@ -43,8 +43,8 @@ def maximum_entropy_samples(
 ) -> xr.Dataset:
     """Sample sequences whose prediction is that of each sequence (Finnegan and Song 2017).
 
-    Of all distributions with a given mean distance |f(z) - f(x)| of their predictions from that of the
-    sequence x, the one of maximum entropy is p(z) ~ exp(-|f(z) - f(x)| / tolerance)
+    Of all distributions with a given mean distance abs(f(z) - f(x)) of their predictions from that of the
+    sequence x, the one of maximum entropy is p(z) ~ exp(-abs(f(z) - f(x)) / tolerance)
     (doi:10.1371/journal.pcbi.1005836, whose distance is one of the last hidden layer; here it is that of the
     target). Two Metropolis chains for each sequence and target begin at x and propose one substitution at a
     time, any with the same probability. What the samples keep of the sequence is what its prediction needs:
