@@ -131,12 +131,17 @@ class JaxBackend(NoGradients):
 
 
 def gives_jax_arrays(function: Callable[..., Any], structure: InputStructure, inputs: Sequence[Any]) -> bool:
-    """Whether a function of arrays gives arrays of JAX; not where it fails."""
-    try:
-        found = leaves(structure.call(function, _arrays(inputs)))
-    except Exception:  # of any function, which will fail again where it is asked for its predictions
-        return False
-    return bool(found) and all(isinstance(value, jax.Array) for _, value in found)
+    """Whether a function makes arrays of JAX, be it given those of NumPy; not where it fails.
+
+    A function such as ``x.sum(axis=1)`` computes with whatever it gets, and is left to NumPy.
+    """
+    for arrays in (list(inputs), _arrays(inputs)):
+        try:
+            found = leaves(structure.call(function, arrays))
+        except Exception:  # of any function, which will fail again where it is asked for its predictions
+            continue
+        return bool(found) and all(isinstance(value, jax.Array) for _, value in found)
+    return False
 
 
 def _arrays(inputs: Sequence[Any]) -> list[Any]:

@@ -18,7 +18,7 @@ class BoundedExponential(keras.layers.Layer):
     Example:
 
     >>> import numpy as np
-    >>> BoundedExponential(bound=100.0)(np.array([[0.0, 30.0]], "float32")).numpy().round(2).tolist()
+    >>> BoundedExponential(bound=100.0)(np.array([[0.0, 30.0]])).numpy().astype("float64").round(2).tolist()
     [[0.99, 100.0]]
 
     Args:
