@@ -18,7 +18,7 @@ def whole_number(name: str, value: Any, *, least: int | None = 0) -> int:
     name
         Of the argument, for the message.
     value
-        What came.
+        The argument.
     least
         Smallest that is taken; None where another check says so.
 

@@ -1,4 +1,4 @@
-"""What every framework gives to the adapter: predictions always, gradients and multipliers where it can."""
+"""Protocol of the frameworks: predictions always, gradients and multipliers where it can."""
 
 from __future__ import annotations
 
@@ -229,7 +229,7 @@ def _named(paths: Any) -> str:
 
 
 def transformed_whole(output: Any, transform: Any) -> Any:
-    """What a function makes of an output that is an object, as HuggingFace's are; None of other outputs.
+    """Transform of an output that is an object, as HuggingFace's are; None of other outputs.
 
     Of arrays, and lists and dicts of them, a transform sees one after the other.
     """

@@ -27,7 +27,7 @@ class PredictOnlyBackend(NoGradients):
     Parameters
     ----------
     function
-        What the model's `predict_on_batch` is: its inputs, packed as `structure` says, to its outputs.
+        As the model's `predict_on_batch`: its inputs, packed as `structure` says, to its outputs.
     structure
         The form of its inputs.
     transform

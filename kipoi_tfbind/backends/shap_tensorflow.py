@@ -31,7 +31,7 @@ class TensorFlowExplainer:
     Attributes
     ----------
     prediction
-        What shap sees the model give for the inputs.
+        Outputs of the model as shap sees them.
 
     Raises
     ------

@@ -41,7 +41,7 @@ class TorchExplainer:
     Attributes
     ----------
     prediction
-        What shap sees the model give for the inputs.
+        Outputs of the model as shap sees them.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What the commands that find places share: where they are written to."""
+"""Outputs of the commands that find places."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the two dataloaders share: a Kipoi Dataset whose unit of work is a block of batches."""
+"""Base of the dataloaders: a Kipoi Dataset whose unit of work is a block of batches."""
 
 from collections.abc import Iterator
 from copy import deepcopy

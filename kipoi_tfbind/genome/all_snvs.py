@@ -30,11 +30,11 @@ class AllSnvs:
     Attributes
     ----------
     name : str
-        What messages call the records.
+        Name of the records in messages.
     header : list of bytes
         Lines of the VCF's header.
     unit : str
-        What a record is called.
+        Word for a record.
 
     Raises
     ------

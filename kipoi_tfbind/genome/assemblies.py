@@ -44,6 +44,6 @@ def assembly_of(lengths: Mapping[str, int]) -> str:
 
 
 def likely_assembly(lengths: Mapping[str, int]) -> str:
-    """What a message adds about a FASTA: the assembly that its contigs' lengths look like."""
+    """Addition to a message about a FASTA: the assembly that its contigs' lengths look like."""
     name = assembly_of(lengths)
     return f" (the FASTA's contig lengths are those of {name})" if name else ""

@@ -1,4 +1,4 @@
-"""What lies around an allele: how far an indel can slide in it, and which strand reads first."""
+"""Flanks of an allele: how far an indel can slide in it, and which strand reads first."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ class Genome:
     def _spans(
         self, contigs: str | Sequence[str], starts: NDArray[np.int64], length: int
     ) -> Iterator[tuple[str, NDArray[np.intp], int, NDArray[np.uint8]]]:
-        """What is read together: contig, rows of the windows, 0-based start and ASCII text of the span."""
+        """Windows that are read together: contig, rows of the windows, 0-based start and ASCII text of the span."""
         if length < 1:
             raise InputError(f"length: expected a window of at least 1 base, got {length}")
         if not len(starts):
@@ -223,7 +223,7 @@ def silent_htslib() -> Iterator[None]:
 
 
 def _naming_key(name: str) -> str:
-    """What chr20 and 20, or chrM and MT, have in common."""
+    """Name that chr20 and 20, or chrM and MT, have in common."""
     key = name[3:] if name[:3].lower() == "chr" else name
     return "MT" if key == "M" else key
 

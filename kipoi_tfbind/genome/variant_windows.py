@@ -194,7 +194,7 @@ def window_status(
     starts: NDArray[np.int64],
     windows: tuple[NDArray[np.uint8], ...],
 ) -> NDArray:
-    """What is to be known of each change's windows.
+    """Notes on each change's windows.
 
     "ok"; "padded": a window reaches over the end of the contig (N there); "contains_n": a window has an N or
     another ambiguity code of the genome in it.

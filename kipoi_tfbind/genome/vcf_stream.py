@@ -82,7 +82,7 @@ class VcfStream:
     header : list of bytes
         The lines before the first record, with their ends.
     unit : str
-        What lines are counted as: "line", or "record" of a BCF.
+        Unit that messages count in: "line", or "record" of a BCF.
 
     Raises
     ------

@@ -210,7 +210,7 @@ def check_positive(name: str, value: Any) -> None:
 
 
 def neutral_value_of(model: SequenceModel) -> float | str:
-    """What each of the four numbers of an N is in the model's input; "mixed" where its members differ."""
+    """Each of the four numbers of an N in the model's input; "mixed" where its members differ."""
     values = {
         member.layout.neutral_value if member.layout is not None else 0.0
         for member in model.members or (model,)

@@ -25,7 +25,7 @@ def segments(
     scores
         (sequence, position); no segment has a NaN in it.
     baseline
-        What is subtracted from each score; above 0.
+        Number that is subtracted from each score; above 0.
     scale
         Size of typical scores; differences below a millionth of it do not count.
     min_length

@@ -157,7 +157,7 @@ def correlation_of_magnitudes(a: NDArray, b: NDArray) -> NDArray[np.float64]:
 
 
 def _verdict(one: xr.Dataset) -> str:
-    """What the correlations of one target say."""
+    """Verdict on the correlations of one target, in words."""
     checked = one.attrs["checked"]
     forgets = _judged(one.isel(layer=-1), "mean_randomised_correlation")
     differs = _judged(one, "mean_shuffled_correlation")
@@ -200,7 +200,7 @@ def _bare(model: Any) -> Any:
 
 
 def _with_bare(model: Any, twin: Any) -> Any:
-    """What the user gave, with another model of the framework in it."""
+    """The user's model, with another model of the framework in it."""
     if _bare(model) is model:
         return twin
     other = copy.copy(model)

@@ -129,7 +129,7 @@ def evaluate_stream(
 
 
 def attributes_of(evaluator: VariantEvaluator) -> dict[str, Any]:
-    """What a result's numbers depend on: model, windows, options, versions."""
+    """Settings that a result's numbers depend on: model, windows, options, versions."""
     options = evaluator.options
     return provenance(
         "variant_effects",

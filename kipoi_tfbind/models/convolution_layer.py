@@ -62,7 +62,7 @@ class ConvolutionLayer:
         return self._by_filter(self._ref, one_hot, auxiliary)
 
     def convolved(self, one_hot: NDArray, auxiliary: Mapping[str, NDArray] | None = None) -> NDArray:
-        """What the convolution itself gives (sequence, position of the layer, filter)."""
+        """Output of the convolution itself (sequence, position of the layer, filter)."""
         return self._by_filter(self._linear, one_hot, auxiliary)
 
     def silenced(

@@ -1,4 +1,4 @@
-"""What is known of a model before it is wrapped: its inputs, its outputs, and the options of the user."""
+"""Description of a model before it is wrapped: its inputs, its outputs, and the options of the user."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class OutputField:
 
 @dataclass(frozen=True)
 class Hints:
-    """What a dataloader tells of the layout that a model was trained on."""
+    """Hints of a dataloader at the layout that a model was trained on."""
 
     axes: tuple[str, ...] | None = None
     alphabet: str = BASES
@@ -75,14 +75,14 @@ class Options(NamedTuple):
 
 @dataclass(frozen=True)
 class Description:
-    """What is known of a model before it is wrapped.
+    """Description of a model before it is wrapped.
 
     Attributes
     ----------
     model
         The model in its framework, or its function.
     name
-        What the results call it.
+        Its name in results.
     structure, inputs
         The form of its inputs, and each of them.
     outputs
@@ -90,11 +90,11 @@ class Description:
     make
         Makes the backend, from the inputs with their shapes settled and from example arrays.
     hints
-        What its dataloader says of the layout.
+        Its dataloader's hints at the layout.
     source
         Kipoi's model source.
     files
-        What tells it from another model that has no weights to be looked at.
+        Text that tells it from another model that has no weights to be looked at.
     default_layout
         Layout of an input whose shape is not known.
     names

@@ -77,7 +77,7 @@ class EnsembleMean:
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """What all members can do."""
+        """Capabilities that all members have."""
         return frozenset.intersection(*(member.capabilities for member in self.members))
 
     def predict(self, one_hot: NDArray, auxiliary: Auxiliary) -> NDArray:

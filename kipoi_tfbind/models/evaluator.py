@@ -1,4 +1,4 @@
-"""What can be asked of a model in the package's own layout: the four verbs, as protocols.
+"""Protocols of a model in the package's own layout: the four verbs that can be asked of it.
 
 One-hot arrays are (sequence, position, base), references (sequence, reference, position, base); auxiliary
 inputs are (sequence, ...) by name. `columns` are indices of outputs.
@@ -25,7 +25,7 @@ class Evaluator(Protocol):
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """What can be asked: predictions, gradients, multipliers."""
+        """Capabilities: predictions, gradients, multipliers."""
 
     def predict(self, one_hot: NDArray, auxiliary: Auxiliary) -> NDArray:
         """All outputs (sequence, column)."""

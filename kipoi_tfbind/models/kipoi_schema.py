@@ -1,4 +1,4 @@
-"""What a Kipoi entry says of its model: the form of its inputs, which one is DNA and how, and its outputs."""
+"""Reading of a Kipoi entry: the form of its inputs, which one is DNA and how, and its outputs."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Layout:
     alphabet
         The four bases in the model's order.
     neutral_value
-        What each of the four numbers of an N is: 0, or 0.25 in Kipoi's own dataloaders. Between N and a
+        Each of the four numbers of an N: 0, or 0.25 in Kipoi's own dataloaders. Between N and a
         base it is in proportion, so that gradients and paths between them are those of the whole.
     flattened
         The axes are flattened into one, the last of them varying fastest.

@@ -217,7 +217,7 @@ def get_kipoi_model(
 
 
 def _reason(error: BaseException) -> str:
-    """What went wrong, with what Kipoi has put its own words before."""
+    """Problem that lies behind an error that Kipoi has put its own words before."""
     text = f"{type(error).__name__}: {' '.join(str(error).split())}"
     earlier = error.__cause__ or error.__context__
     if isinstance(error, ImportError) and earlier is not None:

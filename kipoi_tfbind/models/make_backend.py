@@ -241,7 +241,7 @@ def _order(description: Description) -> list[Any] | None:
 
 
 def keras_computes_with(model: Any) -> str:
-    """What a Keras model computes with; tf_keras knows TensorFlow only."""
+    """Framework that a Keras model computes with; tf_keras knows TensorFlow only."""
     if not any(base.__module__.split(".")[0] == "keras" for base in type(model).__mro__):
         return "tensorflow"
     return str(sys.modules["keras"].backend.backend())

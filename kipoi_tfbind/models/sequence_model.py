@@ -42,13 +42,13 @@ class SequenceModel:
     Attributes
     ----------
     name
-        What the results call the model.
+        Its name in results.
     target_names
         Name of each output.
     length
         Length of the sequences that it takes; None for any.
     output
-        What the outputs are: "logit", "probability", or "raw" where that is not known.
+        Kind of the outputs: "logit", "probability", or "raw" where that is not known.
     evaluator
         The model behind its layout.
     columns
@@ -97,7 +97,7 @@ class SequenceModel:
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """What can be asked of the model: predictions, gradients, multipliers."""
+        """Capabilities of the model: predictions, gradients, multipliers."""
         return self.evaluator.capabilities
 
     @property
@@ -292,7 +292,7 @@ class SequenceModel:
 
     @contextmanager
     def _explained(self, one_hot: NDArray) -> Iterator[None]:
-        """What a model raises on sequences that it does not take, as an error that says so."""
+        """Turn the error of a model on sequences that it does not take into one that says so."""
         try:
             yield
         except TFBindError:

@@ -200,7 +200,7 @@ def _example(
 
 @contextmanager
 def _explained(name: str, examples: list[NDArray]) -> Iterator[None]:
-    """What a model raises on inputs of a shape that it does not take, as an error that says so."""
+    """Turn the error of a model on inputs of a shape that it does not take into one that says so."""
     try:
         yield
     except (TFBindError, ImportError, MemoryError):
@@ -250,7 +250,7 @@ def _names(description: Description, outputs: list[OutputField], options: Option
 
 
 def _output_kind(name: str, found: OutputKind, wanted: OutputKind | None) -> OutputKind:
-    """What to call the output; a logit that cannot be had is refused."""
+    """Kind of the output; a logit that cannot be had is refused."""
     if wanted == "logit" and found != "logit":
         raise InputError(
             f"output: model {name} does not end in a sigmoid or softmax that can be found, so it has no "

@@ -31,7 +31,7 @@ def plot_hits(
     result
         The contributions that `find_hits` was given.
     hits
-        What it found.
+        Its hits.
     sequence
         Index of the sequence.
     target

@@ -82,7 +82,7 @@ def plot_variant_effects(result: xr.Dataset, *, allele: int = 0, ax: Axes | None
 
 
 def title_of(view: xr.Dataset) -> str:
-    """What the picture of one allele is called: its place, its effect, and the motif that changes."""
+    """Title of the picture of one allele: its place, its effect, and the motif that changes."""
     ref, alt = (_short(str(view[side].item())) for side in ("ref", "alt"))
     name = str(view["variant_id"].item())
     words = [name] if name != "." else []

@@ -1,4 +1,4 @@
-"""What Kipoi 0.8.6 needs to run on today's Python packages: one function for each fault, with its reason.
+"""Repairs of Kipoi 0.8.6 for today's Python packages: one function for each fault, with its reason.
 
 `apply.py` has the table of all repairs and `repair`, which `_kipoi_tfbind_hook` calls for each module of
 Kipoi as it is imported. Imports the errors and notices only, so that it weighs nothing at the start of each

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def frozen_function(model: Any) -> Callable[[Any], Any]:
-    """What a Kipoi `TensorFlowModel` computes, as a function of TensorFlow's tensors.
+    """Computation of a Kipoi `TensorFlowModel`, as a function of TensorFlow's tensors.
 
     Parameters
     ----------

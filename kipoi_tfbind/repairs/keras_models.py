@@ -1,4 +1,4 @@
-"""What Kipoi's ``KerasModel`` needs in order to load what Keras 1, 2 and 3 saved."""
+"""Repairs of Kipoi's ``KerasModel``, so that it loads the files of Keras 1, 2 and 3."""
 
 from __future__ import annotations
 

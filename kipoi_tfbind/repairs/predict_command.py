@@ -63,7 +63,7 @@ class _SilentParser(argparse.ArgumentParser):
 
 
 def _arguments(main: ModuleType, command: str, raw: Sequence[str]) -> argparse.Namespace | None:
-    """What the command was given; None where its own parser has something to say, such as its help."""
+    """Arguments of the command; None where its own parser has something to say, such as its help."""
     parser = _SilentParser(add_help=False)
     if command == "predict":
         main.add_model(parser)

@@ -1,4 +1,4 @@
-"""What Kipoi's ``SklearnModel`` needs: a reason where a pickle cannot be read, or is not."""
+"""Repairs of Kipoi's ``SklearnModel``: a reason where a pickle cannot be read, or is not."""
 
 from __future__ import annotations
 

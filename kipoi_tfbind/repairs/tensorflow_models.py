@@ -1,4 +1,4 @@
-"""What Kipoi's TensorFlow classes need: SavedModels of every Keras, and checkpoints of TensorFlow 1.
+"""Repairs of Kipoi's TensorFlow classes: SavedModels of every Keras, and checkpoints of TensorFlow 1.
 
 A method does what Kipoi's own does, and something else only where that fails. TensorFlow is imported
 when a model is loaded, not before.

@@ -1,4 +1,4 @@
-"""What Kipoi's PyTorch classes need in order to load and run on today's PyTorch."""
+"""Repairs of Kipoi's PyTorch classes, so that they load and run on today's PyTorch."""
 
 from __future__ import annotations
 

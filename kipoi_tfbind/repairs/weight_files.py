@@ -70,7 +70,7 @@ def refuse_code(path: str | os.PathLike[str], what: str) -> None:
     path
         The file.
     what
-        What it is, for the message.
+        Kind of file, for the message.
 
     Raises
     ------

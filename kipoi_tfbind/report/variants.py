@@ -38,7 +38,7 @@ _HEADINGS = {
 
 @dataclass(frozen=True)
 class VariantSection:
-    """What the template needs.
+    """Contents of the section, for the template.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class VariantSection:
     script
         The script.
     policy
-        What the page's policy says of it.
+        Its entry in the page's policy.
     """
 
     headings: list[str]

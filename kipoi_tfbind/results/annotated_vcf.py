@@ -27,7 +27,7 @@ class InfoKey:
     key
         Its name.
     meaning
-        What the header says of it.
+        Its description in the header.
     type
         "Float", "Integer" or "String".
     """
@@ -67,9 +67,9 @@ def header_with_keys(
     keys
         The keys that lines will have.
     facts
-        What made the numbers: model, window, FASTA and the like.
+        Origin of the numbers: model, window, FASTA and the like.
     prefix
-        What all keys begin with.
+        Beginning of all keys.
     name
         The file, as messages call it.
 
@@ -116,7 +116,7 @@ def annotated_lines(
     columns
         Name of each key, and its text for every allele; "." where there is none.
     status
-        What is to be known of each allele; "ok" is not written.
+        Status of each allele; "ok" is not written.
     status_key
         Name of the key of the status.
 

@@ -102,7 +102,7 @@ class VariantFiles:
     paths
         Names of the outputs.
     attributes
-        What the numbers depend on: an interrupted run goes on only with the same.
+        Settings that the numbers depend on: an interrupted run goes on only with the same.
     columns
         Columns of the tables.
     late
@@ -238,7 +238,7 @@ class VariantFiles:
         merge(parts, data, self.columns, self.attributes, self.n_alleles)
 
     def _packer(self, path: str) -> Callable[[bytes], bytes]:
-        """What makes the bytes of an output of its text."""
+        """Function from the text of an output to its bytes."""
         folder = partial_folder(path)
         return (lambda text: _packed(text, folder)) if _is_packed(path) else (lambda text: text)
 
@@ -337,7 +337,7 @@ def _packed(text: bytes, folder: Path) -> bytes:
 
 @contextmanager
 def _disk(paths: Sequence[str]) -> Iterator[None]:
-    """What the disk refuses, as one line; what is done is kept."""
+    """Turn what the disk refuses into one line; what is done is kept."""
     try:
         yield
     except OSError as error:

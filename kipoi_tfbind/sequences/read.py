@@ -119,7 +119,7 @@ def read_sequences(
         Length of the windows in bp; by default the intervals are taken as they are, and have to be of one
         length.
     center
-        What a window of `length` is centred on: "summit" (column 10 of a narrowPeak), "midpoint" of the
+        Centre of a window of `length`: "summit" (column 10 of a narrowPeak), "midpoint" of the
         interval, or "auto": the summit where a narrowPeak has one, else the midpoint.
 
     Returns

@@ -1,4 +1,4 @@
-"""What every method promises, as assertions."""
+"""Promises of every method, as assertions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def assert_batch_invariant(
     method
         Called as ``method(model, sequences, batch_size=..., **options)``; returns a Dataset.
     model
-        What the method takes for its model.
+        Model, as the method takes it.
     sequences
         At least two sequences.
     batch_sizes

@@ -22,7 +22,7 @@ class MultilinearModel(ABC):
     Attributes
     ----------
     name
-        What results call the model.
+        Its name in results.
     target_names
         Name of each output.
     """

@@ -1,4 +1,4 @@
-"""What a trained model has to beat on the same bins: motifs, k-mers, composition, boosted motif scores."""
+"""Baselines that a trained model has to beat: motifs, k-mers, composition, boosted motif scores."""
 
 from __future__ import annotations
 

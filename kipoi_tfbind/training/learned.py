@@ -1,4 +1,4 @@
-"""What a model has learned of each factor: its motif, or only what surrounds bound sites."""
+"""Tests of whether a model has learned a factor: its motif, or only what surrounds bound sites."""
 
 from __future__ import annotations
 

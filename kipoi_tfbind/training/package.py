@@ -96,7 +96,7 @@ def package(
 
 
 def _kept_note(group: Path, name: str) -> str:
-    """What `training/NAME.earlier.md` says of versions before this one, if it is there."""
+    """Text on versions before this one, from `training/NAME.earlier.md` if it is there."""
     path = group / "training" / f"{name}.earlier.md"
     return path.read_text().strip() if path.exists() else ""
 

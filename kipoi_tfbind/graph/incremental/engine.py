@@ -78,7 +78,7 @@ class Incremental(ABC):
         """
 
     def pair_cost(self, n_edits: int) -> PairCost:
-        """What double mutants of so many single edits of a sequence cost."""
+        """Cost of the double mutants of so many single edits of a sequence."""
         program, plan = self.pair_program, self.plan(1)
         # The changes of the single edits are computed some at a time, and kept.
         return PairCost(

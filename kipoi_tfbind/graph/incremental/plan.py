@@ -15,7 +15,7 @@ _SHARING_SETUP = 8
 
 @dataclass(frozen=True)
 class PairCost:
-    """What double mutants of one sequence cost.
+    """Cost of the double mutants of one sequence.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Plan:
     spans
         Whether it has arrays whose size depends on where the edits are.
     setup_work
-        What it costs to make and compile it, in multiply-accumulates.
+        Cost of making and compiling it, in multiply-accumulates.
     itemsize
         Bytes of an element.
     whole_from
@@ -108,7 +108,7 @@ class Plan:
 
     @property
     def overhead(self) -> int:
-        """What comes before the first edit of a sequence: its own passes, and its share of the setup."""
+        """Cost before the first edit of a sequence: its own passes, and its share of the setup."""
         return 2 * self.full_work + self.setup_work // _SHARING_SETUP
 
     def saves(self, work: float, times: float) -> bool:

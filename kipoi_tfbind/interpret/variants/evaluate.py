@@ -33,7 +33,7 @@ from kipoi_tfbind.models.sequence_model import SequenceModel
 
 
 class Nulls(Protocol):
-    """What effects can be compared with."""
+    """Null effects and peaks to compare effects with."""
 
     def compare(self, changes: Changes, ref: NDArray, effect: NDArray) -> dict[str, NDArray]:
         """Scores (change, target) of effects among null effects."""
@@ -124,7 +124,7 @@ class VariantEvaluator:
     options
         How variants are scored.
     name
-        What messages call the alleles' file.
+        Name of the alleles' file in messages.
 
     Attributes
     ----------
@@ -135,9 +135,9 @@ class VariantEvaluator:
     top
         Alleles of the largest effects, when a file is done.
     nulls
-        What effects are compared with; None for nothing.
+        Null effects to compare with; None for none.
     peaks
-        What the predictions for either allele are compared with; None for nothing.
+        Peaks to compare the predictions for either allele with; None for none.
     tallies : dict of str to int
         Numbers of alleles so far: "alleles", "scored", "checked" and "wrong" (of their REF), and, by reason,
         those without a score.

@@ -50,7 +50,7 @@ def explain_variants(
     model
         A `SequenceModel`, or what `as_sequence_model` takes.
     alleles
-        What is explained.
+        Scored alleles to explain.
     fasta
         The genome, or the path of its FASTA.
     method

@@ -120,7 +120,7 @@ def with_haplotypes(
     blocks
         Scored blocks, in the order of the file.
     scorer
-        What predicts.
+        Scorer of changes.
     column
         Column of the sample.
     """

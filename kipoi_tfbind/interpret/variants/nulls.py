@@ -79,7 +79,7 @@ class NullVariants:
     Attributes
     ----------
     scorer
-        What predicts.
+        Scorer of changes.
     regions
         Where they are drawn from.
     n

@@ -16,7 +16,7 @@ class PeakPredictions:
     Parameters
     ----------
     scorer
-        What predicts.
+        Scorer of changes.
     peaks
         The peaks.
     most

@@ -1,4 +1,4 @@
-"""What is predicted for the alleles of changes, over their windows and over the members of an ensemble."""
+"""Predictions for the alleles of changes, over their windows and over the members of an ensemble."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 class AllelePredictions(NamedTuple):
-    """What a model predicts for both alleles of some changes.
+    """Predictions for both alleles of some changes.
 
     Attributes
     ----------

@@ -39,7 +39,7 @@ class Score:
     name
         Name of its option and variable.
     key
-        What stands for it in the keys of a VCF's INFO.
+        Its part of the keys in a VCF's INFO.
     meaning
         Its formula, for the header of a VCF.
     by_target
@@ -139,7 +139,7 @@ def scores_of(found: AllelePredictions, output: str) -> dict[str, NDArray]:
     Parameters
     ----------
     found
-        What was predicted.
+        Predictions for both alleles.
     output
         "logit", "probability", or "raw".
 

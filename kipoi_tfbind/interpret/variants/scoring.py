@@ -156,7 +156,7 @@ class AlleleScorer:
         return same & usable[widths]
 
     def _engine(self, number: int, member: SequenceModel, width: int) -> EditEngine | None:
-        """What predicts edits of a width; None where whole windows are faster."""
+        """Engine of edits of a width; None where whole windows are faster."""
         if self.path == "full" or width >= self.length:
             return None
         if (number, width) not in self._engines:

@@ -23,7 +23,7 @@ class ShuffledContexts:
     Attributes
     ----------
     scorer
-        What predicts.
+        Scorer of changes.
     n
         Number of shuffles of each variant.
     seed

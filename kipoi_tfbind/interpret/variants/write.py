@@ -84,14 +84,14 @@ def write_variant_effects(
     top
         Number of alleles of the largest effects to remember, for `explain_variants` (`VariantEvaluator.top`).
     prefix
-        What the keys in INFO begin with.
+        Beginning of the keys in INFO.
     restart
         Begin anew instead of going on with an interrupted run.
 
     Returns
     -------
     VariantEvaluator
-        What scored them; it has the numbers of alleles, and why some have no score.
+        Source of the scores; it has the numbers of alleles, and why some have no score.
 
     Raises
     ------
@@ -180,7 +180,7 @@ class NullOptions:
 
     @property
     def attributes(self) -> dict[str, str]:
-        """What a result's numbers depend on."""
+        """Settings that a result's numbers depend on."""
         names = {
             name: os.path.basename(os.fspath(path)) if path is not None else "none"
             for name, path in (("null_regions", self.regions), ("peaks", self.peaks))

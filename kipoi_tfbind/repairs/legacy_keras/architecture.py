@@ -1,4 +1,4 @@
-"""What Keras 1 and 2 wrote of a model's architecture, read into one form: a graph of Keras 2 layers.
+"""Architectures that Keras 1 and 2 wrote, read into one form: a graph of Keras 2 layers.
 
 Keras described a `Sequential` model by a list of layers (a list of branches and a `Merge` first, in
 Keras 1), and any other model by layers with `inbound_nodes`. Here everything becomes the latter.

@@ -44,7 +44,7 @@ def load_legacy_model(
     custom_objects
         Layer classes and activation functions by the names that the architecture has for them.
     backend
-        What computed the model: "tensorflow", "theano" or "cntk", where the files do not say. Files
+        Framework that computed the model: "tensorflow", "theano" or "cntk", where the files do not say. Files
         of Keras 1 do not, and TensorFlow is assumed; Theano turns the kernels of convolutions round.
     image_dim_ordering
         "tf" or "th": where a layer that does not say has its channels, last or first.
