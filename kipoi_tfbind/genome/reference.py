@@ -156,7 +156,7 @@ class Genome:
     def _spans(
         self, contigs: str | Sequence[str], starts: NDArray[np.int64], length: int
     ) -> Iterator[tuple[str, NDArray[np.intp], int, NDArray[np.uint8]]]:
-        """Windows that are read together: contig, rows of the windows, 0-based start and ASCII text of the span."""
+        """Windows read together: contig, rows of the windows, 0-based start and ASCII text of the span."""
         if length < 1:
             raise InputError(f"length: expected a window of at least 1 base, got {length}")
         if not len(starts):
