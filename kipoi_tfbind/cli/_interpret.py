@@ -29,6 +29,13 @@ MODEL_OPTIONS = (
 SEQUENCE_OPTIONS = (
     click.option("--fasta", type=click.Path(), help="Genome, FASTA or bgzipped FASTA; with --intervals."),
     click.option("--intervals", type=click.Path(), help="Intervals to read, BED or narrowPeak."),
+    click.option(
+        "--center",
+        type=click.Choice(["auto", "summit", "midpoint"]),
+        default="auto",
+        show_default=True,
+        help="Centre of the windows of --intervals; auto: the summit where a narrowPeak has one.",
+    ),
     click.option("--sequences", type=click.Path(), help="FASTA of the sequences themselves, instead."),
     click.option(
         "--dataloader_args",
@@ -309,7 +316,8 @@ def sequence_chunks(
 
     length = options["length"] or model.length
     if source == "intervals":
-        yield from iterate_intervals(options["fasta"], options["intervals"], length=length, chunk=piece)
+        fasta, intervals, center = options["fasta"], options["intervals"], options["center"]
+        yield from iterate_intervals(fasta, intervals, length=length, center=center, chunk=piece)
     elif source == "sequences":
         yield from iterate_fasta(options["sequences"], length=length, chunk=piece)
     else:

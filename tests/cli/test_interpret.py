@@ -89,6 +89,7 @@ PLACES = (
     "other",
     "genome.fa",
     "sites.bed",
+    "sites.narrowPeak",
     "sites.fa",
     "none.fa",
     "short.fa",
@@ -96,6 +97,16 @@ PLACES = (
     "mixed.fa",
 )
 BED = ("--source", "dir", "--fasta", "genome.fa", "--intervals", "sites.bed")
+
+
+@pytest.mark.parametrize(("center", "position"), [("auto", 220), ("summit", 220), ("midpoint", 250)])
+def test_windows_of_peaks_have_the_centre_that_was_asked_for(
+    folder: Path, center: str, position: int
+) -> None:
+    (folder / "sites.narrowPeak").write_text("chr20\t200\t300\t.\t0\t.\t9\t-1\t5\t20\n")
+    peaks = ("--fasta", "genome.fa", "--intervals", "sites.narrowPeak", "--center", center)
+    assert run(folder, "ism", "additive", *peaks).exit_code == 0
+    assert opened(folder)["start"].item() == position - LENGTH // 2
 
 
 def opened(folder: Path, output: str = "out.nc") -> xr.Dataset:
