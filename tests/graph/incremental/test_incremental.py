@@ -120,8 +120,7 @@ def case(incremental: Incremental, predict: Any, shapes: Any, *, positions_last:
     return Case(incremental, predict, codes, others, positions_last)
 
 
-@cache
-def built(name: str, framework: str, precision: str = "float64") -> Case:
+def make(name: str, framework: str, precision: str) -> Case:
     architecture = graph_models.build(name)
     shapes = [tuple(x.shape[1:]) for x in architecture.keras.inputs]
     if framework == "tensorflow":
@@ -129,6 +128,12 @@ def built(name: str, framework: str, precision: str = "float64") -> Case:
     if architecture.torch is None:
         pytest.skip("in Keras only")
     return torch_case(architecture.torch, shapes, precision)
+
+
+@cache
+def built(name: str, framework: str) -> Case:
+    """In float64, for several tests."""
+    return make(name, framework, "float64")
 
 
 def edited(codes: NDArray, sequence: NDArray, first: NDArray, new: NDArray) -> NDArray:
@@ -188,7 +193,7 @@ def test_edits_are_exact(name: str, framework: str) -> None:
 @pytest.mark.parametrize("name", graph_models.NAMES)
 def test_edits_in_float32(name: str, framework: str) -> None:
     """Against whole passes in float64, 1e-4 being what whole passes in float32 may round."""
-    check_edits(built(name, framework, "float32"), 1, tolerance=1e-4)
+    check_edits(make(name, framework, "float32"), 1, tolerance=1e-4)
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
