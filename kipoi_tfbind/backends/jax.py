@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import jax
@@ -22,6 +24,10 @@ from kipoi_tfbind.backends.base import (
 )
 from kipoi_tfbind.errors import UnsupportedModelError
 
+# JAX itself, and libraries whose models are functions of its arrays.
+_LIBRARIES = ("jax", "jaxlib", "flax", "haiku", "equinox")
+# Functions and objects that are looked into for something of JAX's.
+_MOST_LOOKED_AT = 200
 _REDUCTIONS = {"mean": jnp.mean, "sum": jnp.sum, "max": jnp.max}
 
 
@@ -133,8 +139,11 @@ class JaxBackend(NoGradients):
 def gives_jax_arrays(function: Callable[..., Any], structure: InputStructure, inputs: Sequence[Any]) -> bool:
     """Whether a function makes arrays of JAX, be it given those of NumPy; not where it fails.
 
-    A function such as ``x.sum(axis=1)`` computes with whatever it gets, and is left to NumPy.
+    A function such as ``x.sum(axis=1)`` computes with whatever it gets, and is left to NumPy. One that has
+    nothing of JAX's at hand is not called: a user may count its calls, or pay for them.
     """
+    if not _may_use_jax(function):
+        return False
     for arrays in (list(inputs), _arrays(inputs)):
         try:
             found = leaves(structure.call(function, arrays))
@@ -142,6 +151,43 @@ def gives_jax_arrays(function: Callable[..., Any], structure: InputStructure, in
             continue
         return bool(found) and all(isinstance(value, jax.Array) for _, value in found)
     return False
+
+
+def _may_use_jax(function: Any) -> bool:
+    """Whether something of JAX's is within reach of a function, by what it names and holds."""
+    pending: list[Any] = [function]
+    seen: set[int] = set()
+    while pending and len(seen) < _MOST_LOOKED_AT:
+        value = pending.pop(0)
+        if _is_of_jax(value):
+            return True
+        if id(value) not in seen and callable(value) and not isinstance(value, type):
+            seen.add(id(value))
+            pending += _within(value)
+    return False
+
+
+def _within(function: Any) -> list[Any]:
+    """Objects that a function has at hand: globals that it names, its closure, what it is bound to."""
+    if isinstance(function, FunctionType):
+        codes, names = [function.__code__], set()
+        while codes:
+            code = codes.pop()
+            names |= set(code.co_names)
+            codes += [value for value in code.co_consts if isinstance(value, CodeType)]
+        known = [function.__globals__[name] for name in names if name in function.__globals__]
+        return known + [cell.cell_contents for cell in function.__closure__ or ()]
+    if isinstance(function, MethodType):
+        return [function.__func__, *vars(function.__self__).values()]
+    if isinstance(function, partial):
+        return [function.func, *function.args, *function.keywords.values()]
+    return [type(function).__call__, *getattr(function, "__dict__", {}).values()]
+
+
+def _is_of_jax(value: Any) -> bool:
+    """Whether a module is of JAX or a library on it, or what it is of is defined in one."""
+    name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+    return any(str(where).split(".")[0] in _LIBRARIES for where in (name, type(value).__module__))
 
 
 def _arrays(inputs: Sequence[Any]) -> list[Any]:
