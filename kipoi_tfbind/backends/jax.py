@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from inspect import getclosurevars
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -176,18 +177,19 @@ def _within(function: Any) -> list[Any]:
             names |= set(code.co_names)
             codes += [value for value in code.co_consts if isinstance(value, CodeType)]
         known = [function.__globals__[name] for name in names if name in function.__globals__]
-        return known + [cell.cell_contents for cell in function.__closure__ or ()]
+        return known + list(getclosurevars(function).nonlocals.values())
     if isinstance(function, MethodType):
-        return [function.__func__, *vars(function.__self__).values()]
+        return [function.__func__, *getattr(function.__self__, "__dict__", {}).values()]
     if isinstance(function, partial):
         return [function.func, *function.args, *function.keywords.values()]
     return [type(function).__call__, *getattr(function, "__dict__", {}).values()]
 
 
 def _is_of_jax(value: Any) -> bool:
-    """Whether a module is of JAX or a library on it, or what it is of is defined in one."""
+    """Whether a module is of JAX or a library on it, or its class or one of the bases is defined in one."""
     name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
-    return any(str(where).split(".")[0] in _LIBRARIES for where in (name, type(value).__module__))
+    bases = (base.__module__ for base in type(value).__mro__)
+    return any(str(where).split(".")[0] in _LIBRARIES for where in (name, *bases))
 
 
 def _arrays(inputs: Sequence[Any]) -> list[Any]:
