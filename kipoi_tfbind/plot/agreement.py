@@ -51,7 +51,12 @@ def plot_agreement(
 
     Examples
     --------
-    See `plot_result`.
+    >>> from kipoi_tfbind import agreement, as_sequence_model, encode_sequences, in_silico_mutagenesis
+    >>> model = as_sequence_model(lambda one_hot: one_hot[:, :, 2].sum(axis=1), targets=["number of G"])
+    >>> ism = in_silico_mutagenesis(model, encode_sequences(["AGGATGTC"]))
+    >>> ax = plot_agreement(agreement({"first": ism, "again": ism}, top=3))
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['again']
     """
     if measure not in _MEASURES:
         raise InputError(f"measure: expected one of {', '.join(_MEASURES)}, got {measure!r}")

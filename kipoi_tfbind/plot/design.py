@@ -48,6 +48,14 @@ def plot_design(
     Examples
     --------
     See `plot_result`.
+
+    Examples
+    --------
+    >>> from kipoi_tfbind import as_sequence_model, design, encode_sequences
+    >>> model = as_sequence_model(lambda one_hot: one_hot[:, :, 2].sum(axis=1), targets=["number of G"])
+    >>> result = design(model, encode_sequences(["ACTTACTT"]), n_edits=2)
+    >>> plot_design(result).get_ylabel()
+    'Prediction (output)'
     """
     view = select(result, "step_prediction", "step_position", "step_base", sequence=sequence, target=target)
     if ax is None:

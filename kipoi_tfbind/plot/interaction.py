@@ -66,6 +66,15 @@ def plot_interaction(
     Examples
     --------
     See `plot_result`.
+
+    Examples
+    --------
+    >>> from kipoi_tfbind import as_sequence_model, encode_sequences, shapley_interactions
+    >>> model = as_sequence_model(lambda x: x[:, 0, 0] * x[:, 2, 2] + x[:, 1, 1], targets=["y"])
+    >>> segments = [(0, 1), (1, 2), (2, 3)]
+    >>> result = shapley_interactions(model, encode_sequences(["ACG"]), segments=segments, references="zeros")
+    >>> plot_interaction(result).get_xlabel()
+    'Position in the sequence (0-based)'
     """
     if start is None and end is None and "end_b" in result.coords and result.sizes["pair"]:
         start, end = int(result["position_a"].min()), int(result["end_b"].max())

@@ -24,7 +24,7 @@ def plot_samples(
     end: int | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the information in the samples' bases at each position, as a logo in bits.
+    r"""Draw the information in the samples' bases at each position, as a logo in bits.
 
     Parameters
     ----------
@@ -51,6 +51,14 @@ def plot_samples(
     Examples
     --------
     See `plot_result`.
+
+    Examples
+    --------
+    >>> from kipoi_tfbind import as_sequence_model, encode_sequences, maximum_entropy_samples
+    >>> model = as_sequence_model(lambda one_hot: 5 * one_hot[:, 1, 2], targets=["G in the middle"])
+    >>> result = maximum_entropy_samples(model, encode_sequences(["AGT"]), n_samples=20, thin=5)
+    >>> plot_samples(result).get_ylabel()
+    'Information in\nthe samples (bit)'
     """
     names = ("base_probability", "position_weight", "acceptance", "effective_sample_size")
     view = select(result, *names, sequence=sequence, target=target, start=start, end=end)

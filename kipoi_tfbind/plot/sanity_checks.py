@@ -17,7 +17,7 @@ _WIDTH = 100  # letters
 
 
 def plot_sanity_checks(result: xr.Dataset, *, target: int | str = 0, ax: Axes | None = None) -> Axes:
-    """Draw the rank correlation of each randomised model's map with that of the whole one.
+    r"""Draw the rank correlation of each randomised model's map with that of the whole one.
 
     A bar is the interval of the mean over the sequences, thin lines are the sequences; the dashed line is the
     map of a shuffle of the sequence.
@@ -43,6 +43,16 @@ def plot_sanity_checks(result: xr.Dataset, *, target: int | str = 0, ax: Axes | 
     Examples
     --------
     See `plot_result`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from kipoi_tfbind import encode_sequences, sanity_checks
+    >>> layers = torch.nn.Conv1d(4, 8, 5), torch.nn.ReLU(), torch.nn.AdaptiveMaxPool1d(1), torch.nn.Flatten()
+    >>> network = torch.nn.Sequential(*layers, torch.nn.Linear(8, 1))
+    >>> result = sanity_checks(network, encode_sequences(["ACGTTGCATGCCAAGTTA"]), wrapping={"length": 18})
+    >>> plot_sanity_checks(result).get_ylabel()
+    'Rank correlation with\nthe map of the model'
     """
     schema.require(result, "randomised_correlation", "shuffled_correlation", "verdict")
     view = result.isel(target=find(result, "target", "target", target))

@@ -56,6 +56,14 @@ def plot_surrogate(
     Examples
     --------
     See `plot_result`.
+
+    Examples
+    --------
+    >>> from kipoi_tfbind import as_sequence_model, encode_sequences, surrogate
+    >>> model = as_sequence_model(lambda one_hot: one_hot[:, :, 2].sum(axis=1), targets=["number of G"])
+    >>> result = surrogate(model, encode_sequences(["AGTC"]), n_mutants=200, mutation_rate=0.5)
+    >>> plot_surrogate(result).get_ylabel()
+    'Effect in the additive model (Δ output)'
     """
     view = select(
         result,
