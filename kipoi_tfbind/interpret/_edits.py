@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from kipoi_tfbind.dna.one_hot import N_CODE, codes_of
 from kipoi_tfbind.errors import VerificationError
+from kipoi_tfbind.graph.incremental.plan import SHARING_SETUP
 from kipoi_tfbind.interpret._batches import Batch, check_batch_size
 from kipoi_tfbind.interpret._paths import EditPath, Incremental
 from kipoi_tfbind.memory import memory_budget
@@ -58,6 +59,7 @@ def predict_edits(
     per_sequence: float,
     batch_size: int,
     description: str,
+    sharing: int = SHARING_SETUP,
     verify: bool = False,
 ) -> Iterator[tuple[NDArray[np.intp], NDArray]]:
     """Predict `n` edited sequences, in constant memory and in an order of its own.
@@ -78,6 +80,9 @@ def predict_edits(
         Number of edited sequences that are predicted at once.
     description
         Text of the progress bar.
+    sharing
+        Number of sequences that share the setup, for the choice of the path: by default few, so that it does
+        not depend on the number of sequences.
     verify
         Hold a random part of the edits against full predictions.
 
@@ -104,7 +109,7 @@ def predict_edits(
             widths = _widths(edits, batch.one_hot.shape[1])
             for width in np.unique(widths):
                 chosen = np.flatnonzero(widths == width)
-                way = path.of(int(width), per_sequence)
+                way = path.of(int(width), per_sequence, sharing)
                 some = Edits(*(field[chosen] for field in edits))
                 if way is None:
                     found = _full(model, batch, some, step)

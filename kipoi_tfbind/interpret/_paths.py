@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.graph.incremental.plan import SHARING_SETUP, Plan
 from kipoi_tfbind.interpret._batches import Batch
 from kipoi_tfbind.memory import memory_budget
 from kipoi_tfbind.models.evaluator import EditEngine
 from kipoi_tfbind.models.sequence_model import SequenceModel
-
-if TYPE_CHECKING:
-    from kipoi_tfbind.graph.incremental.plan import Plan
 
 Path = Literal["auto", "incremental", "full"]
 Settings = Mapping[str, str | int]
@@ -78,7 +76,7 @@ class EditPath:
         self._taken: dict[tuple[int, float], Incremental | None] = {}
         self._pairs: list[str] = []
 
-    def of(self, width: int, per_sequence: float) -> Incremental | None:
+    def of(self, width: int, per_sequence: float, sharing: int = SHARING_SETUP) -> Incremental | None:
         """Path of edits of a width; None for each edited sequence as a whole.
 
         Parameters
@@ -87,10 +85,12 @@ class EditPath:
             Positions from an edit's first to its last.
         per_sequence
             Number of edits of each sequence.
+        sharing
+            Number of sequences that share the setup.
         """
         key = width, per_sequence
         if key not in self._taken:
-            self._taken[key] = self._choose(width, per_sequence)
+            self._taken[key] = self._choose(width, per_sequence, sharing)
         return self._taken[key]
 
     def of_pairs(self, n_edits: int, n_pairs: int) -> EditEngine | None:
@@ -107,7 +107,7 @@ class EditPath:
         if engine is not None and self._path == "auto":
             plan, cost = engine.plan(1), engine.pair_cost(n_edits)
             fits = cost.prepared_bytes + cost.bytes_each <= memory_budget()
-            work = cost.work + plan.overhead / max(n_pairs, 1)
+            work = cost.work + plan.overhead() / max(n_pairs, 1)
             engine = engine if fits and plan.saves(work, _WORTHWHILE_PAIR) else None
         self._pairs = ["full" if engine is None else "incremental"]
         return engine
@@ -122,12 +122,12 @@ class EditPath:
             return {"path": self._pairs[0]}
         return merged([{"path": "full"} if way is None else way.settings for way in self._taken.values()])
 
-    def _choose(self, width: int, per_sequence: float) -> Incremental | None:
+    def _choose(self, width: int, per_sequence: float, sharing: int) -> Incremental | None:
         if self._engine is None:
             return None
         plan = self._engine.plan(width)
         fits = plan.fits(memory_budget())
-        if self._path == "auto" and not (fits and plan.worthwhile(per_sequence)):
+        if self._path == "auto" and not (fits and plan.worthwhile(per_sequence, sharing)):
             return None
         return Incremental(self._engine, plan)
 

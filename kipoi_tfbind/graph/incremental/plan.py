@@ -9,8 +9,8 @@ MACS_PER_ELEMENT = 12
 # A plan that saves less than this is not worth its overhead; nor is one for a model that runs in no time.
 _WORTHWHILE = 2.0
 _SMALL = 2_000_000
-# So many sequences are taken to share the setup, whatever their number is.
-_SHARING_SETUP = 8
+# So many sequences are taken to share the setup where their number is not to matter.
+SHARING_SETUP = 8
 
 
 @dataclass(frozen=True)
@@ -98,18 +98,18 @@ class Plan:
         """The cost of an incremental one."""
         return self.macs + MACS_PER_ELEMENT * self.traffic
 
-    def worthwhile(self, per_sequence: float) -> bool:
+    def worthwhile(self, per_sequence: float, sharing: int = SHARING_SETUP) -> bool:
         """Whether the incremental path is to be taken, for so many edits of each sequence.
 
-        It does not depend on the number of sequences, so that a result is the same in pieces and whole.
+        By default it does not depend on the number of sequences, so that a result is the same in pieces and
+        whole; `sharing` is the number of those that share the setup, where they always come together.
         """
-        incremental = self.work + self.overhead / max(per_sequence, 1)
+        incremental = self.work + self.overhead(sharing) / max(per_sequence, 1)
         return self.saves(incremental, _WORTHWHILE)
 
-    @property
-    def overhead(self) -> int:
+    def overhead(self, sharing: int = SHARING_SETUP) -> int:
         """Cost before the first edit of a sequence: its own passes, and its share of the setup."""
-        return 2 * self.full_work + self.setup_work // _SHARING_SETUP
+        return 2 * self.full_work + self.setup_work // max(sharing, 1)
 
     def saves(self, work: float, times: float) -> bool:
         """Whether a forward pass is so many times this work, of a model that does not run in no time."""

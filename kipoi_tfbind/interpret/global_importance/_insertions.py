@@ -249,6 +249,7 @@ def pattern_effects(
             n_patterns * len(batch),
             edits_of,
             per_sequence=n_patterns / share,
+            sharing=len(batch),
             verify=settings.verify,
             batch_size=settings.batch_size,
             description="patterns in backgrounds",
