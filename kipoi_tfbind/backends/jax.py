@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
-from inspect import getclosurevars
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -177,7 +177,10 @@ def _within(function: Any) -> list[Any]:
             names |= set(code.co_names)
             codes += [value for value in code.co_consts if isinstance(value, CodeType)]
         known = [function.__globals__[name] for name in names if name in function.__globals__]
-        return known + list(getclosurevars(function).nonlocals.values())
+        for cell in function.__closure__ or ():
+            with suppress(ValueError):  # a name that has no value yet
+                known.append(cell.cell_contents)
+        return known
     if isinstance(function, MethodType):
         return [function.__func__, *getattr(function.__self__, "__dict__", {}).values()]
     if isinstance(function, partial):
