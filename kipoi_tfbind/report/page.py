@@ -23,6 +23,7 @@ from kipoi_tfbind.report.card import Card, read_card
 from kipoi_tfbind.report.checks import completeness, equivariance
 from kipoi_tfbind.report.figures import Picture, draw
 from kipoi_tfbind.report.map_checks import MAP_CHECKS, map_check_panels, map_check_title
+from kipoi_tfbind.report.more_methods import MORE_TITLES, check_more, is_more, more_panel
 from kipoi_tfbind.report.patterns import PATTERN_METHODS, pattern_panels, pattern_title
 from kipoi_tfbind.report.subjects import Subject, check_targets, find_subjects
 from kipoi_tfbind.report.tables import Table, top_table
@@ -39,6 +40,8 @@ _TITLES = {
     "occlusion": "Occlusion",
     "sampled_shapley": "Sampled Shapley values",
     "surrogate": "Surrogate",
+    "grad_cam": "Grad-CAM",
+    **MORE_TITLES,
 }
 _ROWS = 10  # of a table of top positions
 _ELSEWHERE = ("method", "versions")  # attributes that are no settings
@@ -198,7 +201,10 @@ def _label(results: Sequence[xr.Dataset]) -> list[Labelled]:
         if _is_about_patterns(result):
             titles.append(_with_file(pattern_title(result), result))
             continue
-        schema.require(result, source_of(result), "prediction", "one_hot")
+        if is_more(result):
+            check_more(result)
+        else:
+            schema.require(result, source_of(result), "prediction", "one_hot")
         kind_of(result)
         if not result.sizes["sequence"]:
             raise InputError("results: expected results with a sequence, got one without")
@@ -279,10 +285,13 @@ def _section(subject: Subject, labelled: Sequence[Labelled]) -> dict[str, Any]:
         here = {"sequence": appearance.sequence, "target": appearance.target}
         view = select(each.result, **here)
         target = str(view["target"].item())
-        window, shown = _window(each.result, here, window)
         try:
-            picture = draw(each.result, window=shown, **here)
-            panels.append(Panel(f"{each.title}: {target}", picture, top_table(view, _ROWS)))
+            if is_more(each.result):
+                picture, table = more_panel(each.result, n=_ROWS, **here)
+            else:
+                window, shown = _window(each.result, here, window)
+                picture, table = draw(each.result, window=shown, **here), top_table(view, _ROWS)
+            panels.append(Panel(f"{each.title}: {target}", picture, table))
         except InputError as error:
             panels.append(Panel(f"{each.title}: {target}", problem=str(error)))
         value = number(float(view["prediction"]))
