@@ -40,7 +40,10 @@ def of_layer(
     first = (model.members or (model,))[0]
 
     def of(member: SequenceModel) -> Any:
-        return find(member, batch_of(sequences.isel(sequence=slice(0, 1)), member))
+        batch = batch_of(sequences.isel(sequence=slice(0, 1)), member)
+        # Sequences that the model does not take are its own error, before that of a trace.
+        member.predict(batch.one_hot, batch.auxiliary)
+        return find(member, batch)
 
     found = of(first)
     return Chosen(found, of, {id(first): found})

@@ -108,14 +108,14 @@ def _layer(member: SequenceModel, batch: Batch, name: str | None) -> Layer:
 
 def _class_activation(layer: Layer, batch: Batch, n_targets: int, batch_size: int) -> NDArray[np.float64]:
     """Sum of the weighted channels (sequence, layer position, target)."""
-    axis = layer.axis
-    found = np.zeros((len(batch), layer.shape[axis - 1], n_targets))
+    n = len(layer.fields()[0])
+    found = np.zeros((len(batch), n, n_targets))
     for indices, padded in in_batches(len(batch), batch_size=batch_size, description="gradients"):
         some = batch.rows(padded)
         values, gradient = layer.gradient(some.one_hot, some.auxiliary)
         # All other axes are channels, or have length 1.
-        values = np.moveaxis(values, axis, 1).reshape(len(values), layer.shape[axis - 1], -1)
-        gradient = np.moveaxis(gradient, axis, 1).reshape(*values.shape, n_targets)
+        values = layer.positions_first(values).reshape(len(values), n, -1)
+        gradient = layer.positions_first(gradient).reshape(*values.shape, n_targets)
         weighted = np.einsum("njc,nct->njt", values.astype(np.float64), gradient.mean(axis=1))
         found[indices] = weighted[: len(indices)]
     return found

@@ -47,8 +47,8 @@ def layer_contributions(
     sequences
         Dataset with ``one_hot`` (sequence, position, base).
     layer
-        Name of a layer, or the end of it; the last convolution that all passes through by default. Its
-        values are the last ones that are computed under its name.
+        Name of a layer, or the end of it, whose last values are meant. By default the last convolution that
+        all passes through, behind its normalisation and activation.
     references, n_references
         As `deep_shap`: sequences, whose activations in the layer the units' are compared with.
     seed
@@ -122,9 +122,9 @@ def layer_contributions(
                 some.one_hot, drawn[padded], some.auxiliary
             )
             difference = values[:, np.newaxis].astype(np.float64) - at_references
-            product = multipliers * difference[..., np.newaxis]
-            contribution[indices] = product.mean(axis=1).reshape(len(padded), size, n_targets)[:kept]
-            activation[indices] = values.reshape(len(padded), size)[:kept]
+            product = (multipliers * difference[..., np.newaxis]).mean(axis=1)
+            contribution[indices] = own.positions_first(product).reshape(-1, size, n_targets)[:kept]
+            activation[indices] = own.positions_first(values).reshape(-1, size)[:kept]
             background[indices] = of_references.mean(axis=1, dtype=np.float64)[:kept]
         error = contribution.sum(axis=1) - (prediction.astype(np.float64) - background)
         incompleteness("layer_contributions", error, prediction - background, member.target_names, tolerance)
@@ -155,20 +155,14 @@ def layer_contributions(
 
 
 def unit_coordinates(layer: Layer) -> dict[str, tuple[str, NDArray]]:
-    """Position, channel and receptive field of each unit, in the order of the layer's values in memory."""
-    index = np.indices(layer.shape).reshape(len(layer.shape), -1)
+    """Position, channel and receptive field of each unit: all channels of the first position, and so on."""
+    size = int(np.prod(layer.shape, dtype=int))
     start, end = layer.fields()
-    if layer.field is None:
-        position, others = np.full(index.shape[1], -1), list(range(len(layer.shape)))
-    else:
-        axis = layer.field.axis - 1
-        position, others = index[axis], [i for i in range(len(layer.shape)) if i != axis]
-        start, end = start[position], end[position]
-    sizes = [layer.shape[i] for i in others]
-    channel = np.asarray(np.ravel_multi_index(tuple(index[others]), sizes) if others else 0 * position)
+    n = len(start) if layer.axis else 1
+    position = np.repeat(np.arange(n), size // n)
     return {
-        "unit_position": ("unit", position),
-        "unit_channel": ("unit", channel),
-        "unit_field_start": ("unit", np.broadcast_to(start, position.shape)),
-        "unit_field_end": ("unit", np.broadcast_to(end, position.shape)),
+        "unit_position": ("unit", position if layer.axis else position - 1),
+        "unit_channel": ("unit", np.tile(np.arange(size // n), n)),
+        "unit_field_start": ("unit", start[position]),
+        "unit_field_end": ("unit", end[position]),
     }

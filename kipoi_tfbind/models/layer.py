@@ -106,6 +106,10 @@ class Layer:
         """Axis of the positions, with the batch as axis 0; 0 where the layer has none."""
         return 0 if self.field is None else self.field.axis
 
+    def positions_first(self, values: NDArray) -> NDArray:
+        """Values (sequence, *shape, ...) with the positions, where there are any, behind the sequences."""
+        return np.moveaxis(values, self.axis, 1) if self.axis else values
+
     @cached_property
     def _head(self) -> LayerHead:
         return LayerHead(self._values, self._ref, self.shape)
@@ -195,12 +199,13 @@ def any_layer(
     values = inner_values(model, probes)
     refs = _by_layer(values.graph, adapted_of(model).sequence_index)
     if name is None:
-        convolutions = list(layer_names(values.graph).values())
-        every = [ref for some in refs.values() for ref in some]
-        # Of several convolutions the last; without any, the first layer.
-        order = [*reversed(convolutions), *every]
-        passed = (ref for ref in order if _is_passed(values.graph, model, ref))
-        name = values.graph.nodes[next(passed, values.graph.outputs[0])[0]].layer
+        found = {known: after_elements(values.graph, r) for known, r in layer_names(values.graph).items()}
+        passed = [known for known, ref in found.items() if _is_passed(values.graph, model, ref)]
+        if passed:
+            return _layer(model, values, passed[-1], [found[passed[-1]]], probes)
+        # Without such a convolution, the first layer of any kind.
+        some = (n for n, own in refs.items() if any(_is_passed(values.graph, model, r) for r in own))
+        name = next(some, "")
     chosen = match_name(list(refs), name)
     whole = [ref for ref in refs[chosen] if _is_passed(values.graph, model, ref)]
     if not whole:

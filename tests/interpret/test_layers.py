@@ -120,12 +120,13 @@ def test_contributions_at_the_input_of_a_dense_layer_are_products() -> None:
         )
     weight = module.head.weight.detach().numpy()
     expected = (x - r.mean(axis=0))[:, :, np.newaxis] * weight.T
-    np.testing.assert_allclose(pooled["unit_contribution"], expected, rtol=0, atol=1e-5)
-    np.testing.assert_allclose(pooled["unit_activation"], x, rtol=0, atol=1e-5)
-    # Filter by filter in memory: a pooled position sees its windows.
-    assert pooled["unit_channel"].values[:: foreign.POSITIONS].tolist() == list(range(foreign.FILTERS))
-    assert pooled["unit_field_start"].values[1] == foreign.POOL
-    assert pooled["unit_field_end"].values[1] == 2 * foreign.POOL + foreign.WIDTH - 1
+    # Filter by filter there, position by position here: a pooled position sees its windows.
+    order = np.arange(expected.shape[1]).reshape(foreign.FILTERS, foreign.POSITIONS).T.ravel()
+    np.testing.assert_allclose(pooled["unit_contribution"], expected[:, order], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(pooled["unit_activation"], x[:, order], rtol=0, atol=1e-5)
+    assert pooled["unit_channel"].values[: foreign.FILTERS].tolist() == list(range(foreign.FILTERS))
+    assert pooled["unit_field_start"].values[foreign.FILTERS] == foreign.POOL
+    assert pooled["unit_field_end"].values[foreign.FILTERS] == 2 * foreign.POOL + foreign.WIDTH - 1
     # Behind the flattening no unit has a position.
     flat = tfb.layer_contributions(model, sequences, layer="head", references=references)
     assert set(flat["unit_position"].values) == {-1}
