@@ -37,10 +37,10 @@ _NARROW = 1e-9
 _CORNER = 2e-6
 # Nodes of a panel; error of a panel relative to the whole difference; a panel that is not halved any more.
 _NODES = 4
-_CONVERGED = 1e-8
+_CONVERGED = 2e-8
 _NARROWEST_PANEL = 1e-7
 # Nodes at most, times `n_steps`: then panels are taken as they are.
-_MOST_NODES = 256
+_MOST_NODES = 64
 # A change of the value between two points that a kink alone is between.
 _STEPS = 1e-6
 _PROBES = 16
