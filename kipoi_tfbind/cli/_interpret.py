@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kipoi_tfbind.cli._output import RESULT_OUTPUT
+from kipoi_tfbind.cli._shards import SHARD
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.memory import set_memory_budget
 from kipoi_tfbind.repairs.dataloader_arguments import make_dataloader, parse_dataloader_arguments
+from kipoi_tfbind.results.shards import BLOCK
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -115,7 +117,7 @@ RESTART = click.option(
     is_flag=True,
     help="Begin anew instead of going on with an interrupted run of this output.",
 )
-_OPTIONS = (*MODEL_OPTIONS, *SEQUENCE_OPTIONS, *OUTPUT_OPTIONS, RESTART)
+_OPTIONS = (*MODEL_OPTIONS, *SEQUENCE_OPTIONS, *OUTPUT_OPTIONS, RESTART, SHARD)
 
 
 def interpretation_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -157,6 +159,7 @@ def interpret_to_file(
     settings: Mapping[str, Any],
     *,
     rows: Callable[[int], int] = lambda length: length,
+    block: int = BLOCK,
 ) -> None:
     """Run a method on all sequences, piece by piece, into a result file.
 
@@ -170,6 +173,8 @@ def interpret_to_file(
         The method's own arguments.
     rows
         Length of a sequence -> number of positions, pairs or the like that its result has.
+    block
+        Sequences that are computed together.
     """
     from kipoi_tfbind.results.files import check_writable
     from kipoi_tfbind.results.stream import number_at_once, stream
@@ -186,6 +191,8 @@ def interpret_to_file(
         sequence_chunks(source, options, model, dataloader, at_once),
         output,
         at_once=at_once,
+        block=block,
+        shard=options["shard"],
         restart=options["restart"],
         batch_size=options["batch_size"],
         **settings,

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_options
+from kipoi_tfbind.results.shards import BLOCK
 
 
 @click.command(short_help="Saliency, gradient times input, integrated gradients.")
@@ -69,4 +70,6 @@ def command(
             "n_steps": n_steps,
             "seed": seed,
         }
-    interpret_to_file(gradients, options, settings, rows=lambda length: 2 * length)
+    # So cheap are the other two that the calls themselves would be felt.
+    block = BLOCK if method == "integrated_gradients" else 256
+    interpret_to_file(gradients, options, settings, rows=lambda length: 2 * length, block=block)

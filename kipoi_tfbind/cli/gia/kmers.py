@@ -13,6 +13,7 @@ from kipoi_tfbind.cli._gia import (
 )
 from kipoi_tfbind.cli._gia_summary import report
 from kipoi_tfbind.cli._interpret import RESTART
+from kipoi_tfbind.cli._shards import SHARD
 
 
 @click.command(short_help="Effect of every k-mer, ranked.")
@@ -20,6 +21,7 @@ from kipoi_tfbind.cli._interpret import RESTART
 @click.option("-k", default=6, show_default=True, type=click.IntRange(1, 10), help="Length of the words.")
 @OFFSET
 @RESTART
+@SHARD
 def command(k: int, offset: int | None, **options: Any) -> None:
     """Importance of all 4**k k-mers, ranked, each with its interval and corrected for their number.
 
@@ -42,8 +44,10 @@ def command(k: int, offset: int | None, **options: Any) -> None:
         options["output"],
         k,
         offset=offset,
+        shard=options["shard"],
         restart=options["restart"],
         **analysis_options(options),
     )
-    with open_result(options["output"], lazy=True) as result:
-        report(result, options)
+    if options["shard"] is None:
+        with open_result(options["output"], lazy=True) as result:
+            report(result, options)
