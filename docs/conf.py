@@ -93,7 +93,7 @@ copybutton_exclude = ".linenos, .gp, .go"
 def link_public_name(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, text: nodes.TextElement
 ) -> nodes.reference | None:
-    """A link for the last part of a name, such as `deep_shap`, to the one of that name with the fewest parts."""
+    """A link for a name such as `deep_shap`, to that of the names that end so with the fewest parts."""
     if node.get("refdomain") != "py":
         return None
     objects = env.domains.python_domain.objects

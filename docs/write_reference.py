@@ -80,7 +80,8 @@ def write_python() -> Iterable[str]:
         lines = [title, "=" * len(title), ""]
         if names:
             lines += ["From ``kipoi_tfbind`` itself:", ""]
-            lines += [f"- :py:obj:`{name} <kipoi_tfbind.{name}>`: {first_line(name)}" for name in names]
+            for name in names:
+                lines += [f"- :py:obj:`{name} <kipoi_tfbind.{name}>`: {first_line(name)}"]
             lines += [""]
         for name in names:
             kind = "class" if inspect.isclass(getattr(kipoi_tfbind, name)) else "function"
@@ -106,8 +107,9 @@ def write_variables() -> None:
     ]
     text = """# Variables of results
 
-A result is a netCDF-4 file or an xarray Dataset. Each variable has its dimensions, unit and meaning from this
-table, also in the file (`long_name`, `units`). "output" is the unit of the model's output: the logit or the probability.
+A result is a netCDF-4 file or an xarray Dataset. Each variable has its dimensions, unit and meaning from
+this table, also in the file (`long_name`, `units`). "output" is the unit of the model's output: the logit or
+the probability.
 
 | variable | dimensions | unit | meaning |
 |---|---|---|---|
