@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from kipoi_tfbind.cli._interpret import MODEL_OPTIONS, OUTPUT_OPTIONS, RESTART, with_options
+from kipoi_tfbind.cli._shards import SHARD
 
 _VARIANT_OPTIONS = (
     click.option("--vcf", help="VCF (plain, gzip, bgzip), BCF, or - for standard input."),
@@ -84,7 +85,7 @@ _MODEL_OUTPUT = OUTPUT_OPTIONS[:-2]
 
 
 @click.command(short_help="Variant effects: the predictions for both alleles of a VCF.")
-@lambda command: with_options(command, (*MODEL_OPTIONS, *_VARIANT_OPTIONS, *_MODEL_OUTPUT, RESTART))
+@lambda command: with_options(command, (*MODEL_OPTIONS, *_VARIANT_OPTIONS, *_MODEL_OUTPUT, RESTART, SHARD))
 def command(**options: Any) -> None:
     """Variant effects: the predictions for both alleles of a VCF.
 
@@ -116,6 +117,8 @@ def command(**options: Any) -> None:
 
     if bool(options["vcf"]) == options["all_snvs"] or options["all_snvs"] != bool(options["intervals"]):
         raise InputError("variants: expected --vcf, or --all-snvs with --intervals")
+    if options["explain"] and options["shard"]:
+        raise InputError("--shard: the strongest alleles (--explain) are known when all are scored")
     if bool(options["explain"]) != bool(options["explained"]):
         raise InputError("variants: --explain METHOD and --explained FILE.nc go together")
     check_outputs([*options["output"], *filter(None, [options["explained"]])])
@@ -150,6 +153,7 @@ def command(**options: Any) -> None:
         nulls=nulls,
         top=options["top"] if options["explain"] else 0,
         prefix=options["prefix"],
+        shard=options["shard"],
         restart=options["restart"],
     )
     if options["explain"]:
