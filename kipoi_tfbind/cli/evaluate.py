@@ -2,8 +2,11 @@
 
 import click
 
+from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._output import say
 
-@click.command()
+
+@new_command()
 @click.argument("run", type=click.Path(file_okay=False))
 @click.option("--fasta", required=True, type=click.Path(), help="Genome, FASTA or bgzipped FASTA.")
 @click.option(
@@ -18,4 +21,4 @@ def command(run: str, fasta: str, peaks: str, split: str) -> None:
     start_tensorflow()
     from kipoi_tfbind.training.evaluate import evaluate
 
-    click.echo(metrics_table(evaluate(run, fasta, peaks, split=split)))
+    say(metrics_table(evaluate(run, fasta, peaks, split=split)))

@@ -5,12 +5,14 @@ from typing import Any
 
 import click
 
+from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._options import TARGET, output_option
+from kipoi_tfbind.cli._output import say
 
-@click.command(short_help="Draw a result as a picture.")
+
+@new_command(short_help="Draw a result as a picture.")
 @click.argument("result", type=click.Path())
-@click.option(
-    "-o", "--output", required=True, type=click.Path(), help="Picture to write: .png, .svg or .pdf."
-)
+@output_option("Picture to write: .png, .svg or .pdf.")
 @click.option(
     "--kind",
     type=click.Choice(
@@ -22,7 +24,7 @@ import click
     help="Which picture.  [default: as suits the result's method]",
 )
 @click.option("--sequence", default="0", show_default=True, help="Index of the sequence, 0-based, or its id.")
-@click.option("--target", default="0", show_default=True, help="Index of the target, 0-based, or its name.")
+@TARGET
 @click.option(
     "--start",
     type=int,
@@ -95,7 +97,7 @@ def command(
             )
     save_plot(axes, output)
     plt.close(axes.get_figure(root=True))
-    click.echo(output)
+    say(output)
 
 
 def _with_motifs(

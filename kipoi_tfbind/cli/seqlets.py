@@ -2,8 +2,12 @@
 
 import click
 
+from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._options import TARGET, output_option
+from kipoi_tfbind.cli._output import say
 
-@click.command(short_help="Find stretches with more contribution than chance gives.")
+
+@new_command(short_help="Find stretches with more contribution than chance gives.")
 @click.argument("result", type=click.Path())
 @click.option(
     "--null",
@@ -11,10 +15,8 @@ import click
     type=click.Path(),
     help="Contributions of shuffled sequences, or of controls: the same method and model.",
 )
-@click.option(
-    "-o", "--output", required=True, type=click.Path(), help="File to write: .bed, .bed.gz, .tsv or .nc."
-)
-@click.option("--target", default="0", show_default=True, help="Index of the target, 0-based, or its name.")
+@output_option("File to write: .bed, .bed.gz, .tsv or .nc; - for standard output (.bed).")
+@TARGET
 @click.option("--fdr", default=0.1, show_default=True, help="Largest q-value.")
 @click.option(
     "--baseline",
@@ -60,4 +62,4 @@ def command(
     write_places(found, output, fasta)
     n = found.sizes["seqlet"]
     positive = int((found["seqlet_score"].values > 0).sum())
-    click.echo(f"{output}: {n} seqlets at q <= {fdr:g}; positive: {positive}, negative: {n - positive}")
+    say(f"{output}: {n} seqlets at q <= {fdr:g}; positive: {positive}, negative: {n - positive}")
