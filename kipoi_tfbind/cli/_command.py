@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
 from kipoi_tfbind.cli._output import check_outputs
-from kipoi_tfbind.notices import verbosity
+from kipoi_tfbind.notices import detail, verbosity
 
 MODEL, INPUT, METHOD, OUTPUT, RUNNING = SECTIONS = ("Model", "Input", "Method", "Output", "Running")
 
@@ -83,7 +84,10 @@ class Command(click.Command):
         if "output" in ctx.params:
             check_outputs(ctx.params, overwrite=settings["overwrite"], labels=_labels(self.params))
         with verbosity("quiet" if settings["quiet"] else "verbose" if settings["verbose"] else "normal"):
-            return super().invoke(ctx)
+            started = time.perf_counter()
+            done = super().invoke(ctx)
+            detail(f"{ctx.command_path}: {time.perf_counter() - started:.1f} s")
+            return done
 
 
 def command(**settings: Any) -> Callable[[Callable[..., Any]], Command]:

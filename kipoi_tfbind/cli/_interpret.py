@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kipoi_tfbind.cli._output import say
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.notices import detail
 from kipoi_tfbind.repairs.dataloader_arguments import make_dataloader, parse_dataloader_arguments
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 SEQUENCE_WAYS = ("intervals", "regions", "sequences", "dataloader_args")
 _OPTION = {"regions": "--region"}
+# Attributes of a result that are told with --verbose.
+_TOLD = ("path", "batch_size", "seed", "versions")
 _TYPICAL_LENGTH = 1024  # of sequences whose length is not known before they are read
 
 
@@ -39,7 +42,7 @@ def interpret_to_file(
     rows
         Length of a sequence -> number of positions, pairs or the like that its result has.
     """
-    from kipoi_tfbind.results.files import check_writable
+    from kipoi_tfbind.results.files import check_writable, open_result
     from kipoi_tfbind.results.stream import number_at_once, stream
 
     output = options["output"]
@@ -58,6 +61,9 @@ def interpret_to_file(
         batch_size=options["batch_size"],
         **settings,
     )
+    with open_result(output, lazy=True) as result:
+        settings = {name: result.attrs[name] for name in _TOLD if name in result.attrs}
+    detail(f"{output}: " + ", ".join(f"{name} {value}" for name, value in settings.items()))
     say(f"{output}: {method.__name__}; sequences: {n}, targets: {n_targets}")
 
 
@@ -117,7 +123,17 @@ def load_models(options: dict[str, Any], *, with_dataloader: bool) -> tuple[Sequ
     model = as_sequence_model(models, **wrapping_of(options, with_dataloader=with_dataloader))
     if options["targets"]:
         model = model.select_targets(names_among(options["targets"], model.target_names))
+    for each in model.members or (model,):
+        detail(_described(each))
     return model, models[0].default_dataloader
+
+
+def _described(model: SequenceModel) -> str:
+    """What a model is taken as."""
+    length = "any length" if model.length is None else f"{model.length} bp"
+    can = ", ".join(sorted(model.capabilities))
+    n = len(model.target_names)
+    return f"model {model.name}: takes {model.layout} of {length}; targets: {n} ({model.output}); has {can}"
 
 
 def names_among(texts: Sequence[str], known: Sequence[str]) -> list[str]:

@@ -104,7 +104,7 @@ FASTA_TO_COMPARE = option(
     help="The genome, to compare the bases under each interval with.",
 )
 MODEL_OPTIONS: Options = (
-    click.argument("model", nargs=-1, required=True, metavar="MODEL..."),
+    click.argument("model", nargs=-1, required=True, metavar="MODEL...", type=click.Path()),
     option(
         "--source",
         section=MODEL,

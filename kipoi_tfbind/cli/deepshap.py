@@ -37,9 +37,9 @@ def command(
 
     \b
     Example:
-      kipoi tfbind deepshap model_zoo/TFBind/HepG2 --source dir --targets CTCF --targets FOXA1 \\
+      kipoi tfbind deepshap model_zoo/TFBind/HepG2 --source dir --targets CTCF,FOXA1 \\
           --fasta genome.fa --intervals peaks.narrowPeak -o deepshap.nc
-      kipoi tfbind plot deepshap.nc --target FOXA1 -o deepshap.png
+      kipoi tfbind plot deepshap.nc --targets FOXA1 -o deepshap.png
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
     from kipoi_tfbind.interpret import deep_shap
 

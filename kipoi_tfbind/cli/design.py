@@ -46,7 +46,7 @@ def command(raised: tuple[str, ...], lowered: tuple[str, ...], fixed: str | None
     Example:
       kipoi tfbind design model_zoo/TFBind/HepG2 --source dir --raise FOXA1 --lower CTCF --n-edits 6 \\
           --gc-range 0.4 0.6 --fasta genome.fa --intervals peaks.narrowPeak -o design.nc
-      kipoi tfbind plot design.nc --target FOXA1 -o design.png
+      kipoi tfbind plot design.nc --targets FOXA1 -o design.png
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
     from kipoi_tfbind.interpret import design
 

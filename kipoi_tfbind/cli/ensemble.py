@@ -3,7 +3,7 @@
 import click
 
 from kipoi_tfbind.cli._command import command as new_command
-from kipoi_tfbind.cli._options import output_option
+from kipoi_tfbind.cli._options import THREADS, output_option
 from kipoi_tfbind.cli._output import say
 
 
@@ -14,6 +14,7 @@ from kipoi_tfbind.cli._output import say
     "--peaks", required=True, type=click.Path(), help="Folder of the peak files that the runs name."
 )
 @output_option("Folder of the new run.")
+@THREADS
 def command(runs: tuple[str, ...], fasta: str, peaks: str, output: str) -> None:
     """One model of the models in folders RUNS: their log-odds, weighed for each target in validation."""
     from kipoi_tfbind.training.ensemble import ensemble_runs

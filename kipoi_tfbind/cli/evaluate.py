@@ -3,6 +3,7 @@
 import click
 
 from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._options import THREADS
 from kipoi_tfbind.cli._output import say
 
 
@@ -13,6 +14,7 @@ from kipoi_tfbind.cli._output import say
     "--peaks", required=True, type=click.Path(), help="Folder of the peak files that the run names."
 )
 @click.option("--split", type=click.Choice(["test", "validation"]), default="test", show_default=True)
+@THREADS
 def command(run: str, fasta: str, peaks: str, split: str) -> None:
     """Held-out AUPRC and AUROC of the model in folder RUN, beside a motif and a k-mer baseline."""
     from kipoi_tfbind.backends.quiet_start import start_tensorflow

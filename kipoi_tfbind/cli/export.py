@@ -60,7 +60,7 @@ def command(
 
     \b
     Examples:
-      kipoi tfbind export deepshap.nc --target CTCF --fasta genome.fa -o ctcf.bw
+      kipoi tfbind export deepshap.nc --targets CTCF --fasta genome.fa -o ctcf.bw
       kipoi tfbind export deepshap.nc --format modisco -o ctcf
       modisco motifs -s ctcf.one_hot.npz -a ctcf.scores.npz -n 2000 -o modisco.h5
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)

@@ -54,7 +54,7 @@ def command(
       kipoi tfbind shuffle deepshap.nc -o null.fa
       kipoi tfbind deepshap MODEL --sequences null.fa -o null.nc
       kipoi tfbind hits deepshap.nc --null null.nc --motifs modisco.nc -o hits.bed
-      kipoi tfbind hits deepshap.nc --null null.nc --motifs MA0139.2 --target CTCF -o hits.nc
+      kipoi tfbind hits deepshap.nc --null null.nc --motifs MA0139.2 --targets CTCF -o hits.nc
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
     import numpy as np
 

@@ -23,7 +23,7 @@ def command(
 
     \b
     Example:
-      kipoi tfbind modisco deepshap.nc --target CTCF -o modisco.nc
+      kipoi tfbind modisco deepshap.nc --targets CTCF -o modisco.nc
       kipoi tfbind hits deepshap.nc --null null.nc --motifs modisco.nc -o hits.bed
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
     from kipoi_tfbind.interpret.find_patterns import find_patterns

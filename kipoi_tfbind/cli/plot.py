@@ -71,7 +71,7 @@ def command(
     \b
     Example:
       kipoi tfbind plot ism.nc -o ism.png
-      kipoi tfbind plot ism.nc --kind logo --target CTCF --start 170 --end 230 -o logo.pdf
+      kipoi tfbind plot ism.nc --kind logo --targets CTCF --start 170 --end 230 -o logo.pdf
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
     import matplotlib as mpl
     import matplotlib.pyplot as plt

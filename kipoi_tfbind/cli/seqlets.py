@@ -45,7 +45,7 @@ def command(
       kipoi tfbind deepshap MODEL --fasta genome.fa --intervals peaks.narrowPeak -o deepshap.nc
       kipoi tfbind shuffle deepshap.nc -o null.fa
       kipoi tfbind deepshap MODEL --sequences null.fa -o null.nc
-      kipoi tfbind seqlets deepshap.nc --null null.nc --target CTCF -o seqlets.bed
+      kipoi tfbind seqlets deepshap.nc --null null.nc --targets CTCF -o seqlets.bed
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
     from kipoi_tfbind.cli._places import check_places, write_places
     from kipoi_tfbind.interpret.find_seqlets import find_seqlets

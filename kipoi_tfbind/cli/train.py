@@ -3,7 +3,7 @@
 import click
 
 from kipoi_tfbind.cli._command import command as new_command
-from kipoi_tfbind.cli._options import output_option
+from kipoi_tfbind.cli._options import THREADS, output_option
 
 
 @new_command()
@@ -11,6 +11,7 @@ from kipoi_tfbind.cli._options import output_option
 @click.option("--fasta", required=True, type=click.Path(), help="Genome, FASTA or bgzipped FASTA.")
 @click.option("--peaks", required=True, type=click.Path(), help="Folder of the peak files that CONFIG names.")
 @output_option("Folder of the run; an interrupted run goes on.")
+@THREADS
 def command(config: str, fasta: str, peaks: str, output: str) -> None:
     """Train a TF-binding model on peaks, as the YAML file CONFIG says."""
     from kipoi_tfbind.backends.quiet_start import start_tensorflow
