@@ -25,10 +25,12 @@ def report(result: xr.Dataset, options: Mapping[str, Any]) -> None:
 
 
 def summarise(result: xr.Dataset, half_width: float | None = None) -> list[str]:
-    """Summary of a result: the strongest patterns of its first target, with intervals."""
+    """Summary of a result: the strongest patterns of its strongest target, with intervals."""
     import numpy as np
 
-    view = result.isel(target=0)
+    from kipoi_tfbind.results.view import probability, select_target
+
+    view = select_target(result, None)
     compared = bool(np.isfinite(view["difference"].values).any())
     name = "difference" if compared else "importance"
     strength = np.nan_to_num(np.abs(view[name].values), nan=-1)
@@ -42,7 +44,7 @@ def summarise(result: xr.Dataset, half_width: float | None = None) -> list[str]:
         low, high = float(values[f"{name}_low"]), float(values[f"{name}_high"])
         lines.append(
             f"  {values['pattern'].item():<{width}}  {float(values[name]):+8.3f}  ({low:+.3f} to "
-            f"{high:+.3f})  {float(values[q]):.1e}"
+            f"{high:+.3f})  {probability(float(values[q]))}"
         )
     lines.append(_precision(result, half_width))
     return lines

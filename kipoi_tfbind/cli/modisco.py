@@ -31,6 +31,7 @@ def command(
     from kipoi_tfbind.motifs.match import match_motifs
     from kipoi_tfbind.motifs.meme import write_meme
     from kipoi_tfbind.results.files import check_writable, save_result
+    from kipoi_tfbind.results.view import probability
 
     check_writable(output)
     which = int(target) if target.isdecimal() else target
@@ -46,5 +47,5 @@ def command(
         write_meme(collect_motifs(found), meme)
     for i, name in enumerate(found["motif"].values):
         label = "" if no_match else f"\t{found['match_name'].values[i, 0]}"
-        q = "" if no_match else f"\t{found['match_q_value'].values[i, 0]:.3g}"
+        q = "" if no_match else f"\t{probability(float(found['match_q_value'].values[i, 0]))}"
         say(f"{name}\t{int(found['n_motif_sites'].values[i])}{label}{q}")

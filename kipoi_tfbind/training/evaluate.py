@@ -63,8 +63,8 @@ def evaluate(
     -------
     dict
         `split`, `n_bins`, `confidence`, `model_md5`, and for each target `n_positive`, `n_bins`
-        (unambiguous), predictor -> metric -> value, low, high (:func:`score_target`), and what it has
-        learned (:func:`what_is_learned`).
+        (unambiguous), predictor -> metric -> value, low, high (`score_target`), and what it has
+        learned (`what_is_learned`).
 
     Raises
     ------
