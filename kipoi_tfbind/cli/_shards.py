@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from kipoi_tfbind.cli._command import RUNNING, option
 from kipoi_tfbind.results.shards import Shard
 
 
@@ -13,10 +14,11 @@ def _shard(_context: click.Context, _parameter: click.Parameter, text: str | Non
     return None if text is None else Shard.parse(text)
 
 
-SHARD: Any = click.option(
+SHARD: Any = option(
     "--shard",
     metavar="K/N",
     callback=_shard,
+    section=RUNNING,
     help="Compute a share only, such as 3/8, so that N processes share the work; `kipoi tfbind merge` joins "
     "their files to the bytes of one run.",
 )

@@ -2,10 +2,14 @@
 
 import click
 
+from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._options import output_option
+from kipoi_tfbind.cli._output import say
 
-@click.command(short_help="Join the files of all shards of a run.")
+
+@new_command(short_help="Join the files of all shards of a run.")
 @click.argument("parts", nargs=-1, required=True, type=click.Path(), metavar="PARTS...")
-@click.option("-o", "--output", required=True, type=click.Path(), help="File to write, of the parts' kind.")
+@output_option("File to write, of the parts' kind.")
 def command(parts: tuple[str, ...], output: str) -> None:
     """Join the files that a command wrote with --shard 1/N to --shard N/N, in any order.
 
@@ -21,4 +25,4 @@ def command(parts: tuple[str, ...], output: str) -> None:
     from kipoi_tfbind.interpret.merge_shards import merge_shards
 
     n = merge_shards(parts, output)
-    click.echo(f"{output}: {len(parts)} shards of {n} records")
+    say(f"{output}: {len(parts)} shards of {n} records")

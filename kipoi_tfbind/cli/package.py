@@ -2,8 +2,11 @@
 
 import click
 
+from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._output import say
 
-@click.command()
+
+@new_command()
 @click.argument("run", type=click.Path(file_okay=False))
 @click.option("--name", required=True, help="Name of the entry within the group.")
 @click.option(
@@ -20,4 +23,4 @@ def command(run: str, name: str, group: str, weights_url: str | None) -> None:
     from kipoi_tfbind.training.package import package
 
     for entry in package(run, name, group, weights_url=weights_url):
-        click.echo(f"wrote {group}/{entry}")
+        say(f"wrote {group}/{entry}")

@@ -20,8 +20,8 @@ import h5netcdf
 import h5py
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from kipoi_tfbind.notices import progress
 from kipoi_tfbind.repairs.outputs import reserve
 from kipoi_tfbind.results.files import COMPRESSED, chunk_shape
 
@@ -73,7 +73,7 @@ def join(parts: Sequence[Rows], path: Path, dimension: str, attributes: Mapping[
         reader = _Reader(parts, files)
         names = sorted(name for name, variable in whole.variables.items() if dimension in variable.dimensions)
         n_all = parts[-1].end * len(names)
-        with tqdm(total=n_all, desc="joining", unit="row", disable=None, leave=False, delay=1) as progress:
+        with progress("joining", n_all, unit="row") as bar:
             for name in names:
                 variable = whole.variables[name]
                 axis = variable.dimensions.index(dimension)
@@ -81,7 +81,7 @@ def join(parts: Sequence[Rows], path: Path, dimension: str, attributes: Mapping[
                     where = [slice(None)] * variable.ndim
                     where[axis] = slice(start, end)
                     variable[tuple(where)] = reader.read(name, axis, start, end)
-                    progress.update(end - start)
+                    bar.update(end - start)
 
 
 def _ranges(variable: h5netcdf.Variable, axis: int) -> Iterator[tuple[int, int]]:

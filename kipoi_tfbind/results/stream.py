@@ -12,18 +12,21 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from tqdm import tqdm
 
 from kipoi_tfbind.arguments import whole_number
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.notices import progress
 from kipoi_tfbind.results.append import open_for_append
 from kipoi_tfbind.results.comparison import differences
 from kipoi_tfbind.results.files import OPTION, check_writable
 from kipoi_tfbind.results.shards import BLOCK, WHOLE, OwnBlocks, Shard, concatenated, marks
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 # A piece is of about this size, and of at most so many sequences.
 _PIECE_BYTES = 64 << 20
@@ -103,34 +106,36 @@ def stream(
     whole_number("block", block, least=1)
     if at_once is not None and at_once < 1:
         raise InputError(f"at_once: expected at least 1 sequence, got {at_once}")
-    batches = iter([batches] if isinstance(batches, xr.Dataset) else batches)
+    source = [batches] if isinstance(batches, xr.Dataset) else batches
+    batches = iter(source)
     first = next(batches, None)
     if at_once is None and first is not None:
         n_targets = len(model.target_names) if getattr(model, "is_asked", False) else 1
         at_once = number_at_once(4 * first.sizes.get("position", 1) * n_targets)
     at_once = at_once or _MOST
     shard = Shard.parse(shard) if isinstance(shard, str) else shard
-    blocks = OwnBlocks(
-        itertools.chain([first] if first is not None else [], batches), min(block, at_once), shard
-    )
+    block = min(block, at_once)
+    blocks = OwnBlocks(itertools.chain([first] if first is not None else [], batches), block, shard)
+    n_known = getattr(source, "n_sequences", None)
+    n_own = n_known and sum(last - first for first, last in (shard or WHOLE).ranges(n_known, block))
     attributes = model_attributes(method.__name__, model) | option_attributes(method, options)
     attributes |= {f"{OPTION}shard": str(shard)}
     with (
         open_for_append(
             path, attributes, restart=restart, marks=None if shard is None else blocks.marks
         ) as out,
-        tqdm(desc="sequences", unit="seq", initial=out.n_finished, disable=None, delay=1) as progress,
+        progress("sequences", n_own, initial=out.n_finished, leave=True) as bar,
     ):
-        results = _with_progress((method(model, part, **options) for part in out.remaining(blocks)), progress)
+        results = _with_progress((method(model, part, **options) for part in out.remaining(blocks)), bar)
         for piece in gathered(results, "sequence", at_once):
             out.append(piece)
         return out.n_finished
 
 
-def _with_progress(results: Iterable[xr.Dataset], progress: tqdm) -> Iterator[xr.Dataset]:
+def _with_progress(results: Iterable[xr.Dataset], bar: tqdm) -> Iterator[xr.Dataset]:
     for result in results:
         yield result
-        progress.update(result.sizes["sequence"])
+        bar.update(result.sizes["sequence"])
 
 
 def stream_ranges(
@@ -176,13 +181,13 @@ def stream_ranges(
         open_for_append(
             path, attributes, restart=restart, dimension=dimension, complete=complete, marks=facts
         ) as out,
-        tqdm(
-            total=sum(last - first for first, last in ranges),
-            desc=f"{dimension}s",
+        progress(
+            f"{dimension}s",
+            sum(last - first for first, last in ranges),
+            unit=dimension,
             initial=out.n_finished,
-            disable=None,
-            delay=1,
-        ) as progress,
+            leave=True,
+        ) as bar,
     ):
         left = out.n_finished
         for first, last in ranges:
@@ -190,7 +195,7 @@ def stream_ranges(
             first, left = first + min(left, last - first), left - min(left, last - first)
             if first < last:
                 out.append(compute(first, last))
-                progress.update(last - first)
+                bar.update(last - first)
 
 
 def number_at_once(n_values: int, most: int = _MOST) -> int:
