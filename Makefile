@@ -8,10 +8,10 @@
 #   make docs    the reference of the Python interface, as HTML in docs/_build
 #   make clean   remove what the other targets made
 #
-# PYTHON=/path/to/python chooses the interpreter; PYTEST_ARGS is handed to pytest ("-n 2": in two processes).
+# PYTHON=/path/to/python chooses the interpreter; PYTEST_ARGS is handed to pytest ("" for one process).
 
 VENV := .venv
-PYTEST_ARGS ?=
+PYTEST_ARGS ?= -n 2 --dist loadfile
 INSTALLED_FROM := setup.cfg setup.py pyproject.toml kipoi_tfbind.pth scripts/set_up.sh
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
