@@ -1,8 +1,8 @@
 """The DeepLIFT rules of operations that are several steps in one, each step by its own rule.
 
 What they give is what the same steps give that are written out: a softmax is the input less the logarithm of
-the sum of its exponentials, and the exponential of that; a normalisation is a mean, a variance, the root of it
-and a product.
+the sum of its exponentials, and the exponential of that; a normalisation is a mean, a variance, its root, and
+a product.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from kipoi_tfbind.graph.array_ops import ArrayOps
 from kipoi_tfbind.graph.deeplift.node_context import NodeContext
 from kipoi_tfbind.graph.deeplift.rules import QUADRATIC, RULES, Rule, midpoint_gradient
+from kipoi_tfbind.graph.deeplift.scan_rule import scan
 from kipoi_tfbind.graph.deeplift.secants import exp_slope, over, sigmoid_slope
 from kipoi_tfbind.graph.graph import Node, unsupported
 from kipoi_tfbind.graph.operations import AlongAxes, Reduce, Standardise
@@ -183,6 +184,7 @@ _RULES: dict[str, Rule] = {
     "layer_norm": standardised,
     "log_softmax": log_softmax,
     "log_sum_exp": log_sum_exp,
+    "scan": scan,
     "softmax": softmax,
     "vector_norm": vector_norm,
 }

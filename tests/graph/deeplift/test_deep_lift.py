@@ -292,9 +292,7 @@ FAR_APART = {
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("framework", ["tensorflow", "torch"])
 @pytest.mark.parametrize("name", FAR_APART)
-def test_complete_where_inputs_are_far_apart(
-    name: str, framework: str, precision: str, scale: float
-) -> None:
+def test_complete_where_inputs_are_far_apart(name: str, framework: str, precision: str, scale: float) -> None:
     """Complete to rounding of the inputs, and no multiplier is larger than the largest derivative."""
     rng = np.random.default_rng(4)
     x, r = rng.normal(0, scale, (6, 5)), rng.normal(0, scale, (6, 7, 5))
