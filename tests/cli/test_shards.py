@@ -78,7 +78,7 @@ def test_mistakes_are_one_line(folder: Path, arguments: list[str], problem: str)
 
 def test_every_command_that_goes_on_after_an_interruption_takes_shards() -> None:
     def commands(group: object, names: tuple[str, ...] = ()) -> dict[tuple[str, ...], set[str | None]]:
-        found = {}
+        found: dict[tuple[str, ...], set[str | None]] = {}
         for name in group.list_commands(None):  # type: ignore[attr-defined]
             command = group.get_command(None, name)  # type: ignore[attr-defined]
             if hasattr(command, "list_commands"):
