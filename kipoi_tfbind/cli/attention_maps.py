@@ -4,11 +4,13 @@ from typing import Any
 
 import click
 
-from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_options
+from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._interpret import interpret_to_file
+from kipoi_tfbind.cli._options import INTERPRETATION_OPTIONS, with_options
 
 
-@click.command(short_help="Attention of each head, and whether mutations bear it out.")
-@interpretation_options
+@new_command(short_help="Attention of each head, and whether mutations bear it out.")
+@with_options(INTERPRETATION_OPTIONS)
 @click.option("--layer", metavar="NAME", help="Name of one attention layer.  [default: all]")
 @click.option(
     "--n-paired",

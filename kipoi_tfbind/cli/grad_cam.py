@@ -4,11 +4,13 @@ from typing import Any
 
 import click
 
-from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_options
+from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._interpret import interpret_to_file
+from kipoi_tfbind.cli._options import INTERPRETATION_OPTIONS, with_options
 
 
-@click.command(short_help="Where a convolution layer sees what raises the prediction.")
-@interpretation_options
+@new_command(short_help="Where a convolution layer sees what raises the prediction.")
+@with_options(INTERPRETATION_OPTIONS)
 @click.option("--layer", metavar="NAME", help="Name of a convolution layer.  [default: the last]")
 def command(layer: str | None, **options: Any) -> None:
     """Grad-CAM: the channels of a convolution layer, weighted by their mean gradients, on the bases it sees.

@@ -4,33 +4,22 @@ from typing import Any
 
 import click
 
-from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_options
+from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._interpret import interpret_to_file
+from kipoi_tfbind.cli._method_options import TOLERANCE, references_options, seed_option
+from kipoi_tfbind.cli._options import INTERPRETATION_OPTIONS, with_options
 
 
-@click.command(short_help="DeepSHAP of the units of a deeper layer.")
-@interpretation_options
+@new_command(short_help="DeepSHAP of the units of a deeper layer.")
+@with_options(INTERPRETATION_OPTIONS)
 @click.option(
     "--layer",
     metavar="NAME",
     help="Name of a layer that all passes through.  [default: the last such convolution]",
 )
-@click.option(
-    "--references",
-    default="dinucleotide_shuffle",
-    show_default=True,
-    help="What a sequence is compared with, as of deepshap.",
-)
-@click.option(
-    "--n-references",
-    type=click.IntRange(min=1),
-    default=20,
-    show_default=True,
-    help="Number of references for each sequence.",
-)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the references.")
-@click.option(
-    "--tolerance", default=1e-3, show_default=True, help="Relative error from which on it is warned."
-)
+@references_options(20)
+@seed_option("Of the references.")
+@TOLERANCE
 def command(**options: Any) -> None:
     """Contributions of a layer's units: DeepSHAP from that layer on, which add up as those of bases do.
 

@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from kipoi_tfbind.graph.graph import Graph, Node, Ref
 from kipoi_tfbind.graph.operations import Operation
-from kipoi_tfbind.graph.torch.call import BatchInteger, Call, Running, Slot, batch_leads
+from kipoi_tfbind.graph.torch.call import BatchInteger, Call, Running, batch_leads, filled
 from kipoi_tfbind.graph.torch.ops import TorchOps
 from kipoi_tfbind.graph.torch.vjp import node_vjp
 from kipoi_tfbind.graph.vjp import VJP, windows_of_axes
@@ -42,18 +42,14 @@ class TorchGraph(Graph):
             found = _maxima(node, values[0])
             if found is not None:
                 return [found]
-
-        def fill(leaf: Any) -> Any:
-            if isinstance(leaf, BatchInteger):
-                return leaf.slope * batch_size + leaf.offset
-            return values[leaf.index] if isinstance(leaf, Slot) else leaf
-
-        args, kwargs = tree_map(fill, node.call.arguments)
+        args, kwargs = filled(node.call.arguments, values, batch_size)
         Running.layer = node.layer
         try:
             result = node.call.function(*args, **kwargs)
         finally:
             Running.layer = ""
+        if isinstance(result, torch.Tensor):
+            return [result]
         return [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)][: node.n_outputs]
 
     def vjp(
