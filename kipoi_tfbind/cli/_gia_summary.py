@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import click
+from kipoi_tfbind.cli._output import say
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -16,12 +16,12 @@ _LISTED = 10  # patterns
 def report(result: xr.Dataset, options: Mapping[str, Any]) -> None:
     """Print the file of a result and its summary."""
     sizes = result.sizes
-    click.echo(
+    say(
         f"{options['output']}: {result.attrs['experiment']}; patterns: {sizes['pattern']}, backgrounds: "
         f"{sizes['background']}, targets: {sizes['target']}"
     )
     for line in summarise(result, options["half_width"]):
-        click.echo(line)
+        say(line)
 
 
 def summarise(result: xr.Dataset, half_width: float | None = None) -> list[str]:

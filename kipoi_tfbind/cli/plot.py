@@ -4,12 +4,15 @@ from typing import Any
 
 import click
 
+from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._command import option
+from kipoi_tfbind.cli._options import output_option
+from kipoi_tfbind.cli._output import say
 
-@click.command(short_help="Draw a result as a picture.")
+
+@new_command(short_help="Draw a result as a picture.")
 @click.argument("result", type=click.Path())
-@click.option(
-    "-o", "--output", required=True, type=click.Path(), help="Picture to write: .png, .svg or .pdf."
-)
+@output_option("Picture to write: .png, .svg or .pdf.")
 @click.option(
     "--kind",
     type=click.Choice(
@@ -21,9 +24,12 @@ import click
     help="Which picture.  [default: as suits the result's method]",
 )
 @click.option("--sequence", default="0", show_default=True, help="Index of the sequence, 0-based, or its id.")
-@click.option(
-    "--target",
-    help="Index of the target, 0-based, or its name.  [default: the strongest: of a sequence that of its "
+@option(
+    "--targets",
+    "target",
+    metavar="NAME",
+    aliases=("--target",),
+    help="The target: its name, or its index, 0-based.  [default: the strongest: of a sequence that of its "
     "largest prediction, of patterns the one of the largest effect]",
 )
 @click.option(
@@ -72,7 +78,7 @@ def command(
     \b
     Example:
       kipoi tfbind plot ism.nc -o ism.png
-      kipoi tfbind plot ism.nc --kind logo --target CTCF --start 170 --end 230 -o logo.pdf
+      kipoi tfbind plot ism.nc --kind logo --targets CTCF --start 170 --end 230 -o logo.pdf
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
     import matplotlib as mpl
     import matplotlib.pyplot as plt
@@ -99,7 +105,7 @@ def command(
             )
     save_plot(axes, output)
     plt.close(axes.get_figure(root=True))
-    click.echo(output)
+    say(output)
 
 
 def _with_motifs(

@@ -31,7 +31,7 @@ class Intervals:
     Attributes
     ----------
     path
-        The file.
+        The file; "" of intervals that are from none.
     contigs
         Distinct contigs, as the file spells them.
     contig
@@ -150,8 +150,10 @@ def check_places(intervals: Intervals, genome: Genome, length: int) -> None:
 
 
 def _line_error(intervals: Intervals, where: NDArray[np.bool_], problem: str) -> InputError:
-    line = intervals.line[np.argmax(where)]
-    return InputError(f"{intervals.path}: line {line}: {problem}")
+    i = int(np.argmax(where))
+    if not intervals.path:
+        return InputError(f"region {intervals.name[i]}: {problem}")
+    return InputError(f"{intervals.path}: line {intervals.line[i]}: {problem}")
 
 
 def _check_target_columns(columns: Sequence[int] | None) -> tuple[int, ...]:

@@ -12,10 +12,10 @@ from typing import Any
 import xarray as xr
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
-from tqdm import tqdm
 
 from kipoi_tfbind import __version__
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.notices import followed
 from kipoi_tfbind.report.card import cards_of
 from kipoi_tfbind.report.checks import completeness, equivariance
 from kipoi_tfbind.report.labelled import Labelled, label, settings
@@ -158,7 +158,7 @@ def _sequences(
     found = places_of([each.result for each in places], [each.result for each in labelled])
     sections: list[dict[str, Any]] = []
     size = 0
-    for subject in tqdm(subjects[:max_sequences], "report", unit="sequence", disable=None, leave=False):
+    for subject in followed(subjects[:max_sequences], "report"):
         section = sequence_section(subject, labelled, found)
         size += sum(len(panel.picture.source) for panel in section["panels"] if panel.picture)
         if size > _PICTURES and sections:

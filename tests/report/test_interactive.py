@@ -130,7 +130,8 @@ def test_packed_numbers_are_those_of_the_results(ism: xr.Dataset, pairs: xr.Data
 
 def test_as_many_sequences_as_there_is_room_for_are_packed(ism: xr.Dataset) -> None:
     tracked = track_sequences(find_subjects([ism]), [ism])
-    described, hits = [describe_result("ISM", ism)], [[] for _ in tracked]
+    described = [describe_result("ISM", ism)]
+    hits: list[list[Any]] = [[] for _ in tracked]
     whole, n = pack(tracked, described, hits, 10**6)
     assert n == 6
     part, fewer = pack(tracked, described, hits, len(whole) - 1)
