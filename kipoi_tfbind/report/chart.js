@@ -110,7 +110,7 @@ const yAxis = (context, left, top, height, low, high, title) => {
 // The part of an axis that a canvas shows. Drag and Shift with arrows pan; the wheel (with Ctrl, or on the
 // canvas that has the focus), double clicks, + and - zoom; 0 shows all.
 class Range {
-  constructor(canvas, { left = 64, right = 12, least = 12, redraw, key = () => false }) {
+  constructor(canvas, { left = 64, right = 28, least = 12, redraw, key = () => false }) {
     Object.assign(this, {
       canvas,
       left,

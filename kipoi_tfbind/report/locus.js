@@ -2,6 +2,13 @@
 
 const plain = (contig) => contig.replace(/^chr/, "");
 
+// Base of the forward strand of the contig, whichever strand the sequence reads.
+const COMPLEMENTS = { A: "T", C: "G", G: "C", T: "A" };
+const forward = (one, position) => {
+  const base = one.letters[position - one.first];
+  return one.strand === "-" ? (COMPLEMENTS[base] ?? base) : base;
+};
+
 const makeLocus = (data, variants, tracks) => {
   const box = document.getElementById("locus");
   const contigs = [...new Set(data.sequences.map((one) => one.chrom).filter((name) => name !== undefined))];
@@ -85,7 +92,7 @@ const makeLocus = (data, variants, tracks) => {
       const at = coordinateOf(one, position),
         value = known[i];
       if (!value || at < range.low - 1 || at > range.high + 1) return;
-      const base = one.letters[position - one.first];
+      const base = forward(one, position);
       if (cell >= 5) letter(context, base, range.x(at - 0.46), 0.92 * cell, y(0), y(0) - y(value));
       else {
         context.fillStyle = value > 0 ? colours.raises : colours.lowers;
@@ -161,7 +168,7 @@ const makeLocus = (data, variants, tracks) => {
     context.fillText(`${contig}, 1-based`, range.left + range.width / 2, bottom + 30);
     context.textAlign = "left";
     if (document.activeElement !== region)
-      region.value = `${contig}:${grouped(Math.max(1, range.low))}-${grouped(range.high)}`;
+      region.value = `${contig}:${grouped(Math.max(1, Math.ceil(range.low)))}-${grouped(Math.floor(range.high))}`;
   };
 
   const under = (event) => {
@@ -186,7 +193,7 @@ const makeLocus = (data, variants, tracks) => {
       lines.push(wordsOf(each));
       if (i !== undefined)
         lines.push(
-          `${contig}:${grouped(at)} ${one.letters[position - one.first]}, ${track.score} ${write(track.scores[i])}`
+          `${contig}:${grouped(at)} ${forward(one, position)}, ${track.score} ${write(track.scores[i])}`
         );
     }
     showTip(event, lines);

@@ -29,6 +29,9 @@ const makeSortable = (table) => {
     const wanted = search.value.toLowerCase().split(/\s+/);
     const found = rows.filter(({ words }) => wanted.every((word) => words.includes(word)));
     body.replaceChildren(...found.map(({ row }) => row));
+    say(found);
+  };
+  const say = (found) => {
     status.textContent = `${found.length} of ${rows.length} ${table.dataset.rows}`;
   };
   search.addEventListener("input", show);
@@ -50,5 +53,5 @@ const makeSortable = (table) => {
       show();
     });
   });
-  show();
+  say(rows);
 };
