@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import xarray as xr
@@ -12,6 +12,8 @@ from kipoi_tfbind import schema
 from kipoi_tfbind.dna.one_hot import BASES
 from kipoi_tfbind.plot.result import kind_of, plot_result
 from kipoi_tfbind.report.figures import Picture, encode
+from kipoi_tfbind.report.patterns import PatternPanel
+from kipoi_tfbind.report.subjects import find_subjects
 from kipoi_tfbind.report.tables import Table
 from kipoi_tfbind.results.view import interval, labels_of, name_of, number, select, unit
 
@@ -26,6 +28,7 @@ MORE_TITLES = {
 }
 _SHAPES = {"interaction": (6.6, 6.0), "attention": (6.4, 5.6), "units": (8.0, 4.4), "samples": (11.0, 2.2)}
 _SHAPE = (8.0, 4.0)
+_ROWS = 10  # of a table
 
 
 def is_more(result: xr.Dataset) -> bool:
@@ -44,10 +47,20 @@ def check_more(result: xr.Dataset) -> None:
     schema.require(result, _variable(result), "prediction", "one_hot")
 
 
-def more_panel(result: xr.Dataset, sequence: int, target: int, n: int) -> tuple[Picture, Table]:
-    """Picture and table of one sequence and target; `n` rows, at most."""
+def more_panels(result: xr.Dataset, targets: Sequence[str] | None, n: int) -> list[PatternPanel]:
+    """A panel for each of the first `n` sequences, by largest prediction, and each of its targets."""
+    panels = []
+    for subject in find_subjects([result], targets)[:n]:
+        for place in subject.appearances:
+            picture, table = _panel(result, place.sequence, place.target)
+            view = select(result, sequence=place.sequence, target=place.target)
+            panels.append(PatternPanel(f"{name_of(view)}: {view['target'].item()}", picture, table))
+    return panels
+
+
+def _panel(result: xr.Dataset, sequence: int, target: int) -> tuple[Picture, Table]:
     view = select(result, _variable(result), sequence=sequence, target=target)
-    table = _TABLES[_variable(result)](view, n)
+    table = _TABLES[_variable(result)](view, _ROWS)
     figure = Figure(figsize=_SHAPES.get(kind_of(result), _SHAPE))
     plot_result(result, sequence=sequence, target=target, ax=figure.add_subplot())
     source, size = encode(figure)
