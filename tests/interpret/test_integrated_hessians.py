@@ -166,7 +166,7 @@ def test_a_network_that_makes_steps_is_refused() -> None:
             return torch.where(total > 40, torch.exp(total / 50), 0.5 * total)[:, None]
 
     one = random_sequences(1, LENGTH, seed=1)
-    with pytest.raises(UnsupportedModelError, match="it makes a step .* use second_order_mutagenesis"):
+    with pytest.raises(UnsupportedModelError, match=r"it makes a step .* use second_order_mutagenesis"):
         integrated_hessians(wrapped(Steps()), one, references="zeros")
 
 

@@ -12,7 +12,7 @@ from torch import nn
 
 import kipoi_tfbind as tfb
 from kipoi_tfbind.errors import CompletenessWarning, InputError, UnsupportedModelError
-from kipoi_tfbind.testing import random_sequences
+from kipoi_tfbind.testing import assert_batch_invariant, assert_order_invariant, random_sequences
 from tests import foreign_models as foreign
 from tests import graph_models, same_weights
 
@@ -222,6 +222,32 @@ def test_attention_of_pytorch_is_found_and_stands_where_its_positions_do() -> No
         between.append((table[a, b] + table[b, a]) / 2)
     correlation = stats.spearmanr(between, sizes).statistic
     assert float(result["epistasis_correlation"][1, 0, 1]) == pytest.approx(correlation, abs=1e-6)
+
+
+def test_ensembles_are_means_and_nothing_depends_on_the_batch() -> None:
+    members = [Stacked().eval(), Stacked().eval()]
+    with torch.no_grad():
+        for weight in members[1].parameters():
+            weight.mul_(1.5)
+    sequences = random_sequences(3, 24, n_fraction=0.05, seed=4)
+    models = [tfb.as_sequence_model(member, length=24) for member in members]
+    together = tfb.as_sequence_model(models)
+    for method, options, names in (
+        (tfb.attention_maps, {"n_paired": 0}, ("attention", "ism_correlation")),
+        (tfb.grad_cam, {}, ("grad_cam", "class_activation")),
+    ):
+        single = [method(model, sequences, **options) for model in models]
+        found = method(together, sequences, **options)
+        for name in names:
+            mean = (single[0][name].values + single[1][name].values) / 2
+            np.testing.assert_allclose(found[name], mean, rtol=0, atol=1e-6)
+            assert np.nanmax(found[f"{name}_sd"].values) > 0
+        assert_batch_invariant(method, models[0], sequences, batch_sizes=(1, 2), rtol=1e-6, **options)
+        assert_order_invariant(method, models[0], sequences, rtol=1e-6, **options)
+        precise = tfb.as_sequence_model(members[0], length=24, double_precision=True)
+        exact = method(precise, sequences, **options)
+        assert exact[names[0]].dtype == np.float64
+        np.testing.assert_allclose(exact[names[0]], single[0][names[0]], rtol=0, atol=1e-5)
 
 
 def test_attention_of_keras_is_that_of_pytorch() -> None:
