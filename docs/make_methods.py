@@ -29,15 +29,17 @@ WIDTH = 60
 N_CHECKED = 4  # sequences of the sanity checks
 TRUST = """## Which to trust when
 
-- Where the surrogate's R² is high (CTCF, 0.85) the model is nearly a sum of bases here, and all maps of single bases
-  agree: take ISM, or DeepSHAP where a sum that adds up is wanted. Where it is about 0.5 (the pair) they do not: single
-  effects depend on what else is there, and the interactions are the result.
-- Occlusion and Grad-CAM say where, in steps of a window or a receptive field. Do not read single bases off them.
-- Of pairs, trust second-order ISM first: it asks the model about this sequence and assumes nothing. DFIM and integrated
-  Hessians name partly the same pairs, with other sizes: they divide what second-order ISM measures along a way to
-  references. Shapley interactions answer for whole sites, over what else may be there.
-- Attention needs a transformer, which the zoo has none of: there `attention_maps` is refused, by name. Where there is one,
-  trust a head as far as its correlations with ISM and second-order ISM go.
+- Where the surrogate's R² is high (CTCF, 0.85) the model is nearly a sum of bases here, and all maps of
+  single bases agree: take ISM, or DeepSHAP where a sum that adds up is wanted. Where it is about 0.5 (the
+  pair) they do not: single effects depend on what else is there, and the interactions are the result.
+- Occlusion and Grad-CAM say where, in steps of a window or a receptive field. Do not read single bases off
+  them.
+- Of pairs, trust second-order ISM first: it asks the model about this sequence and assumes nothing. DFIM
+  and integrated Hessians name partly the same pairs, with other sizes: they divide what second-order ISM
+  measures along a way to references. Shapley interactions answer for whole sites, over what else may be
+  there.
+- Attention needs a transformer, which the zoo has none of: there `attention_maps` is refused, by name.
+  Where there is one, trust a head as far as its correlations with ISM and second-order ISM go.
 - Believe no map of a method that fails its sanity check.
 """
 MOTIFS = {"FOXA1": "TGTTT[AG]C|G[CT]AAACA", "HNF4A": "CAAAGT[CT]|[AG]ACTTTG"}
