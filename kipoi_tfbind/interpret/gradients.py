@@ -118,7 +118,7 @@ def gradients(
             variables["contribution"] = dims, np.abs(contribution)
         return variables
 
-    settings: dict[str, int | str] = {"kind": method, "correction": int(correction)}
+    settings: dict[str, int | str] = {"gradient_method": method, "correction": int(correction)}
     if method == "integrated_gradients":
         settings |= {
             "references": references if isinstance(references, str) else "given",

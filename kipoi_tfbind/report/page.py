@@ -202,7 +202,7 @@ def _label(results: Sequence[xr.Dataset]) -> list[Labelled]:
         if not result.sizes["sequence"]:
             raise InputError("results: expected results with a sequence, got one without")
         method = str(result.attrs["method"])
-        kind = str(result.attrs.get("kind", "")).replace("_", " ")
+        kind = str(result.attrs.get("gradient_method", "")).replace("_", " ")
         titles.append(_with_file(_TITLES[method] + (f" ({kind})" if kind else ""), result))
     numbered = [
         title if titles.count(title) == 1 else f"{title} [{titles[: i + 1].count(title)}]"

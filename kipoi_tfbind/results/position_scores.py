@@ -156,7 +156,7 @@ def contribution_kind(view: xr.Dataset) -> str:
     """Name of the method of a contribution, in the words of an axis label."""
     if view.attrs.get("method") == "deep_shap":
         return "DeepSHAP"
-    kind = str(view.attrs.get("kind", view.attrs.get("method", "attribution")))
+    kind = str(view.attrs.get("gradient_method", view.attrs.get("method", "attribution")))
     return _KINDS.get(kind, kind.replace("_", " "))
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypedDict
 from kipoi_tfbind.arguments import whole_number
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._paths import Path
+from kipoi_tfbind.interpret.global_importance.kept_effects import KeptEffects
 
 OnConflict = Literal["refuse", "clip"]
 
@@ -24,9 +25,13 @@ class StatisticsOptions(TypedDict, total=False):
 
 
 class Options(StatisticsOptions, total=False):
-    """Options of experiments on backgrounds; see `global_importance_analysis`."""
+    """Options of experiments on backgrounds; see `global_importance_analysis`.
+
+    ``kept`` is for `stream_experiment`.
+    """
 
     on_conflict: OnConflict
+    kept: KeptEffects | None
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ class Settings:
     path: Path = "auto"
     verify: bool = False
     batch_size: int = 256
+    kept: KeptEffects | None = None
 
     def __post_init__(self) -> None:
         whole_number("seed", self.seed)
