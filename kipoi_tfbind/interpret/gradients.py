@@ -94,6 +94,8 @@ def gradients(
     """
     if method not in GRADIENT_METHODS:
         raise InputError(f"method: expected one of {', '.join(GRADIENT_METHODS)}, got {method!r}")
+    if not isinstance(correction, bool | np.bool_ | int):
+        raise InputError(f"correction: expected True or False, got {correction!r}")
     sequences = as_sequences(sequences)
     whole_number("n_steps", n_steps, least=1)
     whole_number("n_references", n_references, least=None)

@@ -53,6 +53,10 @@ def source_of(result: xr.Dataset) -> str:
     InputError
         There is none.
     """
+    if not isinstance(result, xr.Dataset):
+        raise InputError(
+            f"result: expected a Dataset, of a method or of open_result, got {type(result).__name__}"
+        )
     for name in _SOURCES:
         if name in result:
             return name

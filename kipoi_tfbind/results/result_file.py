@@ -10,7 +10,7 @@ from pathlib import Path
 import xarray as xr
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.results.comparison import Attributes, check_fits, differences, first_difference
+from kipoi_tfbind.results.comparison import Attributes, check_fits, differences, first_difference, listed
 from kipoi_tfbind.results.files import UNFINISHED, partial_folder, write_netcdf
 from kipoi_tfbind.results.join import write_attributes
 from kipoi_tfbind.results.pieces import MERGED, WRITING, Piece, discard, merge, usable_pieces
@@ -60,7 +60,7 @@ class ResultFile:
         self._template = _template(self._pieces[0].path, dimension) if self._pieces else None
         if self._template is not None and (other := differences(self._template.attrs, self._attributes)):
             raise InputError(
-                f"{path}: the unfinished result in {self._folder} is of another run ({'; '.join(other)}); "
+                f"{path}: the unfinished result in {self._folder} is of another run ({listed(other)}); "
                 "repeat that run to go on with it, or begin anew (--restart; restart=True)"
             )
 

@@ -198,7 +198,7 @@ def test_experiments_go_on_where_they_were(
     others = [str(folder / "counter")] * (models - 1)
     arguments = (experiment, *others, *EXPERIMENTS[experiment])
     assert gia(folder, *arguments, output="whole.nc").exit_code == 0
-    effects, done = _analyse.pattern_effects, []
+    effects, done = _analyse.pattern_effects, list[int]()
 
     def counted(path: Any, batch: Any, *rest: Any, **options: Any) -> Any:
         if len(done) == 3 * models - 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Literal, TypedDict
 
 from kipoi_tfbind.arguments import whole_number
@@ -41,7 +42,7 @@ class Settings:
     Raises
     ------
     InputError
-        An unknown way to deal with bases that have no place.
+        An unknown way to deal with bases that have no place, or a number out of its range.
     """
 
     on_conflict: OnConflict = "refuse"
@@ -55,6 +56,11 @@ class Settings:
 
     def __post_init__(self) -> None:
         whole_number("seed", self.seed)
+        whole_number("n_resamples", self.n_resamples, least=1)
+        if not isinstance(self.confidence, Real) or not 0 < self.confidence < 1:
+            raise InputError(
+                f"confidence: expected a number between 0 and 1, such as 0.95, got {self.confidence!r}"
+            )
         if self.on_conflict not in ("refuse", "clip"):
             raise InputError(f"on_conflict: expected 'refuse' or 'clip', got {self.on_conflict!r}")
 
