@@ -102,16 +102,17 @@ def _list_models(source: str) -> tuple[Path | None, list[str]]:
     import kipoi
     from kipoi.sources import LocalSource
 
+    # Not `list_models`: it reads every description, and one that cannot be read would end it.
     if Path(source).is_dir():
         folder = Path(source).resolve()
-        names = list(LocalSource(local_path=str(folder)).list_models()["model"])
+        names = LocalSource(local_path=str(folder))._list_components()
         if not names:
             raise InputError(f"source {source!r}: no model.yaml and no group of models in this folder")
         return folder, sorted(names)
     known = list(kipoi.config.model_sources())
     if source not in known:
         raise InputError(f"source {source!r}: no such folder, and Kipoi's sources are {', '.join(known)}")
-    return None, sorted(kipoi.get_source(source).list_models()["model"])
+    return None, sorted(kipoi.get_source(source)._list_components())
 
 
 def _is_complete(path: Path) -> bool:
