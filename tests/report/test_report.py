@@ -391,7 +391,8 @@ def test_results_without_scores_are_pictures(tmp_path: Path) -> None:
 
 def test_settings_of_many_results_are_a_list(ism: xr.Dataset, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    write_report([ism.assign_attrs(path="full" if i else "incremental") for i in range(5)], path)
+    one = ism.isel(sequence=[0])
+    write_report([one.assign_attrs(path="full" if i else "incremental") for i in range(5)], path)
     text = Page(path).text
     assert "Of all results:" in text
     assert text.count("path: full") == 4
