@@ -9,11 +9,11 @@
 #                links, examples and spelling (DOCS_EXECUTION=cache runs only what changed)
 #   make clean   remove what the other targets made
 #
-# PYTHON=/path/to/python chooses the interpreter; PYTEST_ARGS is handed to pytest ("-n 2": in two processes).
+# PYTHON=/path/to/python chooses the interpreter; PYTEST_ARGS is handed to pytest ("" for one process).
 
 VENV := .venv
 DOCS_VENV := .venv-docs
-PYTEST_ARGS ?=
+PYTEST_ARGS ?= -n 2 --dist loadfile
 INSTALLED_FROM := setup.cfg setup.py pyproject.toml kipoi_tfbind.pth scripts/set_up.sh
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)

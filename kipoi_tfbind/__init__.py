@@ -14,7 +14,9 @@ from typing import Any
 __version__ = "0.1.0"
 
 _MODULE_OF = {
+    "EntryText": "packaging",
     "IntervalWindows": "dataloaders",
+    "SavedModel": "packaging",
     "SequenceModel": "models.sequence_model",
     "VariantWindows": "dataloaders",
     "agreement": "interpret",
@@ -68,6 +70,7 @@ _MODULE_OF = {
     "open_result": "results.files",
     "orientation_importance": "interpret",
     "parse_motif": "motifs.read",
+    "package_model": "packaging",
     "plot_agreement": "plot",
     "plot_cooperativity": "plot",
     "plot_design": "plot",

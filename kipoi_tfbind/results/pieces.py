@@ -12,10 +12,9 @@ from pathlib import Path
 
 import h5netcdf
 import h5py
-from tqdm import tqdm
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.notices import notice
+from kipoi_tfbind.notices import followed, notice
 from kipoi_tfbind.repairs.outputs import reserve
 from kipoi_tfbind.results.files import (
     COMPRESSED,
@@ -128,7 +127,7 @@ def merge(pieces: list[Piece], path: Path) -> None:
     with h5netcdf.File(path, "w") as whole:
         with h5netcdf.File(pieces[0].path, "r") as first:
             _lay_out(whole, first, pieces[-1].end, dimension)
-        for piece in tqdm(pieces, desc="joining", unit="piece", disable=None, leave=False):
+        for piece in followed(pieces, "joining", unit="piece"):
             with h5netcdf.File(piece.path, "r") as source:
                 if "versions" in source.attrs:
                     versions[str(source.attrs["versions"])] = None

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from tqdm import tqdm
 
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.notices import progress
 from kipoi_tfbind.results.append import open_for_append
 from kipoi_tfbind.results.files import OPTION, check_writable
 
@@ -96,11 +96,12 @@ def stream(
     attributes = model_attributes(method.__name__, model) | option_attributes(method, options)
     with (
         open_for_append(path, attributes, restart=restart) as out,
-        tqdm(desc="sequences", unit="seq", initial=out.n_finished, disable=None, delay=1) as progress,
+        progress("sequences", initial=out.n_finished, leave=True) as bar,
     ):
         for part in _parts(out.remaining(batches), at_once, model):
+            bar.total = getattr(batches, "n_sequences", None)
             out.append(method(model, part, **options))
-            progress.update(part.sizes["sequence"])
+            bar.update(part.sizes["sequence"])
         return out.n_finished
 
 
@@ -138,12 +139,12 @@ def stream_ranges(
     check_writable(path)
     with (
         open_for_append(path, attributes, restart=restart, dimension=dimension, complete=complete) as out,
-        tqdm(total=n, desc=f"{dimension}s", initial=out.n_finished, disable=None, delay=1) as progress,
+        progress(f"{dimension}s", n, unit=dimension, initial=out.n_finished, leave=True) as bar,
     ):
         for first in range(out.n_finished, n, at_once):
             last = min(first + at_once, n)
             out.append(compute(first, last))
-            progress.update(last - first)
+            bar.update(last - first)
 
 
 def number_at_once(n_values: int, most: int = _MOST) -> int:

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from kipoi_tfbind.cli._command import command as new_command
 from kipoi_tfbind.cli._gia import (
     OFFSET,
     analysis_options,
@@ -12,14 +13,14 @@ from kipoi_tfbind.cli._gia import (
     model_and_backgrounds,
 )
 from kipoi_tfbind.cli._gia_summary import report
-from kipoi_tfbind.cli._interpret import RESTART
+from kipoi_tfbind.cli._options import RESTART
 
 
-@click.command(short_help="Effect of every k-mer, ranked.")
-@importance_options
+@new_command(short_help="Effect of every k-mer, ranked.")
 @click.option("-k", default=6, show_default=True, type=click.IntRange(1, 10), help="Length of the words.")
 @OFFSET
 @RESTART
+@importance_options
 def command(k: int, offset: int | None, **options: Any) -> None:
     """Importance of all 4**k k-mers, ranked, each with its interval and corrected for their number.
 
