@@ -21,3 +21,4 @@ _os.environ["PATH"] = f"{_root / '.venv' / 'bin'}{_os.pathsep}{_os.environ['PATH
 _os.environ["MPLBACKEND"] = "Agg"
 _os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 _warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy keyword")
+_warnings.filterwarnings("ignore", "IProgress not found")
