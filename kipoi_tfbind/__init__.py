@@ -61,6 +61,7 @@ _MODULE_OF = {
     "match_filters": "interpret.match_filters",
     "maximum_entropy_samples": "interpret",
     "match_motifs": "motifs.match",
+    "merge_shards": "interpret.merge_shards",
     "motif_importance": "interpret",
     "motif_necessity": "interpret",
     "needed_backgrounds": "interpret",

@@ -9,6 +9,7 @@ from kipoi_tfbind.cli._output import say
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.notices import detail
 from kipoi_tfbind.repairs.dataloader_arguments import make_dataloader, parse_dataloader_arguments
+from kipoi_tfbind.results.shards import BLOCK
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,6 +29,7 @@ def interpret_to_file(
     settings: Mapping[str, Any],
     *,
     rows: Callable[[int], int] = lambda length: length,
+    block: int = BLOCK,
 ) -> None:
     """Run a method on all sequences, piece by piece, into a result file.
 
@@ -41,6 +43,8 @@ def interpret_to_file(
         The method's own arguments.
     rows
         Length of a sequence -> number of positions, pairs or the like that its result has.
+    block
+        Sequences that are computed together.
     """
     from kipoi_tfbind.results.files import check_writable, open_result
     from kipoi_tfbind.results.stream import number_at_once, stream
@@ -57,6 +61,8 @@ def interpret_to_file(
         sequence_chunks(source, options, model, dataloader, at_once),
         output,
         at_once=at_once,
+        block=block,
+        shard=options["shard"],
         restart=options["restart"],
         batch_size=options["batch_size"],
         **settings,

@@ -13,6 +13,7 @@ import click
 
 from kipoi_tfbind.backends.threads import set_threads
 from kipoi_tfbind.cli._command import INPUT, MODEL, OUTPUT, RUNNING, option
+from kipoi_tfbind.cli._shards import SHARD
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.memory import set_memory_budget
 
@@ -270,4 +271,11 @@ RUNNING_OPTIONS: Options = (
 )
 
 
-INTERPRETATION_OPTIONS: Options = (MODEL_OPTIONS, SEQUENCE_OPTIONS, RESULT_OUTPUT, RUNNING_OPTIONS, RESTART)
+INTERPRETATION_OPTIONS: Options = (
+    MODEL_OPTIONS,
+    SEQUENCE_OPTIONS,
+    RESULT_OUTPUT,
+    RUNNING_OPTIONS,
+    RESTART,
+    SHARD,
+)

@@ -50,4 +50,5 @@ def command(
         "tolerance": tolerance,
         "engine": engine,
     }
-    interpret_to_file(deep_shap, options, settings, rows=lambda length: 2 * length)
+    # Twice as many as 256 pairs of a sequence and one of 20 references are of.
+    interpret_to_file(deep_shap, options, settings, rows=lambda length: 2 * length, block=24)

@@ -8,6 +8,7 @@ from kipoi_tfbind.cli._command import command as new_command
 from kipoi_tfbind.cli._interpret import interpret_to_file
 from kipoi_tfbind.cli._method_options import seed_option
 from kipoi_tfbind.cli._options import INTERPRETATION_OPTIONS, with_options
+from kipoi_tfbind.results.shards import BLOCK
 
 
 @new_command(short_help="Saliency, gradient times input, integrated gradients.")
@@ -72,4 +73,6 @@ def command(
             "n_steps": n_steps,
             "seed": seed,
         }
-    interpret_to_file(gradients, options, settings, rows=lambda length: 2 * length)
+    # So cheap are the other two that the calls themselves would be felt.
+    block = BLOCK if method == "integrated_gradients" else 256
+    interpret_to_file(gradients, options, settings, rows=lambda length: 2 * length, block=block)

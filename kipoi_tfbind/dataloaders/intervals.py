@@ -17,6 +17,8 @@ from kipoi_tfbind.genome.intervals import Center, check_places, read_intervals
 from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.genome.window_reader import WindowReader
 
+_DTYPES = ("float32", "float64", "uint8", "int8")
+
 
 class IntervalWindows(WindowDataset):
     r"""One-hot windows of one length, centred on the intervals of a BED or narrowPeak file.
@@ -42,6 +44,9 @@ class IntervalWindows(WindowDataset):
         1-based columns of the BED, beyond the third, to hand out as targets.
     layout
         Axes of one window: "L,4", position by base; "4,L"; or with axes of one, such as "1,4,L".
+    dtype
+        Type of the one-hot numbers: "float32", or "uint8", a quarter of the memory, for a model that
+        converts them itself.
 
     Raises
     ------
@@ -71,10 +76,14 @@ class IntervalWindows(WindowDataset):
         use_strand: bool = True,
         target_columns: Sequence[int] | None = None,
         layout: str = "L,4",
+        dtype: str = "float32",
     ) -> None:
         self.length = as_positive("length", length)
         self._layout = layout
         _axes(layout)
+        if dtype not in _DTYPES:
+            raise InputError(f"dtype: expected one of {', '.join(_DTYPES)}, got {dtype!r}")
+        self._dtype = np.dtype(dtype)
         self._intervals = read_intervals(intervals_file, center=center, target_columns=target_columns)
         genome = Genome(fasta_file)
         check_places(self._intervals, genome, self.length)
@@ -99,7 +108,7 @@ class IntervalWindows(WindowDataset):
         strand = np.where(reverse | (intervals.strand[rows] != "-"), intervals.strand[rows], "+")
         ranges = genomic_ranges(chrom, self._starts[rows], self.length, intervals.name[rows], strand)
         batch: dict[str, Any] = {
-            "inputs": with_axes(one_hot_codes(codes), self._layout),
+            "inputs": with_axes(one_hot_codes(codes, self._dtype), self._layout),
             "metadata": {"ranges": ranges},
         }
         if intervals.targets is not None:
@@ -173,6 +182,9 @@ describe(
         optional: True
       layout:
         doc: "Axes of one window: L,4 (position by base), 4,L, or with axes of one, such as 1,4,L"
+        optional: True
+      dtype:
+        doc: "Type of the one-hot numbers: float32, float64, uint8 or int8"
         optional: True
     output_schema:
       inputs:

@@ -14,12 +14,14 @@ from kipoi_tfbind.cli._gia import (
 )
 from kipoi_tfbind.cli._gia_summary import report
 from kipoi_tfbind.cli._options import RESTART
+from kipoi_tfbind.cli._shards import SHARD
 
 
 @new_command(short_help="Effect of every k-mer, ranked.")
 @click.option("-k", default=6, show_default=True, type=click.IntRange(1, 10), help="Length of the words.")
 @OFFSET
 @RESTART
+@SHARD
 @importance_options
 def command(k: int, offset: int | None, **options: Any) -> None:
     """Importance of all 4**k k-mers, ranked, each with its interval and corrected for their number.
@@ -43,8 +45,10 @@ def command(k: int, offset: int | None, **options: Any) -> None:
         options["output"],
         k,
         offset=offset,
+        shard=options["shard"],
         restart=options["restart"],
         **analysis_options(options),
     )
-    with open_result(options["output"], lazy=True) as result:
-        report(result, options)
+    if options["shard"] is None:
+        with open_result(options["output"], lazy=True) as result:
+            report(result, options)
