@@ -70,6 +70,7 @@ os.environ["KIPOI_TFBIND_ROOT"] = str(HERE.parent)
 _startup = _profile / "profile_default" / "startup"
 _startup.mkdir(parents=True, exist_ok=True)
 (_startup / "00_begin.py").write_text((HERE / "begin_notebook.py").read_text())
+(_startup.parent / "ipython_kernel_config.py").write_text("c.IPKernelApp.log_level = 40\n")
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"kipoi_tfbind {release}"
