@@ -55,6 +55,8 @@ nitpick_ignore_regex = [
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 nb_execution_mode = os.environ.get("DOCS_EXECUTION", "force")
+if nb_execution_mode == "off":  # pages and links only: a notebook that is not run says no language
+    suppress_warnings = ["myst-nb.lexer"]
 nb_execution_timeout = 600  # of one cell; a busy machine is slow
 nb_execution_raise_on_error = True
 nb_execution_in_temp = True
