@@ -18,9 +18,9 @@ MAX_ROOT_MODULES = 10
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("plugin",),
     ("cli",),
-    ("report", "benchmarks"),
+    ("report", "survey", "benchmarks"),
     ("interpret",),
-    ("testing", "sequences"),
+    ("testing", "sequences", "packaging"),
     ("models",),
     ("motifs", "dataloaders", "training", "export", "plot"),
     ("backends", "genome", "results"),

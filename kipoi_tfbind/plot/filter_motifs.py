@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -10,11 +12,13 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind import schema
 from kipoi_tfbind.dna.one_hot import BASES
-from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.errors import InputError, MissingProgramError
+from kipoi_tfbind.motifs.collect import jaspar_motifs
 from kipoi_tfbind.motifs.match import information
 from kipoi_tfbind.motifs.motif import Motif
 from kipoi_tfbind.plot._colours import LOWERS, RAISES
 from kipoi_tfbind.plot.logo import draw_letter
+from kipoi_tfbind.results.view import find_target, q_value_text
 
 _ROW, _TOP, _BOTTOM = 0.85, 0.3, 0.6  # inches
 _LEVEL = 0.05  # of the q-value; known motifs above it are pale
@@ -23,7 +27,7 @@ _LEVEL = 0.05  # of the q-value; known motifs above it are pale
 def plot_motifs(
     result: xr.Dataset,
     *,
-    target: int | str = 0,
+    target: int | str | None = None,
     top: int = 20,
     known: dict[str, Motif] | None = None,
 ) -> Figure:
@@ -58,7 +62,7 @@ def plot_motifs(
     has_sites = np.flatnonzero(result["n_motif_sites"].values > 0)
     if not has_sites.size:
         raise InputError("result: none of its motifs has a site")
-    effect = _effect(result, target)
+    effect = effect_of(result, target)
     strength = np.abs(effect[0]) if effect is not None else result["n_motif_sites"].values
     order = has_sites[np.argsort(-strength[has_sites], kind="stable")][:top]
     height = _TOP + _BOTTOM + _ROW * len(order)
@@ -71,7 +75,7 @@ def plot_motifs(
     for row, i in enumerate(order):
         one = result.isel(motif=int(i))
         left, middle = (figure.add_subplot(grid[row, column]) for column in (0, 1))
-        matrix = _finite(one["motif_matrix"].transpose("column", "base").values)
+        matrix = finite_columns(one["motif_matrix"].transpose("column", "base").values)
         draw_motif(left, matrix)
         sites = int(one["n_motif_sites"])
         label = f"{one['motif'].item()}\n{sites:,} sites"
@@ -83,7 +87,7 @@ def plot_motifs(
         _draw_bar(right, one, None if effect is None else tuple(part[i] for part in effect))
         right.tick_params(labelbottom=row == len(order) - 1, labelsize=7)
     bottom = "silenced: change of the prediction" if effect is not None else "number of sites"
-    name = "" if effect is None else f"\n({effect_name(result, target)})"
+    name = "" if effect is None else f"\n({result['target'].values[find_target(result, target)]})"
     right.set_xlabel(bottom + name, fontsize=7)
     return figure
 
@@ -105,26 +109,38 @@ def draw_motif(ax: Axes, matrix: NDArray, first: int = 0) -> None:
     ax.spines[["top", "right", "left"]].set_visible(False)
 
 
-def effect_name(result: xr.Dataset, target: int | str) -> str:
-    """Name of the target."""
-    names = [str(name) for name in result["target"].values]
-    if target in names:
-        return str(target)
-    if not isinstance(target, int) or not 0 <= target < len(names):
-        raise InputError(f"target: the result has no {target!r}; it has {', '.join(names[:10])}")
-    return names[target]
+def known_motifs(result: xr.Dataset) -> dict[str, Motif] | None:
+    """The motifs of JASPAR that a result was matched with, by id; None where they cannot be had.
+
+    Parameters
+    ----------
+    result
+        From `match_filters`, or with what `match_motifs` adds.
+    """
+    if result.attrs.get("database") != "JASPAR":
+        return None
+    group = str(result.attrs["tax_group"])
+    with contextlib.suppress(MissingProgramError, InputError):
+        return jaspar_motifs(
+            release=str(result.attrs["release"]),
+            collection=str(result.attrs["collection"]),
+            tax_group=None if group == "all" else group,
+        )
+    return None
 
 
-def _effect(result: xr.Dataset, target: int | str) -> tuple[NDArray, NDArray, NDArray] | None:
+def effect_of(result: xr.Dataset, target: int | str | None) -> tuple[NDArray, NDArray, NDArray] | None:
+    """Effect of silencing each filter, with the ends of its interval; None for patterns."""
     if "silencing_effect" not in result:
         return None
-    index = [str(name) for name in result["target"].values].index(effect_name(result, target))
+    index = find_target(result, target)
     ends = ("", "_low", "_high")
     mean, low, high = (result[f"silencing_effect{end}"].values[:, index] for end in ends)
     return mean, low, high
 
 
-def _finite(matrix: NDArray) -> NDArray:
+def finite_columns(matrix: NDArray) -> NDArray:
+    """The columns that a motif has; shorter ones than the longest are filled with NaN."""
     return matrix[np.isfinite(matrix).all(axis=1)]
 
 
@@ -135,7 +151,7 @@ def _draw_match(ax: Axes, one: xr.Dataset, width: int, known: dict[str, Motif] |
     if "match_name" not in one or not str(one["match_name"].values[0]):
         return alone
     identifier, q = str(one["match_id"].values[0]), float(one["match_q_value"].values[0])
-    text = f"{one['match_name'].values[0]}  {identifier}  q = {q:.2g}"
+    text = f"{one['match_name'].values[0]}  {identifier}  {q_value_text(q)}"
     ax.set_title(text, fontsize=7, color="black" if q < _LEVEL else "0.6", loc="left", pad=1)
     if known is None or identifier not in known:
         return alone

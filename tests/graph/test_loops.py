@@ -13,10 +13,11 @@ from keras import layers
 from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import UnsupportedOperationError
-from kipoi_tfbind.graph import Graph, TensorFlowDeepLift, trace_tensorflow
+from kipoi_tfbind.graph import TensorFlowDeepLift, trace_tensorflow
 from kipoi_tfbind.graph.deeplift import engine
 from kipoi_tfbind.graph.graph import Scan
 from kipoi_tfbind.graph.tensorflow import trace
+from kipoi_tfbind.graph.tensorflow.graph import TensorFlowGraph
 
 STEPS = 6
 CELLS = {"LSTM": layers.LSTM, "GRU": layers.GRU}
@@ -33,7 +34,7 @@ def model(cell: str) -> keras.Model:
     return keras.Model(x, each + layers.Dense(STEPS)(last))
 
 
-def traced(cell: str) -> Graph:
+def traced(cell: str) -> TensorFlowGraph:
     net = model(cell)
     return trace_tensorflow(lambda x: [net(x[0], training=False)], [tf.TensorSpec((None, STEPS, 4))])
 
@@ -77,7 +78,7 @@ def test_targets_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(one_by_one.reference_output, together.reference_output, atol=1e-14)
 
 
-def loop_of(step: Any, n: int = 4) -> Graph:
+def loop_of(step: Any, n: int = 4) -> TensorFlowGraph:
     """A loop by hand: a running state over the positions."""
 
     def run(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
