@@ -32,7 +32,7 @@ PLANTED = {
     "SRF": "MA0083.3",
     "RFX1": "MA0509.3",
 }
-SPACING, SITES_OF_EACH, FREQUENCIES = 500, 800, (0.29, 0.21, 0.21, 0.29)
+SPACING, SITES_OF_EACH, FREQUENCIES = 500, 3000, (0.29, 0.21, 0.21, 0.29)
 
 
 def simulate(folder: Path) -> None:

@@ -166,7 +166,7 @@ def test_deeper_layers_by_their_receptive_field(networks: tuple, sequences: xr.D
     assert deep.attrs["receptive_field"] == 3 * 4 + WIDTH - 1
     assert deep.attrs["stride"] == 4
     assert np.isnan(deep["kernel_matrix"].values).all()
-    layer = convolution_layer(as_sequence_model(networks[1], length=LENGTH), LENGTH, "convolution 2")
+    layer = convolution_layer(as_sequence_model(networks[1], length=LENGTH), LENGTH, "4")
     assert (layer.size, layer.stride, layer.offset) == (18, 4, -3)
     assert kernel_of(layer, LENGTH) is None
 
