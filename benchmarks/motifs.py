@@ -32,11 +32,11 @@ PLANTED = {
     "SRF": "MA0083.3",
     "RFX1": "MA0509.3",
 }
-SPACING, SITES_OF_EACH, FREQUENCIES = 500, 3000, (0.29, 0.21, 0.21, 0.29)
+SPACING, SITES_OF_EACH, WINDOW, FREQUENCIES = 500, 2000, 120, (0.29, 0.21, 0.21, 0.29)
 
 
 def simulate(folder: Path) -> None:
-    """A random genome with one site of one motif every 500 bp, on either strand; a peak of 100 bp at each."""
+    """A random genome with one site of one motif every 500 bp, on either strand; a peak of 60 bp at each."""
     from kipoi_tfbind.motifs.read import parse_motif
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def simulate(folder: Path) -> None:
         reverse = bool(rng.integers(2))
         genome[start : start + len(matrix)] = 3 - drawn[::-1] if reverse else drawn
         centre = start + len(matrix) // 2
-        peaks[name].append(f"sim1\t{centre - 50}\t{centre + 50}\t.\t0\t.\t0\t0\t0\t50\n")
+        peaks[name].append(f"sim1\t{centre - 30}\t{centre + 30}\t.\t0\t.\t0\t0\t0\t30\n")
         sites.append(f"sim1\t{start}\t{start + len(matrix)}\t{name}\t0\t{'-' if reverse else '+'}\n")
     text = np.frombuffer(b"ACGT", dtype=np.uint8)[genome].tobytes().decode()
     (folder / "genome.fa").write_text(f">sim1\n{text}\n")
@@ -68,11 +68,11 @@ def simulate(folder: Path) -> None:
         "targets": {name: f"{name}.narrowPeak" for name in PLANTED},
         "validation": [f"sim1:{int(size * 0.8)}-{int(size * 0.9)}"],
         "test": [f"sim1:{int(size * 0.9)}-{size}"],
-        "windows": {"bin_length": 100, "stride": 50, "gc_matched": 0.5, "random": 0.5},
+        "windows": {"bin_length": 60, "stride": 30, "gc_matched": 0.25, "random": 0.25},
         "fit": {"epochs": 24, "jitter": 20},
     }
     for activation in ("exponential", "relu"):
-        own = {"length": 200, "filters": 32, "activation": activation}
+        own = {"length": WINDOW, "filters": 32, "activation": activation}
         (folder / f"{activation}.yaml").write_text(yaml.safe_dump({**settings, "hyperparameters": own}))
 
 
@@ -85,10 +85,10 @@ def recovered(folder: Path, run: Path) -> None:
 
     lines = [line.split() for line in (folder / "sites.bed").read_text().splitlines()]
     rng = np.random.default_rng(0)
-    centres = [(int(f[1]) + int(f[2])) // 2 + int(rng.integers(-60, 61)) for f in lines]
+    centres = [(int(f[1]) + int(f[2])) // 2 + int(rng.integers(-40, 41)) for f in lines]
     windows = folder / "windows.bed"
-    windows.write_text("".join(f"sim1\t{c - 100}\t{c + 100}\n" for c in centres))
-    sequences = read_sequences(folder / "genome.fa", windows, length=200)
+    windows.write_text("".join(f"sim1\t{c - WINDOW // 2}\t{c + WINDOW // 2}\n" for c in centres))
+    sequences = read_sequences(folder / "genome.fa", windows, length=WINDOW)
     model = as_sequence_model(keras.models.load_model(run / "model.keras"), targets=list(PLANTED))
     result = match_filters(filter_motifs(model, sequences, importance=False), sequences)
     best = result.isel(rank=0)
