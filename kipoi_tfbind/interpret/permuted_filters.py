@@ -124,15 +124,3 @@ class _Best:
     def least(self) -> float:
         """The smallest of those that are held."""
         return float(self._held.min()) if len(self._held) else np.inf
-
-
-def false_match_rate(matches: xr.Dataset, *, level: float = 0.05) -> float:
-    """Share of the motifs whose best match has a q-value below a level.
-
-    Examples
-    --------
-    >>> matches = xr.Dataset({"match_q_value": (("motif", "rank"), [[0.01, 0.2], [0.5, 0.6]])})
-    >>> false_match_rate(matches)
-    0.5
-    """
-    return float((matches["match_q_value"].isel(rank=0).values < level).mean())
