@@ -2,45 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from kipoi_tfbind.cli._command import OUTPUT, option
 from kipoi_tfbind.cli._gia import analysis_options, check_output, model_and_backgrounds, motif_option
-from kipoi_tfbind.cli._interpret import with_options
+from kipoi_tfbind.cli._options import with_options
+from kipoi_tfbind.cli._output import say
 from kipoi_tfbind.errors import InputError
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
-def pair_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of motifs, or of hits that propose pairs of them."""
-    return with_options(
-        command,
-        (
-            motif_option(required=False),
-            click.option(
-                "--motifs-from",
-                "hits",
-                type=click.Path(),
-                metavar="HITS.nc",
-                help="Instead of --motif: the pairs of motifs whose hits are in the same sequences more "
-                "often than by chance.",
-            ),
-            click.option(
-                "--top",
-                type=click.IntRange(min=1),
-                default=5,
-                show_default=True,
-                help="Largest number of such pairs.",
-            ),
-            click.option(
-                "--table", type=click.Path(), help="Write the table of such pairs as tab-separated text, too."
-            ),
-        ),
-    )
+PAIRS = with_options(
+    motif_option(required=False),
+    option(
+        "--motifs-from",
+        "hits",
+        type=click.Path(),
+        metavar="HITS.nc",
+        help="Instead of --motif: the pairs of motifs whose hits are in the same sequences more often than by "
+        "chance.",
+    ),
+    option(
+        "--top",
+        type=click.IntRange(min=1),
+        default=5,
+        show_default=True,
+        help="Largest number of such pairs.",
+    ),
+    option(
+        "--table",
+        type=click.Path(),
+        section=OUTPUT,
+        help="Write the table of such pairs as tab-separated text, too.",
+    ),
+)
 
 
 def check_source(motifs: tuple[str, ...], hits: str | None, table: str | None) -> None:
@@ -81,13 +80,13 @@ def run_proposed(
     save_result(found, options["output"])
     if table:
         write_table(_pairs(found), table)
-    click.echo(
+    say(
         f"{options['output']}: {experiment}; pairs: {found.attrs['n_proposed']} of "
         f"{found.attrs['n_pairs_in_hits']} in {hits}, backgrounds: {found.sizes['background']}, targets: "
         f"{found.sizes['target']}"
     )
     for line in summary_of_pairs(found):
-        click.echo(line)
+        say(line)
 
 
 def summary_of_pairs(result: xr.Dataset) -> list[str]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from kipoi_tfbind.cli._command import command as new_command
 from kipoi_tfbind.cli._gia import (
     CONSENSUS,
     importance_options,
@@ -11,12 +12,11 @@ from kipoi_tfbind.cli._gia import (
     read_motifs,
     run_experiment,
 )
-from kipoi_tfbind.cli._gia_pairs import check_source, pair_options, run_proposed
+from kipoi_tfbind.cli._gia_pairs import PAIRS, check_source, run_proposed
 
 
-@click.command(short_help="What two motifs do together beyond each alone.")
-@importance_options
-@pair_options
+@new_command(short_help="What two motifs do together beyond each alone.")
+@PAIRS
 @CONSENSUS
 @click.option("--gaps", default="5,10,20", show_default=True, help="Numbers of bases between the motifs.")
 @click.option(
@@ -28,6 +28,7 @@ from kipoi_tfbind.cli._gia_pairs import check_source, pair_options, run_proposed
     show_default=True,
     help="Of the first and the second motif; may be repeated.",
 )
+@importance_options
 def command(
     motifs: tuple[str, ...],
     hits: str | None,

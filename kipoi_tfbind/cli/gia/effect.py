@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from kipoi_tfbind.cli._command import command as new_command
 from kipoi_tfbind.cli._gia import (
     CONSENSUS,
     OFFSET,
@@ -15,8 +16,7 @@ from kipoi_tfbind.cli._gia import (
 from kipoi_tfbind.errors import InputError
 
 
-@click.command(short_help="Effect of motifs.")
-@importance_options
+@new_command(short_help="Effect of motifs.")
 @motif_option(required=False)
 @click.option(
     "--pattern",
@@ -34,6 +34,7 @@ from kipoi_tfbind.errors import InputError
 )
 @CONSENSUS
 @OFFSET
+@importance_options
 def command(
     motifs: tuple[str, ...],
     patterns: tuple[str, ...],

@@ -4,12 +4,12 @@ from typing import Any
 
 import click
 
+from kipoi_tfbind.cli._command import command as new_command
 from kipoi_tfbind.cli._gia import motif_option, read_motifs, real_sequence_options, run_on_sequences
 from kipoi_tfbind.errors import InputError
 
 
-@click.command(short_help="What real sequences lose without a motif.")
-@real_sequence_options
+@new_command(short_help="What real sequences lose without a motif.")
 @motif_option(required=False)
 @click.option(
     "--hits",
@@ -27,6 +27,7 @@ from kipoi_tfbind.errors import InputError
 @click.option(
     "--threshold", default=0.85, show_default=True, help="Score of a site of a matrix, 0 (worst) to 1 (best)."
 )
+@real_sequence_options
 def command(
     motifs: tuple[str, ...],
     hits: str | None,

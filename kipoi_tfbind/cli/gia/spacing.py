@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from kipoi_tfbind.cli._command import command as new_command
 from kipoi_tfbind.cli._gia import (
     CONSENSUS,
     OFFSET,
@@ -11,13 +12,12 @@ from kipoi_tfbind.cli._gia import (
     read_motifs_of_number,
     run_experiment,
 )
-from kipoi_tfbind.cli._gia_pairs import check_source, pair_options, run_proposed
+from kipoi_tfbind.cli._gia_pairs import PAIRS, check_source, run_proposed
 from kipoi_tfbind.errors import InputError
 
 
-@click.command(short_help="Effect of the spacing of two motifs.")
-@importance_options
-@pair_options
+@new_command(short_help="Effect of the spacing of two motifs.")
+@PAIRS
 @CONSENSUS
 @click.option(
     "--max-distance", default=50, show_default=True, help="Largest distance from start to start, bp."
@@ -31,6 +31,7 @@ from kipoi_tfbind.errors import InputError
     help="Of the first and the second motif; may be repeated.  [default: all four]",
 )
 @OFFSET
+@importance_options
 def command(
     motifs: tuple[str, ...],
     hits: str | None,

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tqdm import tqdm
-
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.all_snvs import AllSnvs
 from kipoi_tfbind.genome.intervals import read_intervals
@@ -30,6 +28,7 @@ from kipoi_tfbind.interpret.variants.scores import (
 from kipoi_tfbind.interpret.variants.shuffled_contexts import ShuffledContexts
 from kipoi_tfbind.interpret.variants.top import ScoredAllele, strongest
 from kipoi_tfbind.models.sequence_model import SequenceModel
+from kipoi_tfbind.notices import progress
 from kipoi_tfbind.results.annotated_vcf import (
     InfoKey,
     header_with_keys,
@@ -141,13 +140,13 @@ def write_variant_effects(
     files = VariantFiles(paths, attributes, table_columns, _late_score(keys) if nulls is not None else None)
     files.begin(header, restart=restart)
     evaluator.tallies |= files.tallies
-    with tqdm(desc="variants", unit="allele", initial=files.n_alleles, disable=None, delay=1) as progress:
+    with progress("variants", unit="allele", initial=files.n_alleles, leave=True) as bar:
         for block, is_new in _scored_blocks(stream, evaluator, files, column):
             if is_new:
                 files.top = strongest(block, files.top, top)
                 lines = list(annotated(block, keys, prefix))
                 files.append(lines, block.records.lines, table_of(block))
-                progress.update(len(block))
+                bar.update(len(block))
     evaluator.top = [ScoredAllele(*row) for row in files.top]
     files.finish()
     return evaluator
