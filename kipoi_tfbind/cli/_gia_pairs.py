@@ -23,8 +23,8 @@ PAIRS = with_options(
         "hits",
         type=click.Path(),
         metavar="HITS.nc",
-        help="Instead of --motif: the pairs of motifs whose hits are in the same sequences more often than by "
-        "chance.",
+        help="Instead of --motif: the pairs of motifs whose hits are in the same sequences more often than "
+        "by chance.",
     ),
     option(
         "--top",
