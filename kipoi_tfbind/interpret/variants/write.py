@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from kipoi_tfbind.errors import InputError
@@ -33,16 +34,21 @@ from kipoi_tfbind.results.annotated_vcf import (
     InfoKey,
     header_with_keys,
 )
+from kipoi_tfbind.results.files import OPTION
 from kipoi_tfbind.results.late_score import LateScore
+from kipoi_tfbind.results.shards import MARK, Shard
 from kipoi_tfbind.results.variant_files import (
+    STDOUT,
     VariantFiles,
     check_outputs,
     checksum,
     kind_of_output,
 )
+from kipoi_tfbind.results.variant_shards import OwnRecords, Records, write_beside
+from kipoi_tfbind.results.variant_tables import TableColumns
 
 # Lines that are scored and written together. Not an option: results are compressed block by block.
-BLOCK = 4096
+BLOCK = 1024
 
 
 def write_variant_effects(
@@ -57,6 +63,7 @@ def write_variant_effects(
     nulls: NullOptions | None = None,
     top: int = 0,
     prefix: str = "TFB",
+    shard: Shard | str | None = None,
     restart: bool = False,
 ) -> VariantEvaluator:
     r"""Score every alternative allele of a VCF and write the scores, block by block, in constant memory.
@@ -84,6 +91,9 @@ def write_variant_effects(
         Number of alleles of the largest effects to remember, for `explain_variants` (`VariantEvaluator.top`).
     prefix
         Beginning of the keys in INFO.
+    shard
+        Only a share of the lines, such as "2/8": every eighth block of 1,024. `merge_shards` joins the files
+        of all shards to the bytes of one run; q-values, which need all alleles, come then.
     restart
         Begin anew instead of going on with an interrupted run.
 
@@ -116,7 +126,9 @@ def write_variant_effects(
     check_outputs(outputs)
     paths = [os.fspath(path) for path in outputs]
     in_order = any(kind_of_output(path) == "vcf" and path.endswith("gz") for path in paths)
-    stream = vcf if isinstance(vcf, AllSnvs) else VcfStream(vcf, in_order=in_order)
+    shard = Shard.parse(shard) if isinstance(shard, str) else shard
+    stream: Records = vcf if isinstance(vcf, AllSnvs) else VcfStream(vcf, in_order=in_order)
+    stream = OwnRecords(stream, shard) if shard is not None else stream
     evaluator = VariantEvaluator(model, fasta, options or VariantOptions(), stream.name)
     chosen = list(scores) if scores is not None else _default_scores(evaluator.model)
     check_scores(chosen)
@@ -134,10 +146,16 @@ def write_variant_effects(
     keys = info_keys(evaluator.model, chosen, prefix)
     attributes = _attributes(evaluator, chosen, prefix) | ({"sample": sample} if sample else {})
     attributes |= nulls.attributes if nulls is not None else {}
-    header = header_with_keys(
-        stream.header, [key for key, *_ in keys] + [status_key(prefix)], attributes, prefix, stream.name
-    )
-    files = VariantFiles(paths, attributes, table_columns, _late_score(keys) if nulls is not None else None)
+    all_keys = [key for key, *_ in keys] + [status_key(prefix)]
+    header = header_with_keys(stream.header, all_keys, attributes, prefix, stream.name)
+    late = _late_score(keys) if nulls is not None else None
+    beside = None
+    if isinstance(stream, OwnRecords):
+        _refuse_in_shards(sample, top, paths)
+        beside = _beside(stream, attributes, evaluator.options, header, late, table_columns)
+        attributes = attributes | {"shard": str(shard)}
+        header = header_with_keys(stream.header, all_keys, attributes, prefix, stream.name)
+    files = VariantFiles(paths, attributes, table_columns, late, beside)
     files.begin(header, restart=restart)
     evaluator.tallies |= files.tallies
     with progress("variants", unit="allele", initial=files.n_alleles, leave=True) as bar:
@@ -202,8 +220,51 @@ def _late_score(keys: Sequence[tuple[InfoKey, str, int | None]]) -> LateScore:
     return LateScore("effect_q_value", "effect_p_value", q_values, own)
 
 
+def _refuse_in_shards(sample: str | None, top: int, paths: Sequence[str]) -> None:
+    """Refuse what needs neighbouring lines, or all of them.
+
+    Raises
+    ------
+    InputError
+        Something of that was asked for.
+    """
+    for is_asked, what in (
+        (sample is not None, "haplotypes (--sample) need the neighbours of a line"),
+        (top > 0, "the strongest alleles (--explain) are known when all are scored"),
+        (STDOUT in paths, "standard output has no name to join by"),
+    ):
+        if is_asked:
+            raise InputError(f"--shard: {what}; leave out one of the two")
+
+
+def _beside(
+    stream: OwnRecords,
+    attributes: dict[str, str],
+    options: VariantOptions,
+    header: Sequence[bytes],
+    late: LateScore | None,
+    table_columns: TableColumns,
+) -> Callable[[Sequence[Path], Path], None]:
+    """Function that writes what is beside a file of a shard."""
+
+    def write(parts: Sequence[Path], path: Path) -> None:
+        marked = stream.facts()
+        shard = marked.pop(MARK)
+        chosen = {f"{OPTION}{field.name}": str(getattr(options, field.name)) for field in fields(options)}
+        facts = {
+            "shard": shard,
+            "facts": {**attributes, **chosen, **marked},
+            "attributes": attributes,
+            "header": b"".join(header).decode("latin-1"),
+            "blocks": stream.counts,
+        }
+        write_beside(parts, path, facts, late, table_columns)
+
+    return write
+
+
 def _scored_blocks(
-    stream: VcfStream | AllSnvs, evaluator: VariantEvaluator, files: VariantFiles, column: int | None
+    stream: Records, evaluator: VariantEvaluator, files: VariantFiles, column: int | None
 ) -> Iterator[tuple[ScoredBlock, bool]]:
     """The blocks that are left to write, and before them, for haplotypes, the last one that is written."""
     if files.is_complete:
@@ -235,7 +296,7 @@ def _added(tallies: dict[str, int], block: ScoredBlock) -> dict[str, int]:
     }
 
 
-def _remaining(stream: VcfStream | AllSnvs, files: VariantFiles) -> Iterator[tuple[RecordBlock, bool]]:
+def _remaining(stream: Records, files: VariantFiles) -> Iterator[tuple[RecordBlock, bool]]:
     """The last block that an interrupted run has done, and then, marked as new, those that it has not.
 
     Raises
