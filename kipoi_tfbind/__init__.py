@@ -63,6 +63,7 @@ _MODULE_OF = {
     "match_filters": "interpret.match_filters",
     "maximum_entropy_samples": "interpret",
     "match_motifs": "motifs.match",
+    "match_patterns": "interpret.match_patterns",
     "merge_shards": "interpret.merge_shards",
     "motif_importance": "interpret",
     "motif_necessity": "interpret",

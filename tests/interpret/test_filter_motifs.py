@@ -20,9 +20,9 @@ from kipoi_tfbind.dna.one_hot import decode_one_hot, reverse_complement
 from kipoi_tfbind.dna.random import random_sequences
 from kipoi_tfbind.errors import InputError, UnsupportedModelError
 from kipoi_tfbind.interpret._site_counts import Largest
-from kipoi_tfbind.interpret.match_filters import _Chance
 from kipoi_tfbind.interpret.permuted_filters import permuted_filter_motifs
 from kipoi_tfbind.models.convolution_layer import convolution_layer, kernel_of
+from kipoi_tfbind.motifs.chance import ChanceMatches
 from kipoi_tfbind.motifs.collect import collect_motifs
 
 LENGTH, WIDTH, FILTERS = 60, 7, 5
@@ -287,7 +287,7 @@ def test_chance_counts_by_known_motif() -> None:
     rng = np.random.default_rng(0)
     null = rng.random((500, 40))
     null[:, 0] **= 20
-    chance = _Chance(null)
+    chance = ChanceMatches(null)
     common, rare = (chance.q_values(np.array([[1e-9]]), np.array([[at]]))[0, 0] for at in (0, 1))
     assert rare == 1 / 501
     assert common > 0.2
