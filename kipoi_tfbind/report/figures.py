@@ -86,9 +86,7 @@ def draw(
     places
         Hits and seqlets in the sequence, drawn beneath its logo.
     """
-    kind = kind_of(result)
-    if kind == "logo" and "hypothetical_contribution" in result:
-        kind = "map"  # has the logo over it
+    kind = shown_kind(result)
     width, height = _SHAPES[kind]
     here = {"sequence": sequence, "target": target}
     view = select(result, source_of(result), **here)
@@ -111,6 +109,13 @@ def draw(
     plot_result(result, kind=kind, start=start, end=end, whole=True, ax=ax, **here)
     source, size = encode(figure)
     return Picture(source, f"{_NAMES[kind]} of {_described(view)}", *size)
+
+
+def shown_kind(result: xr.Dataset) -> str:
+    """Kind of the picture that a report shows of a result."""
+    kind = kind_of(result)
+    # A map has the logo over it.
+    return "map" if kind == "logo" and "hypothetical_contribution" in result else kind
 
 
 def _arrows(places: Sequence[Place], window: tuple[int, int]) -> list[Arrow]:

@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.plot.result import kind_of, strongest_window
-from kipoi_tfbind.report.figures import Picture, draw
+from kipoi_tfbind.plot.result import strongest_window
+from kipoi_tfbind.report.figures import Picture, draw, shown_kind
 from kipoi_tfbind.report.labelled import Labelled
 from kipoi_tfbind.report.places import Place
 from kipoi_tfbind.report.subjects import Subject
@@ -77,7 +77,7 @@ def sequence_section(
         title = f"{each.title}: {target}"
         try:
             picture = draw(each.result, window=shown, places=places.get(name_of(view), ()), **here)
-            legend = _LEGENDS.get(kind_of(each.result), "")
+            legend = _LEGENDS.get(shown_kind(each.result), "")
             panels.append(Panel(title, legend, picture, top_table(view, _ROWS)))
         except InputError as error:
             panels.append(Panel(title, problem=str(error)))
