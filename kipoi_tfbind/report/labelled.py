@@ -104,7 +104,7 @@ def _title(result: xr.Dataset, about: str) -> str:
     if about in titles:
         return titles[about](result)
     method = str(result.attrs["method"])
-    kind = str(result.attrs.get("kind", "")).replace("_", " ")
+    kind = str(result.attrs.get("gradient_method", "")).replace("_", " ")
     return _TITLES.get(method, method.replace("_", " ").capitalize()) + (f" ({kind})" if kind else "")
 
 
