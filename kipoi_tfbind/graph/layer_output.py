@@ -175,6 +175,8 @@ def _short_names(layers: Sequence[str]) -> list[str]:
     ['conv', 'conv_1']
     >>> _short_names(["features.conv_1", "features.conv_2", ""])
     ['features.conv_1', 'features.conv_2', 'convolution 3']
+    >>> _short_names(["model/motifs/Conv1D", "model/block_1/conv", "model/block_2/conv"])
+    ['motifs', 'model/block_1/conv', 'model/block_2/conv']
     """
     whole = [re.sub(r"/(convolution|conv1d|conv2d)$", "", layer, flags=re.IGNORECASE) for layer in layers]
     last = [name.rpartition("/")[2] for name in whole]
@@ -182,9 +184,13 @@ def _short_names(layers: Sequence[str]) -> list[str]:
         re.sub(r"_\d+$", "", name) if "/" in layer else name for name, layer in zip(last, whole, strict=True)
     ]
     numbered = [name or f"convolution {i}" for i, name in enumerate(bare, start=1)]
-    for names in (numbered, last, whole):
-        if all(names) and len(set(names)) == len(names):
-            return names
+    levels = (numbered, last, whole)
+    # Of each the shortest that no other layer has.
+    found = [
+        next((names[i] for names in levels if names.count(names[i]) == 1), "") for i in range(len(layers))
+    ]
+    if all(found) and len(set(found)) == len(found):
+        return found
     return [f"convolution {i}" for i in range(1, len(layers) + 1)]
 
 

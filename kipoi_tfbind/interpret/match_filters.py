@@ -45,7 +45,7 @@ def match_filters(
     top
         How many matches of each filter to give.
     n_permutations
-        Of each filter; by default as many as make 640 permuted filters, at least 5. None are made where the
+        Of each filter; by default as many as make 640 permuted filters, at least 25. None are made where the
         layer does not see the sequence itself.
     seed
         Of the permutations.

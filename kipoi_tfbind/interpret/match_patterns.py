@@ -43,7 +43,7 @@ def match_patterns(
     top
         How many matches of each pattern to give.
     n_permutations
-        Of each pattern; by default as many as make 640 permuted ones, at least 5.
+        Of each pattern; by default as many as make 640 permuted ones, at least 25.
     seed
         Of the permutations.
 

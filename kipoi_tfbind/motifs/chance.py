@@ -14,18 +14,19 @@ from scipy.stats import false_discovery_control
 from kipoi_tfbind.motifs.match import match_motifs
 from kipoi_tfbind.motifs.motif import Motif
 
-_NULLS, _FEWEST_PERMUTATIONS = 640, 5
+# A single motif with a match needs more than 20 permutations of each to have q < 0.05.
+_NULLS, _FEWEST_PERMUTATIONS = 640, 25
 _LEVEL = 0.05
 _TEXTS = ("match_id", "match_name", "match_orientation")
 
 
 def needed_permutations(n_motifs: int) -> int:
-    """Number of permutations of each of some motifs that make 640 permuted ones; at least 5.
+    """Number of permutations of each of some motifs that make 640 permuted ones; at least 25.
 
     Examples
     --------
-    >>> needed_permutations(32), needed_permutations(300)
-    (20, 5)
+    >>> needed_permutations(1), needed_permutations(32)
+    (640, 25)
     """
     return max(_FEWEST_PERMUTATIONS, math.ceil(_NULLS / n_motifs))
 
