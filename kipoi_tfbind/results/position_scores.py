@@ -67,6 +67,11 @@ def source_of(result: xr.Dataset) -> str:
     )
 
 
+def has_scores(result: xr.Dataset) -> bool:
+    """Whether a result has scores of positions."""
+    return any(name in result for name in _SOURCES)
+
+
 def base_scores(result: xr.Dataset) -> NDArray:
     """Score of the observed base at each position; NaN at N and where nothing is known.
 
