@@ -85,7 +85,7 @@ def _trimmed(result: xr.Dataset) -> tuple[xr.Dataset, xr.DataArray]:
     """Patterns without the ends that contribute little, and the column at which each begins."""
     if "contribution_matrix" not in result:
         return result, xr.zeros_like(result["n_motif_sites"])
-    size = np.abs(result["contribution_matrix"]).sum("base")  # 0 where a column is missing
+    size = abs(result["contribution_matrix"]).sum("base")  # 0 where a column is missing
     strong = size >= _TRIM * size.max("column")
     start, end = strong.argmax("column"), strong.sizes["column"] - strong[:, ::-1].argmax("column")
     inside = (size["column"] >= start) & (size["column"] < end)
