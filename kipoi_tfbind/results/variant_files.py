@@ -14,9 +14,9 @@ import shutil
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pysam
 
@@ -24,8 +24,10 @@ from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.reference import silent_htslib
 from kipoi_tfbind.genome.text_files import BGZF_END
 from kipoi_tfbind.notices import notice
-from kipoi_tfbind.results.files import check_writable, partial_folder
+from kipoi_tfbind.results.files import partial_folder
+from kipoi_tfbind.results.folder_lock import LOCK, lock_folder
 from kipoi_tfbind.results.late_score import LateScore, add_late_score, rewrite_table, rewrite_vcf
+from kipoi_tfbind.results.variant_outputs import STDOUT, is_packed, kind_of_output, packed
 from kipoi_tfbind.results.variant_tables import (
     TableColumns,
     merge_to_netcdf,
@@ -34,64 +36,11 @@ from kipoi_tfbind.results.variant_tables import (
     write_part,
 )
 
-STDOUT = "-"
-_KINDS = {
-    ".vcf": "vcf",
-    ".vcf.gz": "vcf",
-    ".vcf.bgz": "vcf",
-    ".tsv": "tsv",
-    ".tsv.gz": "tsv",
-    ".parquet": "parquet",
-    ".nc": "nc",
-    ".h5": "nc",
-}
 _STATE = "state.json"
 _DATA = "data"
 _FINAL = "final"
 _INDEX = ".tbi"
 Line = bytes
-
-
-def kind_of_output(path: str | os.PathLike[str]) -> str:
-    """Tell by its name what an output is: "vcf", "tsv", "parquet" or "nc".
-
-    Raises
-    ------
-    InputError
-        Its name says none of these.
-
-    Examples
-    --------
-    >>> kind_of_output("a.vcf.gz"), kind_of_output("-")
-    ('vcf', 'vcf')
-    """
-    name = os.fspath(path)
-    if name == STDOUT:
-        return "vcf"
-    for suffix in sorted(_KINDS, key=len, reverse=True):
-        if name.lower().endswith(suffix):
-            return _KINDS[suffix]
-    raise InputError(f"{name}: expected a name that ends in one of {', '.join(_KINDS)}, or - for a VCF")
-
-
-def check_outputs(paths: Sequence[str | os.PathLike[str]]) -> None:
-    """Check, before long work, that outputs can be written, each under a name of its own.
-
-    Raises
-    ------
-    InputError
-        Two have one name, one has an unknown suffix, or there is no such folder.
-    """
-    if not paths:
-        raise InputError("outputs: expected at least one, got none (-o)")
-    names = [os.fspath(path) for path in paths]
-    real = [os.path.realpath(name) if name != STDOUT else name for name in names]
-    for name, place in zip(names, real, strict=True):
-        kind_of_output(name)
-        if real.count(place) > 1:
-            raise InputError(f"{name}: is given twice as an output; give each its own name")
-        if name != STDOUT:
-            check_writable(name)
 
 
 class VariantFiles:
@@ -139,6 +88,18 @@ class VariantFiles:
         self.tallies: dict[str, int] = {}
         self.top: list[list[Any]] = []
         self._sizes: dict[str, int] = {}
+        self._locks = ExitStack()
+        self._made: list[str] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Let other processes write; of a run that has done nothing, nothing is left."""
+        if not (self.n_lines or self.is_complete):
+            for path in self._made:
+                shutil.rmtree(partial_folder(path), ignore_errors=True)
+        self._locks.close()
 
     @property
     def in_files(self) -> list[str]:
@@ -151,10 +112,14 @@ class VariantFiles:
         Raises
         ------
         InputError
-            There is an interrupted run with other options, or an output cannot be written.
+            There is an interrupted run with other options, another process is writing an output, or it
+            cannot be written.
         """
-        if self._late is not None and STDOUT in self.paths:
-            raise InputError("-: q-values are known at the end only; write to a file, or leave out the nulls")
+        with _disk(self.in_files):
+            for path in self.in_files:
+                is_new = not partial_folder(path).exists()
+                self._locks.enter_context(lock_folder(partial_folder(path), path))
+                self._made += [path] if is_new else []
         if self.in_files and not restart and self._resume():
             if STDOUT in self.paths:
                 raise InputError(
@@ -164,8 +129,9 @@ class VariantFiles:
             return
         with _disk(self.in_files):
             for path in self.in_files:
-                shutil.rmtree(partial_folder(path), ignore_errors=True)
-                partial_folder(path).mkdir()
+                for stale in partial_folder(path).iterdir():
+                    if stale.name != LOCK:
+                        stale.unlink()
         self._append_text("vcf", b"".join(header))
         self._append_text("tsv", self.columns.header)
         self._note()
@@ -227,10 +193,10 @@ class VariantFiles:
             elif kind == "tsv":
                 rewrite_table(parts, data, self.columns, pack=self._packer(path))
         if kind in ("vcf", "tsv"):
-            if _is_packed(path):
+            if is_packed(path):
                 with open(data, "ab") as file:
                     file.write(BGZF_END)
-            if kind == "vcf" and _is_packed(path):
+            if kind == "vcf" and is_packed(path):
                 with silent_htslib():
                     pysam.tabix_index(str(data), preset="vcf", force=True, index=str(data) + _INDEX)
             return
@@ -240,7 +206,7 @@ class VariantFiles:
     def _packer(self, path: str) -> Callable[[bytes], bytes]:
         """Function from the text of an output to its bytes."""
         folder = partial_folder(path)
-        return (lambda text: _packed(text, folder)) if _is_packed(path) else (lambda text: text)
+        return (lambda text: packed(text, folder)) if is_packed(path) else (lambda text: text)
 
     def _append_text(self, kind: str, text: bytes) -> None:
         for path in self.paths:
@@ -250,9 +216,9 @@ class VariantFiles:
                 sys.stdout.buffer.write(text)
                 continue
             with _disk([path]):
-                packed = _packed(text, partial_folder(path)) if _is_packed(path) else text
+                data = packed(text, partial_folder(path)) if is_packed(path) else text
                 with open(partial_folder(path) / _DATA, "ab") as file:
-                    file.write(packed)
+                    file.write(data)
                     self._sizes[path] = file.tell()
 
     def _note(self) -> None:
@@ -321,18 +287,6 @@ def _move_out(path: str) -> None:
 def checksum(lines: Sequence[bytes], before: int = 0) -> int:
     """Checksum of lines that follow those of another one."""
     return zlib.crc32(b"".join(lines), before)
-
-
-def _is_packed(path: str) -> bool:
-    return path.lower().endswith((".gz", ".bgz"))
-
-
-def _packed(text: bytes, folder: Path) -> bytes:
-    """A text as blocks of bgzip, without the one that ends a file."""
-    scratch = folder / "block.gz"
-    with pysam.BGZFile(str(scratch), "wb", None) as file:
-        file.write(text)
-    return scratch.read_bytes()[: -len(BGZF_END)]
 
 
 @contextmanager

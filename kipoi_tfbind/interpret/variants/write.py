@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
+import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from tqdm import tqdm
@@ -34,13 +39,10 @@ from kipoi_tfbind.results.annotated_vcf import (
     InfoKey,
     header_with_keys,
 )
+from kipoi_tfbind.results.background import WriteBehind, read_ahead
 from kipoi_tfbind.results.late_score import LateScore
-from kipoi_tfbind.results.variant_files import (
-    VariantFiles,
-    check_outputs,
-    checksum,
-    kind_of_output,
-)
+from kipoi_tfbind.results.variant_files import VariantFiles, checksum
+from kipoi_tfbind.results.variant_outputs import STDOUT, check_outputs, kind_of_output
 
 # Lines that are scored and written together. Not an option: results are compressed block by block.
 BLOCK = 4096
@@ -71,7 +73,7 @@ def write_variant_effects(
         As for `variant_effects`; instead of a VCF, every SNV of some intervals.
     outputs
         Names that end in .vcf, .vcf.gz (with its index), .tsv, .tsv.gz, .parquet, .nc; "-" is standard
-        output.
+        output, which gets nothing before the end where there are q-values.
     options
         How variants are scored.
     scores
@@ -138,19 +140,42 @@ def write_variant_effects(
     header = header_with_keys(
         stream.header, [key for key, *_ in keys] + [status_key(prefix)], attributes, prefix, stream.name
     )
-    files = VariantFiles(paths, attributes, table_columns, _late_score(keys) if nulls is not None else None)
-    files.begin(header, restart=restart)
-    evaluator.tallies |= files.tallies
-    with tqdm(desc="variants", unit="allele", initial=files.n_alleles, disable=None, delay=1) as progress:
-        for block, is_new in _scored_blocks(stream, evaluator, files, column):
-            if is_new:
+    late = _late_score(keys) if nulls is not None else None
+    with _ends_at_stdout(paths, late) as own, VariantFiles(own, attributes, table_columns, late) as files:
+        files.begin(header, restart=restart)
+        evaluator.tallies |= files.tallies
+        with (
+            tqdm(desc="variants", unit="allele", initial=files.n_alleles, disable=None, delay=1) as progress,
+            WriteBehind() as writer,
+        ):
+
+            def write(block: ScoredBlock) -> None:
+                files.tallies = _added(files.tallies, block)
                 files.top = strongest(block, files.top, top)
                 lines = list(annotated(block, keys, prefix))
                 files.append(lines, block.records.lines, table_of(block))
                 progress.update(len(block))
-    evaluator.top = [ScoredAllele(*row) for row in files.top]
-    files.finish()
+
+            for block, is_new in _scored_blocks(stream, evaluator, files, column):
+                if is_new:
+                    writer.call(partial(write, block))
+        evaluator.top = [ScoredAllele(*row) for row in files.top]
+        files.finish()
     return evaluator
+
+
+@contextmanager
+def _ends_at_stdout(paths: list[str], late: LateScore | None) -> Iterator[list[str]]:
+    """The outputs; where a score is known at the end only, a file for standard output, sent there then."""
+    if late is None or STDOUT not in paths:
+        yield paths
+        return
+    with tempfile.TemporaryDirectory(prefix="variants-") as folder:
+        whole = os.path.join(folder, "stdout.vcf")
+        yield [whole if path == STDOUT else path for path in paths]
+        with open(whole, "rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
 
 
 def _default_scores(model: SequenceModel) -> list[str]:
@@ -212,7 +237,7 @@ def _scored_blocks(
     skip = column is not None and files.n_lines > 0
 
     def scored() -> Iterator[ScoredBlock]:
-        for records, is_new in _remaining(stream, files):
+        for records, is_new in read_ahead(_remaining(stream, files)):
             if is_new:
                 yield evaluator.evaluate(records, stream.unit)
             elif column is not None:
@@ -224,7 +249,6 @@ def _scored_blocks(
     if column is not None:
         blocks = with_haplotypes(blocks, evaluator.scorer, column)
     for block in blocks:
-        files.tallies = _added(files.tallies, block) if not skip else files.tallies
         yield block, not skip
         skip = False
 
