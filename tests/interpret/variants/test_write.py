@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -206,7 +207,7 @@ def test_bcf_and_pipes(tmp_path: Path, fasta: Path, monkeypatch: pytest.MonkeyPa
 # Copies of one process that has imported everything: a process of its own for each run would take its time
 # with that alone.
 SLOW = """
-import json, os
+import json, os, traceback
 w.BLOCK = 7
 fast = counts
 def counts(x):
@@ -217,7 +218,11 @@ print("ready", flush=True)
 for line in sys.stdin:
     pid = os.fork()
     if not pid:
-        write(*json.loads(line))
+        try:
+            write(*json.loads(line))
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
         os._exit(0)
     print(pid, flush=True)
     print(os.waitpid(pid, 0)[1], flush=True)
@@ -232,7 +237,6 @@ class Copies:
             [sys.executable, "-c", MODEL + SLOW],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
             text=True,
         )
         assert self._told() == "ready"
@@ -277,7 +281,8 @@ def test_killed_at_random_and_the_same_bytes(tmp_path: Path, fasta: Path, copies
         process = copies.start(source, fasta, *(broken / name for name in names))
         if kills < 10:
             time.sleep(float(rng.uniform(0, duration / 3)))
-            os.kill(process, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # where it was done before
+                os.kill(process, signal.SIGKILL)
         ended = copies.end()
         kills += ended == signal.SIGKILL
         if not ended:
