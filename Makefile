@@ -5,13 +5,15 @@
 #   make test    linters, type checker, all tests
 #   make lint    linters and type checker only
 #   make format  rewrite the code as the linters want it
-#   make docs    the reference of the Python interface, as HTML in docs/_build
+#   make docs    the documentation as a folder of HTML, docs/_build/html: runs what its pages run, checks
+#                links, examples and spelling (DOCS_EXECUTION=cache runs only what changed)
 #   make clean   remove what the other targets made
 #
-# PYTHON=/path/to/python chooses the interpreter; PYTEST_ARGS is handed to pytest ("-n 2": in two processes).
+# PYTHON=/path/to/python chooses the interpreter; PYTEST_ARGS is handed to pytest ("" for one process).
 
 VENV := .venv
-PYTEST_ARGS ?=
+DOCS_VENV := .venv-docs
+PYTEST_ARGS ?= -n 2 --dist loadfile
 INSTALLED_FROM := setup.cfg setup.py pyproject.toml kipoi_tfbind.pth scripts/set_up.sh
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -36,9 +38,13 @@ format: $(VENV)/.test-installed
 	@ruff check --fix .
 	@ruff format .
 
-docs: $(VENV)/.package-installed
-	@pip install -qq -e '.[docs]'
-	@sphinx-build -q -b html docs docs/_build
+docs: $(DOCS_VENV)/.installed
+	@codespell docs README.md CHANGELOG.md CONTRIBUTING.md kipoi_tfbind
+	@pytest -q --doctest-glob='*.md' $$(find docs -name '*.md' -not -path 'docs/_build/*')
+	@sphinx-build -q -W --keep-going -b html docs docs/_build/html
+	@python docs/check_site.py docs/_build/html
+
+docs: export PATH := $(CURDIR)/$(DOCS_VENV)/bin:$(PATH)
 
 $(VENV)/.package-installed: $(INSTALLED_FROM)
 	@scripts/set_up.sh $(VENV)
@@ -48,5 +54,9 @@ $(VENV)/.test-installed: $(INSTALLED_FROM)
 	@scripts/set_up.sh $(VENV) test
 	@touch $(VENV)/.package-installed $@
 
+$(DOCS_VENV)/.installed: $(VENV)/.test-installed docs/requirements.txt docs/peers.txt scripts/set_up_docs.sh
+	@scripts/set_up_docs.sh $(VENV) $(DOCS_VENV)
+	@touch $@
+
 clean:
-	rm -rf $(VENV) docs/_build build dist *.egg-info demo/output .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(DOCS_VENV) docs/reference docs/models docs/_build build dist *.egg-info demo/output .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -21,7 +21,7 @@ import pysam
 from kipoiseq.dataloaders import SeqIntervalDl
 
 from kipoi_tfbind.dataloaders import IntervalWindows, VariantWindows
-from kipoi_tfbind.dna.one_hot import one_hot
+from kipoi_tfbind.dna.one_hot import one_hot, one_hot_codes
 from kipoi_tfbind.genome.reference import Genome
 
 
@@ -41,6 +41,7 @@ def main() -> None:
     time_one_hot(arguments.repeats)
     with tempfile.TemporaryDirectory() as folder:
         plain = decompressed(arguments.fasta, Path(folder))
+        time_windows(plain, arguments)
         genome = Genome(arguments.fasta)
         for order in ("sorted", "random"):
             bed = write_bed(genome, Path(folder), order, arguments.windows, arguments.length)
@@ -58,6 +59,27 @@ def time_one_hot(repeats: int) -> None:
         for kind, sequences in (("bytes", text), ("str", [row.tobytes().decode() for row in text])):
             seconds = statistics.median(timed(partial(one_hot, sequences)) for _ in range(max(5, repeats)))
             print(f"one_hot, {n} x 1000 {kind}: {text.size / seconds / 1e6:.0f} million bases/s")
+
+
+def time_windows(fasta: Path, arguments: argparse.Namespace) -> None:
+    """Windows at random places of an uncompressed FASTA: base codes, and one-hot numbers of one byte."""
+    genome = Genome(fasta)
+    contig, contig_length = next(iter(genome.lengths.items()))
+    starts = np.random.default_rng(1).integers(0, contig_length - arguments.length, arguments.windows)
+
+    def codes() -> np.ndarray:
+        return genome.windows(contig, starts, arguments.length)
+
+    def one_hot_bytes() -> np.ndarray:
+        return one_hot_codes(codes(), np.uint8)
+
+    codes()  # numba compiles
+    for name, read in (("base codes", codes), ("one-hot uint8", one_hot_bytes)):
+        seconds = statistics.median(timed(read) for _ in range(max(5, arguments.repeats)))
+        bases = arguments.windows * arguments.length
+        print(
+            f"plain FASTA, {arguments.windows} x {arguments.length}: {name} {bases / seconds / 1e6:.0f} million bases/s"
+        )
 
 
 def time_loaders(title: str, bed: str, fasta: str, arguments: argparse.Namespace) -> None:

@@ -14,7 +14,9 @@ from typing import Any
 __version__ = "0.1.0"
 
 _MODULE_OF = {
+    "EntryText": "packaging",
     "IntervalWindows": "dataloaders",
+    "SavedModel": "packaging",
     "SequenceModel": "models.sequence_model",
     "VariantWindows": "dataloaders",
     "agreement": "interpret",
@@ -59,6 +61,7 @@ _MODULE_OF = {
     "match_filters": "interpret.match_filters",
     "maximum_entropy_samples": "interpret",
     "match_motifs": "motifs.match",
+    "merge_shards": "interpret.merge_shards",
     "motif_importance": "interpret",
     "motif_necessity": "interpret",
     "needed_backgrounds": "interpret",
@@ -68,6 +71,7 @@ _MODULE_OF = {
     "open_result": "results.files",
     "orientation_importance": "interpret",
     "parse_motif": "motifs.read",
+    "package_model": "packaging",
     "plot_agreement": "plot",
     "plot_cooperativity": "plot",
     "plot_design": "plot",

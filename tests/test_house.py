@@ -20,7 +20,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("cli",),
     ("report", "benchmarks"),
     ("interpret",),
-    ("testing", "sequences"),
+    ("testing", "sequences", "packaging"),
     ("models",),
     ("motifs", "dataloaders", "training", "export", "plot"),
     ("backends", "genome", "results"),

@@ -11,6 +11,7 @@ import torch
 from onnx import numpy_helper
 
 from kipoi_tfbind.backends.onnx_operations import OPERATIONS
+from kipoi_tfbind.backends.threads import threads
 from kipoi_tfbind.errors import UnsupportedOperationError
 
 _STANDARD = ("", "ai.onnx")
@@ -117,7 +118,11 @@ def session_function(model: onnx.ModelProto) -> Any:
     """Predictions of an ONNX model by onnxruntime: a function from its inputs, in order, to its outputs."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads() or 0  # 0: as many as there are cores
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
     names = [value.name for value in session.get_inputs()]
     outputs = [value.name for value in session.get_outputs()]
 

@@ -16,7 +16,6 @@ from typing import Any
 import click
 
 from kipoi_tfbind import __version__
-from kipoi_tfbind.cli._output import guarded
 from kipoi_tfbind.errors import (
     BackgroundWarning,
     CompletenessWarning,
@@ -24,7 +23,7 @@ from kipoi_tfbind.errors import (
     error_line,
     wants_traceback,
 )
-from kipoi_tfbind.notices import notice
+from kipoi_tfbind.notices import detail, notice
 
 INTERRUPTED = 130  # exit code, as of what the shell ends on Ctrl-C
 
@@ -52,7 +51,7 @@ class CommandFolder(click.Group):
             return None
         module = importlib.import_module(f"{self.package}.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
-        return guarded(command)
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error that the user can mend is one line and exit code 1."""
@@ -74,18 +73,26 @@ class CommandFolder(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that is named; the error of an unknown one names the most alike."""
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            if args and (near := difflib.get_close_matches(args[0], self.list_commands(ctx), n=3)):
-                raise click.UsageError(f"{error.message} Did you mean {' or '.join(near)}?", ctx) from None
-            raise
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            near = self._within(ctx, name) or difflib.get_close_matches(name, self.list_commands(ctx), n=3)
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def _within(self, ctx: click.Context, name: str) -> list[str]:
+        """The command of this name in the groups among the commands."""
+        commands = {each: self.get_command(ctx, each) for each in self.list_commands(ctx)}
+        groups = {each: group for each, group in commands.items() if isinstance(group, click.Group)}
+        return [f"{each} {name}" for each, group in groups.items() if name in group.list_commands(ctx)]
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-    """Show a warning of this package in one line; those of libraries are not for the user of a command."""
+    """Show a warning of this package in one line; those of libraries are details."""
     if issubclass(category, CompletenessWarning | BackgroundWarning):
         notice(str(message))
+    else:
+        detail(f"{category.__name__}: {message}")
 
 
 @click.group(cls=CommandFolder, context_settings={"help_option_names": ["-h", "--help"]})

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kipoi_tfbind.cli._command import INPUT, option
 from kipoi_tfbind.cli._gia_summary import report
-from kipoi_tfbind.cli._interpret import (
+from kipoi_tfbind.cli._interpret import SEQUENCE_WAYS, load_models, sequence_chunks, source_of_sequences
+from kipoi_tfbind.cli._method_options import CONFIDENCE, VERIFY, path_option, seed_option
+from kipoi_tfbind.cli._options import (
     MODEL_OPTIONS,
-    OUTPUT_OPTIONS,
+    RESULT_OUTPUT,
+    RUNNING_OPTIONS,
     SEQUENCE_OPTIONS,
-    load_models,
-    sequence_chunks,
-    source_of_sequences,
     with_options,
 )
 from kipoi_tfbind.errors import InputError
@@ -25,70 +26,57 @@ if TYPE_CHECKING:
     from kipoi_tfbind.models.sequence_model import SequenceModel
     from kipoi_tfbind.motifs.motif import Motif
 
-_WAYS = ("intervals", "sequences", "dataloader_args")
 
 _STATISTICS_OPTIONS = (
-    click.option("--confidence", default=0.95, show_default=True, help="Of the intervals."),
-    click.option(
+    CONFIDENCE,
+    option(
         "--n-resamples",
         type=click.IntRange(min=1),
         default=2000,
         show_default=True,
         help="Number of bootstrap resamples, and of sign flips.",
     ),
-    click.option(
-        "--seed",
-        type=click.IntRange(min=0),
-        default=0,
-        show_default=True,
-        help="Of everything that is drawn at random.",
-    ),
-    click.option(
+    seed_option("Of everything that is drawn at random."),
+    option(
         "--half-width",
         type=float,
         metavar="W",
         help="Say how many backgrounds would give intervals of plus or minus W.",
     ),
-    click.option(
-        "--path",
-        type=click.Choice(["auto", "incremental", "full"]),
-        default="auto",
-        show_default=True,
-        help="Predict whole sequences, or only what a pattern changes.",
-    ),
-    click.option(
-        "--verify", is_flag=True, help="Hold a part of the incremental predictions against full ones."
-    ),
+    path_option("Compute only what a pattern changes (exact), or predict all as a whole."),
+    VERIFY,
 )
 _BACKGROUND_OPTIONS = (
-    click.option(
+    option(
         "--backgrounds",
         default="dinucleotide_shuffle",
         show_default=True,
+        aliases=("--background", "--references"),
         help="uniform; of the sequences (--intervals, --sequences): profile, mononucleotide_shuffle, "
         "dinucleotide_shuffle, klet_shuffle:K, markov:K; genomic: windows of --fasta with their GC content; "
         "given: the sequences themselves.",
     ),
-    click.option(
+    option(
         "--n-backgrounds",
         type=click.IntRange(min=2),
         default=1000,
         show_default=True,
+        aliases=("--n-references",),
         help="Number of backgrounds.",
     ),
-    click.option("--avoid", type=click.Path(), help="BED of what no genomic background may touch."),
-    click.option(
+    option("--avoid", type=click.Path(), section=INPUT, help="BED of what no genomic background may touch."),
+    option(
         "--central",
         metavar="LOW,HIGH",
         help="Only backgrounds whose prediction (of the first target) is between these quantiles: 0.1,0.9.",
     ),
 )
-_CLIP = click.option(
+_CLIP = option(
     "--clip",
     is_flag=True,
     help="Clip what overlaps or reaches out of the background, instead of refusing it.",
 )
-MOTIFS = click.option(
+MOTIFS = option(
     "--motif",
     "motifs",
     multiple=True,
@@ -96,32 +84,17 @@ MOTIFS = click.option(
     metavar="[NAME=]MOTIF",
     help="Sequence or IUPAC consensus; JASPAR id such as MA0139.2; FILE.meme or FILE.meme:ID.",
 )
-CONSENSUS = click.option(
+CONSENSUS = option(
     "--consensus", is_flag=True, help="Embed the likeliest sequence of a matrix, instead of draws from it."
 )
-OFFSET = click.option(
-    "--offset", type=int, help="Position of the first base, 0-based.  [default: the middle]"
+OFFSET = option("--offset", type=int, help="Position of the first base, 0-based.  [default: the middle]")
+
+
+_RUNNING = (RESULT_OUTPUT, RUNNING_OPTIONS)
+importance_options = with_options(
+    MODEL_OPTIONS, SEQUENCE_OPTIONS, _BACKGROUND_OPTIONS, _STATISTICS_OPTIONS, _CLIP, _RUNNING
 )
-
-
-def importance_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of model, backgrounds, statistics and output."""
-    return with_options(
-        command,
-        (
-            *MODEL_OPTIONS,
-            *_BACKGROUND_OPTIONS,
-            *SEQUENCE_OPTIONS,
-            *_STATISTICS_OPTIONS,
-            _CLIP,
-            *OUTPUT_OPTIONS,
-        ),
-    )
-
-
-def real_sequence_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of model, real sequences, statistics and output."""
-    return with_options(command, (*MODEL_OPTIONS, *SEQUENCE_OPTIONS, *_STATISTICS_OPTIONS, *OUTPUT_OPTIONS))
+real_sequence_options = with_options(MODEL_OPTIONS, SEQUENCE_OPTIONS, _STATISTICS_OPTIONS, _RUNNING)
 
 
 def run_experiment(
@@ -173,13 +146,13 @@ def model_and_backgrounds(options: dict[str, Any]) -> tuple[SequenceModel, xr.Da
     from kipoi_tfbind.sequences.backgrounds import make_backgrounds
 
     kind, n, seed = (options[name] for name in ("backgrounds", "n_backgrounds", "seed"))
-    if kind == "uniform" and not any(options[way] for way in _WAYS):
+    if kind == "uniform" and not any(options[way] for way in SEQUENCE_WAYS):
         model, _ = load_models(options, with_dataloader=False)
         length = options["length"] or model.length
         if length is None:
             raise InputError(f"--length: model {model.name} takes any; say that of the backgrounds")
         return model, filtered(model, make_backgrounds(kind, n, length=length, seed=seed), options)
-    if not any(options[way] for way in _WAYS):
+    if not any(options[way] for way in SEQUENCE_WAYS):
         raise InputError(
             f"--backgrounds {kind}: is made from sequences; name them with --fasta and --intervals, or "
             "--sequences, or take --backgrounds uniform"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import click
+from kipoi_tfbind.cli._output import say
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -16,19 +16,21 @@ _LISTED = 10  # patterns
 def report(result: xr.Dataset, options: Mapping[str, Any]) -> None:
     """Print the file of a result and its summary."""
     sizes = result.sizes
-    click.echo(
+    say(
         f"{options['output']}: {result.attrs['experiment']}; patterns: {sizes['pattern']}, backgrounds: "
         f"{sizes['background']}, targets: {sizes['target']}"
     )
     for line in summarise(result, options["half_width"]):
-        click.echo(line)
+        say(line)
 
 
 def summarise(result: xr.Dataset, half_width: float | None = None) -> list[str]:
-    """Summary of a result: the strongest patterns of its first target, with intervals."""
+    """Summary of a result: the strongest patterns of its strongest target, with intervals."""
     import numpy as np
 
-    view = result.isel(target=0)
+    from kipoi_tfbind.results.view import probability, select_target
+
+    view = select_target(result, None)
     compared = bool(np.isfinite(view["difference"].values).any())
     name = "difference" if compared else "importance"
     strength = np.nan_to_num(np.abs(view[name].values), nan=-1)
@@ -42,7 +44,7 @@ def summarise(result: xr.Dataset, half_width: float | None = None) -> list[str]:
         low, high = float(values[f"{name}_low"]), float(values[f"{name}_high"])
         lines.append(
             f"  {values['pattern'].item():<{width}}  {float(values[name]):+8.3f}  ({low:+.3f} to "
-            f"{high:+.3f})  {float(values[q]):.1e}"
+            f"{high:+.3f})  {probability(float(values[q]))}"
         )
     lines.append(_precision(result, half_width))
     return lines

@@ -1,154 +1,26 @@
-"""Shared by the commands that interpret a model: its options, its sequences, and the result file."""
+"""Shared by the commands that interpret a model: the model, its sequences, and the result file."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from kipoi_tfbind.cli._output import RESULT_OUTPUT
+from kipoi_tfbind.cli._output import say
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.memory import set_memory_budget
+from kipoi_tfbind.notices import detail
 from kipoi_tfbind.repairs.dataloader_arguments import make_dataloader, parse_dataloader_arguments
+from kipoi_tfbind.results.shards import BLOCK
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from kipoi_tfbind.models.sequence_model import SequenceModel
 
+SEQUENCE_WAYS = ("intervals", "regions", "sequences", "dataloader_args")
+_OPTION = {"regions": "--region"}
+# Attributes of a result that are told with --verbose.
+_TOLD = ("path", "batch_size", "seed", "versions")
 _TYPICAL_LENGTH = 1024  # of sequences whose length is not known before they are read
-
-MODEL_OPTIONS = (
-    click.argument("model", nargs=-1, required=True, metavar="MODEL..."),
-    click.option(
-        "--source",
-        help="Kipoi's model source.  [default: the folder MODEL where that has a model, else Kipoi's zoo]",
-    ),
-)
-SEQUENCE_OPTIONS = (
-    click.option("--fasta", type=click.Path(), help="Genome, FASTA or bgzipped FASTA; with --intervals."),
-    click.option("--intervals", type=click.Path(), help="Intervals to read, BED or narrowPeak."),
-    click.option(
-        "--center",
-        type=click.Choice(["auto", "summit", "midpoint"]),
-        default="auto",
-        show_default=True,
-        help="Centre of the windows of --intervals; auto: the summit where a narrowPeak has one.",
-    ),
-    click.option("--sequences", type=click.Path(), help="FASTA of the sequences themselves, instead."),
-    click.option(
-        "--dataloader_args",
-        "--dataloader-args",
-        multiple=True,
-        metavar="JSON",
-        help="Sequences from the model's own dataloader, instead: JSON, a JSON file, or KEY=VALUE.",
-    ),
-    click.option(
-        "--length",
-        type=click.IntRange(min=1),
-        help="Length of the windows, centred on the summit or middle.  [default: the model's]",
-    ),
-)
-OUTPUT_OPTIONS = (
-    click.option(
-        "--targets", multiple=True, metavar="NAME", help="Only this target; may be repeated.  [default: all]"
-    ),
-    click.option(
-        "--output-kind",
-        type=click.Choice(["logit", "probability"]),
-        help="Output to explain.  [default: the logit where the model ends in a sigmoid or softmax]",
-    ),
-    click.option(
-        "--transform",
-        type=click.Choice(["mean", "sum", "max"]),
-        help="Reduce a profile over its positions.  [default: every position is a target]",
-    ),
-    click.option(
-        "--head", metavar="NAME", help="Only this output of a model that has several.  [default: all]"
-    ),
-    click.option(
-        "--output-position",
-        metavar="N|centre",
-        help="Only this position of a profile, 0-based.  [default: every position is a target]",
-    ),
-    click.option("--float64", is_flag=True, help="Compute in double precision: slower, with less rounding."),
-    click.option("--average-strands", is_flag=True, help="Average over both strands."),
-    click.option("--sequence-input", metavar="NAME", help="Which of the model's inputs is the sequence."),
-    click.option(
-        "--layout",
-        metavar="AXES",
-        help="How the model takes a sequence: L,4 or 4,L or 1,4,L or L,4,1 or L*4 or string.  "
-        "[default: as its schema and its dataloader say]",
-    ),
-    click.option("--alphabet", metavar="BASES", help="The bases in the model's order.  [default: ACGT]"),
-    click.option(
-        "--neutral-value",
-        type=float,
-        help="Each of the four numbers of an N.  [default: 0.25 where the dataloader is kipoiseq's, else 0]",
-    ),
-    click.option(
-        "--auxiliary", metavar="JSON", help="Values of the model's other inputs, the same for all sequences."
-    ),
-    click.option(
-        "--allow-pickle",
-        is_flag=True,
-        help="Load files that run code: pickles (scikit-learn, whole PyTorch modules), Keras' Lambda layers.",
-    ),
-    click.option(
-        "--memory",
-        metavar="BYTES",
-        callback=lambda context, parameter, value: set_memory_budget(value),
-        expose_value=False,
-        help="Memory that the arrays of a step may take, such as 4G.  [default: half of what is free]",
-    ),
-    click.option(
-        "--batch-size",
-        default=256,
-        show_default=True,
-        help="Sequences that the model is given at once.",
-    ),
-    RESULT_OUTPUT,
-)
-RESTART = click.option(
-    "--restart",
-    is_flag=True,
-    help="Begin anew instead of going on with an interrupted run of this output.",
-)
-_OPTIONS = (*MODEL_OPTIONS, *SEQUENCE_OPTIONS, *OUTPUT_OPTIONS, RESTART)
-
-
-def interpretation_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of model, sequences and output; it gets them as keyword arguments."""
-    return with_options(command, _OPTIONS)
-
-
-def with_options(command: Callable[..., None], options: Sequence[Callable[..., Any]]) -> Callable[..., None]:
-    """Give a command options, in this order in its help."""
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-_PATH_OPTIONS = (
-    click.option(
-        "--path",
-        type=click.Choice(["auto", "incremental", "full"]),
-        default="auto",
-        show_default=True,
-        help="Compute only what a mutation changes (exact), or predict every mutant as a whole.",
-    ),
-    click.option(
-        "--verify", is_flag=True, help="Hold a random part against full predictions; fail if they differ."
-    ),
-)
-
-
-def path_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of how mutants are predicted."""
-    for option in reversed(_PATH_OPTIONS):
-        command = option(command)
-    return command
 
 
 def interpret_to_file(
@@ -157,6 +29,7 @@ def interpret_to_file(
     settings: Mapping[str, Any],
     *,
     rows: Callable[[int], int] = lambda length: length,
+    block: int = BLOCK,
 ) -> None:
     """Run a method on all sequences, piece by piece, into a result file.
 
@@ -165,13 +38,15 @@ def interpret_to_file(
     method
         Public function of the method.
     options
-        Those of `interpretation_options`.
+        Those of `INTERPRETATION_OPTIONS`.
     settings
         The method's own arguments.
     rows
         Length of a sequence -> number of positions, pairs or the like that its result has.
+    block
+        Sequences that are computed together.
     """
-    from kipoi_tfbind.results.files import check_writable
+    from kipoi_tfbind.results.files import check_writable, open_result
     from kipoi_tfbind.results.stream import number_at_once, stream
 
     output = options["output"]
@@ -186,11 +61,16 @@ def interpret_to_file(
         sequence_chunks(source, options, model, dataloader, at_once),
         output,
         at_once=at_once,
+        block=block,
+        shard=options["shard"],
         restart=options["restart"],
         batch_size=options["batch_size"],
         **settings,
     )
-    click.echo(f"{output}: {method.__name__}; sequences: {n}, targets: {n_targets}")
+    with open_result(output, lazy=True) as result:
+        settings = {name: result.attrs[name] for name in _TOLD if name in result.attrs}
+    detail(f"{output}: " + ", ".join(f"{name} {value}" for name, value in settings.items()))
+    say(f"{output}: {method.__name__}; sequences: {n}, targets: {n_targets}")
 
 
 def parse_positions(text: str | None, option: str = "--positions") -> list[int] | None:
@@ -230,12 +110,13 @@ def named_results(paths: Sequence[str], names: Sequence[str]) -> dict[str, xr.Da
 
 
 def source_of_sequences(options: dict[str, Any]) -> str:
-    """Which of the three ways to give sequences was taken."""
-    ways = [way for way in ("intervals", "sequences", "dataloader_args") if options[way]]
-    if len(ways) != 1 or (ways[0] == "intervals") != bool(options["fasta"]):
+    """Which of the ways to give sequences was taken."""
+    ways = [way for way in SEQUENCE_WAYS if options[way]]
+    if len(ways) != 1 or (ways[0] in ("intervals", "regions")) != bool(options["fasta"]):
+        given = [way for way in ("fasta", *SEQUENCE_WAYS) if options[way]]
         raise InputError(
-            "sequences: expected --fasta with --intervals, or --sequences, or --dataloader_args, one of the "
-            f"three; got {', '.join('--' + way for way in ('fasta', *ways) if options[way]) or 'none'}"
+            "sequences: expected --fasta with --intervals or --region, or --sequences, or --dataloader_args, "
+            f"one of these; got {', '.join(_OPTION.get(way, '--' + way) for way in given) or 'none'}"
         )
     return ways[0]
 
@@ -247,8 +128,33 @@ def load_models(options: dict[str, Any], *, with_dataloader: bool) -> tuple[Sequ
     models = load_bare_models(options, with_dataloader=with_dataloader)
     model = as_sequence_model(models, **wrapping_of(options, with_dataloader=with_dataloader))
     if options["targets"]:
-        model = model.select_targets(options["targets"])
+        model = model.select_targets(names_among(options["targets"], model.target_names))
+    for each in model.members or (model,):
+        detail(_described(each))
     return model, models[0].default_dataloader
+
+
+def _described(model: SequenceModel) -> str:
+    """What a model is taken as."""
+    length = "any length" if model.length is None else f"{model.length} bp"
+    can = ", ".join(sorted(model.capabilities))
+    n = len(model.target_names)
+    return f"model {model.name}: takes {model.layout} of {length}; targets: {n} ({model.output}); has {can}"
+
+
+def names_among(texts: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Names, or indices, of targets: each text is one, or several with commas between them.
+
+    Examples
+    --------
+    >>> names_among(["CTCF,MAX", "0"], ["FOXA1", "MAX", "CTCF"])
+    ['CTCF', 'MAX', 'FOXA1']
+    """
+    parts = [part for text in texts for part in ([text] if text in known else text.split(","))]
+    return [
+        known[int(part)] if part not in known and part.isdecimal() and int(part) < len(known) else part
+        for part in parts
+    ]
 
 
 def load_bare_models(options: dict[str, Any], *, with_dataloader: bool) -> list[Any]:
@@ -311,20 +217,21 @@ def _json(name: str, text: str | None) -> dict[str, Any]:
 def sequence_chunks(
     source: str, options: dict[str, Any], model: SequenceModel, dataloader: Any, piece: int
 ) -> Iterator[xr.Dataset]:
+    from kipoi_tfbind.genome.regions import parse_regions
     from kipoi_tfbind.sequences.from_dataloader import sequences_from_dataloader
     from kipoi_tfbind.sequences.read import iterate_fasta, iterate_intervals
 
     length = options["length"] or model.length
-    if source == "intervals":
-        fasta, intervals, center = options["fasta"], options["intervals"], options["center"]
-        yield from iterate_intervals(fasta, intervals, length=length, center=center, chunk=piece)
-    elif source == "sequences":
-        yield from iterate_fasta(options["sequences"], length=length, chunk=piece)
-    else:
-        first = model.members[0] if model.members else model
-        yield from sequences_from_dataloader(
-            make_dataloader(dataloader, parse_dataloader_arguments(options["dataloader_args"])),
-            layout=first.layout or "L,4",
-            sequence_input=first.sequence_input,
-            batch_size=min(piece, options["batch_size"]),
-        )
+    if source == "sequences":
+        return iterate_fasta(options["sequences"], length=length, chunk=piece)
+    if source != "dataloader_args":
+        intervals = options["intervals"] or parse_regions(options["regions"])
+        center = options["center"]
+        return iterate_intervals(options["fasta"], intervals, length=length, center=center, chunk=piece)
+    first = model.members[0] if model.members else model
+    return sequences_from_dataloader(
+        make_dataloader(dataloader, parse_dataloader_arguments(options["dataloader_args"])),
+        layout=first.layout or "L,4",
+        sequence_input=first.sequence_input,
+        batch_size=min(piece, options["batch_size"]),
+    )

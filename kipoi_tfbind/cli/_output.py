@@ -2,72 +2,51 @@
 
 from __future__ import annotations
 
-import functools
 import gzip
 import os
-from collections.abc import Mapping
-from pathlib import Path
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import click
 
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.notices import is_quiet
 
-_OVERWRITE = f"{__name__}.overwrite"
-_STANDARD_OUTPUT = "-"
+STANDARD_OUTPUT = "-"
 _MARK = b"kipoi_tfbind"
 _LOOKED_AT = 1 << 16  # bytes at either end of a file
-_RESULT_SUFFIXES = (".nc", ".nc4", ".h5", ".hdf5")
 
 
-def _result_name(_context: click.Context, _parameter: click.Parameter, path: str) -> str:
-    suffix = Path(path).suffix
-    if suffix.lower() not in _RESULT_SUFFIXES:
-        raise InputError(
-            f"{path}: expected a name that ends in .nc or .h5, a result's; got {suffix or 'no suffix'!r}"
-        )
-    return path
+def say(text: str, *, err: bool = False) -> None:
+    """Print what a command has to say at its end: to stderr where its output is on standard output."""
+    context = click.get_current_context(silent=True)
+    output = context.params.get("output") if context else None
+    if not is_quiet():
+        click.echo(text, err=err or output == STANDARD_OUTPUT)
 
 
-RESULT_OUTPUT = click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(),
-    callback=_result_name,
-    help="Result to write, netCDF-4 (.nc, .h5).",
-)
+@contextmanager
+def file_or_standard_output(output: str, suffix: str) -> Iterator[str]:
+    """Give the name of a file to write text to; with "-" what was written goes to standard output.
 
-
-def guarded(command: click.Command) -> click.Command:
-    """Give a command that writes files the option --overwrite; its outputs are checked before it runs."""
-    names = {parameter.name for parameter in command.params}
-    run = command.callback
-    if isinstance(command, click.Group) or run is None or "output" not in names or "overwrite" in names:
-        return command
-    command.params.append(
-        click.Option(
-            ["--overwrite"],
-            is_flag=True,
-            expose_value=False,
-            callback=lambda context, _, value: context.meta.__setitem__(_OVERWRITE, value),
-            help="Replace an output that exists and is not kipoi_tfbind's.",
-        )
-    )
-
-    labels = {
-        str(p.name): max(p.opts, key=len) if isinstance(p, click.Option) else p.human_readable_name
-        for p in command.params
-    }
-
-    @functools.wraps(run)
-    def checked(**arguments: Any) -> Any:
-        overwrite = click.get_current_context().meta[_OVERWRITE]
-        check_outputs(arguments, overwrite=overwrite, labels=labels)
-        return run(**arguments)
-
-    command.callback = checked
-    return command
+    Parameters
+    ----------
+    output
+        The output that was asked for.
+    suffix
+        Of the file that stands for standard output.
+    """
+    if output != STANDARD_OUTPUT:
+        yield output
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, f"standard_output{suffix}")
+        yield path
+        with open(path, "rb") as file:
+            sys.stdout.buffer.write(file.read())
 
 
 def check_outputs(
@@ -141,7 +120,7 @@ def _outputs(arguments: Mapping[str, Any]) -> list[str]:
     if arguments.get("form") == "modisco" or ("form" in arguments and outputs[0].endswith(".npz")):
         prefix = outputs[0].removesuffix(".npz")
         outputs = [f"{prefix}.one_hot.npz", f"{prefix}.scores.npz"]
-    return [output for output in outputs if output != _STANDARD_OUTPUT]
+    return [output for output in outputs if output != STANDARD_OUTPUT]
 
 
 def _inputs(arguments: Mapping[str, Any]) -> list[tuple[str, str]]:

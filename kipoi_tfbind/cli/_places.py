@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kipoi_tfbind.cli._output import STANDARD_OUTPUT, file_or_standard_output
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -11,8 +13,8 @@ _BED_SUFFIXES = (".bed", ".bed.gz")
 
 
 def is_bed(path: str) -> bool:
-    """Whether a file of this name is written as BED."""
-    return path.lower().endswith(_BED_SUFFIXES)
+    """Whether a file of this name is written as BED; standard output is."""
+    return path == STANDARD_OUTPUT or path.lower().endswith(_BED_SUFFIXES)
 
 
 def check_places(result: str, path: str) -> None:
@@ -26,7 +28,8 @@ def check_places(result: str, path: str) -> None:
     from kipoi_tfbind.errors import InputError
     from kipoi_tfbind.results.files import check_writable, open_result
 
-    check_writable(path)
+    if path != STANDARD_OUTPUT:
+        check_writable(path)
     if not is_bed(path):
         return
     with open_result(result, lazy=True) as opened:
@@ -43,6 +46,7 @@ def write_places(found: xr.Dataset, path: str, fasta: str | None) -> None:
     from kipoi_tfbind.results.tables import write_table
 
     if is_bed(path):
-        export_bed(found, path, fasta=fasta)
+        with file_or_standard_output(path, ".bed") as bed:
+            export_bed(found, bed, fasta=fasta)
     else:
         write_table(found, path)

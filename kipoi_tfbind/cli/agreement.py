@@ -2,10 +2,13 @@
 
 import click
 
-from kipoi_tfbind.cli._output import RESULT_OUTPUT
+from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._method_options import CONFIDENCE, seed_option
+from kipoi_tfbind.cli._options import RESULT_OUTPUT
+from kipoi_tfbind.cli._output import say
 
 
-@click.command(short_help="How alike the maps of several results are.")
+@new_command(short_help="How alike the maps of several results are.")
 @click.argument("results", nargs=-1, required=True, type=click.Path(), metavar="RESULT...")
 @click.option(
     "--name",
@@ -21,8 +24,8 @@ from kipoi_tfbind.cli._output import RESULT_OUTPUT
     show_default=True,
     help="Positions of the largest magnitude whose overlap is counted.",
 )
-@click.option("--confidence", default=0.95, show_default=True, help="Of the intervals.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstrap.")
+@CONFIDENCE
+@seed_option("Of the bootstrap.")
 @RESULT_OUTPUT
 def command(
     results: tuple[str, ...], names: tuple[str, ...], top: int, confidence: float, seed: int, output: str
@@ -45,9 +48,9 @@ def command(
     check_writable(output)
     found = agreement(named_results(results, names), top=top, confidence=confidence, seed=seed)
     save_result(found, output)
-    click.echo(f"{output}: agreement; sequences: {found.sizes['sequence']}, targets: {found.sizes['target']}")
+    say(f"{output}: agreement; sequences: {found.sizes['sequence']}, targets: {found.sizes['target']}")
     view = found.isel(target=0)
-    click.echo(f"{view['target'].item()}: {', '.join(MEASURES)}")
+    say(f"{view['target'].item()}: {', '.join(MEASURES)}")
     for i in range(view.sizes["comparison"]):
         one = view.isel(comparison=i)
         numbers = "  ".join(
@@ -55,4 +58,4 @@ def command(
             f"{float(one[f'mean_{m}_high']):+.2f})"
             for m in MEASURES
         )
-        click.echo(f"  {one['map_a'].item()} and {one['map_b'].item()}  {numbers}")
+        say(f"  {one['map_a'].item()} and {one['map_b'].item()}  {numbers}")

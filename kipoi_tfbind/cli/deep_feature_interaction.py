@@ -4,28 +4,18 @@ from typing import Any
 
 import click
 
-from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_options, parse_positions
+from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._interpret import interpret_to_file, parse_positions
+from kipoi_tfbind.cli._method_options import range_options, references_options, seed_option
+from kipoi_tfbind.cli._options import INTERPRETATION_OPTIONS, with_options
 
 
-@click.command(short_help="DFIM: how a substitution changes what other positions contribute.")
-@interpretation_options
-@click.option(
-    "--references",
-    default="dinucleotide_shuffle",
-    show_default=True,
-    help="What a sequence is compared with, as of deepshap.",
-)
-@click.option(
-    "--n-references",
-    type=click.IntRange(min=1),
-    default=10,
-    show_default=True,
-    help="Number of references for each sequence.",
-)
-@click.option("--start", default=0, show_default=True, help="First position to pair, 0-based.")
-@click.option("--end", type=int, help="Position to stop before.  [default: the sequence's end]")
+@new_command(short_help="DFIM: how a substitution changes what other positions contribute.")
+@with_options(INTERPRETATION_OPTIONS)
+@references_options(10)
+@range_options("pair")
 @click.option("--positions", metavar="LIST", help="Positions to pair instead, such as 185,190,204.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the references.")
+@seed_option("Of the references.")
 def command(positions: str | None, **options: Any) -> None:
     """Deep feature interactions: how a substitution changes what the other positions contribute (DFIM).
 

@@ -4,32 +4,21 @@ from typing import Any
 
 import click
 
-from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_options
+from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._interpret import interpret_to_file
+from kipoi_tfbind.cli._method_options import TOLERANCE, references_options, seed_option
+from kipoi_tfbind.cli._options import INTERPRETATION_OPTIONS, with_options
 
 
-@click.command(short_help="DeepSHAP: contributions of the bases against shuffled references.")
-@interpretation_options
-@click.option(
-    "--references",
-    default="dinucleotide_shuffle",
-    show_default=True,
-    help="What a sequence is compared with: dinucleotide_shuffle, mononucleotide_shuffle, klet_shuffle:K, "
+@new_command(short_help="DeepSHAP: contributions of the bases against shuffled references.")
+@with_options(INTERPRETATION_OPTIONS)
+@references_options(
+    20,
+    "What a sequence is compared with: dinucleotide_shuffle, mononucleotide_shuffle, klet_shuffle:K, "
     "random, uniform, mean_profile or zeros.",
 )
-@click.option(
-    "--n-references",
-    type=click.IntRange(min=1),
-    default=20,
-    show_default=True,
-    help="Number of references for each sequence.",
-)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the references.")
-@click.option(
-    "--tolerance",
-    default=1e-3,
-    show_default=True,
-    help="Warn where contributions miss the difference by more than this, relative to it.",
-)
+@seed_option("Of the references.")
+@TOLERANCE
 @click.option(
     "--engine",
     type=click.Choice(["exact", "shap"]),
@@ -48,9 +37,9 @@ def command(
 
     \b
     Example:
-      kipoi tfbind deepshap model_zoo/TFBind/HepG2 --source dir --targets CTCF --targets FOXA1 \\
+      kipoi tfbind deepshap model_zoo/TFBind/HepG2 --source dir --targets CTCF,FOXA1 \\
           --fasta genome.fa --intervals peaks.narrowPeak -o deepshap.nc
-      kipoi tfbind plot deepshap.nc --target FOXA1 -o deepshap.png
+      kipoi tfbind plot deepshap.nc --targets FOXA1 -o deepshap.png
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
     from kipoi_tfbind.interpret import deep_shap
 
@@ -61,4 +50,5 @@ def command(
         "tolerance": tolerance,
         "engine": engine,
     }
-    interpret_to_file(deep_shap, options, settings, rows=lambda length: 2 * length)
+    # Twice as many as 256 pairs of a sequence and one of 20 references are of.
+    interpret_to_file(deep_shap, options, settings, rows=lambda length: 2 * length, block=24)

@@ -2,6 +2,10 @@
 
 import click
 
+from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._options import TARGET, output_option
+from kipoi_tfbind.cli._output import STANDARD_OUTPUT, file_or_standard_output, say
+
 _FORMAT_OF = {
     ".npz": "modisco",
     ".bw": "bigwig",
@@ -13,14 +17,11 @@ _FORMAT_OF = {
 }
 
 
-@click.command(short_help="Write a result for tfmodisco-lite or a genome browser.")
+@new_command(short_help="Write a result for tfmodisco-lite or a genome browser.")
 @click.argument("result", type=click.Path())
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(),
-    help="File to write: .bw, .bedgraph or .bedgraph.gz; for modisco, how its two files begin.",
+@output_option(
+    "File to write: .bw, .bedgraph or .bedgraph.gz; - for standard output "
+    "(bedgraph); for modisco, how its two files begin."
 )
 @click.option(
     "--format",
@@ -28,7 +29,7 @@ _FORMAT_OF = {
     type=click.Choice(["modisco", "bigwig", "bedgraph"]),
     help="What to write.  [default: by the suffix of the output]",
 )
-@click.option("--target", default="0", show_default=True, help="Index of the target, 0-based, or its name.")
+@TARGET
 @click.option(
     "--fasta",
     type=click.Path(),
@@ -59,7 +60,7 @@ def command(
 
     \b
     Examples:
-      kipoi tfbind export deepshap.nc --target CTCF --fasta genome.fa -o ctcf.bw
+      kipoi tfbind export deepshap.nc --targets CTCF --fasta genome.fa -o ctcf.bw
       kipoi tfbind export deepshap.nc --format modisco -o ctcf
       modisco motifs -s ctcf.one_hot.npz -a ctcf.scores.npz -n 2000 -o modisco.h5
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
@@ -68,16 +69,21 @@ def command(
 
     which = int(target) if target.isdecimal() else target
     form = form or next((f for suffix, f in _FORMAT_OF.items() if output.lower().endswith(suffix)), None)
+    if output == STANDARD_OUTPUT and form in (None, "bedgraph"):
+        form = "bedgraph"
+    elif output == STANDARD_OUTPUT:
+        raise InputError(f"-o -: standard output takes bedgraph, got {form}; give the name of a file")
     if form is None:
         raise InputError(
             f"{output}: which format? Give --format, or a name that ends in .bw, .bedgraph or .npz"
         )
     if form == "modisco":
         for path in export_modisco(result, output.removesuffix(".npz"), target=which):
-            click.echo(path)
+            say(str(path))
         return
     if form == "bigwig":
         export_bigwig(result, output, target=which, fasta=fasta, chrom_sizes=chrom_sizes)
     else:
-        export_bedgraph(result, output, target=which, fasta=fasta)
-    click.echo(output)
+        with file_or_standard_output(output, ".bedgraph") as name:
+            export_bedgraph(result, name, target=which, fasta=fasta)
+    say(output)

@@ -4,15 +4,19 @@ from typing import Any
 
 import click
 
-from kipoi_tfbind.cli._interpret import MODEL_OPTIONS, OUTPUT_OPTIONS, SEQUENCE_OPTIONS, with_options
+from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._options import (
+    MODEL_OPTIONS,
+    RESULT_OUTPUT,
+    RUNNING_OPTIONS,
+    SEQUENCE_OPTIONS,
+    with_options,
+)
+from kipoi_tfbind.cli._output import say
 
 
-def _options(command: Any) -> Any:
-    return with_options(command, (*MODEL_OPTIONS, *SEQUENCE_OPTIONS, *OUTPUT_OPTIONS))
-
-
-@click.command(short_help="Motifs of a layer's filters, their names and importance.")
-@_options
+@new_command(short_help="Motifs of a layer's filters, their names and importance.")
+@with_options(MODEL_OPTIONS, SEQUENCE_OPTIONS, RESULT_OUTPUT, RUNNING_OPTIONS)
 @click.option("--layer", help="Name of a convolution layer.  [default: the first]")
 @click.option(
     "--sites",
@@ -83,7 +87,7 @@ def command(
         write_meme(motifs, meme, n_sites=counts)
     dead = int(found["is_dead"].values.sum())
     named = int((found["match_q_value"].isel(rank=0).values < 0.05).sum())
-    click.echo(
+    say(
         f"{options['output']}: {found.sizes['motif']} filters of {found.attrs['layer']}; dead: {dead}, like "
         f"a known motif: {named}; of permuted ones: {found.attrs['false_match_rate']:.1%}"
     )

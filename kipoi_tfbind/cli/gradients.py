@@ -4,11 +4,15 @@ from typing import Any
 
 import click
 
-from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_options
+from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._interpret import interpret_to_file
+from kipoi_tfbind.cli._method_options import seed_option
+from kipoi_tfbind.cli._options import INTERPRETATION_OPTIONS, with_options
+from kipoi_tfbind.results.shards import BLOCK
 
 
-@click.command(short_help="Saliency, gradient times input, integrated gradients.")
-@interpretation_options
+@new_command(short_help="Saliency, gradient times input, integrated gradients.")
+@with_options(INTERPRETATION_OPTIONS)
 @click.option(
     "--method",
     type=click.Choice(["saliency", "gradient_x_input", "integrated_gradients"]),
@@ -41,7 +45,7 @@ from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_option
     show_default=True,
     help="Points on the path of integrated gradients.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the references.")
+@seed_option("Of the references.")
 def command(
     method: str,
     correction: bool,
@@ -69,4 +73,6 @@ def command(
             "n_steps": n_steps,
             "seed": seed,
         }
-    interpret_to_file(gradients, options, settings, rows=lambda length: 2 * length)
+    # So cheap are the other two that the calls themselves would be felt.
+    block = BLOCK if method == "integrated_gradients" else 256
+    interpret_to_file(gradients, options, settings, rows=lambda length: 2 * length, block=block)

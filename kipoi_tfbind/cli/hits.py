@@ -2,8 +2,12 @@
 
 import click
 
+from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._options import TARGET, output_option
+from kipoi_tfbind.cli._output import say
 
-@click.command(short_help="Find instances of motifs by bases and contributions.")
+
+@new_command(short_help="Find instances of motifs by bases and contributions.")
 @click.argument("result", type=click.Path())
 @click.option(
     "--motifs",
@@ -17,10 +21,8 @@ import click
     type=click.Path(),
     help="Contributions of shuffled sequences, or of controls: the same method and model.",
 )
-@click.option(
-    "-o", "--output", required=True, type=click.Path(), help="File to write: .bed, .bed.gz, .tsv or .nc."
-)
-@click.option("--target", default="0", show_default=True, help="Index of the target, 0-based, or its name.")
+@output_option("File to write: .bed, .bed.gz, .tsv or .nc; - for standard output (.bed).")
+@TARGET
 @click.option("--fdr", default=0.1, show_default=True, help="Largest q-value.")
 @click.option(
     "--share",
@@ -52,7 +54,7 @@ def command(
       kipoi tfbind shuffle deepshap.nc -o null.fa
       kipoi tfbind deepshap MODEL --sequences null.fa -o null.nc
       kipoi tfbind hits deepshap.nc --null null.nc --motifs modisco.nc -o hits.bed
-      kipoi tfbind hits deepshap.nc --null null.nc --motifs MA0139.2 --target CTCF -o hits.nc
+      kipoi tfbind hits deepshap.nc --null null.nc --motifs MA0139.2 --targets CTCF -o hits.nc
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
     import numpy as np
 
@@ -71,6 +73,6 @@ def command(
     )
     write_places(found, output, fasta)
     names, counts = np.unique(found["hit_motif"].values.astype(str), return_counts=True)
-    click.echo(f"{output}: {found.sizes['hit']} hits at q <= {fdr:g}")
+    say(f"{output}: {found.sizes['hit']} hits at q <= {fdr:g}")
     for i in np.argsort(-counts, kind="stable"):
-        click.echo(f"{names[i]}\t{counts[i]}")
+        say(f"{names[i]}\t{counts[i]}")

@@ -4,24 +4,15 @@ from typing import Any
 
 import click
 
-from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_options
+from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._interpret import interpret_to_file
+from kipoi_tfbind.cli._method_options import TOLERANCE, references_options, seed_option
+from kipoi_tfbind.cli._options import INTERPRETATION_OPTIONS, with_options
 
 
-@click.command(short_help="What every two positions contribute together, complete.")
-@interpretation_options
-@click.option(
-    "--references",
-    default="dinucleotide_shuffle",
-    show_default=True,
-    help="What a sequence is compared with, as of deepshap.",
-)
-@click.option(
-    "--n-references",
-    type=click.IntRange(min=1),
-    default=5,
-    show_default=True,
-    help="Number of references for each sequence.",
-)
+@new_command(short_help="What every two positions contribute together, complete.")
+@with_options(INTERPRETATION_OPTIONS)
+@references_options(5)
 @click.option(
     "--n-steps",
     type=click.IntRange(min=1),
@@ -29,13 +20,8 @@ from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_option
     show_default=True,
     help="Points of the integral along each line.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the references.")
-@click.option(
-    "--tolerance",
-    default=1e-3,
-    show_default=True,
-    help="Warn where interactions miss the difference by more than this, relative to it.",
-)
+@seed_option("Of the references.")
+@TOLERANCE
 def command(**options: Any) -> None:
     """Integrated Hessians: what every two positions contribute together, and each of them alone.
 

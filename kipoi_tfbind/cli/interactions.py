@@ -2,8 +2,12 @@
 
 import click
 
+from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._options import output_option
+from kipoi_tfbind.cli._output import STANDARD_OUTPUT, file_or_standard_output, say
 
-@click.command(short_help="A table of the strongest pairs, by several methods side by side.")
+
+@new_command(short_help="A table of the strongest pairs, by several methods side by side.")
 @click.argument("results", nargs=-1, required=True, type=click.Path(), metavar="RESULT...")
 @click.option(
     "--name",
@@ -19,7 +23,7 @@ import click
     show_default=True,
     help="Pairs of each sequence and target: those with the best rank in any of the methods.",
 )
-@click.option("-o", "--output", required=True, type=click.Path(), help="Table to write (.tsv).")
+@output_option("Table to write (.tsv); - for standard output.")
 def command(results: tuple[str, ...], names: tuple[str, ...], n: int, output: str) -> None:
     """List the strongest interactions in RESULT files of the same sequences, with what each of them says.
 
@@ -34,8 +38,9 @@ def command(results: tuple[str, ...], names: tuple[str, ...], n: int, output: st
     from kipoi_tfbind.interpret import compare_interactions
     from kipoi_tfbind.results.files import check_writable, whole_file
 
-    check_writable(output)
+    if output != STANDARD_OUTPUT:
+        check_writable(output)
     table = compare_interactions(named_results(results, names), n=n)
-    with whole_file(output) as partial:
+    with file_or_standard_output(output, ".tsv") as path, whole_file(path) as partial:
         table.to_csv(partial, sep="\t", index=False)
-    click.echo(f"{output}: interactions; pairs: {len(table)}")
+    say(f"{output}: interactions; pairs: {len(table)}")

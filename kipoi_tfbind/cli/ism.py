@@ -2,24 +2,21 @@
 
 from typing import Any
 
-import click
-
+from kipoi_tfbind.cli._command import command as new_command
 from kipoi_tfbind.cli._interpret import (
     interpret_to_file,
-    interpretation_options,
     parse_positions,
-    path_options,
 )
+from kipoi_tfbind.cli._method_options import PATH, POSITIONS, VERIFY, range_options
+from kipoi_tfbind.cli._options import INTERPRETATION_OPTIONS, with_options
 
 
-@click.command(short_help="In-silico mutagenesis: the effect of every substitution.")
-@interpretation_options
-@click.option("--start", default=0, show_default=True, help="First position to mutate, 0-based.")
-@click.option("--end", type=int, help="Position to stop before.  [default: the sequence's end]")
-@click.option(
-    "--positions", metavar="N,N,...", help="Only these positions, 0-based, instead of --start and --end."
-)
-@path_options
+@new_command(short_help="In-silico mutagenesis: the effect of every substitution.")
+@with_options(INTERPRETATION_OPTIONS)
+@range_options("mutate")
+@POSITIONS
+@PATH
+@VERIFY
 def command(
     start: int, end: int | None, positions: str | None, path: str, verify: bool, **options: Any
 ) -> None:

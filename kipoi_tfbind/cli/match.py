@@ -2,10 +2,14 @@
 
 import click
 
+from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._options import output_option
+from kipoi_tfbind.cli._output import STANDARD_OUTPUT, file_or_standard_output, say
 
-@click.command(short_help="Name motifs by the known ones that they are like.")
+
+@new_command(short_help="Name motifs by the known ones that they are like.")
 @click.argument("motifs", nargs=-1, required=True, metavar="MOTIFS...")
-@click.option("-o", "--output", required=True, type=click.Path(), help="Table to write: .tsv, or .nc.")
+@output_option("Table to write: .tsv, or .nc; - for standard output (.tsv).")
 @click.option(
     "--database", default="JASPAR", show_default=True, help="Known motifs: JASPAR, or a file in MEME format."
 )
@@ -40,7 +44,8 @@ def command(
     from kipoi_tfbind.results.files import check_writable
     from kipoi_tfbind.results.tables import write_table
 
-    check_writable(output)
+    if output != STANDARD_OUTPUT:
+        check_writable(output)
     found = match_motifs(
         motifs[0] if len(motifs) == 1 else list(motifs),
         database,
@@ -49,9 +54,10 @@ def command(
         tax_group=None if tax_group == "all" else tax_group,
         top=top,
     )
-    write_table(found, output)
+    with file_or_standard_output(output, ".tsv") as path:
+        write_table(found, path)
     best = found.isel(rank=0)
     for name, label, q in zip(
         best["motif"].values, best["match_name"].values, best["match_q_value"].values, strict=True
     ):
-        click.echo(f"{name}\t{label if q < 0.05 else '-'}\t{q:.3g}")
+        say(f"{name}\t{label if q < 0.05 else '-'}\t{q:.3g}")

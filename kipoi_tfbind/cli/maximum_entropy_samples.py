@@ -4,11 +4,14 @@ from typing import Any
 
 import click
 
-from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_options
+from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._interpret import interpret_to_file
+from kipoi_tfbind.cli._method_options import path_option, range_options, seed_option
+from kipoi_tfbind.cli._options import INTERPRETATION_OPTIONS, with_options
 
 
-@click.command(short_help="Random sequences with the same prediction: what it needs, and what not.")
-@interpretation_options
+@new_command(short_help="Random sequences with the same prediction: what it needs, and what not.")
+@with_options(INTERPRETATION_OPTIONS)
 @click.option(
     "--tolerance",
     default=0.5,
@@ -36,16 +39,9 @@ from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_option
     show_default=True,
     help="Proposed substitutions before the first sample.",
 )
-@click.option("--start", default=0, show_default=True, help="First position to substitute, 0-based.")
-@click.option("--end", type=int, help="Position to stop before.  [default: the sequence's end]")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the chains.")
-@click.option(
-    "--path",
-    type=click.Choice(["auto", "incremental", "full"]),
-    default="auto",
-    show_default=True,
-    help="Compute only what a substitution changes (exact), or predict every sequence as a whole.",
-)
+@range_options("substitute")
+@seed_option("Of the chains.")
+@path_option("Compute only what a substitution changes (exact), or predict every sequence as a whole.")
 def command(**options: Any) -> None:
     """Maximum-entropy samples: sequences as random as possible with the prediction of each sequence.
 

@@ -2,13 +2,15 @@
 
 import click
 
+from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._options import RESULT_OUTPUT, TARGET
+from kipoi_tfbind.cli._output import say
 
-@click.command(short_help="Find patterns of contributions, by TF-MoDISco.")
+
+@new_command(short_help="Find patterns of contributions, by TF-MoDISco.")
 @click.argument("result", type=click.Path())
-@click.option(
-    "-o", "--output", required=True, type=click.Path(), help="Result to write, netCDF-4 (.nc, .h5)."
-)
-@click.option("--target", default="0", show_default=True, help="Index of the target, 0-based, or its name.")
+@RESULT_OUTPUT
+@TARGET
 @click.option("--max-seqlets", default=20_000, show_default=True, help="Of each sign.")
 @click.option("--meme", type=click.Path(), help="Write the patterns in MEME format, too.")
 @click.option("--no-match", is_flag=True, help="Do not look for known motifs that they are like.")
@@ -21,7 +23,7 @@ def command(
 
     \b
     Example:
-      kipoi tfbind modisco deepshap.nc --target CTCF -o modisco.nc
+      kipoi tfbind modisco deepshap.nc --targets CTCF -o modisco.nc
       kipoi tfbind hits deepshap.nc --null null.nc --motifs modisco.nc -o hits.bed
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
     from kipoi_tfbind.interpret.find_patterns import find_patterns
@@ -29,6 +31,7 @@ def command(
     from kipoi_tfbind.motifs.match import match_motifs
     from kipoi_tfbind.motifs.meme import write_meme
     from kipoi_tfbind.results.files import check_writable, save_result
+    from kipoi_tfbind.results.view import probability
 
     check_writable(output)
     which = int(target) if target.isdecimal() else target
@@ -44,5 +47,5 @@ def command(
         write_meme(collect_motifs(found), meme)
     for i, name in enumerate(found["motif"].values):
         label = "" if no_match else f"\t{found['match_name'].values[i, 0]}"
-        q = "" if no_match else f"\t{found['match_q_value'].values[i, 0]:.3g}"
-        click.echo(f"{name}\t{int(found['n_motif_sites'].values[i])}{label}{q}")
+        q = "" if no_match else f"\t{probability(float(found['match_q_value'].values[i, 0]))}"
+        say(f"{name}\t{int(found['n_motif_sites'].values[i])}{label}{q}")

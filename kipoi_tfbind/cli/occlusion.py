@@ -4,11 +4,14 @@ from typing import Any
 
 import click
 
-from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_options, path_options
+from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._interpret import interpret_to_file
+from kipoi_tfbind.cli._method_options import PATH, VERIFY, range_options, seed_option
+from kipoi_tfbind.cli._options import INTERPRETATION_OPTIONS, with_options
 
 
-@click.command(short_help="Occlusion: the effect of occluding each window of a sequence.")
-@interpretation_options
+@new_command(short_help="Occlusion: the effect of occluding each window of a sequence.")
+@with_options(INTERPRETATION_OPTIONS)
 @click.option(
     "--width", type=click.IntRange(min=1), default=10, show_default=True, help="Width of a window, bp."
 )
@@ -25,10 +28,10 @@ from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_option
 @click.option(
     "--n-shuffles", type=click.IntRange(min=1), default=10, show_default=True, help="Number of shuffles."
 )
-@click.option("--start", default=0, show_default=True, help="First position to occlude, 0-based.")
-@click.option("--end", type=int, help="Position to stop before.  [default: the sequence's end]")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the shuffles.")
-@path_options
+@range_options("occlude")
+@seed_option("Of the shuffles.")
+@PATH
+@VERIFY
 def command(
     width: int,
     stride: int,

@@ -5,12 +5,15 @@ from typing import Any
 
 import click
 
+from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._command import option
+from kipoi_tfbind.cli._options import output_option
+from kipoi_tfbind.cli._output import say
 
-@click.command(short_help="Draw a result as a picture.")
+
+@new_command(short_help="Draw a result as a picture.")
 @click.argument("result", type=click.Path())
-@click.option(
-    "-o", "--output", required=True, type=click.Path(), help="Picture to write: .png, .svg or .pdf."
-)
+@output_option("Picture to write: .png, .svg or .pdf.")
 @click.option(
     "--kind",
     type=click.Choice(
@@ -22,7 +25,14 @@ import click
     help="Which picture.  [default: as suits the result's method]",
 )
 @click.option("--sequence", default="0", show_default=True, help="Index of the sequence, 0-based, or its id.")
-@click.option("--target", default="0", show_default=True, help="Index of the target, 0-based, or its name.")
+@option(
+    "--targets",
+    "target",
+    metavar="NAME",
+    aliases=("--target",),
+    help="The target: its name, or its index, 0-based.  [default: the strongest: of a sequence that of its "
+    "largest prediction, of patterns the one of the largest effect]",
+)
 @click.option(
     "--start",
     type=int,
@@ -37,7 +47,7 @@ def command(
     output: str,
     kind: str | None,
     sequence: str,
-    target: str,
+    target: str | None,
     start: int | None,
     end: int | None,
     whole: bool,
@@ -69,7 +79,7 @@ def command(
     \b
     Example:
       kipoi tfbind plot ism.nc -o ism.png
-      kipoi tfbind plot ism.nc --kind logo --target CTCF --start 170 --end 230 -o logo.pdf
+      kipoi tfbind plot ism.nc --kind logo --targets CTCF --start 170 --end 230 -o logo.pdf
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
     import matplotlib as mpl
     import matplotlib.pyplot as plt
@@ -80,26 +90,27 @@ def command(
     check_format(output)
     check_writable(output)
     mpl.use("Agg")  # no window is to open
+    chosen = None if target is None else _index_or_name(target)
     with open_result(result, lazy=True) as opened:
         if hits is not None or "motif_matrix" in opened:
-            axes = _with_motifs(opened.load(), hits, sequence, target, start, end)
+            axes = _with_motifs(opened.load(), hits, sequence, chosen, start, end)
         else:
             axes = plot_result(
                 opened,
                 kind=kind,
                 sequence=_index_or_name(sequence),
-                target=_index_or_name(target),
+                target=chosen,
                 start=start,
                 end=end,
                 whole=whole,
             )
     save_plot(axes, output)
     plt.close(axes.get_figure(root=True))
-    click.echo(output)
+    say(output)
 
 
 def _with_motifs(
-    result: Any, hits: str | None, sequence: str, target: str, start: int | None, end: int | None
+    result: Any, hits: str | None, sequence: str, target: int | str | None, start: int | None, end: int | None
 ) -> Any:
     """A page of motifs; or hits under the contributions of a sequence."""
     from kipoi_tfbind.errors import InputError, MissingProgramError
@@ -117,10 +128,10 @@ def _with_motifs(
                     collection=str(result.attrs["collection"]),
                     tax_group=None if group == "all" else group,
                 )
-        return plot_motifs(result, target=_index_or_name(target), known=known).axes[0]
+        return plot_motifs(result, target=target, known=known).axes[0]
     if not sequence.isdecimal():
         raise InputError(f"--sequence: expected an index, 0-based, beside --hits, got {sequence!r}")
-    return plot_hits(result, open_result(hits), sequence=int(sequence), start=start, end=end)
+    return plot_hits(result, open_result(hits), sequence=int(sequence), target=target, start=start, end=end)
 
 
 def _index_or_name(text: str) -> int | str:

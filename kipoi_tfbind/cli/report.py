@@ -2,20 +2,27 @@
 
 import click
 
+from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._command import option
+from kipoi_tfbind.cli._interpret import names_among
+from kipoi_tfbind.cli._options import output_option
+from kipoi_tfbind.cli._output import say
 
-@click.command(short_help="Write an HTML report on results.")
+
+@new_command(short_help="Write an HTML report on results.")
 @click.argument("results", nargs=-1, required=True, type=click.Path(), metavar="RESULT...")
-@click.option("-o", "--output", required=True, type=click.Path(), help="Page to write: .html.")
+@output_option("Page to write: .html.")
 @click.option(
     "--model",
     type=click.Path(),
     help="Folder of the Kipoi model, for its card.  [default: the one that the results name]",
 )
-@click.option(
+@option(
     "--targets",
     multiple=True,
-    metavar="NAME",
-    help="Only this target; may be repeated.  [default: each sequence's own one of the largest prediction]",
+    metavar="NAME,...",
+    aliases=("--target",),
+    help="Only these targets; may be repeated.  [default: each sequence's own one of the largest prediction]",
 )
 @click.option(
     "--max-sequences",
@@ -53,7 +60,13 @@ def command(
     check_page(output)
     with ExitStack() as stack:
         opened = [stack.enter_context(open_result(path, lazy=True)) for path in results]
+        known = [str(name) for each in opened if "target" in each.coords for name in each["target"].values]
         write_report(
-            opened, output, model=model, targets=targets or None, max_sequences=max_sequences, title=title
+            opened,
+            output,
+            model=model,
+            targets=names_among(targets, known) or None,
+            max_sequences=max_sequences,
+            title=title,
         )
-    click.echo(output)
+    say(output)

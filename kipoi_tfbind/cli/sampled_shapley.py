@@ -4,24 +4,19 @@ from typing import Any
 
 import click
 
-from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_options
+from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._interpret import interpret_to_file
+from kipoi_tfbind.cli._method_options import TOLERANCE, references_options, seed_option
+from kipoi_tfbind.cli._options import INTERPRETATION_OPTIONS, with_options
 
 
-@click.command(short_help="Shapley values of any model that predicts, by sampling.")
-@interpretation_options
-@click.option(
-    "--references",
-    default="dinucleotide_shuffle",
-    show_default=True,
-    help="What a sequence is compared with: dinucleotide_shuffle, mononucleotide_shuffle, klet_shuffle:K, "
-    "random, uniform, mean_profile or zeros; a model that takes text needs one of the first four, or zeros.",
-)
-@click.option(
-    "--n-references",
-    type=click.IntRange(min=1),
-    default=10,
-    show_default=True,
-    help="Number of references for each sequence.",
+@new_command(short_help="Shapley values of any model that predicts, by sampling.")
+@with_options(INTERPRETATION_OPTIONS)
+@references_options(
+    10,
+    "What a sequence is compared with: dinucleotide_shuffle, mononucleotide_shuffle, klet_shuffle:K, "
+    "random, uniform, mean_profile or zeros; a model that takes "
+    "text needs one of the first four, or zeros.",
 )
 @click.option(
     "--n-permutations",
@@ -30,19 +25,8 @@ from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_option
     show_default=True,
     help="Number of random permutations for each reference, each with its reverse.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Of the references and the permutations.",
-)
-@click.option(
-    "--tolerance",
-    default=1e-3,
-    show_default=True,
-    help="Warn where contributions miss the difference by more than this, relative to it.",
-)
+@seed_option("Of the references and the permutations.")
+@TOLERANCE
 def command(
     references: str, n_references: int, n_permutations: int, seed: int, tolerance: float, **options: Any
 ) -> None:

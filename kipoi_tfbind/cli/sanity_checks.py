@@ -1,20 +1,26 @@
 """``kipoi tfbind sanity-checks``."""
 
-from collections.abc import Callable
 from typing import Any
 
 import click
 
+from kipoi_tfbind.cli._command import command as new_command
 from kipoi_tfbind.cli._interpret import (
-    MODEL_OPTIONS,
-    OUTPUT_OPTIONS,
-    SEQUENCE_OPTIONS,
     load_bare_models,
+    names_among,
     sequence_chunks,
     source_of_sequences,
-    with_options,
     wrapping_of,
 )
+from kipoi_tfbind.cli._method_options import CONFIDENCE, seed_option
+from kipoi_tfbind.cli._options import (
+    MODEL_OPTIONS,
+    RESULT_OUTPUT,
+    RUNNING_OPTIONS,
+    SEQUENCE_OPTIONS,
+    with_options,
+)
+from kipoi_tfbind.cli._output import say
 
 _METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "deepshap": ("deep_shap", {}),
@@ -27,12 +33,8 @@ _METHODS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def _options(function: Callable[..., None]) -> Callable[..., None]:
-    return with_options(function, (*MODEL_OPTIONS, *SEQUENCE_OPTIONS, *OUTPUT_OPTIONS))
-
-
-@click.command(short_help="Whether a map depends on what the model has learned, and on the sequence.")
-@_options
+@new_command(short_help="Whether a map depends on what the model has learned, and on the sequence.")
+@with_options(MODEL_OPTIONS, SEQUENCE_OPTIONS, RESULT_OUTPUT, RUNNING_OPTIONS)
 @click.option(
     "--method",
     type=click.Choice(list(_METHODS)),
@@ -43,14 +45,8 @@ def _options(function: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--layer", "layers", multiple=True, metavar="NAME", help="Randomise these only.  [default: all]"
 )
-@click.option("--confidence", default=0.95, show_default=True, help="Of the intervals.")
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Of what is randomised and shuffled.",
-)
+@CONFIDENCE
+@seed_option("Of what is randomised and shuffled.")
 def command(method: str, layers: tuple[str, ...], confidence: float, seed: int, **options: Any) -> None:
     """Sanity checks: randomise the model's layers from the output down, and see what is left of its maps.
 
@@ -75,6 +71,9 @@ def command(method: str, layers: tuple[str, ...], confidence: float, seed: int, 
         raise InputError("model: expected one, whose weights are randomised, got an ensemble")
     wrapping = wrapping_of(options, with_dataloader=source == "dataloader_args")
     model = as_sequence_model(bare, **wrapping)
+    chosen = names_among(options["targets"], model.target_names)
+    if chosen:
+        model.select_targets(chosen)  # raises where there is none of the name
     chunks = sequence_chunks(source, options, model, bare.default_dataloader, 1024)
     name, settings = _METHODS[method]
     result = interpret.sanity_checks(
@@ -88,9 +87,9 @@ def command(method: str, layers: tuple[str, ...], confidence: float, seed: int, 
         seed=seed,
         batch_size=options["batch_size"],
     )
-    if options["targets"]:
-        result = result.sel(target=list(options["targets"]))
+    if chosen:
+        result = result.sel(target=chosen)
     save_result(result, options["output"])
-    click.echo(f"{options['output']}: sanity_checks; sequences: {result.sizes['sequence']}")
+    say(f"{options['output']}: sanity_checks; sequences: {result.sizes['sequence']}")
     for target, verdict in zip(result["target"].values, result["verdict"].values, strict=True):
-        click.echo(f"  {target}: {verdict}")
+        say(f"  {target}: {verdict}")

@@ -2,8 +2,12 @@
 
 import click
 
+from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._options import TARGET, output_option
+from kipoi_tfbind.cli._output import say
 
-@click.command(short_help="Find stretches with more contribution than chance gives.")
+
+@new_command(short_help="Find stretches with more contribution than chance gives.")
 @click.argument("result", type=click.Path())
 @click.option(
     "--null",
@@ -11,10 +15,8 @@ import click
     type=click.Path(),
     help="Contributions of shuffled sequences, or of controls: the same method and model.",
 )
-@click.option(
-    "-o", "--output", required=True, type=click.Path(), help="File to write: .bed, .bed.gz, .tsv or .nc."
-)
-@click.option("--target", default="0", show_default=True, help="Index of the target, 0-based, or its name.")
+@output_option("File to write: .bed, .bed.gz, .tsv or .nc; - for standard output (.bed).")
+@TARGET
 @click.option("--fdr", default=0.1, show_default=True, help="Largest q-value.")
 @click.option(
     "--baseline",
@@ -43,7 +45,7 @@ def command(
       kipoi tfbind deepshap MODEL --fasta genome.fa --intervals peaks.narrowPeak -o deepshap.nc
       kipoi tfbind shuffle deepshap.nc -o null.fa
       kipoi tfbind deepshap MODEL --sequences null.fa -o null.nc
-      kipoi tfbind seqlets deepshap.nc --null null.nc --target CTCF -o seqlets.bed
+      kipoi tfbind seqlets deepshap.nc --null null.nc --targets CTCF -o seqlets.bed
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
     from kipoi_tfbind.cli._places import check_places, write_places
     from kipoi_tfbind.interpret.find_seqlets import find_seqlets
@@ -60,4 +62,4 @@ def command(
     write_places(found, output, fasta)
     n = found.sizes["seqlet"]
     positive = int((found["seqlet_score"].values > 0).sum())
-    click.echo(f"{output}: {n} seqlets at q <= {fdr:g}; positive: {positive}, negative: {n - positive}")
+    say(f"{output}: {n} seqlets at q <= {fdr:g}; positive: {positive}, negative: {n - positive}")

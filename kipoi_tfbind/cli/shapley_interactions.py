@@ -4,30 +4,21 @@ from typing import Any
 
 import click
 
-from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_options
+from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._interpret import interpret_to_file
+from kipoi_tfbind.cli._method_options import path_option, references_options, seed_option
+from kipoi_tfbind.cli._options import INTERPRETATION_OPTIONS, with_options
 from kipoi_tfbind.errors import InputError
 
 
-@click.command(short_help="Shapley values and interactions of segments of a sequence.")
-@interpretation_options
+@new_command(short_help="Shapley values and interactions of segments of a sequence.")
+@with_options(INTERPRETATION_OPTIONS)
 @click.option(
     "--segments",
     metavar="LIST",
     help="Segments, 0-based, half-open, such as 180-199,230-245.  [default: ten of the same length]",
 )
-@click.option(
-    "--references",
-    default="dinucleotide_shuffle",
-    show_default=True,
-    help="Whose bases a segment has that is out, as of deepshap.",
-)
-@click.option(
-    "--n-references",
-    type=click.IntRange(min=1),
-    default=5,
-    show_default=True,
-    help="Number of references for each sequence.",
-)
+@references_options(5, "Whose bases a segment has that is out, as of deepshap.")
 @click.option(
     "--n-samples",
     type=click.IntRange(min=1),
@@ -35,14 +26,8 @@ from kipoi_tfbind.errors import InputError
     show_default=True,
     help="Sets drawn for each pair, of more than 12 segments; of fewer all are predicted.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all draws.")
-@click.option(
-    "--path",
-    type=click.Choice(["auto", "incremental", "full"]),
-    default="auto",
-    show_default=True,
-    help="Compute only what segments change (exact), or predict every sequence as a whole.",
-)
+@seed_option("Of all draws.")
+@path_option("Compute only what segments change (exact), or predict every sequence as a whole.")
 def command(segments: str | None, **options: Any) -> None:
     """Shapley interactions: what every two segments do together, over all sets of the others.
 

@@ -2,10 +2,15 @@
 
 import click
 
+from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._method_options import seed_option
+from kipoi_tfbind.cli._options import output_option
+from kipoi_tfbind.cli._output import file_or_standard_output, say
 
-@click.command(short_help="Write shuffled sequences, of which a null is made.")
+
+@new_command(short_help="Write shuffled sequences, of which a null is made.")
 @click.argument("sequences", type=click.Path())
-@click.option("-o", "--output", required=True, type=click.Path(), help="FASTA to write.")
+@output_option("FASTA to write; - for standard output.")
 @click.option(
     "-n", "--number", type=click.IntRange(min=1), default=1, show_default=True, help="Of each sequence."
 )
@@ -15,7 +20,7 @@ import click
     show_default=True,
     help="dinucleotide_shuffle, mononucleotide_shuffle or klet_shuffle:K.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@seed_option()
 def command(sequences: str, output: str, number: int, method: str, seed: int) -> None:
     """Shuffle each of SEQUENCES: a result (.nc, .h5), or a FASTA.
 
@@ -32,7 +37,11 @@ def command(sequences: str, output: str, number: int, method: str, seed: int) ->
     n = 0
     is_result = sequences.endswith((".nc", ".h5"))
     pieces = iterate_result(sequences) if is_result else iterate_fasta(sequences, chunk=256)
-    with whole_file(output) as partial, open(partial, "w", encoding="ascii", newline="\n") as file:
+    with (
+        file_or_standard_output(output, ".fa") as path,
+        whole_file(path) as partial,
+        open(partial, "w", encoding="ascii", newline="\n") as file,
+    ):
         for piece in pieces:
             shuffled = shuffled_sequences(piece, number, method=method, seed=seed)
             for name, text in zip(
@@ -40,4 +49,4 @@ def command(sequences: str, output: str, number: int, method: str, seed: int) ->
             ):
                 file.write(f">{'_'.join(str(name).split())}\n{text}\n")
                 n += 1
-    click.echo(f"{output}: {n} sequences")
+    say(f"{output}: {n} sequences")

@@ -4,11 +4,14 @@ from typing import Any
 
 import click
 
-from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_options
+from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._interpret import interpret_to_file
+from kipoi_tfbind.cli._method_options import path_option, range_options, seed_option
+from kipoi_tfbind.cli._options import INTERPRETATION_OPTIONS, with_options
 
 
-@click.command(short_help="An additive model fitted to random mutants, and how well it fits.")
-@interpretation_options
+@new_command(short_help="An additive model fitted to random mutants, and how well it fits.")
+@with_options(INTERPRETATION_OPTIONS)
 @click.option(
     "--n-mutants",
     type=click.IntRange(min=10),
@@ -21,16 +24,9 @@ from kipoi_tfbind.cli._interpret import interpret_to_file, interpretation_option
 )
 @click.option("--pairwise", is_flag=True, help="Fit, too, what every two positions add if both are mutated.")
 @click.option("--sparse", is_flag=True, help="Choose the parameters by the lasso first.")
-@click.option("--start", default=0, show_default=True, help="First position to mutate, 0-based.")
-@click.option("--end", type=int, help="Position to stop before.  [default: the sequence's end]")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the mutants.")
-@click.option(
-    "--path",
-    type=click.Choice(["auto", "incremental", "full"]),
-    default="auto",
-    show_default=True,
-    help="Compute only what mutations change (exact), or predict every mutant as a whole.",
-)
+@range_options("mutate")
+@seed_option("Of the mutants.")
+@path_option("Compute only what mutations change (exact), or predict every mutant as a whole.")
 def command(**options: Any) -> None:
     """Surrogate: how far a model is a sum of single bases around each sequence, and of which.
 

@@ -2,14 +2,16 @@
 
 import click
 
+from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._options import THREADS, output_option
 
-@click.command()
+
+@new_command()
 @click.argument("config", type=click.Path(dir_okay=False))
 @click.option("--fasta", required=True, type=click.Path(), help="Genome, FASTA or bgzipped FASTA.")
 @click.option("--peaks", required=True, type=click.Path(), help="Folder of the peak files that CONFIG names.")
-@click.option(
-    "-o", "--output", required=True, type=click.Path(), help="Folder of the run; an interrupted run goes on."
-)
+@output_option("Folder of the run; an interrupted run goes on.")
+@THREADS
 def command(config: str, fasta: str, peaks: str, output: str) -> None:
     """Train a TF-binding model on peaks, as the YAML file CONFIG says."""
     from kipoi_tfbind.backends.quiet_start import start_tensorflow

@@ -4,73 +4,80 @@ from typing import Any
 
 import click
 
-from kipoi_tfbind.cli._interpret import MODEL_OPTIONS, OUTPUT_OPTIONS, RESTART, with_options
+from kipoi_tfbind.cli._command import INPUT, option
+from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._method_options import path_option, seed_option
+from kipoi_tfbind.cli._options import (
+    COMPUTING_OPTIONS,
+    INTERVALS,
+    LENGTH,
+    MODEL_OPTIONS,
+    REGIONS,
+    RESTART,
+    with_options,
+)
+from kipoi_tfbind.cli._output import say
 
 _VARIANT_OPTIONS = (
-    click.option("--vcf", help="VCF (plain, gzip, bgzip), BCF, or - for standard input."),
-    click.option("--all-snvs", is_flag=True, help="Every SNV of --intervals, instead of a VCF."),
-    click.option("--intervals", type=click.Path(), help="BED or narrowPeak; with --all-snvs."),
-    click.option(
+    option("--vcf", help="VCF (plain, gzip, bgzip), BCF, or - for standard input."),
+    option("--all-snvs", is_flag=True, help="Every SNV of --intervals or --region, instead of a VCF."),
+    INTERVALS,
+    REGIONS,
+    option(
         "--fasta", required=True, type=click.Path(), help="Genome that the VCF refers to, FASTA or bgzip."
     ),
-    click.option(
-        "--length", type=click.IntRange(min=1), help="Length of the windows.  [default: the model's]"
-    ),
-    click.option(
+    LENGTH,
+    option(
         "--indel-anchors",
         type=click.Choice(["left", "right", "both"]),
         default="both",
         show_default=True,
         help="Flank of an indel that stays in place; both: the mean of both, and of windows in between.",
     ),
-    click.option(
+    option(
         "--shifts",
         default=0,
         show_default=True,
         type=click.IntRange(min=0),
         help="Average over windows moved by 1 to N bases to either side.",
     ),
-    click.option(
+    option(
         "--profile-bins",
         type=click.IntRange(min=1),
         help="Positions of the profile that the targets are: indels are compared base for base.",
     ),
-    click.option("--scores", multiple=True, metavar="NAME", help="Score to write; may be repeated."),
-    click.option("--sample", metavar="NAME", help="Score its phased alleles on their own haplotypes, too."),
-    click.option(
+    option("--scores", multiple=True, metavar="NAME", help="Score to write; may be repeated."),
+    option("--sample", metavar="NAME", help="Score its phased alleles on their own haplotypes, too."),
+    option(
         "--null",
         type=click.IntRange(min=20),
         metavar="N",
         help="Compare effects with N null variants of their class, or N shuffles of each variant's window.",
     ),
-    click.option("--null-regions", type=click.Path(), help="BED that null variants are drawn from."),
-    click.option("--peaks", type=click.Path(), help="Real sites that predictions are compared with, too."),
-    click.option("--seed", default=0, show_default=True, help="Of the null variants."),
-    click.option(
+    option("--null-regions", type=click.Path(), section=INPUT, help="BED that null variants are drawn from."),
+    option("--peaks", type=click.Path(), help="Real sites that predictions are compared with, too."),
+    seed_option("Of the null variants."),
+    option(
         "--explain",
         type=click.Choice(["deepshap", "ism"]),
         help="Explain the strongest alleles: contributions of both, and the motif that changes.",
     ),
-    click.option("--top", default=20, show_default=True, help="Number of alleles to explain."),
-    click.option("--explained", type=click.Path(), help="Explanations, netCDF-4; for plot and report."),
-    click.option("--prefix", default="TFB", show_default=True, help="What the keys in INFO begin with."),
-    click.option(
+    option("--top", default=20, show_default=True, help="Number of alleles to explain."),
+    option("--explained", type=click.Path(), help="Explanations, netCDF-4; for plot and report."),
+    option("--prefix", default="TFB", show_default=True, help="What the keys in INFO begin with."),
+    option(
         "--on-ref-mismatch",
         type=click.Choice(["skip", "error"]),
         default="skip",
         show_default=True,
         help="What to do of a REF that the FASTA has not; more than half of them are always an error.",
     ),
-    click.option("--skip-missing", is_flag=True, help="Pass over records on contigs that the FASTA has not."),
-    click.option(
-        "--path",
-        type=click.Choice(["auto", "incremental", "full"]),
-        default="auto",
-        show_default=True,
-        help="Compute of a substitution only what it changes (exact), or predict every window as a whole.",
+    option("--skip-missing", is_flag=True, help="Pass over records on contigs that the FASTA has not."),
+    path_option(
+        "Compute of a substitution only what it changes (exact), or predict every window as a whole."
     ),
-    click.option("--batch-size", default=128, show_default=True, help="Windows that the model gets at once."),
-    click.option(
+    option("--batch-size", default=128, show_default=True, help="Windows that the model gets at once."),
+    option(
         "-o",
         "--output",
         required=True,
@@ -79,12 +86,10 @@ _VARIANT_OPTIONS = (
         "output.",
     ),
 )
-# Those of every method but its batch size and its one output, which are above.
-_MODEL_OUTPUT = OUTPUT_OPTIONS[:-2]
 
 
-@click.command(short_help="Variant effects: the predictions for both alleles of a VCF.")
-@lambda command: with_options(command, (*MODEL_OPTIONS, *_VARIANT_OPTIONS, *_MODEL_OUTPUT, RESTART))
+@new_command(short_help="Variant effects: the predictions for both alleles of a VCF.")
+@with_options(MODEL_OPTIONS, _VARIANT_OPTIONS, COMPUTING_OPTIONS, RESTART)
 def command(**options: Any) -> None:
     """Variant effects: the predictions for both alleles of a VCF.
 
@@ -158,7 +163,7 @@ def command(**options: Any) -> None:
         )
         save_result(found, options["explained"])
     reasons = ", ".join(f"{n} {reason}" for reason, n in done.reasons.items())
-    click.echo(
+    say(
         f"{', '.join(options['output'])}: {done.tallies['scored']} of {done.tallies['alleles']} alleles are "
         f"scored{'; not scored: ' + reasons if reasons else ''}",
         err=True,

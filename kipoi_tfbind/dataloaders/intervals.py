@@ -11,10 +11,13 @@ from kipoi_utils.utils import default_kwargs
 from numpy.typing import NDArray
 
 from kipoi_tfbind.dataloaders.base import Batch, WindowDataset, as_positive, describe, genomic_ranges
-from kipoi_tfbind.dna.one_hot import one_hot_codes, reverse_complement_codes
+from kipoi_tfbind.dna.one_hot import BASES, one_hot_codes, reverse_complement_codes
+from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.intervals import Center, check_places, read_intervals
 from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.genome.window_reader import WindowReader
+
+_DTYPES = ("float32", "float64", "uint8", "int8")
 
 
 class IntervalWindows(WindowDataset):
@@ -39,6 +42,11 @@ class IntervalWindows(WindowDataset):
         Give the reverse complement for intervals on the strand "-".
     target_columns
         1-based columns of the BED, beyond the third, to hand out as targets.
+    layout
+        Axes of one window: "L,4", position by base; "4,L"; or with axes of one, such as "1,4,L".
+    dtype
+        Type of the one-hot numbers: "float32", or "uint8", a quarter of the memory, for a model that
+        converts them itself.
 
     Raises
     ------
@@ -67,8 +75,15 @@ class IntervalWindows(WindowDataset):
         center: Center = "auto",
         use_strand: bool = True,
         target_columns: Sequence[int] | None = None,
+        layout: str = "L,4",
+        dtype: str = "float32",
     ) -> None:
         self.length = as_positive("length", length)
+        self._layout = layout
+        _axes(layout)
+        if dtype not in _DTYPES:
+            raise InputError(f"dtype: expected one of {', '.join(_DTYPES)}, got {dtype!r}")
+        self._dtype = np.dtype(dtype)
         self._intervals = read_intervals(intervals_file, center=center, target_columns=target_columns)
         genome = Genome(fasta_file)
         check_places(self._intervals, genome, self.length)
@@ -92,23 +107,45 @@ class IntervalWindows(WindowDataset):
         # The strand that is read, which without use_strand is the forward one.
         strand = np.where(reverse | (intervals.strand[rows] != "-"), intervals.strand[rows], "+")
         ranges = genomic_ranges(chrom, self._starts[rows], self.length, intervals.name[rows], strand)
-        batch: dict[str, Any] = {"inputs": one_hot_codes(codes), "metadata": {"ranges": ranges}}
+        batch: dict[str, Any] = {
+            "inputs": with_axes(one_hot_codes(codes, self._dtype), self._layout),
+            "metadata": {"ranges": ranges},
+        }
         if intervals.targets is not None:
             batch["targets"] = intervals.targets[rows]
         return batch
 
     @classmethod
     def get_output_schema(cls) -> DataLoaderSchema:
-        """Describe the output: there are no targets unless the defaults name columns for them."""
-        return _schema_without_unused_targets(super().get_output_schema(), default_kwargs(cls))
-
-
-def _schema_without_unused_targets(schema: DataLoaderSchema, defaults: dict[str, Any]) -> DataLoaderSchema:
-    if defaults["target_columns"] is not None:
+        """Describe the output: its axes as the defaults say, and no targets unless they name columns."""
+        defaults = default_kwargs(cls)
+        schema = deepcopy(super().get_output_schema())
+        sizes = {"L": None, "4": len(BASES), "1": 1}
+        schema.inputs.shape = tuple(sizes[axis] for axis in _axes(defaults["layout"]))
+        if defaults["target_columns"] is None:
+            schema.targets = None
         return schema
-    schema = deepcopy(schema)
-    schema.targets = None
-    return schema
+
+
+def with_axes(one_hot: NDArray, layout: str) -> NDArray:
+    """One-hot (sequence, position, base) with the axes of each sequence as a layout says.
+
+    Examples
+    --------
+    >>> with_axes(np.zeros((2, 100, 4)), "1,4,L").shape
+    (2, 1, 4, 100)
+    """
+    axes = _axes(layout)
+    if axes.index("4") < axes.index("L"):
+        one_hot = one_hot.swapaxes(1, 2)
+    return np.expand_dims(one_hot, tuple(1 + number for number, axis in enumerate(axes) if axis == "1"))
+
+
+def _axes(layout: str) -> list[str]:
+    axes = layout.replace(" ", "").split(",")
+    if sorted(axis for axis in axes if axis != "1") != ["4", "L"]:
+        raise InputError(f"layout: expected axes such as 'L,4', '4,L' or '1,4,L', got {layout!r}")
+    return axes
 
 
 describe(
@@ -142,6 +179,12 @@ describe(
       target_columns:
         doc: 1-based columns of the BED, beyond the third, to hand out as targets; none by default
         type: list
+        optional: True
+      layout:
+        doc: "Axes of one window: L,4 (position by base), 4,L, or with axes of one, such as 1,4,L"
+        optional: True
+      dtype:
+        doc: "Type of the one-hot numbers: float32, float64, uint8 or int8"
         optional: True
     output_schema:
       inputs:

@@ -10,12 +10,10 @@ doi:10.1145/237814.237880), in which a node with several edges of one kind choos
 often; the order comes from drawing without replacement as the walk goes.
 """
 
-from collections.abc import Callable
-from typing import Any
-
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from kipoi_tfbind.dna.compiled import compiled
 
 _N_BASES = 4
 _U64 = np.uint64
@@ -23,15 +21,7 @@ _HALF = _U64(32)
 _LOW = _U64(0xFFFFFFFF)
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    try:
-        return numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:
-        # Neither the package's folder nor the user's cache can be written: compile in every process.
-        return numba.njit(nogil=True)(function)
-
-
-@_compiled
+@compiled
 def next_random(state: NDArray[np.uint64]) -> np.uint64:
     """64 random bits from xoshiro256++ (Blackman and Vigna 2021, doi:10.1145/3460772)."""
     total = state[0] + state[3]
@@ -46,7 +36,7 @@ def next_random(state: NDArray[np.uint64]) -> np.uint64:
     return result
 
 
-@_compiled
+@compiled
 def _below(bound: np.integer, state: NDArray[np.uint64]) -> np.int64:
     """A whole number from 0 to bound - 1, each equally probable (Lemire 2019, doi:10.1145/3230636)."""
     n = _U64(bound)
@@ -58,7 +48,7 @@ def _below(bound: np.integer, state: NDArray[np.uint64]) -> np.int64:
     return np.int64(product >> _HALF)
 
 
-@_compiled
+@compiled
 def _pick(counts: NDArray[np.int32], total: np.integer, state: NDArray[np.uint64]) -> np.int64:
     """A base, as probable as its share of the counts."""
     draw = _below(total, state)
@@ -67,7 +57,7 @@ def _pick(counts: NDArray[np.int32], total: np.integer, state: NDArray[np.uint64
     return np.int64(draw >= first) + np.int64(draw >= second) + np.int64(draw >= second + counts[2])
 
 
-@_compiled
+@compiled
 def _draw_last_edges(
     leaving: NDArray[np.int32],
     nodes: NDArray[np.int64],
@@ -93,7 +83,7 @@ def _draw_last_edges(
             here = (here * _N_BASES + last[here]) & mask
 
 
-@_compiled
+@compiled
 def _shuffle_stretch(
     stretch: NDArray[np.uint8],
     k: int,
@@ -156,7 +146,7 @@ def _shuffle_stretch(
         counts[node] = 0
 
 
-@_compiled
+@compiled
 def shuffle_codes(codes: NDArray[np.uint8], n: int, k: int, states: NDArray[np.uint64]) -> NDArray[np.uint8]:
     """Shuffles (sequence, draw, position) of base codes (sequence, position).
 

@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterator
 
 import xarray as xr
-from tqdm import tqdm
 
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.notices import progress
 from kipoi_tfbind.results.files import open_result, pieces
 from kipoi_tfbind.results.view import find
 
@@ -43,12 +43,10 @@ def pieces_of(result: Result, target: int | str) -> Iterator[xr.Dataset]:
 
 def _pieces(result: xr.Dataset, target: int | str, name: str) -> Iterator[xr.Dataset]:
     one = _of_target(result, target, name)
-    with tqdm(
-        total=one.sizes["sequence"], desc="export", unit="seq", disable=None, leave=False, delay=1
-    ) as progress:
+    with progress("export", one.sizes["sequence"]) as bar:
         for piece in pieces(one, _CHUNK):
             yield piece
-            progress.update(piece.sizes["sequence"])
+            bar.update(piece.sizes["sequence"])
 
 
 def _of_target(result: xr.Dataset, target: int | str, name: str) -> xr.Dataset:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from kipoi_tfbind.dna.one_hot import BASES, N_CODE
-from kipoi_tfbind.genome.intervals import check_places, read_intervals
+from kipoi_tfbind.genome.intervals import Intervals, check_places, read_intervals
 from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.genome.vcf_stream import RecordBlock
 
@@ -25,7 +25,7 @@ class AllSnvs:
     genome
         The FASTA.
     intervals
-        BED or narrowPeak file.
+        BED or narrowPeak file, or intervals.
 
     Attributes
     ----------
@@ -54,10 +54,11 @@ class AllSnvs:
 
     unit = "record"
 
-    def __init__(self, genome: Genome, intervals: str | os.PathLike[str]) -> None:
-        self.name = f"all SNVs of {os.fspath(intervals)}"
+    def __init__(self, genome: Genome, intervals: str | os.PathLike[str] | Intervals) -> None:
+        where = "regions" if isinstance(intervals, Intervals) else os.fspath(intervals)
+        self.name = f"all SNVs of {where}"
         self._genome = genome
-        found = read_intervals(intervals)
+        found = intervals if isinstance(intervals, Intervals) else read_intervals(intervals)
         check_places(found, genome, 1)
         order = {name: number for number, name in enumerate(genome.lengths)}
         own = [genome.contig(name) for name in found.contigs]

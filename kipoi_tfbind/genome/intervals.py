@@ -31,7 +31,7 @@ class Intervals:
     Attributes
     ----------
     path
-        The file.
+        The file; "" of intervals that are from none.
     contigs
         Distinct contigs, as the file spells them.
     contig
@@ -96,7 +96,7 @@ def read_intervals(
     >>> _ = path.write_text("track name=a\nchr20\t100\t201\tpeak\t0\t-\nchr20 300 400\n")
     >>> intervals = read_intervals(path)
     >>> intervals.center.tolist(), intervals.name.tolist(), intervals.strand.tolist()
-    ([150, 350], ['peak', 'chr20:300-400'], ['-', '*'])
+    ([150, 350], ['peak', 'chr20:301-400'], ['-', '*'])
     """
     if center not in ("auto", "summit", "midpoint"):
         raise InputError(f"center: expected 'auto', 'summit' or 'midpoint', got {center!r}")
@@ -150,8 +150,10 @@ def check_places(intervals: Intervals, genome: Genome, length: int) -> None:
 
 
 def _line_error(intervals: Intervals, where: NDArray[np.bool_], problem: str) -> InputError:
-    line = intervals.line[np.argmax(where)]
-    return InputError(f"{intervals.path}: line {line}: {problem}")
+    i = int(np.argmax(where))
+    if not intervals.path:
+        return InputError(f"region {intervals.name[i]}: {problem}")
+    return InputError(f"{intervals.path}: line {intervals.line[i]}: {problem}")
 
 
 def _check_target_columns(columns: Sequence[int] | None) -> tuple[int, ...]:
@@ -203,7 +205,7 @@ class _BedReader:
             raise self._error(number, f"column 6 (strand): expected '+', '-' or '.', got {strand!r}")
         name = fields[3] if len(fields) > 3 else "."
         if name in ("", "."):
-            name = f"{contig}:{start}-{end}"
+            name = f"{contig}:{start + 1}-{end}"
         contig_index = self._contigs.setdefault(contig, len(self._contigs))
         summit = self._summit(number, end - start, fields) if self._center != "midpoint" else _NO_SUMMIT
         self.rows.append((contig_index, start, end, summit, name, _STRANDS[strand], number))

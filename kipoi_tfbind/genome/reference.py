@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pysam
@@ -23,6 +23,9 @@ from kipoi_tfbind.dna.one_hot import CODE_OF_ASCII, NOT_A_BASE
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.text_files import Compression, compression
 from kipoi_tfbind.notices import notice
+
+if TYPE_CHECKING:
+    from kipoi_tfbind.genome._plain_fasta import PlainFasta
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +76,9 @@ class Genome:
     ['NNACG', 'GTNNN']
     """
 
+    # Windows of this many bases in all are read by a compiled loop where the FASTA is not compressed.
+    _many_bases = 1 << 20
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
         packed = compression(self.path)
@@ -82,6 +88,8 @@ class Genome:
                 f"recompress it: gunzip -c {self.path} | bgzip > NEW.fa.gz"
             )
         _ensure_index(self.path, [".fai", ".gzi"] if packed is Compression.BGZF else [".fai"])
+        self._packed = packed is Compression.BGZF
+        self._plain: PlainFasta | None = None
         self._opened: dict[tuple[int, int], pysam.FastaFile] = {}
         self._last_read: tuple[str, int, bytes] = ("", 0, b"")
         fasta = self._fasta()
@@ -93,7 +101,7 @@ class Genome:
             self._names_of_key.setdefault(_naming_key(name), []).append(name)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_opened": {}, "_last_read": ("", 0, b"")}
+        return {**self.__dict__, "_opened": {}, "_plain": None, "_last_read": ("", 0, b"")}
 
     def contig(self, name: str) -> str:
         """Return the FASTA's own name of a contig: chr20 and 20 are the same, so are chrM, M and MT.
@@ -139,6 +147,8 @@ class Genome:
             Unknown contig, a character that is no nucleotide, or a truncated file.
         """
         starts = np.asarray(starts, dtype=np.int64)
+        if not self._packed and len(starts) * length >= self._many_bases:
+            return self._many_windows(contigs, starts, length)
         codes = np.empty((len(starts), length), dtype=np.uint8)
         for name, rows, span_start, span in self._spans(contigs, starts, length):
             text = sliding_window_view(span, length)[starts[rows] - span_start]
@@ -146,6 +156,28 @@ class Genome:
             if (codes[rows] == NOT_A_BASE).any():
                 row, position = np.argwhere(codes[rows] == NOT_A_BASE)[0]
                 raise self._not_a_base(name, int(starts[rows[row]] + position), text[row, position])
+        return codes
+
+    def _many_windows(
+        self, contigs: str | Sequence[str], starts: NDArray[np.int64], length: int
+    ) -> NDArray[np.uint8]:
+        """Windows of an uncompressed FASTA, as `windows` gives them."""
+        from kipoi_tfbind.genome._plain_fasta import PlainFasta
+
+        if self._plain is None:
+            self._plain = PlainFasta(self.path)
+        names, contig_of_row = _factorise(contigs, len(starts))
+        codes = np.empty((len(starts), length), dtype=np.uint8)
+        for number, name in enumerate(map(self.contig, names)):
+            rows = np.flatnonzero(contig_of_row == number) if len(names) > 1 else slice(None)
+            read = self._plain.read(name, starts[rows], length)
+            if read is None:
+                raise _unreadable(self.path, f"{name} is not all there; the file ends early")
+            if read.max() == NOT_A_BASE:
+                row, position = np.argwhere(read == NOT_A_BASE)[0]
+                place = int(starts[rows][row] + position)
+                raise self._not_a_base(name, place, self._read(name, place, place + 1)[0])
+            codes[rows] = read
         return codes
 
     def check_windows(self, contigs: str | Sequence[str], starts: ArrayLike, length: int) -> None:

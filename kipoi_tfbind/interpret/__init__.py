@@ -32,6 +32,7 @@ from kipoi_tfbind.interpret.integrated_hessians import integrated_hessians
 from kipoi_tfbind.interpret.interaction import compare_interactions, epistasis_interaction
 from kipoi_tfbind.interpret.match_filters import match_filters
 from kipoi_tfbind.interpret.maximum_entropy_samples import maximum_entropy_samples
+from kipoi_tfbind.interpret.merge_shards import merge_shards
 from kipoi_tfbind.interpret.occlusion import occlusion
 from kipoi_tfbind.interpret.sampled_shapley import sampled_shapley
 from kipoi_tfbind.interpret.sanity_checks import sanity_checks
@@ -64,6 +65,7 @@ __all__ = [
     "kmer_importance",
     "match_filters",
     "maximum_entropy_samples",
+    "merge_shards",
     "motif_importance",
     "motif_necessity",
     "needed_backgrounds",

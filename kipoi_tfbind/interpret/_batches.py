@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from kipoi_tfbind import schema
 from kipoi_tfbind.arguments import whole_number
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.models.sequence_model import SequenceModel
+from kipoi_tfbind.notices import progress
 
 
 @dataclass(frozen=True)
@@ -123,12 +123,11 @@ def in_batches(
     """
     check_batch_size(batch_size)
     step = min(batch_size, n)
-    # tqdm says nothing where stderr is no terminal, and nothing before a second has passed.
-    with tqdm(total=n, desc=description, unit="seq", disable=None, leave=False, delay=1) as progress:
+    with progress(description, n) as bar:
         for first in range(0, n, step or 1):
             indices = np.arange(first, first + step)
             yield indices[indices < n], np.minimum(indices, n - 1)
-            progress.update(min(step, n - first))
+            bar.update(min(step, n - first))
 
 
 def check_batch_size(batch_size: int) -> None:

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from kipoi_tfbind.dna.one_hot import N_CODE, codes_of
 from kipoi_tfbind.errors import VerificationError
@@ -19,6 +18,7 @@ from kipoi_tfbind.interpret._batches import Batch, check_batch_size
 from kipoi_tfbind.interpret._paths import EditPath, Incremental
 from kipoi_tfbind.memory import memory_budget
 from kipoi_tfbind.models.sequence_model import SequenceModel
+from kipoi_tfbind.notices import progress
 
 # Edits whose places are looked at together, and memory for what is kept of the sequences that they are of.
 _BLOCK = 1 << 17
@@ -101,7 +101,7 @@ def predict_edits(
     check_batch_size(batch_size)
     model, codes = path.model, codes_of(batch.one_hot)
     step = max(min(batch_size, n), 1)
-    with tqdm(total=n, desc=description, unit="seq", disable=None, leave=False, delay=1) as progress:
+    with progress(description, n) as bar:
         block = _block_size(n, edits_of)
         for start in range(0, n, block):
             numbers = np.arange(start, min(start + block, n))
@@ -118,7 +118,7 @@ def predict_edits(
                     if verify and start == 0:
                         _verify(model, batch, codes, some, int(width), way, step)
                 for which, prediction in found:
-                    progress.update(len(which))
+                    bar.update(len(which))
                     yield numbers[chosen[which]], prediction
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from kipoi_tfbind.dna.one_hot import codes_of
 from kipoi_tfbind.errors import VerificationError
@@ -15,6 +14,7 @@ from kipoi_tfbind.interpret._edits import Edits, edited, verification_limit
 from kipoi_tfbind.memory import memory_budget
 from kipoi_tfbind.models.evaluator import EditEngine
 from kipoi_tfbind.models.sequence_model import SequenceModel
+from kipoi_tfbind.notices import progress
 
 # Pairs whose positions are between two of these distances are predicted together: what they share is what
 # those that are nearest share.
@@ -83,9 +83,7 @@ def predict_pairs(
     naive = engine.plan(1).full_work
     memory = engine.pair_cost(len(positions))
     room = max(memory_budget() - memory.prepared_bytes, 0) // max(memory.bytes_each, 1)
-    with tqdm(
-        total=len(distance), desc="double mutants", unit="pair", disable=None, leave=False, delay=1
-    ) as progress:
+    with progress("double mutants", len(distance), unit="pair") as bar:
         for group in np.unique(near):
             chosen = np.flatnonzero(near == group)
             cost = found.measure(pairs[0][chosen], pairs[1][chosen])
@@ -102,7 +100,7 @@ def predict_pairs(
                 model.check_finite(prediction, "prediction")
                 if verify and at == 0:
                     _verify(model, one, edits, pairs, which, prediction)
-                progress.update(len(which))
+                bar.update(len(which))
                 yield which, prediction
 
 

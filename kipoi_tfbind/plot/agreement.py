@@ -11,7 +11,7 @@ from kipoi_tfbind import schema
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.plot._colours import DIVERGING
 from kipoi_tfbind.plot.position_axes import PLAIN, figure_of
-from kipoi_tfbind.results.view import find, number
+from kipoi_tfbind.results.view import find_target, number
 
 _MEASURES = {
     "cosine": "cosine",
@@ -23,7 +23,7 @@ _MEASURES = {
 def plot_agreement(
     result: xr.Dataset,
     *,
-    target: int | str = 0,
+    target: int | str | None = None,
     measure: str = "rank_correlation",
     ax: Axes | None = None,
 ) -> Axes:
@@ -34,7 +34,7 @@ def plot_agreement(
     result
         From `agreement`.
     target
-        Index of the target, or its name.
+        Index of the target, or its name; by default the first.
     measure
         "cosine", "rank_correlation" or "top_overlap".
     ax
@@ -62,7 +62,7 @@ def plot_agreement(
         raise InputError(f"measure: expected one of {', '.join(_MEASURES)}, got {measure!r}")
     name = f"mean_{measure}"
     schema.require(result, name, f"{name}_low", f"{name}_high")
-    view = result.isel(target=find(result, "target", "target", target))
+    view = result.isel(target=find_target(result, target))
     names = list(dict.fromkeys([*view["map_a"].values, *view["map_b"].values]))
     n = len(names)
     if ax is None:

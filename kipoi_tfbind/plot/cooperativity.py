@@ -20,7 +20,7 @@ _ROOM = 12  # motifs, of more the cells are too small for numbers
 def plot_cooperativity(
     result: xr.Dataset,
     *,
-    target: int | str = 0,
+    target: int | str | None = None,
     gap: int | None = None,
     orientation: str | None = None,
     ax: Axes | None = None,
@@ -35,7 +35,7 @@ def plot_cooperativity(
     result
         From `cooperativity`.
     target
-        Index of the target, or its name.
+        Index of the target, or its name; by default the strongest (`strongest_target`).
     gap
         Bases between the motifs; by default the first gap of the result.
     orientation

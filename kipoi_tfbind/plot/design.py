@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
 from kipoi_tfbind.dna.one_hot import BASES
-from kipoi_tfbind.plot.position_axes import PLAIN, title
-from kipoi_tfbind.results.view import labels_of, select, unit
+from kipoi_tfbind.plot.position_axes import PLAIN, finish, height_of, new_axes
+from kipoi_tfbind.results.view import find, labels_of, select, unit
 
 
 def plot_design(
     result: xr.Dataset,
     *,
     sequence: int | str = 0,
-    target: int | str = 0,
+    target: int | str | None = None,
     start: int | None = None,
     end: int | None = None,
     ax: Axes | None = None,
@@ -47,10 +46,6 @@ def plot_design(
 
     Examples
     --------
-    See `plot_result`.
-
-    Examples
-    --------
     >>> from kipoi_tfbind import as_sequence_model, design, encode_sequences
     >>> model = as_sequence_model(lambda one_hot: one_hot[:, :, 2].sum(axis=1), targets=["number of G"])
     >>> result = design(model, encode_sequences(["ACTTACTT"]), n_edits=2)
@@ -58,25 +53,15 @@ def plot_design(
     'Prediction (output)'
     """
     view = select(result, "step_prediction", "step_position", "step_base", sequence=sequence, target=target)
-    if ax is None:
-        _, ax = plt.subplots(figsize=(7.5, 3.6))
+    ax = new_axes(ax, 7.5, 3.6)
     steps = np.arange(view.sizes["step"])
-    whole = select(result, "step_prediction", sequence=sequence, target=target)
-    others = result["step_prediction"].isel(sequence=_row(result, sequence))
-    for name in [n for n in others["target"].values if n != whole["target"].item()][:9]:
+    others = result["step_prediction"].isel(sequence=find(result, "sequence", "id", sequence))
+    ends: dict[str, tuple[int, float]] = {}
+    for name in [n for n in others["target"].values if n != view["target"].item()][:9]:
         values = others.sel(target=name).values
         ax.plot(steps, values, color="0.7", linewidth=1)
         last = int(np.isfinite(values).sum()) - 1
-        ax.annotate(
-            str(name),
-            (last, float(values[last])),
-            (4, 0),
-            textcoords="offset points",
-            fontsize=7.5,
-            color="0.5",
-            va="center",
-            **PLAIN,
-        )
+        ends[str(name)] = last, float(values[last])
     values = view["step_prediction"].values
     ax.plot(steps, values, color="black", linewidth=1.2, marker="o", markersize=3)
     observed = view["one_hot"].transpose("position", "base").values
@@ -102,13 +87,24 @@ def plot_design(
     ax.set_xticks(steps if len(steps) < 25 else steps[::5])
     ax.set_xlabel("Substitutions made", fontsize=9)
     ax.set_ylabel(f"Prediction ({unit(view)})", fontsize=9)
-    ax.tick_params(labelsize=8)
-    ax.spines[["top", "right"]].set_visible(False)
-    title(ax, view)
-    return ax
+    _name_lines(ax, ends)
+    return finish(ax, view)
 
 
-def _row(result: xr.Dataset, sequence: int | str) -> int:
-    if not isinstance(sequence, str):
-        return sequence
-    return [str(value) for value in result["id"].values].index(sequence)
+def _name_lines(ax: Axes, ends: dict[str, tuple[int, float]]) -> None:
+    """Write the name of each line at its end, moved upwards where the one below has no room."""
+    lowest = -np.inf
+    line_height = 8 / 72 * float(np.ptp(ax.get_ylim())) / height_of(ax)
+    for name, (step, value) in sorted(ends.items(), key=lambda item: item[1][1]):
+        at = max(value, lowest + line_height)
+        lowest = at
+        ax.annotate(
+            name,
+            (step, value),
+            (step + 0.12, at),
+            fontsize=7.5,
+            color="0.5",
+            va="center",
+            arrowprops={"arrowstyle": "-", "color": "0.85", "linewidth": 0.6, "shrinkB": 0},
+            **PLAIN,
+        )

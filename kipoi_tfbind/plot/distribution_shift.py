@@ -14,7 +14,9 @@ from kipoi_tfbind.results.view import model_name, select_target, unit
 _BINS = 40
 
 
-def plot_distribution_shift(result: xr.Dataset, *, target: int | str = 0, ax: Axes | None = None) -> Axes:
+def plot_distribution_shift(
+    result: xr.Dataset, *, target: int | str | None = None, ax: Axes | None = None
+) -> Axes:
     """Draw the distributions of the predictions on backgrounds and on real sequences.
 
     The central 95% of the real sequences are shaded.
@@ -24,7 +26,7 @@ def plot_distribution_shift(result: xr.Dataset, *, target: int | str = 0, ax: Ax
     result
         From `distribution_shift`.
     target
-        Index of the target, or its name.
+        Index of the target, or its name; by default the first.
     ax
         Axes to draw on; new ones by default.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from matplotlib import patheffects
@@ -18,12 +17,16 @@ from kipoi_tfbind.dna.one_hot import BASES
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.plot._colours import DIVERGING, MISSING
 from kipoi_tfbind.plot.logo import draw_letter, draw_logo
-from kipoi_tfbind.plot.position_axes import PLAIN, figure_of, position_ticks, title, width_of
+from kipoi_tfbind.plot.position_axes import PLAIN, figure_of, finish, new_axes, position_ticks, width_of
 from kipoi_tfbind.results.view import labels_of, number, position_label, select, unit
 from kipoi_tfbind.schema import SPREAD
 
 _READABLE = 5.0  # points; a smaller cell has no room for a letter
 _LABEL_WIDTH = 0.8  # inches
+# Of the number of a marked cell: its size in points, and where it is tried around the cell, in circles.
+_NUMBER = 8.0
+_DIRECTIONS = np.deg2rad([0, 90, 45, 315, 180, 270, 135, 225])
+_TRIES = 80
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def plot_epistasis(
     result: xr.Dataset,
     *,
     sequence: int | str = 0,
-    target: int | str = 0,
+    target: int | str | None = None,
     start: int | None = None,
     end: int | None = None,
     n_strongest: int = 5,
@@ -75,7 +78,7 @@ def plot_epistasis(
     sequence
         Index of the sequence, or its id.
     target
-        Index of the target, or its name.
+        Index of the target, or its name; by default the strongest (`strongest_target`).
     start, end
         Positions in the sequence to show, 0-based, `end` not included; all by default.
     n_strongest
@@ -112,14 +115,12 @@ def plot_epistasis(
     )
     if not view.sizes["pair"]:
         raise InputError("start, end: expected a range with a pair of this result's positions, got none")
-    if ax is None:
-        _, ax = plt.subplots(figsize=(7, 8.2))
+    ax = new_axes(ax, 7, 8.2)
     logo = make_axes_locatable(ax).append_axes("bottom", size="20%", pad=0.06)
     _draw_triangle(ax, view)
     _label_axes(ax, logo, view)
     _mark(ax, strongest_pairs(view, n_strongest), view["position"].values)
-    title(ax, view)
-    return ax
+    return finish(ax, view)
 
 
 def strongest_pairs(view: xr.Dataset, n: int) -> list[Pair]:
@@ -191,7 +192,6 @@ def _draw_triangle(ax: Axes, view: xr.Dataset) -> None:
     ax.set_xlim(-0.5, n - 0.5)
     ax.set_ylim(n - 0.5, -0.5)
     ax.set_aspect("equal")
-    ax.spines[["top", "right"]].set_visible(False)
 
     bar = figure_of(ax).colorbar(
         mesh, cax=ax.inset_axes((0.635, 0.965, 0.345, 0.022)), orientation="horizontal"
@@ -213,12 +213,12 @@ def _label_axes(ax: Axes, logo: Axes, view: xr.Dataset) -> None:
                 draw_letter(ax, BASES[row.argmax()], at, [at - 0.42, at + 0.42], flip=True)
 
     ax.set_yticks(*_ticks(view, 2 * width_of(ax)))  # labels are twice as wide as high, and more
-    ax.set_xticks([])
-    ax.tick_params(labelsize=8)
+    ticks = _ticks(view, width_of(ax))
+    ax.set_xticks(ticks[0], [])  # the labels are under the logo
     ax.set_ylabel(position_label(view), fontsize=9, **PLAIN)
     draw_logo(logo, view, np.arange(n))
     logo.set_xlim(ax.get_xlim())
-    logo.set_xticks(*_ticks(view, width_of(ax)))
+    logo.set_xticks(*ticks)
     logo.set_xlabel(position_label(view), fontsize=9, **PLAIN)
 
 
@@ -240,22 +240,24 @@ def _ticks(view: xr.Dataset, width: float) -> tuple[NDArray[np.integer], list[st
 def _mark(ax: Axes, pairs: list[Pair], positions: NDArray[np.integer]) -> None:
     """Number the cells of some pairs, and list their substitutions in the empty half of the map."""
     cell = 72 * width_of(ax) / len(positions)
-    for rank, pair in enumerate(pairs, start=1):
-        column, row = np.searchsorted(positions, [pair.position_a, pair.position_b])
+    places = [np.searchsorted(positions, [pair.position_a, pair.position_b]) for pair in pairs]
+    inside = cell >= 1.8 * _READABLE
+    offsets = [(0.0, 0.0)] * len(pairs) if inside else label_offsets(np.array(places).reshape(-1, 2), cell)
+    for rank, ((column, row), offset) in enumerate(zip(places, offsets, strict=True), start=1):
         ax.add_patch(
             Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="black", linewidth=1.2, zorder=3)
         )
-        inside = cell >= 1.3 * _READABLE
         ax.annotate(
             str(rank),
             (column, row),
-            (0, 0) if inside else (0.5 * cell + 4, 0),
+            offset,
             textcoords="offset points",
             ha="center",
             va="center",
             fontsize=min(8.0, 0.8 * cell) if inside else 7,
             fontweight="bold",
             path_effects=[patheffects.withStroke(linewidth=2, foreground="white")],
+            arrowprops=None if inside else {"arrowstyle": "-", "linewidth": 0.6, "shrinkA": 0, "shrinkB": 0},
             zorder=4,
         )
     lines = [f"{rank}  {_described(pair)}" for rank, pair in enumerate(pairs, start=1)]
@@ -263,6 +265,35 @@ def _mark(ax: Axes, pairs: list[Pair], positions: NDArray[np.integer]) -> None:
     text = "\n".join(line[0] + line[1:].rjust(widest - 1) for line in lines)
     text = text.replace(" ", "\N{NO-BREAK SPACE}")  # SVG draws several plain ones as one
     ax.text(0.98, 0.825, text, transform=ax.transAxes, ha="right", va="top", fontsize=8, family="monospace")
+
+
+def label_offsets(places: NDArray, cell: float) -> list[tuple[float, float]]:
+    """Where the numbers of marked cells stand, in points from their cells, so that no two touch.
+
+    Parameters
+    ----------
+    places
+        (cell, 2); column and row of each, rows counted downwards.
+    cell
+        Width of a cell in points.
+    """
+    centres = places * cell * [1, -1]
+    taken: list[NDArray] = []
+    offsets = []
+    for centre in centres:
+        for step in range(_TRIES):
+            angle, radius = (
+                _DIRECTIONS[step % len(_DIRECTIONS)],
+                0.5 * cell + 5 + 4 * (step // len(_DIRECTIONS)),
+            )
+            offset = radius * np.array([np.cos(angle), np.sin(angle)])
+            away = [np.abs(centre + offset - other).max() for other in taken]
+            off_cells = np.abs(centre + offset - centres).max(axis=1)
+            if min(away, default=np.inf) >= _NUMBER and off_cells.min() >= 0.5 * (cell + _NUMBER) - 1:
+                break
+        taken.append(centre + offset)
+        offsets.append((float(offset[0]), float(offset[1])))
+    return offsets
 
 
 def _described(pair: Pair) -> str:

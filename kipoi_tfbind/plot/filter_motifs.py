@@ -15,6 +15,7 @@ from kipoi_tfbind.motifs.match import information
 from kipoi_tfbind.motifs.motif import Motif
 from kipoi_tfbind.plot._colours import LOWERS, RAISES
 from kipoi_tfbind.plot.logo import draw_letter
+from kipoi_tfbind.results.view import find_target, q_value_text
 
 _ROW, _TOP, _BOTTOM = 0.85, 0.3, 0.6  # inches
 _LEVEL = 0.05  # of the q-value; known motifs above it are pale
@@ -23,7 +24,7 @@ _LEVEL = 0.05  # of the q-value; known motifs above it are pale
 def plot_motifs(
     result: xr.Dataset,
     *,
-    target: int | str = 0,
+    target: int | str | None = None,
     top: int = 20,
     known: dict[str, Motif] | None = None,
 ) -> Figure:
@@ -83,7 +84,7 @@ def plot_motifs(
         _draw_bar(right, one, None if effect is None else tuple(part[i] for part in effect))
         right.tick_params(labelbottom=row == len(order) - 1, labelsize=7)
     bottom = "silenced: change of the prediction" if effect is not None else "number of sites"
-    name = "" if effect is None else f"\n({effect_name(result, target)})"
+    name = "" if effect is None else f"\n({result['target'].values[find_target(result, target)]})"
     right.set_xlabel(bottom + name, fontsize=7)
     return figure
 
@@ -105,20 +106,11 @@ def draw_motif(ax: Axes, matrix: NDArray, first: int = 0) -> None:
     ax.spines[["top", "right", "left"]].set_visible(False)
 
 
-def effect_name(result: xr.Dataset, target: int | str) -> str:
-    """Name of the target."""
-    names = [str(name) for name in result["target"].values]
-    if target in names:
-        return str(target)
-    if not isinstance(target, int) or not 0 <= target < len(names):
-        raise InputError(f"target: the result has no {target!r}; it has {', '.join(names[:10])}")
-    return names[target]
-
-
-def _effect(result: xr.Dataset, target: int | str) -> tuple[NDArray, NDArray, NDArray] | None:
+def _effect(result: xr.Dataset, target: int | str | None) -> tuple[NDArray, NDArray, NDArray] | None:
+    """Effect of silencing each filter, with the ends of its interval; None for patterns."""
     if "silencing_effect" not in result:
         return None
-    index = [str(name) for name in result["target"].values].index(effect_name(result, target))
+    index = find_target(result, target)
     ends = ("", "_low", "_high")
     mean, low, high = (result[f"silencing_effect{end}"].values[:, index] for end in ends)
     return mean, low, high
@@ -135,7 +127,7 @@ def _draw_match(ax: Axes, one: xr.Dataset, width: int, known: dict[str, Motif] |
     if "match_name" not in one or not str(one["match_name"].values[0]):
         return alone
     identifier, q = str(one["match_id"].values[0]), float(one["match_q_value"].values[0])
-    text = f"{one['match_name'].values[0]}  {identifier}  q = {q:.2g}"
+    text = f"{one['match_name'].values[0]}  {identifier}  {q_value_text(q)}"
     ax.set_title(text, fontsize=7, color="black" if q < _LEVEL else "0.6", loc="left", pad=1)
     if known is None or identifier not in known:
         return alone

@@ -13,6 +13,7 @@ from kipoi_tfbind import schema
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.plot._colours import LOWERS, RAISES
 from kipoi_tfbind.plot.logo import plot_logo
+from kipoi_tfbind.results.view import q_value_text
 
 
 def plot_hits(
@@ -74,7 +75,7 @@ def plot_hits(
         bottom.annotate(
             "", (head, 0.3), (tail, 0.3), arrowprops={"arrowstyle": "-|>", "color": colour, "linewidth": 2.5}
         )
-        label = f"{one['hit_motif'].item()} (q = {float(one['hit_q_value']):.1g})"
+        label = f"{one['hit_motif'].item()} ({q_value_text(float(one['hit_q_value']))})"
         bottom.text((low + high) / 2, 0.5, label, ha="center", va="bottom", fontsize=7, clip_on=True)
     bottom.set_ylim(0, 1.1)
     bottom.set_yticks([])

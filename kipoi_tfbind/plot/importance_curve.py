@@ -16,7 +16,9 @@ from kipoi_tfbind.plot.position_axes import PLAIN
 from kipoi_tfbind.results.view import select_target, with_role
 
 
-def plot_importance_curve(result: xr.Dataset, *, target: int | str = 0, ax: Axes | None = None) -> Axes:
+def plot_importance_curve(
+    result: xr.Dataset, *, target: int | str | None = None, ax: Axes | None = None
+) -> Axes:
     """Draw a scan with a band that is its confidence interval.
 
     Of positions: the importance at each, for either orientation. Of spacings: the interaction of both motifs
@@ -30,7 +32,7 @@ def plot_importance_curve(result: xr.Dataset, *, target: int | str = 0, ax: Axes
         From `position_importance`, `spacing_importance`, `number_importance`, or `context_importance` with
         GC contents.
     target
-        Index of the target, or its name.
+        Index of the target, or its name; by default the strongest (`strongest_target`).
     ax
         Axes to draw on; new ones by default.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -10,7 +9,7 @@ from matplotlib.colors import CenteredNorm
 
 from kipoi_tfbind.dna.one_hot import BASES
 from kipoi_tfbind.plot._colours import DIVERGING
-from kipoi_tfbind.plot.position_axes import PLAIN, figure_of, position_ticks, title, width_of
+from kipoi_tfbind.plot.position_axes import PLAIN, figure_of, finish, new_axes, position_ticks, width_of
 from kipoi_tfbind.results.view import labels_of, number, position_label, select, unit
 
 _METHODS = {
@@ -26,7 +25,7 @@ def plot_interaction(
     result: xr.Dataset,
     *,
     sequence: int | str = 0,
-    target: int | str = 0,
+    target: int | str | None = None,
     start: int | None = None,
     end: int | None = None,
     n_strongest: int = 5,
@@ -45,7 +44,7 @@ def plot_interaction(
     sequence
         Index of the sequence, or its id.
     target
-        Index of the target, or its name.
+        Index of the target, or its name; by default the strongest (`strongest_target`).
     start, end
         Positions in the sequence to show, 0-based, `end` not included; all by default, of segments those
         from the first to the last.
@@ -65,10 +64,6 @@ def plot_interaction(
 
     Examples
     --------
-    See `plot_result`.
-
-    Examples
-    --------
     >>> from kipoi_tfbind import as_sequence_model, encode_sequences, shapley_interactions
     >>> model = as_sequence_model(lambda x: x[:, 0, 0] * x[:, 2, 2] + x[:, 1, 1], targets=["y"])
     >>> segments = [(0, 1), (1, 2), (2, 3)]
@@ -79,8 +74,7 @@ def plot_interaction(
     if start is None and end is None and "end_b" in result.coords and result.sizes["pair"]:
         start, end = int(result["position_a"].min()), int(result["end_b"].max())
     view = select(result, "interaction", sequence=sequence, target=target, start=start, end=end)
-    if ax is None:
-        _, ax = plt.subplots(figsize=(6.6, 6.0))
+    ax = new_axes(ax, 6.6, 6.0)
     first, last = int(view["position"][0]), int(view["position"][-1])
     values = view["interaction"].values
     n = last - first + 1
@@ -109,8 +103,6 @@ def plot_interaction(
     ax.set_xticks(*position_ticks(view, np.arange(first, last + 1), width_of(ax)))
     ax.set_yticks(*position_ticks(view, np.arange(first, last + 1), 2 * width_of(ax)))
     ax.set_xlabel(position_label(view), fontsize=9, **PLAIN)
-    ax.tick_params(labelsize=8)
-    ax.spines[["top", "right"]].set_visible(False)
     _list_strongest(ax, view, n_strongest)
     what = _METHODS.get(str(view.attrs.get("method")), "Interaction")
     bar = figure_of(ax).colorbar(
@@ -119,8 +111,7 @@ def plot_interaction(
     bar.set_label(f"{what} ({unit(view)})", fontsize=8)
     bar.ax.tick_params(labelsize=8)
     bar.outline.set_visible(False)
-    title(ax, view)
-    return ax
+    return finish(ax, view)
 
 
 def _list_strongest(ax: Axes, view: xr.Dataset, n: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logomaker
-import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.dna.one_hot import BASES
 from kipoi_tfbind.plot._colours import BASE_COLOURS
-from kipoi_tfbind.plot.position_axes import figure_width, label_positions, title, width_of
+from kipoi_tfbind.plot.position_axes import figure_width, label_positions, new_axes, title, width_of
 from kipoi_tfbind.results.position_scores import scores_of, source_of
 from kipoi_tfbind.results.view import select
 
@@ -24,7 +23,7 @@ def plot_logo(
     result: xr.Dataset,
     *,
     sequence: int | str = 0,
-    target: int | str = 0,
+    target: int | str | None = None,
     start: int | None = None,
     end: int | None = None,
     ax: Axes | None = None,
@@ -43,7 +42,7 @@ def plot_logo(
     sequence
         Index of the sequence, or its id.
     target
-        Index of the target, or its name.
+        Index of the target, or its name; by default the strongest (`strongest_target`).
     start, end
         Positions in the sequence to show, 0-based, `end` not included; all by default.
     ax
@@ -67,8 +66,7 @@ def plot_logo(
     'number of G   tiny, positions 0-3 (0-based)'
     """
     view = select(result, source_of(result), sequence=sequence, target=target, start=start, end=end)
-    if ax is None:
-        _, ax = plt.subplots(figsize=(figure_width(view.sizes["position"]), 2))
+    ax = new_axes(ax, figure_width(view.sizes["position"]), 2)
     draw_logo(ax, view)
     label_positions(ax, view)
     title(ax, view)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -13,7 +12,14 @@ from kipoi_tfbind.dna.one_hot import BASES
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.plot._colours import DIVERGING
 from kipoi_tfbind.plot.logo import draw_logo
-from kipoi_tfbind.plot.position_axes import figure_of, figure_width, label_positions, title, width_of
+from kipoi_tfbind.plot.position_axes import (
+    figure_of,
+    figure_width,
+    label_positions,
+    new_axes,
+    title,
+    width_of,
+)
 from kipoi_tfbind.results.view import select, unit
 
 # Variable of the map -> label of its rows, and what the colours mean.
@@ -27,7 +33,7 @@ def plot_mutation_map(
     result: xr.Dataset,
     *,
     sequence: int | str = 0,
-    target: int | str = 0,
+    target: int | str | None = None,
     start: int | None = None,
     end: int | None = None,
     ax: Axes | None = None,
@@ -46,7 +52,7 @@ def plot_mutation_map(
     sequence
         Index of the sequence, or its id.
     target
-        Index of the target, or its name.
+        Index of the target, or its name; by default the strongest (`strongest_target`).
     start, end
         Positions in the sequence to show, 0-based, `end` not included; all by default.
     ax
@@ -71,8 +77,7 @@ def plot_mutation_map(
     ['A', 'C', 'G', 'T']
     """
     view = select(result, _variable(result), sequence=sequence, target=target, start=start, end=end)
-    if ax is None:
-        _, ax = plt.subplots(figsize=(figure_width(int(np.ptp(view["position"].values)) + 1), 3.2))
+    ax = new_axes(ax, figure_width(int(np.ptp(view["position"].values)) + 1), 3.2)
     divider = make_axes_locatable(ax)
     logo = divider.append_axes("top", size="125%", pad=0.12, sharex=ax)
     colour_bar = divider.append_axes("right", size=0.12, pad=0.12)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from kipoi_tfbind.plot._colours import LOWERS, RAISES
-from kipoi_tfbind.plot.position_axes import label_positions, title
+from kipoi_tfbind.plot.position_axes import finish, label_positions, new_axes
 from kipoi_tfbind.results.view import select, unit
 from kipoi_tfbind.schema import SPREAD
 
@@ -18,7 +17,7 @@ def plot_occlusion(
     result: xr.Dataset,
     *,
     sequence: int | str = 0,
-    target: int | str = 0,
+    target: int | str | None = None,
     start: int | None = None,
     end: int | None = None,
     ax: Axes | None = None,
@@ -36,7 +35,7 @@ def plot_occlusion(
     sequence
         Index of the sequence, or its id.
     target
-        Index of the target, or its name.
+        Index of the target, or its name; by default the strongest (`strongest_target`).
     start, end
         Positions in the sequence to show, 0-based, `end` not included; all by default.
     ax
@@ -59,8 +58,7 @@ def plot_occlusion(
     'Effect of occlusion\n(Δ output)'
     """
     view = select(result, "occlusion_effect", sequence=sequence, target=target, start=start, end=end)
-    if ax is None:
-        _, ax = plt.subplots(figsize=(9, 2.4))
+    ax = new_axes(ax, 9, 2.4)
     view = view.sortby("window_start")
     overlapping = bool((view["window_start"].values[1:] < view["window_end"].values[:-1]).any())
     label_positions(ax, view)
@@ -74,11 +72,8 @@ def plot_occlusion(
     ax.margins(y=0.08)
     if overlapping:
         _show_width(ax, view)
-    ax.spines[["top", "right"]].set_visible(False)
     ax.set_ylabel(f"Effect of occlusion\n(Δ {unit(view)})", fontsize=8)
-    ax.tick_params(labelsize=8)
-    title(ax, view)
-    return ax
+    return finish(ax, view)
 
 
 def _line(view: xr.Dataset) -> tuple[NDArray, NDArray, NDArray | None]:

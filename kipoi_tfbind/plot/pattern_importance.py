@@ -22,7 +22,7 @@ Value = Literal["importance", "difference"]
 def plot_importance(
     result: xr.Dataset,
     *,
-    target: int | str = 0,
+    target: int | str | None = None,
     value: Value | None = None,
     top: int = 30,
     ax: Axes | None = None,
@@ -37,7 +37,7 @@ def plot_importance(
     result
         From `global_importance_analysis` or any of its experiments.
     target
-        Index of the target, or its name.
+        Index of the target, or its name; by default the strongest (`strongest_target`).
     value
         "importance", or "difference": from what each pattern is compared with; those without are left out.
         By default the importance, and of orientations, which hardly differ next to it, the difference.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -39,18 +40,32 @@ def position_ticks(
     return positions[shown], [f"{label:,}" for label in labels[shown]]
 
 
-def title(ax: Axes, view: xr.Dataset) -> None:
+def new_axes(ax: Axes | None, width: float, height: float) -> Axes:
+    """The axes to draw on: the given ones, else those of a new figure of this size in inches."""
+    return plt.subplots(figsize=(width, height))[1] if ax is None else ax
+
+
+def finish(ax: Axes, view: xr.Dataset, note: str = "") -> Axes:
+    """Take away what axes do not need, write the title, with a further line under it, and return them."""
+    ax.tick_params(labelsize=8)
+    ax.spines[["top", "right"]].set_visible(False)
+    title(ax, view, note)
+    return ax
+
+
+def title(ax: Axes, view: xr.Dataset, note: str = "") -> None:
     """Write target and interval over a plot, and under them the model, its prediction and what is shown."""
+    detail = _detail(view) + (f"\n{note}" if note else "")
     ax.set_title(
         f"{view['target'].item()}   {interval(view)}",
         loc="left",
-        pad=19,
+        pad=19 + 11 * detail.count("\n"),
         fontsize=11,
         fontweight="bold",
         **PLAIN,
     )
     ax.annotate(
-        _detail(view),
+        detail,
         (0, 1),
         (0, 7),
         xycoords="axes fraction",
@@ -85,6 +100,11 @@ def figure_width(n_positions: int) -> float:
 def width_of(ax: Axes) -> float:
     """Width of axes in inches."""
     return float(ax.get_position().width * figure_of(ax).get_figwidth())
+
+
+def height_of(ax: Axes) -> float:
+    """Height of axes in inches."""
+    return float(ax.get_position().height * figure_of(ax).get_figheight())
 
 
 def figure_of(ax: Axes) -> Figure:

@@ -77,6 +77,7 @@ _KIND_OF_EXPERIMENT = {
 # Letters of a wider plot are too small to read on a page; a profile has no letters.
 _WIDEST = 150
 _WIDTH = 100
+_NEARLY = 0.85  # of the best window's strength
 # Kinds that show scores of positions, and those that show effects of patterns.
 _OF_POSITIONS = ("logo", "map", "epistasis", "occlusion")
 _OF_PATTERNS = ("importance", "curve", "cooperativity")
@@ -88,7 +89,7 @@ def plot_result(
     *,
     kind: str | None = None,
     sequence: int | str = 0,
-    target: int | str = 0,
+    target: int | str | None = None,
     start: int | None = None,
     end: int | None = None,
     whole: bool = False,
@@ -111,7 +112,7 @@ def plot_result(
     sequence
         Index of the sequence, or its id.
     target
-        Index of the target, or its name.
+        Index of the target, or its name; by default the strongest (`strongest_target`).
     start, end
         Positions in the sequence to show, 0-based, `end` not included.
     whole
@@ -196,7 +197,7 @@ def strongest_window(
     result: xr.Dataset,
     *,
     sequence: int | str = 0,
-    target: int | str = 0,
+    target: int | str | None = None,
     widest: int = _WIDEST,
     width: int = _WIDTH,
 ) -> tuple[int, int]:
@@ -209,7 +210,7 @@ def strongest_window(
     sequence
         Index of the sequence, or its id.
     target
-        Index of the target, or its name.
+        Index of the target, or its name; by default the strongest (`strongest_target`).
     widest
         Most positions that are shown as they are.
     width
@@ -219,7 +220,8 @@ def strongest_window(
     -------
     start, end
         Positions in the sequence, 0-based, `end` not included: all of the result's where they are at
-        most `widest`, else a range with `width` of them, the strongest near their middle.
+        most `widest`, else a range with `width` of them, the strongest near their middle. It begins at a
+        multiple of a quarter of `width`, so that results of several methods show the same range.
     """
     view = select(result, source_of(result), sequence=sequence, target=target)
     positions = view["position"].values
@@ -227,6 +229,13 @@ def strongest_window(
         return int(positions[0]), int(positions[-1]) + 1
     strength = np.nan_to_num(np.abs(scores_of(view).values))
     # A rectangle would be content with the strongest at its edge; a bump has them in the middle.
-    centre = int(np.convolve(strength, np.hanning(width + 2)[1:-1], mode="same").argmax())
-    first = int(np.clip(centre - width // 2, 0, len(positions) - width))
+    bump = np.convolve(strength, np.hanning(width + 2)[1:-1], mode="same")
+    # Windows in steps, and of those that are nearly as good the one nearest to the middle of the sequence:
+    # two methods, which rarely have the very same maximum, then show the same positions.
+    last = len(positions) - width
+    on_grid = positions[: last + 1] % (width // 4) == 0
+    firsts = np.union1d(np.flatnonzero(on_grid), [0, last])
+    score = bump[firsts + width // 2]
+    good = firsts[score >= _NEARLY * score.max()]
+    first = int(good[np.abs(good - last / 2).argmin()])
     return int(positions[first]), int(positions[first + width - 1]) + 1

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
 from kipoi_tfbind.dna.one_hot import BASES
 from kipoi_tfbind.plot.logo import draw_letter
-from kipoi_tfbind.plot.position_axes import figure_width, label_positions, title
+from kipoi_tfbind.plot.position_axes import figure_width, finish, label_positions, new_axes
 from kipoi_tfbind.results.view import number, select
 
 _LEAST = 0.02  # bits; a lower letter is less than a line
@@ -19,7 +18,7 @@ def plot_samples(
     result: xr.Dataset,
     *,
     sequence: int | str = 0,
-    target: int | str = 0,
+    target: int | str | None = None,
     start: int | None = None,
     end: int | None = None,
     ax: Axes | None = None,
@@ -33,7 +32,7 @@ def plot_samples(
     sequence
         Index of the sequence, or its id.
     target
-        Index of the target, or its name.
+        Index of the target, or its name; by default the strongest (`strongest_target`).
     start, end
         Positions in the sequence to show, 0-based, `end` not included; all by default.
     ax
@@ -50,10 +49,6 @@ def plot_samples(
 
     Examples
     --------
-    See `plot_result`.
-
-    Examples
-    --------
     >>> from kipoi_tfbind import as_sequence_model, encode_sequences, maximum_entropy_samples
     >>> model = as_sequence_model(lambda one_hot: 5 * one_hot[:, 1, 2], targets=["G in the middle"])
     >>> result = maximum_entropy_samples(model, encode_sequences(["AGT"]), n_samples=20, thin=5)
@@ -62,8 +57,7 @@ def plot_samples(
     """
     names = ("base_probability", "position_weight", "acceptance", "effective_sample_size")
     view = select(result, *names, sequence=sequence, target=target, start=start, end=end)
-    if ax is None:
-        _, ax = plt.subplots(figsize=(figure_width(view.sizes["position"]), 2.2))
+    ax = new_axes(ax, figure_width(view.sizes["position"]), 2.2)
     heights = view["base_probability"].transpose("position", "base").values
     heights = heights * np.nan_to_num(view["position_weight"].values)[:, np.newaxis]
     for x, column in zip(view["position"].values, heights, strict=True):
@@ -76,18 +70,9 @@ def plot_samples(
     label_positions(ax, view)
     ax.set_ylim(0, 2.05)
     ax.set_ylabel("Information in\nthe samples (bit)", fontsize=8)
-    ax.tick_params(labelsize=8)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.annotate(
+    return finish(
+        ax,
+        view,
         f"{view.sizes['sample']} samples worth {number(float(view['effective_sample_size']), '.0f')} "
         f"independent ones; accepted {number(100 * float(view['acceptance']), '.0f')}%",
-        (1, 1),
-        (0, 7),
-        xycoords="axes fraction",
-        textcoords="offset points",
-        ha="right",
-        fontsize=8.5,
-        color="0.35",
     )
-    title(ax, view)
-    return ax

@@ -11,12 +11,14 @@ from matplotlib.axes import Axes
 
 from kipoi_tfbind import schema
 from kipoi_tfbind.plot.position_axes import PLAIN
-from kipoi_tfbind.results.view import find, model_name
+from kipoi_tfbind.results.view import find_target, model_name
 
 _WIDTH = 100  # letters
 
 
-def plot_sanity_checks(result: xr.Dataset, *, target: int | str = 0, ax: Axes | None = None) -> Axes:
+def plot_sanity_checks(
+    result: xr.Dataset, *, target: int | str | None = None, ax: Axes | None = None
+) -> Axes:
     r"""Draw the rank correlation of each randomised model's map with that of the whole one.
 
     A bar is the interval of the mean over the sequences, thin lines are the sequences; the dashed line is the
@@ -27,7 +29,7 @@ def plot_sanity_checks(result: xr.Dataset, *, target: int | str = 0, ax: Axes | 
     result
         From `sanity_checks`.
     target
-        Index of the target, or its name.
+        Index of the target, or its name; by default the first.
     ax
         Axes to draw on; new ones by default.
 
@@ -42,10 +44,6 @@ def plot_sanity_checks(result: xr.Dataset, *, target: int | str = 0, ax: Axes | 
 
     Examples
     --------
-    See `plot_result`.
-
-    Examples
-    --------
     >>> import torch
     >>> from kipoi_tfbind import encode_sequences, sanity_checks
     >>> layers = torch.nn.Conv1d(4, 8, 5), torch.nn.ReLU(), torch.nn.AdaptiveMaxPool1d(1), torch.nn.Flatten()
@@ -55,7 +53,7 @@ def plot_sanity_checks(result: xr.Dataset, *, target: int | str = 0, ax: Axes | 
     'Rank correlation with\nthe map of the model'
     """
     schema.require(result, "randomised_correlation", "shuffled_correlation", "verdict")
-    view = result.isel(target=find(result, "target", "target", target))
+    view = result.isel(target=find_target(result, target))
     if ax is None:
         _, ax = plt.subplots(figsize=(8, 3.6))
     x = np.arange(view.sizes["layer"])
@@ -68,10 +66,12 @@ def plot_sanity_checks(result: xr.Dataset, *, target: int | str = 0, ax: Axes | 
     shuffled = float(view["mean_shuffled_correlation"])
     ax.axhline(shuffled, color="#0072B2", linestyle="--", linewidth=1)
     ax.annotate(
-        "map of a shuffle of the sequence",
-        (x[0], shuffled),
-        (0, 3),
+        "map of a shuffle\nof the sequence",
+        (1, shuffled),
+        (4, 0),
+        xycoords=("axes fraction", "data"),
         textcoords="offset points",
+        va="center",
         fontsize=8,
         color="#0072B2",
     )

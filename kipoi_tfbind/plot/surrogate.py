@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
+from matplotlib import patheffects
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from kipoi_tfbind.dna.one_hot import BASES
 from kipoi_tfbind.plot._colours import BASE_COLOURS
-from kipoi_tfbind.plot.position_axes import PLAIN, title
+from kipoi_tfbind.plot.position_axes import PLAIN, finish, new_axes
 from kipoi_tfbind.results.view import labels_of, number, select, unit
 
 _NAMED = 6
@@ -20,7 +20,7 @@ def plot_surrogate(
     result: xr.Dataset,
     *,
     sequence: int | str = 0,
-    target: int | str = 0,
+    target: int | str | None = None,
     start: int | None = None,
     end: int | None = None,
     ax: Axes | None = None,
@@ -38,7 +38,7 @@ def plot_surrogate(
     sequence
         Index of the sequence, or its id.
     target
-        Index of the target, or its name.
+        Index of the target, or its name; by default the strongest (`strongest_target`).
     start, end
         Positions in the sequence to show, 0-based, `end` not included; all by default.
     ax
@@ -52,10 +52,6 @@ def plot_surrogate(
     ------
     InputError
         The result has no such sequence, target or positions, or is one of another method.
-
-    Examples
-    --------
-    See `plot_result`.
 
     Examples
     --------
@@ -73,8 +69,7 @@ def plot_surrogate(
         start=start,
         end=end,
     )
-    if ax is None:
-        _, ax = plt.subplots(figsize=(5.6, 5.2))
+    ax = new_axes(ax, 5.6, 5.2)
     by_base = ("position", "base")
     ism, fitted, low, high = (
         view[name].transpose(*by_base).values
@@ -102,10 +97,7 @@ def plot_surrogate(
         fontsize=8.5,
     )
     ax.legend(loc="lower right", fontsize=8, frameon=False)
-    ax.tick_params(labelsize=8)
-    ax.spines[["top", "right"]].set_visible(False)
-    title(ax, view)
-    return ax
+    return finish(ax, view)
 
 
 def _name_strongest(ax: Axes, view: xr.Dataset, ism: NDArray, fitted: NDArray) -> None:
@@ -132,5 +124,7 @@ def _name_strongest(ax: Axes, view: xr.Dataset, ism: NDArray, fitted: NDArray) -
                 textcoords="offset points",
                 fontsize=7,
                 va="center",
+                path_effects=[patheffects.withStroke(linewidth=1.5, foreground="white")],
+                zorder=4,
                 **PLAIN,
             )

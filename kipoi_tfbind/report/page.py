@@ -14,10 +14,10 @@ import numpy as np
 import xarray as xr
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
-from tqdm import tqdm
 
 from kipoi_tfbind import __version__, schema
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.notices import followed
 from kipoi_tfbind.plot.result import kind_of, strongest_window
 from kipoi_tfbind.report.card import Card, read_card
 from kipoi_tfbind.report.checks import completeness, equivariance
@@ -147,8 +147,7 @@ def write_report(
     about = [each for each in others if not (_is_map_check(each.result) or _is_about_patterns(each.result))]
     subjects = find_subjects([each.result for each in about], targets)
     shown = subjects[:max_sequences]
-    progress = tqdm(shown, "report", unit="sequence", disable=None, leave=False)
-    sections = [_section(subject, about) for subject in progress]
+    sections = [_section(subject, about) for subject in followed(shown, "report")]
     page = _render(
         title=title or "Interpretation of " + ", ".join(dict.fromkeys(card.name for card in cards)),
         labelled=labelled,

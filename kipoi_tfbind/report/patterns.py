@@ -14,7 +14,7 @@ from kipoi_tfbind.interpret import interaction_verdicts
 from kipoi_tfbind.plot.result import kind_of, plot_result
 from kipoi_tfbind.report.figures import Picture, encode
 from kipoi_tfbind.report.tables import Table
-from kipoi_tfbind.results.view import number, unit, with_role
+from kipoi_tfbind.results.view import number, probability, unit, with_role
 
 PATTERN_METHODS = ("global_importance_analysis", "distribution_shift")
 _TITLES = {
@@ -31,7 +31,6 @@ _TITLES = {
 }
 _MAIN_ROLES = ("pair", "copies", "in context", "ablated", "control")
 _ROWS = 12
-_SMALLEST = 1e-300
 _TARGETS = 3  # that are shown unless others are asked for
 
 
@@ -128,18 +127,7 @@ def _numbers(one: xr.Dataset, name: str, q: str) -> list[str]:
     if np.isnan(value):
         return ["", "", ""]
     interval = f"{number(low, '+.3f')} to {number(high, '+.3f')}"
-    return [number(value, "+.3f"), interval, _p_value(float(one[q]))]
-
-
-def _p_value(value: float) -> str:
-    """A p-value in words of a table: none is 0.
-
-    Examples
-    --------
-    >>> _p_value(0.0123), _p_value(0.0)
-    ('0.012', '< 1e-300')
-    """
-    return number(value, ".2g") if not value < _SMALLEST else f"< {_SMALLEST:g}"
+    return [number(value, "+.3f"), interval, probability(float(one[q]))]
 
 
 def _shift_table(view: xr.Dataset) -> Table:

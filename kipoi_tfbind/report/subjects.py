@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kipoi_tfbind.dna.one_hot import codes_of
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.results.files import pieces
-from kipoi_tfbind.results.view import find
+from kipoi_tfbind.results.view import find, prediction_strength
 
 _AT_ONCE = 256  # sequences
 _IDENTITY = ("id", "chrom", "start", "end", "strand")
@@ -72,7 +72,7 @@ def find_subjects(results: Sequence[xr.Dataset], targets: Sequence[str] | None =
         chosen = [find(result, "target", "target", name) for name in targets or () if _has(result, name)]
         if targets and not chosen:
             continue
-        scores = _scores(result)
+        scores = prediction_strength(result)
         identity = [result[name].values.astype(str) for name in _IDENTITY if name in result.coords]
         for sequence in range(result.sizes["sequence"]):
             alike = known.setdefault(tuple(str(values[sequence]) for values in identity), [])
@@ -111,11 +111,6 @@ def _codes(result: xr.Dataset) -> NDArray[np.uint8]:
     return np.concatenate(
         [codes_of(part["one_hot"].transpose("sequence", "position", "base").values) for part in parts]
     )
-
-
-def _scores(result: xr.Dataset) -> NDArray:
-    prediction = result["prediction"].transpose("sequence", "target").values
-    return prediction if result.attrs.get("output") in ("logit", "probability") else np.abs(prediction)
 
 
 def _has(result: xr.Dataset, target: str) -> bool:

@@ -111,6 +111,7 @@ def open_for_append(
     restart: bool = False,
     dimension: str = "sequence",
     complete: Callable[[Path], None] | None = None,
+    marks: Callable[[], Attributes] | None = None,
 ) -> Iterator[ResultFile]:
     """Write a result piece by piece: begin it, or go on with it where an interrupted run was.
 
@@ -130,6 +131,8 @@ def open_for_append(
         Dimension that the pieces are put together along.
     complete
         Function of the whole file before it takes its final name, to write what depends on all pieces.
+    marks
+        Gives, at the end, the attributes of a shard (`kipoi_tfbind.results.shards`): the file is one.
 
     Yields
     ------
@@ -163,7 +166,7 @@ def open_for_append(
             )
         try:
             yield out
-            out.finish(complete)
+            out.finish(complete, None if marks is None else marks())
         except BaseException:
             if out.n_finished:
                 notice(

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import h5netcdf
 import numpy as np
 import xarray as xr
 
@@ -138,7 +139,10 @@ def write_netcdf(result: xr.Dataset, path: str | os.PathLike[str]) -> None:
     }
     # A full disk is found before HDF5 has the file open: it cannot close one that it failed to write.
     reserve(path, result.nbytes + _FILE_OVERHEAD)
-    result.to_netcdf(path, engine="h5netcdf", encoding=encoding)
+    # Kept in the order of their creation, variables would have the time of it in the file, too: the same
+    # result would be other bytes.
+    with h5netcdf.File(path, "w", track_order=False) as file:
+        result.dump_to_store(xr.backends.H5NetCDFStore(file), encoding=encoding)
 
 
 def chunk_shape(shape: Sequence[int], dtype: np.dtype) -> tuple[int, ...]:

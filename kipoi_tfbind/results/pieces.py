@@ -5,26 +5,19 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import h5netcdf
 import h5py
-from tqdm import tqdm
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.notices import notice
-from kipoi_tfbind.repairs.outputs import reserve
-from kipoi_tfbind.results.files import (
-    COMPRESSED,
-    OPTION,
-    UNFINISHED,
-    check_writable,
-    chunk_shape,
-    partial_folder,
-)
+from kipoi_tfbind.results.files import OPTION, UNFINISHED, check_writable, partial_folder
+from kipoi_tfbind.results.join import Rows, attributes_of, join
+from kipoi_tfbind.results.shards import MARK
 
 # Names of files in the folder of an unfinished result, besides the pieces.
 WRITING, MERGED, LOCK = "writing.nc", "merged.nc", "lock"
@@ -120,47 +113,35 @@ def usable_pieces(folder: Path, dimension: str = "sequence", *, discard_others: 
     return usable
 
 
-def merge(pieces: list[Piece], path: Path) -> None:
-    """Copy pieces into one file, one after the other."""
-    versions: dict[str, None] = {}
-    dimension = pieces[0].dimension
-    reserve(path, sum(piece.path.stat().st_size for piece in pieces))
-    with h5netcdf.File(path, "w") as whole:
-        with h5netcdf.File(pieces[0].path, "r") as first:
-            _lay_out(whole, first, pieces[-1].end, dimension)
-        for piece in tqdm(pieces, desc="joining", unit="piece", disable=None, leave=False):
-            with h5netcdf.File(piece.path, "r") as source:
-                if "versions" in source.attrs:
-                    versions[str(source.attrs["versions"])] = None
-                for name, variable in whole.variables.items():
-                    if dimension in variable.dimensions:
-                        rows = slice(piece.start, piece.end)
-                        where = [rows if dim == dimension else slice(None) for dim in variable.dimensions]
-                        variable[tuple(where)] = source.variables[name][...]
-        if versions:
-            whole.attrs["versions"] = "; then ".join(versions)
-        for name in [name for name in whole.attrs if name == UNFINISHED or name.startswith(OPTION)]:
-            del whole.attrs[name]
+def merge(pieces: list[Piece], path: Path, marks: Mapping[str, Any] | None = None) -> None:
+    """Copy pieces into one file, one after the other.
+
+    Parameters
+    ----------
+    pieces
+        In the order of their ranges.
+    path
+        File to write.
+    marks
+        Attributes of a shard, which also keeps the options of its run; None for a whole result.
+    """
+    attributes = attributes_of(pieces[0].path)
+    versions = [attributes_of(piece.path).get("versions") for piece in pieces]
+    rows = [Rows(piece.path, 0, piece.start, piece.end) for piece in pieces]
+    join(rows, path, pieces[0].dimension, finished_attributes(attributes, versions, marks))
 
 
-def _lay_out(whole: h5netcdf.File, first: h5netcdf.File, n: int, along: str) -> None:
-    """Give a file the dimensions, variables and attributes of a piece, with room for `n` sequences."""
-    whole.dimensions = {
-        name: n if name == along else len(dimension) for name, dimension in first.dimensions.items()
-    }
-    whole.attrs.update(first.attrs)
-    for name, variable in first.variables.items():
-        dims = variable.dimensions
-        shape = tuple(n if dim == along else size for dim, size in zip(dims, variable.shape, strict=True))
-        compression = (
-            {"compression": "gzip", "compression_opts": 1, "chunks": chunk_shape(shape, variable.dtype)}
-            if name in COMPRESSED
-            else {}
-        )
-        attributes = dict(variable.attrs)
-        new = whole.create_variable(
-            name, dims, dtype=variable.dtype, fillvalue=attributes.pop("_FillValue", None), **compression
-        )
-        new.attrs.update(attributes)
-        if along not in dims:
-            new[...] = variable[...]
+def finished_attributes(
+    attributes: Mapping[str, Any], versions: Iterable[Any], marks: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Attributes of a file that is complete, from those of its first part and the versions of all.
+
+    Examples
+    --------
+    >>> finished_attributes({"unfinished": "sequences 0 to 1", "option_end": "5", "seed": 3}, ["a", "b", "a"])
+    {'seed': 3, 'versions': 'a; then b'}
+    """
+    dropped = (UNFINISHED,) if marks is not None else (UNFINISHED, OPTION, MARK)
+    kept = {name: value for name, value in attributes.items() if not name.startswith(dropped)}
+    known = dict.fromkeys(str(each) for each in versions if each is not None)
+    return kept | ({"versions": "; then ".join(known)} if known else {}) | dict(marks or {})

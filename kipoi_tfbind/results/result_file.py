@@ -12,7 +12,11 @@ import xarray as xr
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.results.comparison import Attributes, check_fits, differences, first_difference
 from kipoi_tfbind.results.files import UNFINISHED, partial_folder, write_netcdf
+from kipoi_tfbind.results.join import write_attributes
 from kipoi_tfbind.results.pieces import MERGED, WRITING, Piece, discard, merge, usable_pieces
+from kipoi_tfbind.results.shards import MARK
+
+WRITER = "kipoi_tfbind"  # of a file without anything that was computed
 
 
 class ResultFile:
@@ -130,24 +134,29 @@ class ResultFile:
         if self._template is None:
             self._template = _template(target.path, self._dimension)
 
-    def finish(self, complete: Callable[[Path], None] | None = None) -> None:
+    def finish(self, complete: Callable[[Path], None] | None = None, marks: Attributes | None = None) -> None:
         """Make one file of the pieces, give it its final name, and remove them.
 
         Parameters
         ----------
         complete
             See `open_for_append`.
+        marks
+            Attributes of a shard; it may be empty, is not completed, and keeps the options of its run.
 
         Raises
         ------
         InputError
             Nothing was appended, or the file cannot be written.
         """
-        if not self._pieces:
+        if not self._pieces and (marks is None or not marks[f"{MARK}_total"]):
             raise InputError(f"{self._path}: no {self._dimension} to write; was the input empty?")
         with self._writing(MERGED) as merged:
-            merge(self._pieces, merged)
-            if complete is not None:
+            if self._pieces:
+                merge(self._pieces, merged, marks)
+            else:
+                write_attributes(merged, {**self._attributes, "versions": WRITER, **(marks or {})})
+            if complete is not None and marks is None:
                 complete(merged)
             os.replace(merged, self._path)
         discard(self._folder)

@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from tqdm import tqdm
 
+from kipoi_tfbind.arguments import whole_number
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.notices import progress
 from kipoi_tfbind.results.append import open_for_append
+from kipoi_tfbind.results.comparison import differences
 from kipoi_tfbind.results.files import OPTION, check_writable
+from kipoi_tfbind.results.shards import BLOCK, WHOLE, OwnBlocks, Shard, concatenated, marks
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 # A piece is of about this size, and of at most so many sequences.
 _PIECE_BYTES = 64 << 20
@@ -37,6 +44,8 @@ def stream(
     /,
     *,
     at_once: int | None = None,
+    block: int = BLOCK,
+    shard: Shard | str | None = None,
     restart: bool = False,
     **options: Any,
 ) -> int:
@@ -59,8 +68,13 @@ def stream(
         File of the result, netCDF-4; a file of that name is replaced when the run is complete. Until then
         the pieces are kept in the folder ``PATH.partial``.
     at_once
-        Most sequences that are computed and written together. By default as many as have results of about
-        64 MB by position, base and target, at most 1,024.
+        Most sequences that are written together. By default as many as have results of about 64 MB by
+        position, base and target, at most 1,024.
+    block
+        Sequences that are computed together, and what shards are made of.
+    shard
+        Only a share of the sequences, such as "2/8": every eighth block. `merge_shards` joins the files of
+        all shards to the bytes of one run.
     restart
         Throw away what an interrupted run has written.
     **options
@@ -89,19 +103,39 @@ def stream(
     2
     """
     check_writable(path)
+    whole_number("block", block, least=1)
     if at_once is not None and at_once < 1:
         raise InputError(f"at_once: expected at least 1 sequence, got {at_once}")
-    if isinstance(batches, xr.Dataset):
-        batches = [batches]
+    source = [batches] if isinstance(batches, xr.Dataset) else batches
+    batches = iter(source)
+    first = next(batches, None)
+    if at_once is None and first is not None:
+        n_targets = len(model.target_names) if getattr(model, "is_asked", False) else 1
+        at_once = number_at_once(4 * first.sizes.get("position", 1) * n_targets)
+    at_once = at_once or _MOST
+    shard = Shard.parse(shard) if isinstance(shard, str) else shard
+    block = min(block, at_once)
+    blocks = OwnBlocks(itertools.chain([first] if first is not None else [], batches), block, shard)
+    n_known = getattr(source, "n_sequences", None)
+    n_own = n_known and sum(last - first for first, last in (shard or WHOLE).ranges(n_known, block))
     attributes = model_attributes(method.__name__, model) | option_attributes(method, options)
+    attributes |= {f"{OPTION}shard": str(shard)}
     with (
-        open_for_append(path, attributes, restart=restart) as out,
-        tqdm(desc="sequences", unit="seq", initial=out.n_finished, disable=None, delay=1) as progress,
+        open_for_append(
+            path, attributes, restart=restart, marks=None if shard is None else blocks.marks
+        ) as out,
+        progress("sequences", n_own, initial=out.n_finished, leave=True) as bar,
     ):
-        for part in _parts(out.remaining(batches), at_once, model):
-            out.append(method(model, part, **options))
-            progress.update(part.sizes["sequence"])
+        results = _with_progress((method(model, part, **options) for part in out.remaining(blocks)), bar)
+        for piece in gathered(results, "sequence", at_once):
+            out.append(piece)
         return out.n_finished
+
+
+def _with_progress(results: Iterable[xr.Dataset], bar: tqdm) -> Iterator[xr.Dataset]:
+    for result in results:
+        yield result
+        bar.update(result.sizes["sequence"])
 
 
 def stream_ranges(
@@ -113,6 +147,8 @@ def stream_ranges(
     dimension: str,
     at_once: int,
     complete: Callable[[Path], None] | None = None,
+    shard: Shard | None = None,
+    input_hash: str = "",
     restart: bool = False,
 ) -> None:
     """Compute what is numbered, some numbers at a time, into a result file; go on with an interrupted run.
@@ -123,12 +159,14 @@ def stream_ranges(
         First number and the number after the last -> the result of these.
     n
         How many there are.
-    path, restart
+    path, shard, restart
         As in `stream`.
     attributes, dimension, complete
         As in `open_for_append`.
     at_once
         How many are computed and written together, at most.
+    input_hash
+        Of what else they are computed from: shards are joined only where it is the same.
 
     Raises
     ------
@@ -136,14 +174,28 @@ def stream_ranges(
         As `open_for_append`.
     """
     check_writable(path)
+    ranges = list((shard or WHOLE).ranges(n, at_once))
+    attributes = {**attributes, f"{OPTION}shard": str(shard)}
+    facts = None if shard is None else lambda: marks(shard, dimension, at_once, n, input_hash)
     with (
-        open_for_append(path, attributes, restart=restart, dimension=dimension, complete=complete) as out,
-        tqdm(total=n, desc=f"{dimension}s", initial=out.n_finished, disable=None, delay=1) as progress,
+        open_for_append(
+            path, attributes, restart=restart, dimension=dimension, complete=complete, marks=facts
+        ) as out,
+        progress(
+            f"{dimension}s",
+            sum(last - first for first, last in ranges),
+            unit=dimension,
+            initial=out.n_finished,
+            leave=True,
+        ) as bar,
     ):
-        for first in range(out.n_finished, n, at_once):
-            last = min(first + at_once, n)
-            out.append(compute(first, last))
-            progress.update(last - first)
+        left = out.n_finished
+        for first, last in ranges:
+            # A piece may have been written by a run with other sizes of pieces.
+            first, left = first + min(left, last - first), left - min(left, last - first)
+            if first < last:
+                out.append(compute(first, last))
+                bar.update(last - first)
 
 
 def number_at_once(n_values: int, most: int = _MOST) -> int:
@@ -164,14 +216,19 @@ def number_at_once(n_values: int, most: int = _MOST) -> int:
     return max(1, min(most, _PIECE_BYTES // (4 * max(1, n_values))))
 
 
-def _parts(batches: Iterable[xr.Dataset], at_once: int | None, model: Any) -> Iterator[xr.Dataset]:
-    """Batches in parts of at most so many sequences."""
-    n_targets = len(model.target_names) if getattr(model, "is_asked", False) else 1
-    for batch in batches:
-        if at_once is None:
-            at_once = number_at_once(4 * batch.sizes.get("position", 1) * n_targets)
-        for first in range(0, batch.sizes["sequence"], at_once):
-            yield batch.isel(sequence=slice(first, first + at_once))
+def gathered(results: Iterable[xr.Dataset], dimension: str, at_once: int) -> Iterator[xr.Dataset]:
+    """Results of blocks in pieces that are written together; such as do not fit come alone, to be refused."""
+    held: list[xr.Dataset] = []
+    for result in results:
+        if held and differences(held[0].attrs, result.attrs, both=True):
+            yield concatenated(held, dimension)
+            held = []
+        held.append(result)
+        if sum(each.sizes[dimension] for each in held) + result.sizes[dimension] > at_once:
+            yield concatenated(held, dimension)
+            held = []
+    if held:
+        yield concatenated(held, dimension)
 
 
 def model_attributes(method: str, model: Any) -> dict[str, Any]:

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from kipoi_tfbind import schema
 from kipoi_tfbind.errors import InputError
 
+_SMALLEST = 1e-300  # probability; a smaller one is a number's end of range
+
 
 def select(
     result: xr.Dataset,
     *variables: str,
     sequence: int | str = 0,
-    target: int | str = 0,
+    target: int | str | None = None,
     start: int | None = None,
     end: int | None = None,
 ) -> xr.Dataset:
@@ -31,7 +33,7 @@ def select(
     sequence
         Index, or value of the coordinate ``id``.
     target
-        Index, or name.
+        Index, or name; by default that of `strongest_target`.
     start, end
         Positions in the sequence, 0-based, `end` not included; None is where the result begins or ends.
 
@@ -47,9 +49,8 @@ def select(
         The result has no such sequence, target or positions, or is one of another method.
     """
     schema.require(result, *variables, "prediction", "one_hot")
-    one = result.isel(
-        sequence=find(result, "sequence", "id", sequence), target=find(result, "target", "target", target)
-    )
+    row = find(result, "sequence", "id", sequence)
+    one = result.isel(sequence=row, target=find_target(result, target, row))
     first, last = int(one["position"][0]), int(one["position"][-1])
     start = first if start is None else start
     end = last + 1 if end is None else end
@@ -68,8 +69,8 @@ def select(
     return view.load()
 
 
-def select_target(result: xr.Dataset, target: int | str, *names: str) -> xr.Dataset:
-    """One target of a result of global importance analysis.
+def select_target(result: xr.Dataset, target: int | str | None, *names: str) -> xr.Dataset:
+    """One target of a result of global importance analysis; by default that of `strongest_target`.
 
     Raises
     ------
@@ -77,7 +78,60 @@ def select_target(result: xr.Dataset, target: int | str, *names: str) -> xr.Data
         There is no such target, or it is the result of another method.
     """
     schema.require(result, *names)
-    return result.isel(target=find(result, "target", "target", target)).load()
+    return result.isel(target=find_target(result, target)).load()
+
+
+def find_target(result: xr.Dataset, target: int | str | None, sequence: int = 0) -> int:
+    """Index of a target, from an index or a name; None is the strongest one for this sequence.
+
+    Raises
+    ------
+    InputError
+        There is no such target.
+    """
+    if target is None and result.sizes["target"]:
+        return strongest_target(result, sequence)
+    return find(result, "target", "target", 0 if target is None else target)
+
+
+def strongest_target(result: xr.Dataset, sequence: int = 0) -> int:
+    """Index of the target that pictures and reports show unless another is named.
+
+    Of a sequence, the target of its largest prediction; of patterns or motifs, the one with the largest
+    effect; of results that have neither, the first.
+
+    Parameters
+    ----------
+    result
+        Result of any method.
+    sequence
+        Index of the sequence.
+
+    Examples
+    --------
+    >>> prediction = ("sequence", "target"), [[-3.0, 1.0, 2.0]]
+    >>> result = xr.Dataset({"prediction": prediction}, attrs={"output": "logit"})
+    >>> strongest_target(result), strongest_target(result.assign_attrs(output="raw"))
+    (2, 0)
+    """
+    if "prediction" in result and "sequence" in result["prediction"].dims:
+        scores = prediction_strength(result.isel(sequence=[sequence]))
+    else:
+        name = next((name for name in ("importance", "silencing_effect") if name in result), None)
+        if name is None:
+            return 0
+        scores = np.abs(result[name].transpose(..., "target").values)
+    known = np.where(np.isnan(scores), -np.inf, scores)
+    return int(known.max(axis=0, initial=-np.inf).argmax())
+
+
+def prediction_strength(result: xr.Dataset) -> NDArray:
+    """Predictions (sequence, target) by which sequences and targets are ordered.
+
+    A logit or a probability as it is, so that bound sequences come first; a raw output by its magnitude.
+    """
+    prediction = result["prediction"].transpose("sequence", "target").values
+    return prediction if result.attrs.get("output") in ("logit", "probability") else np.abs(prediction)
 
 
 def with_role(view: xr.Dataset, *roles: str) -> xr.Dataset:
@@ -184,6 +238,29 @@ def number(value: float, form: str = ".3g") -> str:
     '−1.2'
     """
     return format(value, form).replace("-", "\N{MINUS SIGN}")
+
+
+def probability(value: float) -> str:
+    """Write a p-value or q-value: none is 0.
+
+    Examples
+    --------
+    >>> probability(0.0123), probability(0.0)
+    ('0.012', '< 1e-300')
+    """
+    return number(value, ".2g") if not value < _SMALLEST else f"< {_SMALLEST:g}"
+
+
+def q_value_text(value: float) -> str:
+    """Write a q-value in words of a picture.
+
+    Examples
+    --------
+    >>> q_value_text(0.0123), q_value_text(0.0)
+    ('q = 0.012', 'q < 1e-300')
+    """
+    text = probability(value)
+    return f"q {text}" if text.startswith("<") else f"q = {text}"
 
 
 def unit(view: xr.Dataset) -> str:

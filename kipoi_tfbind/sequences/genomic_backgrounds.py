@@ -99,7 +99,7 @@ def genomic_backgrounds(
         )
     places = [found[index] for index in chosen]
     starts = np.array([start for _, start in places])
-    names = [f"{name}:{start}-{start + length}" for name, start in places]
+    names = [f"{name}:{start + 1}-{start + length}" for name, start in places]
     dataset = encode_sequences(decode_codes(np.stack([found_codes[i] for i in chosen])), ids=names)
     return schema.annotate(
         dataset.assign_coords(

@@ -18,6 +18,7 @@ from kipoi_tfbind.genome.fasta import read_records
 from kipoi_tfbind.genome.intervals import Center, Intervals, check_places, read_intervals
 from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.notices import notice
+from kipoi_tfbind.sequences.batches import Batches
 
 
 def encode_sequences(sequences: Sequence[str], *, ids: Sequence[str] | None = None) -> xr.Dataset:
@@ -152,20 +153,22 @@ def read_sequences(
 
 def iterate_intervals(
     fasta: str | os.PathLike[str],
-    intervals: str | os.PathLike[str],
+    intervals: str | os.PathLike[str] | Intervals,
     *,
     length: int | None = None,
     center: Center = "auto",
     chunk: int | None = 1024,
-) -> Iterator[xr.Dataset]:
+) -> Batches:
     r"""Make sequence Datasets from a genome and intervals, a few at a time: in constant memory.
 
     All intervals and all bases are checked before the first Dataset.
 
     Parameters
     ----------
-    fasta, intervals, length, center
+    fasta, length, center
         As in `read_sequences`.
+    intervals
+        The file, as in `read_sequences`, or `Intervals`.
     chunk
         Number of sequences in a Dataset; None for all in one.
 
@@ -187,7 +190,17 @@ def iterate_intervals(
     >>> [part.sizes["sequence"] for part in iterate_intervals(fasta, bed, chunk=2)]
     [2, 1]
     """
-    table, genome = read_intervals(intervals, center=center), Genome(fasta)
+
+    def make(batches: Batches) -> Iterator[xr.Dataset]:
+        table = intervals if isinstance(intervals, Intervals) else read_intervals(intervals, center=center)
+        batches.n_sequences = len(table)
+        yield from _windows(table, Genome(fasta), length, chunk)
+
+    return Batches(make)
+
+
+def _windows(table: Intervals, genome: Genome, length: int | None, chunk: int | None) -> Iterator[xr.Dataset]:
+    """Windows of a genome, some at a time."""
     chrom = np.array(table.contigs, dtype=np.str_)[table.contig]
     if length is None:
         length, start = _common_length(table), table.start
@@ -242,7 +255,7 @@ def read_fasta_sequences(path: str | os.PathLike[str], *, length: int | None = N
 
 def iterate_fasta(
     path: str | os.PathLike[str], *, length: int | None = None, chunk: int | None = 1024
-) -> Iterator[xr.Dataset]:
+) -> Batches:
     r"""Make sequence Datasets from the records of a FASTA file, a few at a time: in constant memory.
 
     All records are checked before the first Dataset.
@@ -275,16 +288,21 @@ def iterate_fasta(
     >>> [sequences["id"].values.tolist() for sequences in iterate_fasta(path, length=3, chunk=1)]
     [['first'], ['second']]
     """
-    length = _check_records(path, length)
-    records = ((name, text[len(text) // 2 - length // 2 :][:length]) for name, text in read_records(path))
-    while some := list(itertools.islice(records, chunk)):
-        yield encode_sequences([text for _, text in some], ids=[name for name, _ in some])
+
+    def make(batches: Batches) -> Iterator[xr.Dataset]:
+        wanted, batches.n_sequences = _check_records(path, length)
+        records = ((name, text[len(text) // 2 - wanted // 2 :][:wanted]) for name, text in read_records(path))
+        while some := list(itertools.islice(records, chunk)):
+            yield encode_sequences([text for _, text in some], ids=[name for name, _ in some])
+
+    return Batches(make)
 
 
-def _check_records(path: str | os.PathLike[str], length: int | None) -> int:
-    """Length of the sequences, after all records were read once and found to have it."""
-    wanted, first, is_cut = length, "", False
+def _check_records(path: str | os.PathLike[str], length: int | None) -> tuple[int, int]:
+    """Length and number of the sequences, after all records were read once and found to have it."""
+    wanted, first, is_cut, n = length, "", False, 0
     for name, text in read_records(path):
+        n += 1
         if wanted is None:
             wanted, first = len(text), name
         if len(text) < wanted or (length is None and len(text) > wanted):
@@ -296,7 +314,7 @@ def _check_records(path: str | os.PathLike[str], length: int | None) -> int:
         is_cut |= len(text) > wanted
     if is_cut:
         notice(f"{path}: of records longer than {wanted} bases, the central {wanted} are taken")
-    return int(wanted or 0)
+    return int(wanted or 0), n
 
 
 def _slices(n: int, step: int | None) -> list[slice]:

@@ -11,10 +11,10 @@ from typing import Any
 
 import keras
 import numpy as np
-from tqdm import tqdm
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.reference import Genome
+from kipoi_tfbind.notices import followed
 from kipoi_tfbind.results.files import whole_file
 from kipoi_tfbind.training.baselines import (
     best_motif_score,
@@ -63,8 +63,8 @@ def evaluate(
     -------
     dict
         `split`, `n_bins`, `confidence`, `model_md5`, and for each target `n_positive`, `n_bins`
-        (unambiguous), predictor -> metric -> value, low, high (:func:`score_target`), and what it has
-        learned (:func:`what_is_learned`).
+        (unambiguous), predictor -> metric -> value, low, high (`score_target`), and what it has
+        learned (`what_is_learned`).
 
     Raises
     ------
@@ -98,7 +98,7 @@ def evaluate(
     blocks = np.char.add(np.char.add(bins.chrom, ":"), (bins.start // BLOCK_LENGTH).astype(str))
     weights = block_weights(blocks, n_resamples, config.fit.seed)
     targets: dict[str, Any] = {}
-    for column, target in enumerate(tqdm(config.target_names, desc="targets", disable=None)):
+    for column, target in enumerate(followed(config.target_names, "targets", unit="target")):
         labels = bins.labels[:, column]
         predictors = {"model": scores[:, column], **baselines.scores(column)}
         targets[target] = {

@@ -233,8 +233,11 @@ def test_an_unfinished_run_with_other_settings_is_not_gone_on_with(folder: Path)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--fasta", "genome.fa"], "expected --fasta with --intervals, or --sequences, or --dataloader_args"),
-        (["--sequences", "sites.fa", "--intervals", "sites.bed"], "one of the three; got --intervals"),
+        (
+            ["--fasta", "genome.fa"],
+            "expected --fasta with --intervals or --region, or --sequences, or --dataloader_args",
+        ),
+        (["--sequences", "sites.fa", "--intervals", "sites.bed"], "one of these; got --intervals"),
         (["--sequences", "none.fa"], "none.fa: cannot read this file"),
         (["--sequences", "short.fa"], "record 'tiny' has 4 bases, where 40 are wanted"),
         (["--sequences", "bad.fa"], "record 'odd', position 3: 'X' is no nucleotide"),

@@ -321,3 +321,18 @@ class TestKipoiCommands:
             "absent.fa: cannot read this file (No such file or directory)" in process.stderr.splitlines()[-1]
         )
         assert not (tmp_path / "x.h5").exists()
+
+
+def test_layout_and_type_of_the_numbers(tmp_path: Path) -> None:
+    bed = tmp_path / "a.bed"
+    bed.write_text("chr20\t400000\t400100\nchr20\t500000\t500100\n")
+    plain = next(IntervalWindows(bed, FASTA, length=100).batch_iter())["inputs"]
+    turned = IntervalWindows(bed, FASTA, length=100, layout="1,4,L", dtype="uint8")
+    inputs = next(turned.batch_iter())["inputs"]
+    assert inputs.dtype == np.uint8
+    np.testing.assert_array_equal(inputs, plain.swapaxes(1, 2)[:, np.newaxis])
+    for layout in ("L", "4,L,L"):
+        with pytest.raises(InputError, match="layout"):
+            IntervalWindows(bed, FASTA, length=100, layout=layout)
+    with pytest.raises(InputError, match="dtype"):
+        IntervalWindows(bed, FASTA, length=100, dtype="int64")

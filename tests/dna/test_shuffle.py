@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from kipoi_tfbind.dna import _shuffle_kernels
+from kipoi_tfbind.dna.compiled import compiled
 from kipoi_tfbind.dna.one_hot import decode_codes, decode_one_hot, encode_bases, one_hot
 from kipoi_tfbind.dna.random import random_sequences
 from kipoi_tfbind.dna.shuffle import (
@@ -278,5 +279,4 @@ def test_shuffles_work_where_no_compiled_code_can_be_kept(monkeypatch: pytest.Mo
         return njit(**options)
 
     monkeypatch.setattr(numba, "njit", without_a_folder)
-    compiled = _shuffle_kernels._compiled(lambda x: x + 1)
-    assert compiled(1) == 2
+    assert compiled(lambda x: x + 1)(1) == 2

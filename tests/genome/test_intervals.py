@@ -27,7 +27,7 @@ def test_bed3(tmp_path: Path) -> None:
     assert intervals.end.tolist() == [10, 7, 8]
     assert intervals.center.tolist() == [5, 7, 6]
     assert intervals.strand.tolist() == ["*", "*", "*"]
-    assert intervals.name.tolist() == ["chr1:0-10", "chr2:7-7", "chr1:5-8"]
+    assert intervals.name.tolist() == ["chr1:1-10", "chr2:8-7", "chr1:6-8"]
     assert intervals.targets is None
 
 
@@ -37,7 +37,7 @@ def test_what_is_no_interval_is_passed_over_and_lines_are_counted(tmp_path: Path
     intervals = read_intervals(bed(tmp_path, text))
     assert intervals.line.tolist() == [5, 7]
     assert intervals.end.tolist() == [3, 8]
-    assert intervals.name.tolist() == ["chr1:1-3", "name"]
+    assert intervals.name.tolist() == ["chr1:2-3", "name"]
     assert intervals.strand.tolist() == ["*", "-"]
 
 

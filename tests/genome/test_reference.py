@@ -46,13 +46,43 @@ def slow_window(contigs: dict[str, str], name: str, start: int, length: int) -> 
     return "".join(text[i] if 0 <= i < len(text) else "N" for i in range(start, start + length))
 
 
-@pytest.fixture(scope="module", params=["plain", "bgzip"])
+@pytest.fixture(scope="module", params=["plain", "bgzip", "many"])
 def genome(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Genome:
     path = write_fasta(tmp_path_factory.mktemp("genome") / "genome.fa", CONTIGS)
     if request.param == "bgzip":
         pysam.tabix_compress(str(path), f"{path}.gz")
         path = Path(f"{path}.gz")
-    return Genome(path)
+    genome = Genome(path)
+    if request.param == "many":
+        genome._many_bases = 1
+    return genome
+
+
+@pytest.mark.parametrize("end_of_line", ["\n", "\r\n"])
+def test_many_windows_of_a_plain_fasta(tmp_path: Path, end_of_line: str) -> None:
+    path = write_fasta(tmp_path / "genome.fa", CONTIGS, width=71)
+    path.write_bytes(path.read_bytes().replace(b"\n", end_of_line.encode()))
+    starts = np.random.default_rng(0).integers(-2000, 201_000, 1100)
+    many, few = Genome(path), Genome(path)
+    found = many.windows("chr1", starts, 1000)
+    assert many._plain is not None
+    expected = [few.windows("chr1", [start], 1000)[0] for start in starts]
+    assert few._plain is None
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(many)).windows("1", starts, 1000), expected)
+
+
+def test_many_windows_of_a_faulty_fasta(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Genome, "_many_bases", 1)
+    path = write_fasta(tmp_path / "genome.fa", {"1": "ACGT" * 50, "2": "ACGT" * 50})
+    whole = path.read_text()
+    Genome(path)
+    path.write_text(whole[:-20])
+    with pytest.raises(InputError, match="2 is not all there; the file ends early"):
+        Genome(path).windows("2", [0], 10)
+    path.write_text(whole.replace("ACGT", "AC!T", 1))
+    with pytest.raises(InputError, match="1:3 is '!'"):
+        Genome(path).windows(["2", "1"], [0, 1], 10)
 
 
 def test_lengths(genome: Genome) -> None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from kipoi_tfbind import encode_sequences
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.plot import plot_epistasis, plot_logo
+from kipoi_tfbind.plot.epistasis import label_offsets
 
 mpl.use("Agg")
 
@@ -145,7 +146,7 @@ def test_strongest_pairs_are_marked_and_named(result: xr.Dataset, strand: str, e
     plant(planted, 3, "C", 9, "C", 1.5)  # weaker, at the same positions: not a pair of its own
     plant(planted, 0, "A", 11, "G", 1.23)
     plant(planted, 1, "C", 2, "A", 0.1)
-    ax = plot_epistasis(planted, n_strongest=2)
+    ax = plot_epistasis(planted, target=0, n_strongest=2)
     assert listed(ax) == expected
     assert marked(ax) == [[3, 9], [0, 11]]
 
@@ -153,7 +154,24 @@ def test_strongest_pairs_are_marked_and_named(result: xr.Dataset, strand: str, e
 def test_without_coordinates_pairs_are_named_by_position(result: xr.Dataset) -> None:
     planted = quiet(result)
     plant(planted, 3, "A", 9, "C", 12.34)
-    assert listed(plot_epistasis(planted)) == ["1 G3A × T9C +12"]
+    assert listed(plot_epistasis(planted, target=0)) == ["1 G3A × T9C +12"]
+
+
+def test_numbers_of_neighbouring_cells_do_not_touch_and_cover_no_marked_cell() -> None:
+    places = np.array([[10, 12], [11, 12], [10, 13], [11, 13], [12, 12]])
+    for cell in (2.5, 4.0, 6.0):
+        centres = places * cell * [1, -1]
+        numbers = centres + np.array(label_offsets(places, cell))
+        apart = np.abs(numbers[:, np.newaxis] - numbers).max(axis=-1) + 99 * np.eye(len(places))
+        assert apart.min() >= 8
+        assert np.abs(numbers[:, np.newaxis] - centres).max(axis=-1).min() >= cell / 2 + 2
+
+
+def test_the_map_has_the_ticks_of_its_logo(result: xr.Dataset) -> None:
+    ax = plot_epistasis(result)
+    logo = next(other for other in ax.figure.axes if other.get_xlabel())
+    assert len(ax.get_xticks())
+    assert list(ax.get_xticks()) == list(logo.get_xticks())
 
 
 def test_without_epistasis_nothing_is_marked(result: xr.Dataset) -> None:
@@ -169,7 +187,7 @@ def test_ensembles_show_the_standard_deviation_of_the_pair(result: xr.Dataset) -
     planted["epistasis_sd"] = xr.full_like(planted["epistasis"], 9.0)
     pair = np.flatnonzero((planted["position_a"] == 3) & (planted["position_b"] == 9))[0]
     planted["epistasis_sd"][0, pair, 0, 1, 0] = 0.42
-    assert listed(plot_epistasis(planted)) == ["1 G3A × T9C −2.5 ± 0.4"]
+    assert listed(plot_epistasis(planted, target=0)) == ["1 G3A × T9C −2.5 ± 0.4"]
 
 
 def test_chosen_positions_stand_side_by_side_with_their_coordinates() -> None:

@@ -43,7 +43,7 @@ def test_a_page_of_motifs(motifs: xr.Dataset) -> None:
     assert titles == ["GATA  K1  q = 0.01", "MAX  K1  q = 0.2"]
     left, middle = figure.axes[:2]
     assert left.get_xlim() == middle.get_xlim() == (-2.6, 5.6)
-    with pytest.raises(InputError, match="target: the result has no 'z'; it has y"):
+    with pytest.raises(InputError, match="target: this result has none of the name 'z'; it has y"):
         plot_motifs(motifs, target="z")
     with pytest.raises(InputError, match="none of its motifs has a site"):
         plot_motifs(motifs.assign(n_motif_sites=("motif", [0, 0, 0])))
@@ -61,7 +61,7 @@ def test_hits_under_contributions(tmp_path: Path, motifs: xr.Dataset) -> None:
         "strand": ["+", "-", "+"],
         "motif": ["GATAAG"] * 3,
         "contribution": [1.0, 1.0, -1.0],
-        "q_value": [0.01, 0.02, 0.03],
+        "q_value": [0.01, 0.0, 0.03],
         "score": [1.0, 1.0, 1.0],
     }
     hits = xr.Dataset({f"hit_{name}": ("hit", values) for name, values in columns.items()}).assign_attrs(
@@ -72,6 +72,8 @@ def test_hits_under_contributions(tmp_path: Path, motifs: xr.Dataset) -> None:
     arrows = [text for text in bottom.texts if text.get_text() == ""]
     # From tail to head: the first reads the other strand.
     assert [(arrow.xyann[0], arrow.xy[0]) for arrow in arrows] == [(10.5, 4.5), (19.5, 25.5)]
+    written = [text.get_text() for text in bottom.texts if text.get_text()]
+    assert written == ["GATAAG (q < 1e-300)", "GATAAG (q = 0.03)"]
     plt.close("all")
     with pytest.raises(InputError, match="expected an index below 2, got 2"):
         plot_hits(result, hits, sequence=2)

@@ -141,7 +141,7 @@ def test_coordinates_of_the_forward_strand(result: xr.Dataset) -> None:
 
 
 def test_coordinates_of_the_reverse_strand(result: xr.Dataset) -> None:
-    ax = plot_logo(result, sequence="reverse", start=4, end=30)
+    ax = plot_logo(result, sequence="reverse", target="CTCF", start=4, end=30)
     ticks = tick_labels(ax)
     assert len(ticks) >= 2
     # The first base of the sequence is the last of the interval.
@@ -151,7 +151,7 @@ def test_coordinates_of_the_reverse_strand(result: xr.Dataset) -> None:
 
 
 def test_sequences_without_coordinates_go_by_position(unplaced: xr.Dataset) -> None:
-    ax = plot_logo(unplaced, sequence="reverse", start=4, end=30)
+    ax = plot_logo(unplaced, sequence="reverse", target="CTCF", start=4, end=30)
     assert all(position == label for position, label in tick_labels(ax).items())
     assert ax.get_xlabel() == "Position in the sequence (0-based)"
     assert ax.get_title(loc="left") == "CTCF   reverse, positions 4-29 (0-based)"

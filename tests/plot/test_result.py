@@ -13,6 +13,8 @@ from kipoi_tfbind import as_sequence_model, encode_sequences, in_silico_mutagene
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.plot import plot_result
 from kipoi_tfbind.plot.result import strongest_window
+from kipoi_tfbind.report.subjects import find_subjects
+from kipoi_tfbind.results.view import strongest_target
 from tests.plot.test_epistasis import second_order
 from tests.plot.test_occlusion import occlusion
 
@@ -51,6 +53,28 @@ def test_a_long_sequence_shows_its_strongest_part(result: xr.Dataset) -> None:
     assert ax.get_xlim() == (start - 0.5, end - 0.5)
     (detail,) = [text.get_text() for text in ax.texts]
     assert detail.endswith("; 100 of 400 positions")
+
+
+def test_two_methods_show_the_same_positions() -> None:
+    rng = np.random.default_rng(5)
+    for site in (150, 181, 195, 237):
+        one = with_site(site)
+        noise = rng.normal(1, 0.15, size=(1, LENGTH, 1, 1))
+        other = one.assign(mutation_effect=one["mutation_effect"] * noise)
+        assert strongest_window(one) == strongest_window(other)
+
+
+def test_the_strongest_target_is_drawn_unless_another_is_named(result: xr.Dataset) -> None:
+    both = result.isel(target=[0, 0]).assign_coords(target=["weak", "CTCF"])
+    both = both.assign(prediction=(("sequence", "target"), [[-1.0, 0.5]])).assign_attrs(output="logit")
+    assert plot_result(both, kind="logo").get_title(loc="left").startswith("CTCF")
+    assert plot_result(both, kind="logo", target="weak").get_title(loc="left").startswith("weak")
+    # Of a raw output, the largest magnitude; what the report shows, too.
+    raw = both.assign_attrs(output="raw")
+    assert plot_result(raw, kind="logo").get_title(loc="left").startswith("weak")
+    for shown in (both, raw):
+        (subject,) = find_subjects([shown])
+        assert subject.appearances[0].target == strongest_target(shown)
 
 
 @pytest.mark.parametrize(("site", "expected"), [(0, (0, 100)), (390, (300, 400))])

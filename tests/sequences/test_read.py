@@ -39,7 +39,7 @@ def test_intervals_of_one_length_are_read_as_they_are(fasta: Path) -> None:
     assert sequences["one_hot"].dims == ("sequence", "position", "base")
     assert sequences["one_hot"].dtype == np.float32
     assert decode_one_hot(sequences["one_hot"].values) == expected
-    assert sequences["id"].values.tolist() == ["first", "second", "20:480-500"]
+    assert sequences["id"].values.tolist() == ["first", "second", "20:481-500"]
     assert sequences["chrom"].values.tolist() == ["chr20", "chr20", "20"]
     assert sequences["start"].values.tolist() == [10, 100, 480]
     assert sequences["end"].values.tolist() == [30, 120, 500]

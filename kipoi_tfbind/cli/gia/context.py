@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from kipoi_tfbind.cli._command import command as new_command
 from kipoi_tfbind.cli._gia import (
     CONSENSUS,
     MOTIFS,
@@ -15,8 +16,7 @@ from kipoi_tfbind.cli._gia import (
 )
 
 
-@click.command(short_help="Effect of what is around a motif.")
-@importance_options
+@new_command(short_help="Effect of what is around a motif.")
 @MOTIFS
 @CONSENSUS
 @click.option(
@@ -25,6 +25,7 @@ from kipoi_tfbind.cli._gia import (
 @click.option("--flank", default=20, show_default=True, help="Width of either flank, bp.")
 @click.option("--flank-bases", default=0, help="Instead: all combinations of 1, 2 or 3 bases on either side.")
 @OFFSET
+@importance_options
 def command(
     motifs: tuple[str, ...],
     consensus: bool,

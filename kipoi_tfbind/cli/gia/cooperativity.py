@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from kipoi_tfbind.cli._command import command as new_command
 from kipoi_tfbind.cli._gia import (
     CONSENSUS,
     MOTIFS,
@@ -14,8 +15,7 @@ from kipoi_tfbind.cli._gia import (
 )
 
 
-@click.command(short_help="What two motifs do together beyond each alone.")
-@importance_options
+@new_command(short_help="What two motifs do together beyond each alone.")
 @MOTIFS
 @CONSENSUS
 @click.option("--gaps", default="5,10,20", show_default=True, help="Numbers of bases between the motifs.")
@@ -28,6 +28,7 @@ from kipoi_tfbind.cli._gia import (
     show_default=True,
     help="Of the first and the second motif; may be repeated.",
 )
+@importance_options
 def command(
     motifs: tuple[str, ...], consensus: bool, gaps: str, orientations: tuple[str, ...], **options: Any
 ) -> None:

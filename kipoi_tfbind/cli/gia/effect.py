@@ -4,12 +4,12 @@ from typing import Any
 
 import click
 
+from kipoi_tfbind.cli._command import command as new_command
 from kipoi_tfbind.cli._gia import CONSENSUS, OFFSET, importance_options, read_motifs, run_experiment
 from kipoi_tfbind.errors import InputError
 
 
-@click.command(short_help="Effect of motifs.")
-@importance_options
+@new_command(short_help="Effect of motifs.")
 @click.option(
     "--motif",
     "motifs",
@@ -33,6 +33,7 @@ from kipoi_tfbind.errors import InputError
 )
 @CONSENSUS
 @OFFSET
+@importance_options
 def command(
     motifs: tuple[str, ...],
     patterns: tuple[str, ...],

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from kipoi_tfbind.cli._command import command as new_command
 from kipoi_tfbind.cli._gia import (
     OFFSET,
     analysis_options,
@@ -12,14 +13,16 @@ from kipoi_tfbind.cli._gia import (
     model_and_backgrounds,
 )
 from kipoi_tfbind.cli._gia_summary import report
-from kipoi_tfbind.cli._interpret import RESTART
+from kipoi_tfbind.cli._options import RESTART
+from kipoi_tfbind.cli._shards import SHARD
 
 
-@click.command(short_help="Effect of every k-mer, ranked.")
-@importance_options
+@new_command(short_help="Effect of every k-mer, ranked.")
 @click.option("-k", default=6, show_default=True, type=click.IntRange(1, 10), help="Length of the words.")
 @OFFSET
 @RESTART
+@SHARD
+@importance_options
 def command(k: int, offset: int | None, **options: Any) -> None:
     """Importance of all 4**k k-mers, ranked, each with its interval and corrected for their number.
 
@@ -42,8 +45,10 @@ def command(k: int, offset: int | None, **options: Any) -> None:
         options["output"],
         k,
         offset=offset,
+        shard=options["shard"],
         restart=options["restart"],
         **analysis_options(options),
     )
-    with open_result(options["output"], lazy=True) as result:
-        report(result, options)
+    if options["shard"] is None:
+        with open_result(options["output"], lazy=True) as result:
+            report(result, options)

@@ -4,11 +4,11 @@ from typing import Any
 
 import click
 
+from kipoi_tfbind.cli._command import command as new_command
 from kipoi_tfbind.cli._gia import MOTIFS, read_motifs, real_sequence_options, run_on_sequences
 
 
-@click.command(short_help="What real sequences lose without a motif.")
-@real_sequence_options
+@new_command(short_help="What real sequences lose without a motif.")
 @MOTIFS
 @click.option(
     "--replacement",
@@ -21,6 +21,7 @@ from kipoi_tfbind.cli._gia import MOTIFS, read_motifs, real_sequence_options, ru
 @click.option(
     "--threshold", default=0.85, show_default=True, help="Score of a site of a matrix, 0 (worst) to 1 (best)."
 )
+@real_sequence_options
 def command(
     motifs: tuple[str, ...], replacement: str, n_replacements: int, threshold: float, **options: Any
 ) -> None:

@@ -4,16 +4,17 @@ from typing import Any
 
 import click
 
+from kipoi_tfbind.cli._command import command as new_command
 from kipoi_tfbind.cli._gia import CONSENSUS, MOTIFS, OFFSET, importance_options, one_motif, run_experiment
 
 
-@click.command(short_help="Effect of the number of copies of a motif.")
-@importance_options
+@new_command(short_help="Effect of the number of copies of a motif.")
 @MOTIFS
 @CONSENSUS
 @click.option("--max-copies", default=4, show_default=True, help="Largest number of copies.")
 @click.option("--distance", type=int, help="From start to start, bp.  [default: the width and 10]")
 @OFFSET
+@importance_options
 def command(
     motifs: tuple[str, ...],
     consensus: bool,

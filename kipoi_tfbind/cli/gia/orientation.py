@@ -2,16 +2,15 @@
 
 from typing import Any
 
-import click
-
+from kipoi_tfbind.cli._command import command as new_command
 from kipoi_tfbind.cli._gia import CONSENSUS, MOTIFS, OFFSET, importance_options, read_motifs, run_experiment
 
 
-@click.command(short_help="Effect of the orientation of motifs.")
-@importance_options
+@new_command(short_help="Effect of the orientation of motifs.")
 @MOTIFS
 @CONSENSUS
 @OFFSET
+@importance_options
 def command(motifs: tuple[str, ...], consensus: bool, offset: int | None, **options: Any) -> None:
     """Importance of each motif on either strand, and the difference between them.
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import click
 
+from kipoi_tfbind.cli._command import command as new_command
 from kipoi_tfbind.cli._gia import CONSENSUS, MOTIFS, importance_options, one_motif, run_experiment
 
 
-@click.command(short_help="Effect of a motif along the background.")
-@importance_options
+@new_command(short_help="Effect of a motif along the background.")
 @MOTIFS
 @CONSENSUS
 @click.option("--start", default=0, show_default=True, help="First position of the range, 0-based.")
@@ -17,6 +17,7 @@ from kipoi_tfbind.cli._gia import CONSENSUS, MOTIFS, importance_options, one_mot
     "--step", default=1, show_default=True, type=click.IntRange(min=1), help="Between positions, bp."
 )
 @click.option("--forward-only", is_flag=True, help="Leave out the reverse complement.")
+@importance_options
 def command(
     motifs: tuple[str, ...],
     consensus: bool,

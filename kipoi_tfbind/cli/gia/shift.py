@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import click
-
+from kipoi_tfbind.cli._command import command as new_command
 from kipoi_tfbind.cli._gia import (
     backgrounds_of,
     check_output,
@@ -11,9 +10,10 @@ from kipoi_tfbind.cli._gia import (
     importance_options,
     model_and_sequences,
 )
+from kipoi_tfbind.cli._output import say
 
 
-@click.command(short_help="Predictions on backgrounds against those on real sequences.")
+@new_command(short_help="Predictions on backgrounds against those on real sequences.")
 @importance_options
 def command(**options: Any) -> None:
     """Compare the predictions on backgrounds with those on the sequences that they are made from.
@@ -35,8 +35,6 @@ def command(**options: Any) -> None:
     backgrounds = filtered(model, backgrounds_of(sequences, options), options)
     result: xr.Dataset = distribution_shift(model, backgrounds, sequences, batch_size=options["batch_size"])
     save_result(result, options["output"])
-    click.echo(
-        f"{options['output']}: distribution_shift; backgrounds outside the central 95% of the sequences:"
-    )
+    say(f"{options['output']}: distribution_shift; backgrounds outside the central 95% of the sequences:")
     for name, share in zip(result["target"].values, result["share_outside"].values, strict=True):
-        click.echo(f"  {name}  {share:.1%}")
+        say(f"  {name}  {share:.1%}")

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from kipoi_tfbind.cli._command import command as new_command
 from kipoi_tfbind.cli._gia import (
     CONSENSUS,
     MOTIFS,
@@ -14,8 +15,7 @@ from kipoi_tfbind.cli._gia import (
 )
 
 
-@click.command(short_help="Effect of the spacing of two motifs.")
-@importance_options
+@new_command(short_help="Effect of the spacing of two motifs.")
 @MOTIFS
 @CONSENSUS
 @click.option(
@@ -30,6 +30,7 @@ from kipoi_tfbind.cli._gia import (
     help="Of the first and the second motif; may be repeated.  [default: all four]",
 )
 @OFFSET
+@importance_options
 def command(
     motifs: tuple[str, ...],
     consensus: bool,

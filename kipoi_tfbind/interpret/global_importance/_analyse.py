@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import h5netcdf
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -260,7 +261,11 @@ def add_corrected(path: str | os.PathLike[str]) -> None:
     with xr.open_dataset(path, engine="h5netcdf", cache=False) as result:
         held = result[names].load()
     added = correct(held)[["q_value", "difference_q_value", "rank"]]
-    added.drop_vars(list(added.coords)).to_netcdf(path, mode="a", engine="h5netcdf")
+    # Without HDF5's times, as `kipoi_tfbind.results.join` writes.
+    with h5netcdf.File(path, "a", track_order=False) as file:
+        added.drop_vars(list(added.coords)).drop_attrs(deep=False).dump_to_store(
+            xr.backends.H5NetCDFStore(file)
+        )
 
 
 def content_hash(backgrounds: xr.Dataset) -> str:

@@ -23,10 +23,11 @@ from kipoi_tfbind.interpret.global_importance._analyse import (
 from kipoi_tfbind.interpret.global_importance.settings import Options, Settings
 from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.motifs.motif import Motif
+from kipoi_tfbind.results.shards import Shard
 from kipoi_tfbind.results.stream import model_attributes, number_at_once, option_attributes, stream_ranges
 
 MAX_K = 10
-_MOST_AT_ONCE = 512
+_MOST_AT_ONCE = 256
 
 
 def kmer_importance(
@@ -104,6 +105,7 @@ def stream_kmer_importance(
     *,
     offset: int | None = None,
     at_once: int | None = None,
+    shard: Shard | str | None = None,
     restart: bool = False,
     **options: Unpack[Options],
 ) -> None:
@@ -120,7 +122,10 @@ def stream_kmer_importance(
         File of the result, netCDF-4; a file of that name is replaced when the run is complete.
     at_once
         Most k-mers that are computed and written together; by default as many as have effects of 64 MB, at
-        most 512.
+        most 256.
+    shard
+        Only a share of the k-mers, such as "2/8", every eighth block of as many as are computed together;
+        `merge_shards` joins the files of all shards, ranks the k-mers and corrects for their number.
     restart
         Throw away what an interrupted run has written.
 
@@ -164,6 +169,8 @@ def stream_kmer_importance(
         dimension="pattern",
         at_once=at_once,
         complete=add_corrected,
+        shard=Shard.parse(shard) if isinstance(shard, str) else shard,
+        input_hash=attributes["background_hash"],
         restart=restart,
     )
 

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from tqdm import tqdm
-
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.all_snvs import AllSnvs
 from kipoi_tfbind.genome.intervals import read_intervals
@@ -35,6 +33,7 @@ from kipoi_tfbind.interpret.variants.scores import (
 from kipoi_tfbind.interpret.variants.shuffled_contexts import ShuffledContexts
 from kipoi_tfbind.interpret.variants.top import ScoredAllele, strongest
 from kipoi_tfbind.models.sequence_model import SequenceModel
+from kipoi_tfbind.notices import progress
 from kipoi_tfbind.results.annotated_vcf import (
     InfoKey,
     header_with_keys,
@@ -145,7 +144,7 @@ def write_variant_effects(
         files.begin(header, restart=restart)
         evaluator.tallies |= files.tallies
         with (
-            tqdm(desc="variants", unit="allele", initial=files.n_alleles, disable=None, delay=1) as progress,
+            progress("variants", unit="allele", initial=files.n_alleles, leave=True) as bar,
             WriteBehind() as writer,
         ):
 
@@ -154,7 +153,7 @@ def write_variant_effects(
                 files.top = strongest(block, files.top, top)
                 lines = list(annotated(block, keys, prefix))
                 files.append(lines, block.records.lines, table_of(block))
-                progress.update(len(block))
+                bar.update(len(block))
 
             for block, is_new in _scored_blocks(stream, evaluator, files, column):
                 if is_new:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -133,7 +134,7 @@ def test_q_values_on_standard_output(tmp_path: Path, genome: Genome) -> None:
     bed, out, stdout = tmp_path / "a.bed", tmp_path / "a.vcf", tmp_path / "stdout.vcf"
     bed.write_text("20\t100\t3900\n")
     source, options = odd_vcf(tmp_path / "in.vcf"), NullOptions(40, bed)
-    some = {"nulls": options, "scores": ["signal_difference"]}
+    some: dict[str, Any] = {"nulls": options, "scores": ["signal_difference"]}
     write_variant_effects(model_of_numpy(), source, genome, [out], **some)
     with pytest.MonkeyPatch.context() as patch, stdout.open("wb") as file:
         patch.setattr("sys.stdout", SimpleNamespace(buffer=file))
