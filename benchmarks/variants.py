@@ -27,6 +27,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import pysam
+from scipy import stats
 
 import kipoi_tfbind as tfb
 from kipoi_tfbind.genome.all_snvs import AllSnvs
@@ -157,23 +158,33 @@ def fresh(nulls: NullVariants, n: int) -> Iterator[tuple[Any, np.ndarray, np.nda
 
 
 def size(args: argparse.Namespace) -> None:
-    """P-values of variants that are drawn like the nulls, beside a normal approximation on 20 shuffles."""
+    """P-values of variants that are drawn like the nulls."""
     with tempfile.TemporaryDirectory() as folder:
         nulls = nulls_of(args, folder)
-        p = np.concatenate(
-            [nulls.compare(changes, ref, e)["effect_p_value"] for changes, ref, e in fresh(nulls, args.tests)]
-        ).ravel()
+        print_size(nulls, args, null_p_values(nulls, args.tests))
+
+
+def null_p_values(nulls: NullVariants, n: int) -> np.ndarray:
+    found = [nulls.compare(changes, ref, e)["effect_p_value"] for changes, ref, e in fresh(nulls, n)]
+    return np.concatenate(found)[:, 0]
+
+
+def print_size(nulls: NullVariants, args: argparse.Namespace, p: np.ndarray) -> None:
+    """How many of the null variants have a p-value as small as is said, with 95% intervals (Wilson)."""
     print(
         f"{len(p):,} null variants, {nulls.n:,} nulls of each of {len(CLASSES)} classes, {args.models[0]}\n"
     )
-    print("| nominal | observed | ratio |")
-    print("|---|---|---|")
+    print("| nominal | null variants | observed | 95% interval |")
+    print("|---|---|---|---|")
     for level in (0.05, 0.01, 1e-3, 1e-4):
-        print(f"| {level:g} | {np.mean(p <= level):.3g} | {np.mean(p <= level) / level:.2f} |")
+        k = int((p <= level).sum())
+        low, high = stats.binomtest(k, len(p)).proportion_ci(method="wilson")
+        print(f"| {level:g} | {k:,} | {k / len(p):.3g} | {low:.2g} to {high:.2g} |")
+    print()
 
 
 def discovery(args: argparse.Namespace) -> None:
-    """SNVs that break CTCF motifs under peaks, among null variants: recovered, and false."""
+    """As size; and SNVs that break CTCF motifs under peaks, among null variants: recovered, and false."""
     with tempfile.TemporaryDirectory() as folder:
         nulls = nulls_of(args, folder)
         genome, model = nulls.scorer.genome, nulls.scorer.model
@@ -192,9 +203,9 @@ def discovery(args: argparse.Namespace) -> None:
         p_planted = nulls.compare(changes, ref, effects["alt_prediction"].values - ref)["effect_p_value"][
             :, 0
         ]
-        p_null = np.concatenate(
-            [nulls.compare(c, r, e)["effect_p_value"][:, 0] for c, r, e in fresh(nulls, args.tests)]
-        )
+        p_null = null_p_values(nulls, args.tests)
+    print_size(nulls, args, p_null)
+    print(f"{n:,} planted variants\n")
     rng = np.random.default_rng(0)
     print("| planted among nulls | nominal FDR | recovered | false among the found |")
     print("|---|---|---|---|")
@@ -234,30 +245,47 @@ def planted_snvs(genome: Genome, path: Path, args: argparse.Namespace) -> Path:
 
 
 def indels(args: argparse.Namespace) -> None:
-    """How far the fills of an indel's window differ, and whether their mean has their sign."""
+    """How far the windows of an indel differ, and whether all have the sign of their mean, moved ones too."""
     print(
-        "| model | indels | median |effect| | median |left - right| | |effect| above the spread | same sign |"
+        "| model | indels | median magnitude of the effect | of left - right | effect above the spread | "
+        "both fills have its sign | moved by 1, the mean has it | all moved windows have it |"
     )
-    print("|---|---|---|---|---|---|")
-    for name in args.models:
-        model = model_of(name)
-        found = {
-            side: tfb.variant_effects(model, NA12878, EXAMPLE, indel_anchors=side)  # type: ignore[arg-type]
-            for side in ("left", "right", "both")
-        }
-        both = found["both"]
-        shift = np.char.str_len(both["alt"].values) - np.char.str_len(both["ref"].values)
-        left, right, effect = (
-            found[side]["alt_prediction"].values[shift != 0]
-            - found[side]["ref_prediction"].values[shift != 0]
-            for side in ("left", "right", "both")
-        )
-        clear = np.abs(effect) > both["window_spread"].values[shift != 0]
-        same = (np.sign(left) == np.sign(effect)) & (np.sign(right) == np.sign(effect))
-        print(
-            f"| {name} | {(shift != 0).sum()} | {np.median(np.abs(effect)):.3f} | "
-            f"{np.median(np.abs(left - right)):.3f} | {clear.mean():.1%} | {same[clear].mean():.1%} |"
-        )
+    print("|---|---|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        source = only_indels(Path(folder, "a.vcf"))
+        for name in args.models:
+            model = model_of(name)
+            effect, spread = effects_of(model, source, indel_anchors="both")
+            left, right = (effects_of(model, source, indel_anchors=side)[0] for side in ("left", "right"))
+            moved, moved_spread = effects_of(model, source, shifts=1)
+            clear = np.abs(effect) > spread
+            same = (np.sign(left) == np.sign(effect)) & (np.sign(right) == np.sign(effect))
+            still = np.sign(moved) == np.sign(effect)
+            # Where a mean is larger than its spread, all of its windows have its sign.
+            everywhere = still & (np.abs(moved) > moved_spread)
+            print(
+                f"| {name} | {len(effect)} | {np.median(np.abs(effect)):.3f} | "
+                f"{np.median(np.abs(left - right)):.3f} | {clear.mean():.1%} | {same[clear].mean():.1%} | "
+                f"{still[clear].mean():.1%} | {everywhere[clear].mean():.1%} |",
+                flush=True,
+            )
+
+
+def only_indels(path: Path) -> Path:
+    """The records of NA12878 with an insertion or deletion."""
+    with (
+        pysam.VariantFile(str(NA12878)) as file,
+        pysam.VariantFile(str(path), "w", header=file.header) as out,
+    ):
+        for record in file:
+            if any(len(alt) != len(record.ref) for alt in record.alts or ()):
+                out.write(record)
+    return path
+
+
+def effects_of(model: Any, source: Path, **options: Any) -> tuple[np.ndarray, np.ndarray]:
+    found = tfb.variant_effects(model, source, EXAMPLE, **options)
+    return found["alt_prediction"].values - found["ref_prediction"].values, found["window_spread"].values
 
 
 def main() -> None:
