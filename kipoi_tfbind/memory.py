@@ -36,6 +36,17 @@ def memory_budget() -> int:
     return max(int(_free() * _SHARE), _LEAST)
 
 
+def chosen_memory_budget() -> int | None:
+    """Bytes that were set; None where they go by what is free.
+
+    Examples
+    --------
+    >>> chosen_memory_budget() is None
+    True
+    """
+    return _chosen
+
+
 def set_memory_budget(budget: str | int | None) -> None:
     """Set how much memory the arrays of one step may take.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -21,6 +21,7 @@ _DELAY_SECONDS = 1.0
 _USUAL_SIZE = (80, 24)
 
 _verbosity: Verbosity = "normal"
+_listener: Callable[[int], None] | None = None
 
 
 def notice(message: str) -> None:
@@ -68,6 +69,26 @@ def verbosity(level: Verbosity) -> Iterator[None]:
         _verbosity = before
 
 
+@contextmanager
+def listening(listener: Callable[[int], None]) -> Iterator[None]:
+    """Let a function know, in a block, what bars that are left standing count, whether they are seen or not.
+
+    Examples
+    --------
+    >>> counts = []
+    >>> with listening(counts.append), progress("sequences", 3, leave=True) as bar:
+    ...     _ = bar.update(2)
+    >>> counts
+    [2]
+    """
+    global _listener
+    before, _listener = _listener, listener
+    try:
+        yield
+    finally:
+        _listener = before
+
+
 def progress(
     description: str, total: int | None = None, *, unit: str = "seq", initial: int = 0, leave: bool = False
 ) -> tqdm:
@@ -94,8 +115,14 @@ def progress(
     """
     from tqdm import tqdm
 
+    class Bar(tqdm):
+        def update(self, n: float | None = 1) -> bool | None:
+            if leave and _listener is not None:
+                _listener(int(n or 0))
+            return super().update(n)
+
     columns, rows = _terminal_size()
-    return tqdm(
+    return Bar(
         desc=description,
         total=total,
         unit=unit,

@@ -61,6 +61,8 @@ class Command(click.Command):
         super().__init__(*arguments, **settings)
         if any(parameter.name == "output" for parameter in self.params):
             self.params.append(_overwrite())
+        if any(parameter.name == "shard" for parameter in self.params):
+            self.params.append(_scheduler())
         self.params += [_quiet(), _verbose()]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -85,7 +87,13 @@ class Command(click.Command):
             check_outputs(ctx.params, overwrite=settings["overwrite"], labels=_labels(self.params))
         with verbosity("quiet" if settings["quiet"] else "verbose" if settings["verbose"] else "normal"):
             started = time.perf_counter()
-            done = super().invoke(ctx)
+            if scheduler := ctx.params.pop("scheduler", None):
+                from kipoi_tfbind.cli._cluster import run_on_cluster
+
+                run_on_cluster(ctx, scheduler)
+                done = None
+            else:
+                done = super().invoke(ctx)
             detail(f"{ctx.command_path}: {time.perf_counter() - started:.1f} s")
             return done
 
@@ -112,6 +120,14 @@ def _labels(parameters: Sequence[click.Parameter]) -> dict[str, str]:
 def _overwrite() -> Option:
     about = "Replace an output that exists and is not kipoi_tfbind's."
     return Option(["--overwrite"], is_flag=True, section=OUTPUT, help=about)
+
+
+def _scheduler() -> Option:
+    about = (
+        "Compute shards on a Dask cluster and join them: local (a worker for each core), local:N, or the "
+        "scheduler's address."
+    )
+    return Option(["--scheduler"], metavar="local|ADDRESS", section=RUNNING, help=about)
 
 
 def _quiet() -> Option:

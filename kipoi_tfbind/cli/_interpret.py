@@ -20,6 +20,8 @@ SEQUENCE_WAYS = ("intervals", "regions", "sequences", "dataloader_args")
 _OPTION = {"regions": "--region"}
 # Attributes of a result that are told with --verbose.
 _TOLD = ("path", "batch_size", "seed", "versions")
+# Of a worker of a cluster: a run, whose shards all have the same options, and its model and dataloader.
+_kept: tuple[str, dict[bool, tuple[SequenceModel, Any]]] | None = None
 _TYPICAL_LENGTH = 1024  # of sequences whose length is not known before they are read
 
 
@@ -121,8 +123,23 @@ def source_of_sequences(options: dict[str, Any]) -> str:
     return ways[0]
 
 
+def keep_models(run: str) -> None:
+    """Keep what is loaded in this process from now on for further shards of a run, and for no other run."""
+    global _kept
+    if _kept is None or _kept[0] != run:
+        _kept = run, {}
+
+
 def load_models(options: dict[str, Any], *, with_dataloader: bool) -> tuple[SequenceModel, Any]:
     """The model, or the ensemble of several, and the dataloader of the first."""
+    if _kept is None:
+        return _loaded(options, with_dataloader=with_dataloader)
+    if with_dataloader not in _kept[1]:
+        _kept[1][with_dataloader] = _loaded(options, with_dataloader=with_dataloader)
+    return _kept[1][with_dataloader]
+
+
+def _loaded(options: dict[str, Any], *, with_dataloader: bool) -> tuple[SequenceModel, Any]:
     from kipoi_tfbind.models.load import as_sequence_model
 
     models = load_bare_models(options, with_dataloader=with_dataloader)

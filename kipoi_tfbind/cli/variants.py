@@ -17,6 +17,7 @@ from kipoi_tfbind.cli._options import (
     with_options,
 )
 from kipoi_tfbind.cli._output import say
+from kipoi_tfbind.cli._shards import SHARD
 
 _VARIANT_OPTIONS = (
     option("--vcf", help="VCF (plain, gzip, bgzip), BCF, or - for standard input."),
@@ -89,7 +90,7 @@ _VARIANT_OPTIONS = (
 
 
 @new_command(short_help="Variant effects: the predictions for both alleles of a VCF.")
-@with_options(MODEL_OPTIONS, _VARIANT_OPTIONS, COMPUTING_OPTIONS, RESTART)
+@with_options(MODEL_OPTIONS, _VARIANT_OPTIONS, COMPUTING_OPTIONS, RESTART, SHARD)
 def command(**options: Any) -> None:
     """Variant effects: the predictions for both alleles of a VCF.
 
@@ -121,6 +122,8 @@ def command(**options: Any) -> None:
 
     if bool(options["vcf"]) == options["all_snvs"] or options["all_snvs"] != bool(options["intervals"]):
         raise InputError("variants: expected --vcf, or --all-snvs with --intervals")
+    if options["explain"] and options["shard"]:
+        raise InputError("--shard: the strongest alleles (--explain) are known when all are scored")
     if bool(options["explain"]) != bool(options["explained"]):
         raise InputError("variants: --explain METHOD and --explained FILE.nc go together")
     check_outputs([*options["output"], *filter(None, [options["explained"]])])
@@ -155,6 +158,7 @@ def command(**options: Any) -> None:
         nulls=nulls,
         top=options["top"] if options["explain"] else 0,
         prefix=options["prefix"],
+        shard=options["shard"],
         restart=options["restart"],
     )
     if options["explain"]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from kipoi_tfbind.interpret.global_importance._analyse import add_corrected
+from kipoi_tfbind.interpret.variants.null_statistics import q_values
 from kipoi_tfbind.results.merge_shards import merge_result_shards
+from kipoi_tfbind.results.variant_shards import beside, merge_variant_shards
 
 
-def merge_shards(parts: Sequence[str | os.PathLike[str]], path: str | os.PathLike[str]) -> int:
+def merge_shards(parts: Iterable[str | os.PathLike[str]], path: str | os.PathLike[str]) -> int:
     r"""Join the files of all shards of a run to the bytes that one run would have written.
 
     Parameters
@@ -48,6 +50,9 @@ def merge_shards(parts: Sequence[str | os.PathLike[str]], path: str | os.PathLik
     >>> (folder / "whole.nc").read_bytes() == (folder / "one_run.nc").read_bytes()
     True
     """
+    parts = list(parts)
+    if any(beside(part) for part in parts):
+        return merge_variant_shards(parts, path, q_values)
     return merge_result_shards(parts, path, _late)
 
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from kipoi_tfbind.results.annotated_vcf import annotated_lines, number_texts
-from kipoi_tfbind.results.variant_tables import TableColumns, table_lines
+from kipoi_tfbind.results.variant_tables import TableColumns, columns_of_part, table_lines
 
 _ALT_COLUMN = 4
 # Lines of a VCF that are rewritten and compressed together.
@@ -76,17 +76,8 @@ def rewrite_table(
     with open(path, "wb") as file:
         file.write(pack(columns.header))
         for part in parts:
-            flat = pq.read_table(part).to_pydict()
-            table = {name: values for name, values in flat.items() if ":" not in name}
-            for score in columns.by_target:
-                by_target = [_numbers(flat[f"{score}:{target}"]) for target in columns.targets]
-                table[score] = np.stack(by_target, axis=1)
+            table = columns_of_part(pq.read_table(part), columns)
             file.write(pack(table_lines(table, columns)))
-
-
-def _numbers(values: list) -> NDArray:
-    whole = bool(values) and all(isinstance(value, int) for value in values)
-    return np.array([np.nan if v is None else v for v in values], dtype=np.int64 if whole else np.float64)
 
 
 def rewrite_vcf(

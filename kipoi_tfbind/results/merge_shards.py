@@ -151,7 +151,7 @@ def read_shard(path: str | os.PathLike[str]) -> ShardFile:
         attributes = attributes_of(path)
     except OSError:
         raise InputError(f"{path}: not a result; give files that were written with --shard") from None
-    if MARK not in attributes:
+    if MARK not in attributes or f"{MARK}_total" not in attributes:
         raise InputError(f"{path}: is no shard of a result; give files that were written with --shard")
     facts = {name: value for name, value in attributes.items() if name not in _OF_ONE_SHARD}
     return ShardFile(Path(path), Shard.parse(str(attributes[MARK])), facts)

@@ -18,18 +18,21 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+import pyarrow as pa
 import pysam
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.reference import silent_htslib
 from kipoi_tfbind.genome.text_files import BGZF_END
 from kipoi_tfbind.notices import notice
+from kipoi_tfbind.results.bgzip_blocks import is_packed, packed
 from kipoi_tfbind.results.files import partial_folder
 from kipoi_tfbind.results.folder_lock import LOCK, lock_folder
 from kipoi_tfbind.results.late_score import LateScore, add_late_score, rewrite_table, rewrite_vcf
-from kipoi_tfbind.results.variant_outputs import STDOUT, is_packed, kind_of_output, packed
+from kipoi_tfbind.results.variant_outputs import STDOUT, kind_of_output
 from kipoi_tfbind.results.variant_tables import (
     TableColumns,
+    columns_of_part,
     merge_to_netcdf,
     merge_to_parquet,
     table_lines,
@@ -40,7 +43,10 @@ _STATE = "state.json"
 _DATA = "data"
 _FINAL = "final"
 _INDEX = ".tbi"
+# What is beside a file of a shard (`kipoi_tfbind.results.variant_shards`).
+SHARD_SUFFIX = ".shard"
 Line = bytes
+Columns = Mapping[str, Any]
 
 
 class VariantFiles:
@@ -57,6 +63,8 @@ class VariantFiles:
     late
         Name of a score (allele, target) that is known only when all alleles are done, the score that it is
         made of, and how; its keys in INFO, one for each target.
+    beside
+        These are files of a shard: writes, from the parts, what is kept beside each. Nothing is late then.
 
     Attributes
     ----------
@@ -78,11 +86,12 @@ class VariantFiles:
         attributes: Mapping[str, Any],
         columns: TableColumns,
         late: LateScore | None = None,
+        beside: Callable[[Sequence[Path], Path], None] | None = None,
     ) -> None:
         self.paths = [os.fspath(path) for path in paths]
         self.attributes = {name: str(value) for name, value in attributes.items()}
         self.columns = columns
-        self._late = late
+        self._late, self._beside = late if beside is None else None, beside
         self.n_lines = self.n_alleles = self.checksum = self._n_parts = 0
         self.is_complete = False
         self.tallies: dict[str, int] = {}
@@ -136,7 +145,7 @@ class VariantFiles:
         self._append_text("tsv", self.columns.header)
         self._note()
 
-    def append(self, lines: Sequence[Line], read: Sequence[Line], table: Mapping[str, Any]) -> None:
+    def append(self, lines: Sequence[Line], read: Sequence[Line], table: Columns | pa.Table) -> None:
         """Add a block.
 
         Parameters
@@ -150,7 +159,8 @@ class VariantFiles:
         """
         self._append_text("vcf", b"".join(lines))
         if any(kind_of_output(path) == "tsv" for path in self.paths):
-            self._append_text("tsv", table_lines(table, self.columns))
+            columns = columns_of_part(table, self.columns) if isinstance(table, pa.Table) else table
+            self._append_text("tsv", table_lines(columns, self.columns))
         with _disk(self.in_files):
             for path in self._with_parts:
                 write_part(table, self.columns, partial_folder(path) / f"{self._n_parts:08d}.parquet")
@@ -162,9 +172,9 @@ class VariantFiles:
 
     @property
     def _with_parts(self) -> list[str]:
-        """Outputs that are made of parts: all of them where a score is late."""
+        """Outputs that are made of parts: all of them where a score is late, and all of a shard."""
         tables = [path for path in self.in_files if kind_of_output(path) in ("parquet", "nc")]
-        return self.in_files if self._late is not None else tables
+        return self.in_files if self._late is not None or self._beside is not None else tables
 
     def finish(self) -> None:
         """Complete the outputs and give them their names."""
@@ -185,6 +195,8 @@ class VariantFiles:
         """Complete an output in its folder."""
         folder, kind = partial_folder(path), kind_of_output(path)
         data, parts = folder / _DATA, [folder / f"{number:08d}.parquet" for number in range(self._n_parts)]
+        if self._beside is not None:
+            self._beside(parts, folder / SHARD_SUFFIX)
         if self._late is not None:
             data = folder / _FINAL
             parts = add_late_score(parts, self._late, self.columns)
@@ -278,6 +290,9 @@ def _move_out(path: str) -> None:
             os.replace(folder / name, path)
             if name == _FINAL:
                 (folder / _DATA).unlink(missing_ok=True)
+    Path(path + SHARD_SUFFIX).unlink(missing_ok=True)
+    if (folder / SHARD_SUFFIX).exists():
+        os.replace(folder / SHARD_SUFFIX, path + SHARD_SUFFIX)
     for name in (_FINAL, _DATA):
         if (folder / (name + _INDEX)).exists():
             os.utime(folder / (name + _INDEX))

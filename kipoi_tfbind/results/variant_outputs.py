@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
-
-import pysam
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.genome.text_files import BGZF_END
 from kipoi_tfbind.results.files import check_writable
 
 STDOUT = "-"
@@ -65,16 +61,3 @@ def check_outputs(paths: Sequence[str | os.PathLike[str]]) -> None:
             raise InputError(f"{name}: is given twice as an output; give each its own name")
         if name != STDOUT:
             check_writable(name)
-
-
-def is_packed(path: str) -> bool:
-    """Tell by its name whether an output is compressed."""
-    return path.lower().endswith((".gz", ".bgz"))
-
-
-def packed(text: bytes, folder: Path) -> bytes:
-    """A text as blocks of bgzip, without the one that ends a file."""
-    scratch = folder / "block.gz"
-    with pysam.BGZFile(str(scratch), "wb", None) as file:
-        file.write(text)
-    return scratch.read_bytes()[: -len(BGZF_END)]

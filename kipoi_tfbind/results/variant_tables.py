@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from kipoi_tfbind import schema
 from kipoi_tfbind.results.annotated_vcf import number_texts
@@ -70,9 +71,24 @@ def table_lines(table: Mapping[str, Any], columns: TableColumns) -> bytes:
     return b"".join(b"\t".join(row) + b"\n" for row in zip(*texts, strict=True))
 
 
-def write_part(table: Mapping[str, Any], columns: TableColumns, path: Path) -> None:
+def write_part(table: Mapping[str, Any] | pa.Table, columns: TableColumns, path: Path) -> None:
     """Write a block as one Parquet file."""
-    pq.write_table(_arrow(table, columns), path)
+    pq.write_table(table if isinstance(table, pa.Table) else _arrow(table, columns), path)
+
+
+def columns_of_part(part: pa.Table, columns: TableColumns) -> dict[str, Any]:
+    """Columns of a block that was written as one."""
+    flat = part.to_pydict()
+    table = {name: values for name, values in flat.items() if ":" not in name}
+    for score in columns.by_target:
+        by_target = [_numbers(flat[f"{score}:{target}"]) for target in columns.targets]
+        table[score] = np.stack(by_target, axis=1)
+    return table
+
+
+def _numbers(values: list) -> NDArray:
+    whole = bool(values) and all(isinstance(value, int) for value in values)
+    return np.array([np.nan if v is None else v for v in values], dtype=np.int64 if whole else np.float64)
 
 
 def _arrow(table: Mapping[str, Any], columns: TableColumns) -> pa.Table:

@@ -6,24 +6,26 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.all_snvs import AllSnvs
 from kipoi_tfbind.genome.intervals import read_intervals
 from kipoi_tfbind.genome.reference import Genome
-from kipoi_tfbind.genome.vcf_stream import RecordBlock, VcfStream
+from kipoi_tfbind.genome.vcf_stream import VcfStream
 from kipoi_tfbind.interpret._method import provenance
 from kipoi_tfbind.interpret.variants.annotations import annotated, columns, info_keys, status_key, table_of
 from kipoi_tfbind.interpret.variants.evaluate import ScoredBlock, VariantEvaluator, VariantOptions
-from kipoi_tfbind.interpret.variants.haplotypes import sample_column, with_haplotypes
+from kipoi_tfbind.interpret.variants.haplotypes import sample_column
 from kipoi_tfbind.interpret.variants.null_statistics import q_values
 from kipoi_tfbind.interpret.variants.nulls import NullVariants
 from kipoi_tfbind.interpret.variants.peaks import PeakPredictions
+from kipoi_tfbind.interpret.variants.scored_blocks import added, scored_blocks
 from kipoi_tfbind.interpret.variants.scores import (
     check_scores,
     default_scores,
@@ -38,13 +40,17 @@ from kipoi_tfbind.results.annotated_vcf import (
     InfoKey,
     header_with_keys,
 )
-from kipoi_tfbind.results.background import WriteBehind, read_ahead
+from kipoi_tfbind.results.background import WriteBehind
+from kipoi_tfbind.results.files import OPTION
 from kipoi_tfbind.results.late_score import LateScore
-from kipoi_tfbind.results.variant_files import VariantFiles, checksum
+from kipoi_tfbind.results.shards import MARK, Shard
+from kipoi_tfbind.results.variant_files import VariantFiles
 from kipoi_tfbind.results.variant_outputs import STDOUT, check_outputs, kind_of_output
+from kipoi_tfbind.results.variant_shards import OwnRecords, Records, write_beside
+from kipoi_tfbind.results.variant_tables import TableColumns
 
 # Lines that are scored and written together. Not an option: results are compressed block by block.
-BLOCK = 4096
+BLOCK = 1024
 
 
 def write_variant_effects(
@@ -59,6 +65,7 @@ def write_variant_effects(
     nulls: NullOptions | None = None,
     top: int = 0,
     prefix: str = "TFB",
+    shard: Shard | str | None = None,
     restart: bool = False,
 ) -> VariantEvaluator:
     r"""Score every alternative allele of a VCF and write the scores, block by block, in constant memory.
@@ -86,6 +93,9 @@ def write_variant_effects(
         Number of alleles of the largest effects to remember, for `explain_variants` (`VariantEvaluator.top`).
     prefix
         Beginning of the keys in INFO.
+    shard
+        Only a share of the lines, such as "2/8": every eighth block of 1,024. `merge_shards` joins the files
+        of all shards to the bytes of one run; q-values, which need all alleles, come then.
     restart
         Begin anew instead of going on with an interrupted run.
 
@@ -118,7 +128,9 @@ def write_variant_effects(
     check_outputs(outputs)
     paths = [os.fspath(path) for path in outputs]
     in_order = any(kind_of_output(path) == "vcf" and path.endswith("gz") for path in paths)
-    stream = vcf if isinstance(vcf, AllSnvs) else VcfStream(vcf, in_order=in_order)
+    shard = Shard.parse(shard) if isinstance(shard, str) else shard
+    stream: Records = vcf if isinstance(vcf, AllSnvs) else VcfStream(vcf, in_order=in_order)
+    stream = OwnRecords(stream, shard) if shard is not None else stream
     evaluator = VariantEvaluator(model, fasta, options or VariantOptions(), stream.name)
     chosen = list(scores) if scores is not None else _default_scores(evaluator.model)
     check_scores(chosen)
@@ -136,11 +148,19 @@ def write_variant_effects(
     keys = info_keys(evaluator.model, chosen, prefix)
     attributes = _attributes(evaluator, chosen, prefix) | ({"sample": sample} if sample else {})
     attributes |= nulls.attributes if nulls is not None else {}
-    header = header_with_keys(
-        stream.header, [key for key, *_ in keys] + [status_key(prefix)], attributes, prefix, stream.name
-    )
+    all_keys = [key for key, *_ in keys] + [status_key(prefix)]
+    header = header_with_keys(stream.header, all_keys, attributes, prefix, stream.name)
     late = _late_score(keys) if nulls is not None else None
-    with _ends_at_stdout(paths, late) as own, VariantFiles(own, attributes, table_columns, late) as files:
+    beside = None
+    if isinstance(stream, OwnRecords):
+        _refuse_in_shards(sample, top, paths)
+        beside = _beside(stream, attributes, evaluator.options, header, late, table_columns)
+        attributes = attributes | {"shard": str(shard)}
+        header = header_with_keys(stream.header, all_keys, attributes, prefix, stream.name)
+    with (
+        _ends_at_stdout(paths, late) as own,
+        VariantFiles(own, attributes, table_columns, late, beside) as files,
+    ):
         files.begin(header, restart=restart)
         evaluator.tallies |= files.tallies
         with (
@@ -149,13 +169,13 @@ def write_variant_effects(
         ):
 
             def write(block: ScoredBlock) -> None:
-                files.tallies = _added(files.tallies, block)
+                files.tallies = added(files.tallies, block)
                 files.top = strongest(block, files.top, top)
                 lines = list(annotated(block, keys, prefix))
                 files.append(lines, block.records.lines, table_of(block))
                 bar.update(len(block))
 
-            for block, is_new in _scored_blocks(stream, evaluator, files, column):
+            for block, is_new in scored_blocks(stream, evaluator, files, column, BLOCK):
                 if is_new:
                     writer.call(partial(write, block))
         evaluator.top = [ScoredAllele(*row) for row in files.top]
@@ -227,62 +247,47 @@ def _late_score(keys: Sequence[tuple[InfoKey, str, int | None]]) -> LateScore:
     return LateScore("effect_q_value", "effect_p_value", q_values, own)
 
 
-def _scored_blocks(
-    stream: VcfStream | AllSnvs, evaluator: VariantEvaluator, files: VariantFiles, column: int | None
-) -> Iterator[tuple[ScoredBlock, bool]]:
-    """The blocks that are left to write, and before them, for haplotypes, the last one that is written."""
-    if files.is_complete:
-        return
-    skip = column is not None and files.n_lines > 0
-
-    def scored() -> Iterator[ScoredBlock]:
-        for records, is_new in read_ahead(_remaining(stream, files)):
-            if is_new:
-                yield evaluator.evaluate(records, stream.unit)
-            elif column is not None:
-                tallies = dict(evaluator.tallies)
-                yield evaluator.evaluate(records, stream.unit)
-                evaluator.tallies = tallies
-
-    blocks = scored()
-    if column is not None:
-        blocks = with_haplotypes(blocks, evaluator.scorer, column)
-    for block in blocks:
-        yield block, not skip
-        skip = False
-
-
-def _added(tallies: dict[str, int], block: ScoredBlock) -> dict[str, int]:
-    """Tallies with those of a block: as the evaluator counts, but block by block as they are written."""
-    return {name: tallies.get(name, 0) + n for name, n in block.tallies.items()} | {
-        name: n for name, n in tallies.items() if name not in block.tallies
-    }
-
-
-def _remaining(stream: VcfStream | AllSnvs, files: VariantFiles) -> Iterator[tuple[RecordBlock, bool]]:
-    """The last block that an interrupted run has done, and then, marked as new, those that it has not.
+def _refuse_in_shards(sample: str | None, top: int, paths: Sequence[str]) -> None:
+    """Refuse what needs neighbouring lines, or all of them.
 
     Raises
     ------
     InputError
-        The lines that it has done are not those of this file.
+        Something of that was asked for.
     """
-    finished = files.n_lines, files.checksum  # which change as blocks are added
-    n = skipped = 0
-    for records in stream.blocks(BLOCK):
-        if n >= finished[0]:
-            yield records, True
-            continue
-        n += len(records.lines)
-        skipped = checksum(records.lines, skipped)
-        if n >= finished[0]:
-            if (n, skipped) != finished:
-                break
-            yield records, False
-    if (n, skipped) != finished:
-        raise InputError(
-            f"{stream.name}: is not the file that an interrupted run has begun with; use --restart"
-        )
+    for is_asked, what in (
+        (sample is not None, "haplotypes (--sample) need the neighbours of a line"),
+        (top > 0, "the strongest alleles (--explain) are known when all are scored"),
+        (STDOUT in paths, "standard output has no name to join by"),
+    ):
+        if is_asked:
+            raise InputError(f"--shard: {what}; leave out one of the two")
+
+
+def _beside(
+    stream: OwnRecords,
+    attributes: dict[str, str],
+    options: VariantOptions,
+    header: Sequence[bytes],
+    late: LateScore | None,
+    table_columns: TableColumns,
+) -> Callable[[Sequence[Path], Path], None]:
+    """Function that writes what is beside a file of a shard."""
+
+    def write(parts: Sequence[Path], path: Path) -> None:
+        marked = stream.facts()
+        shard = marked.pop(MARK)
+        chosen = {f"{OPTION}{field.name}": str(getattr(options, field.name)) for field in fields(options)}
+        facts = {
+            "shard": shard,
+            "facts": {**attributes, **chosen, **marked},
+            "attributes": attributes,
+            "header": b"".join(header).decode("latin-1"),
+            "blocks": stream.counts,
+        }
+        write_beside(parts, path, facts, late, table_columns)
+
+    return write
 
 
 def _attributes(evaluator: VariantEvaluator, chosen: Sequence[str], prefix: str) -> dict[str, str]:
