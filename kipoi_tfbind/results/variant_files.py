@@ -103,9 +103,10 @@ class VariantFiles:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error: object) -> None:
-        """Let other processes write; of a run that has done nothing, nothing is left."""
-        if not (self.n_lines or self.is_complete):
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Let other processes write; of a new run on bad input, or that has done nothing, nothing is left."""
+        is_bad_input = isinstance(error, InputError) and not isinstance(error.__cause__, OSError)
+        if is_bad_input or not (self.n_lines or self.is_complete):
             for path in self._made:
                 shutil.rmtree(partial_folder(path), ignore_errors=True)
         self._locks.close()

@@ -368,6 +368,17 @@ def test_bad_input_ends_in_one_line_and_no_file(tmp_path: Path, fasta: Path, tex
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.vcf"]
 
 
+def test_a_bad_line_far_down_leaves_nothing(
+    tmp_path: Path, fasta: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kipoi_tfbind.interpret.variants.write.BLOCK", 1)
+    source = tmp_path / "in.vcf"
+    source.write_text(HEADER_LINE + 5 * GOOD + "20\t300\n")
+    with pytest.raises(InputError, match="line 7: expected 8 columns"):
+        write(source, fasta, tmp_path / "out.vcf.gz", tmp_path / "out.tsv")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.vcf"]
+
+
 def test_bad_outputs(tmp_path: Path, fasta: Path) -> None:
     source = odd_vcf(tmp_path / "in.vcf")
     for outputs, message in (
