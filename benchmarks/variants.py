@@ -2,6 +2,7 @@
 
     python benchmarks/variants.py speed [--models CTCF HepG2] [--snvs 20000]    edits beside whole windows
     python benchmarks/variants.py end-to-end FASTA [--snvs 100000]             files in, files out; memory
+    python benchmarks/variants.py memory FASTA --snvs 1000000                  a tenth of them, and all
     python benchmarks/variants.py atlas FASTA --region 20:1000000-2000000      every SNV of a region
     python benchmarks/variants.py size FASTA                                   p-values of null variants
     python benchmarks/variants.py discovery FASTA                                        planted variants
@@ -17,6 +18,8 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -113,6 +116,25 @@ def end_to_end(args: argparse.Namespace) -> None:
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
             rates = f"{args.snvs / wall:,.0f} | {args.snvs / cpu:,.0f}"
             print(f"| {name} | {args.snvs:,} | {rates} | {memory:.2f} GB |")
+
+
+def memory(args: argparse.Namespace) -> None:
+    """Largest memory of a process that scores so many SNVs with a model that costs next to nothing."""
+    script = (
+        "import resource, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
+        "import variants as v; source = Path(sys.argv[3], 'a.vcf');"
+        "model = v.tfb.as_sequence_model(lambda x: x[:, 90:110, 1].sum(axis=1), targets=['C'], length=200);"
+        "v.write_variant_effects(model, source, sys.argv[2], [Path(sys.argv[3], 'o.vcf.gz')]);"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)"
+    )
+    print("| SNVs | largest memory |")
+    print("|---|---|")
+    for n in (args.snvs // 10, args.snvs):
+        with tempfile.TemporaryDirectory() as folder:
+            write_snvs(Path(folder, "a.vcf"), args.fasta, n)
+            command = [sys.executable, "-c", script, str(Path(__file__).parent), args.fasta, folder]
+            used = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        print(f"| {n:,} | {float(used):.2f} GB |", flush=True)
 
 
 def atlas(args: argparse.Namespace) -> None:
@@ -293,13 +315,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(required=True)
-    for function in (speed, end_to_end, atlas, size, discovery, indels):
+    for function in (speed, end_to_end, memory, atlas, size, discovery, indels):
         command = commands.add_parser(function.__name__.replace("_", "-"), help=function.__doc__)
         command.set_defaults(run=function)
         command.add_argument(
             "--models", nargs="+", default=["CTCF"] if function in (size, discovery) else ["CTCF", "HepG2"]
         )
-        if function in (end_to_end, atlas, size, discovery):
+        if function in (end_to_end, memory, atlas, size, discovery):
             command.add_argument("fasta")
         command.add_argument("--snvs", type=int, default=100_000 if function is end_to_end else 20_000)
         command.add_argument("--rounds", type=int, default=3)
