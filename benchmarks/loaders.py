@@ -77,9 +77,8 @@ def time_windows(fasta: Path, arguments: argparse.Namespace) -> None:
     for name, read in (("base codes", codes), ("one-hot uint8", one_hot_bytes)):
         seconds = statistics.median(timed(read) for _ in range(max(5, arguments.repeats)))
         bases = arguments.windows * arguments.length
-        print(
-            f"plain FASTA, {arguments.windows} x {arguments.length}: {name} {bases / seconds / 1e6:.0f} million bases/s"
-        )
+        rate = bases / seconds / 1e6
+        print(f"plain FASTA, {arguments.windows} x {arguments.length}: {name} {rate:.0f} million bases/s")
 
 
 def time_loaders(title: str, bed: str, fasta: str, arguments: argparse.Namespace) -> None:

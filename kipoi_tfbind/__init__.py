@@ -106,6 +106,7 @@ _MODULE_OF = {
     "stream": "results.stream",
     "stream_kmer_importance": "interpret",
     "surrogate": "interpret",
+    "survey": "survey",
     "variant_effects": "interpret",
     "write_meme": "motifs.meme",
     "write_report": "report",

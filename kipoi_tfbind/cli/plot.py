@@ -1,6 +1,5 @@
 """``kipoi tfbind plot``."""
 
-import contextlib
 from typing import Any
 
 import click
@@ -113,22 +112,13 @@ def _with_motifs(
     result: Any, hits: str | None, sequence: str, target: int | str | None, start: int | None, end: int | None
 ) -> Any:
     """A page of motifs; or hits under the contributions of a sequence."""
-    from kipoi_tfbind.errors import InputError, MissingProgramError
-    from kipoi_tfbind.motifs.collect import jaspar_motifs
+    from kipoi_tfbind.errors import InputError
     from kipoi_tfbind.plot import plot_hits, plot_motifs
+    from kipoi_tfbind.plot.filter_motifs import known_motifs
     from kipoi_tfbind.results.files import open_result
 
     if hits is None:
-        known = None
-        if result.attrs.get("database") == "JASPAR":
-            with contextlib.suppress(MissingProgramError, InputError):
-                group = str(result.attrs["tax_group"])
-                known = jaspar_motifs(
-                    release=str(result.attrs["release"]),
-                    collection=str(result.attrs["collection"]),
-                    tax_group=None if group == "all" else group,
-                )
-        return plot_motifs(result, target=target, known=known).axes[0]
+        return plot_motifs(result, target=target, known=known_motifs(result)).axes[0]
     if not sequence.isdecimal():
         raise InputError(f"--sequence: expected an index, 0-based, beside --hits, got {sequence!r}")
     return plot_hits(result, open_result(hits), sequence=int(sequence), target=target, start=start, end=end)

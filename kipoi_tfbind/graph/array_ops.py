@@ -194,6 +194,22 @@ class ArrayOps(ABC):
         """Results of a function of 0, 1, ... n - 1, one after the other, in an array of `like`'s type."""
         raise NotImplementedError
 
+    def scan(
+        self,
+        step: Callable[[Sequence[Any], Sequence[Any]], tuple[Sequence[Any], Sequence[Any]]],
+        arrays: Sequence[Any],
+        states: Sequence[Any],
+        *,
+        n: int,
+        reverse: bool = False,
+    ) -> tuple[list[Any], list[Any]]:
+        """Arrays of what `n` steps give, and the states after the last one.
+
+        A step makes of slices along axis 0 of the arrays and of the states slices and new states. In reverse,
+        the last slices come first, and what is given has their order.
+        """
+        raise NotImplementedError
+
     # What follows from these.
 
     def split(self, x: Any, axis: int) -> tuple[Any, Any]:

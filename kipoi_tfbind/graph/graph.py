@@ -262,6 +262,58 @@ class Graph(ABC):
         return True
 
 
+@dataclass(frozen=True, kw_only=True)
+class Scan(Operation):
+    """The same step again and again, each from slices of some arrays and from what the step before gave.
+
+    The node takes the arrays, with the steps along axis 0, then the states before the first step, then what
+    all steps share; it gives arrays of what the steps give, and the states after the last one.
+
+    Attributes
+    ----------
+    body
+        The graph of one step: from slices, states and what is shared to slices and states.
+    n_steps
+        Number of steps.
+    n_taken, n_given, n_states
+        Number of arrays that are taken, of arrays that are given, and of states.
+    all_macs, elements
+        Multiply-accumulates of all steps for one sequence, and the elements that they make.
+    """
+
+    kind: str = "scan"
+    body: Graph = field(repr=False)
+    n_steps: int
+    n_taken: int
+    n_given: int
+    n_states: int
+    all_macs: int = 0
+    elements: int = 0
+
+    def macs(
+        self, operands: Sequence[tuple[int, ...]], kernel: tuple[int, ...] | None, out: tuple[int, ...]
+    ) -> int:
+        """See the base class."""
+        return self.all_macs
+
+    def run_body(self, inputs: Sequence[Any], batch_size: Any = None) -> list[Any]:
+        """What one step makes of its slices, its states and what all share."""
+        found = self.body.run(inputs, self.body.outputs, batch_size)
+        return [found[ref] for ref in self.body.outputs]
+
+    def run(self, inputs: Sequence[Any], batch_size: Any = None) -> list[Any]:
+        """All steps: the outputs of the node."""
+        first, shared = self.n_taken, inputs[self.n_taken + self.n_states :]
+
+        def step(slices: Sequence[Any], states: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+            found = self.run_body([*slices, *states, *shared], batch_size)
+            return found[: self.n_given], found[self.n_given :]
+
+        states = inputs[first : first + self.n_states]
+        given, after = self.body.ops.scan(step, inputs[:first], states, n=self.n_steps)
+        return [*given, *after]
+
+
 def unsupported(node: Node, problem: str = "has no exact DeepLIFT rule") -> UnsupportedOperationError:
     """The error that names a node and what to do."""
     return UnsupportedOperationError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -10,7 +12,8 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind import schema
 from kipoi_tfbind.dna.one_hot import BASES
-from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.errors import InputError, MissingProgramError
+from kipoi_tfbind.motifs.collect import jaspar_motifs
 from kipoi_tfbind.motifs.match import information
 from kipoi_tfbind.motifs.motif import Motif
 from kipoi_tfbind.plot._colours import LOWERS, RAISES
@@ -59,7 +62,7 @@ def plot_motifs(
     has_sites = np.flatnonzero(result["n_motif_sites"].values > 0)
     if not has_sites.size:
         raise InputError("result: none of its motifs has a site")
-    effect = _effect(result, target)
+    effect = effect_of(result, target)
     strength = np.abs(effect[0]) if effect is not None else result["n_motif_sites"].values
     order = has_sites[np.argsort(-strength[has_sites], kind="stable")][:top]
     height = _TOP + _BOTTOM + _ROW * len(order)
@@ -72,7 +75,7 @@ def plot_motifs(
     for row, i in enumerate(order):
         one = result.isel(motif=int(i))
         left, middle = (figure.add_subplot(grid[row, column]) for column in (0, 1))
-        matrix = _finite(one["motif_matrix"].transpose("column", "base").values)
+        matrix = finite_columns(one["motif_matrix"].transpose("column", "base").values)
         draw_motif(left, matrix)
         sites = int(one["n_motif_sites"])
         label = f"{one['motif'].item()}\n{sites:,} sites"
@@ -106,7 +109,27 @@ def draw_motif(ax: Axes, matrix: NDArray, first: int = 0) -> None:
     ax.spines[["top", "right", "left"]].set_visible(False)
 
 
-def _effect(result: xr.Dataset, target: int | str | None) -> tuple[NDArray, NDArray, NDArray] | None:
+def known_motifs(result: xr.Dataset) -> dict[str, Motif] | None:
+    """The motifs of JASPAR that a result was matched with, by id; None where they cannot be had.
+
+    Parameters
+    ----------
+    result
+        From `match_filters`, or with what `match_motifs` adds.
+    """
+    if result.attrs.get("database") != "JASPAR":
+        return None
+    group = str(result.attrs["tax_group"])
+    with contextlib.suppress(MissingProgramError, InputError):
+        return jaspar_motifs(
+            release=str(result.attrs["release"]),
+            collection=str(result.attrs["collection"]),
+            tax_group=None if group == "all" else group,
+        )
+    return None
+
+
+def effect_of(result: xr.Dataset, target: int | str | None) -> tuple[NDArray, NDArray, NDArray] | None:
     """Effect of silencing each filter, with the ends of its interval; None for patterns."""
     if "silencing_effect" not in result:
         return None
@@ -116,7 +139,8 @@ def _effect(result: xr.Dataset, target: int | str | None) -> tuple[NDArray, NDAr
     return mean, low, high
 
 
-def _finite(matrix: NDArray) -> NDArray:
+def finite_columns(matrix: NDArray) -> NDArray:
+    """The columns that a motif has; shorter ones than the longest are filled with NaN."""
     return matrix[np.isfinite(matrix).all(axis=1)]
 
 

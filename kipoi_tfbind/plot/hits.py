@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -13,7 +15,71 @@ from kipoi_tfbind import schema
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.plot._colours import LOWERS, RAISES
 from kipoi_tfbind.plot.logo import plot_logo
+from kipoi_tfbind.plot.position_axes import PLAIN
 from kipoi_tfbind.results.view import q_value_text
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """A hit as it is drawn.
+
+    Attributes
+    ----------
+    start, end
+        Positions in the sequence, 0-based, `end` not included.
+    reads_right
+        Whether it reads in the direction of the sequence.
+    label
+        Written over it.
+    contribution
+        Red where it is positive, else blue.
+    """
+
+    start: int
+    end: int
+    reads_right: bool
+    label: str
+    contribution: float
+
+
+def lanes_of(arrows: Sequence[Arrow]) -> list[int]:
+    """Rows in which hits are drawn, counted downwards, so that none covers another.
+
+    Examples
+    --------
+    >>> lanes_of([Arrow(0, 9, True, "a", 1), Arrow(5, 12, True, "b", 1), Arrow(9, 20, True, "c", 1)])
+    [0, 1, 0]
+    """
+    ends: list[int] = []
+    lanes = []
+    for arrow in arrows:
+        lane = next((lane for lane, end in enumerate(ends) if end <= arrow.start), len(ends))
+        ends[lane : lane + 1] = [arrow.end]
+        lanes.append(lane)
+    return lanes
+
+
+def draw_arrows(ax: Axes, arrows: Sequence[Arrow]) -> None:
+    """Draw hits as arrows along the x axis of positions; those that overlap one under the other."""
+    lanes = lanes_of(arrows)
+    for arrow, lane in zip(arrows, lanes, strict=True):
+        low, high = arrow.start - 0.5, arrow.end - 0.5
+        tail, head = (low, high) if arrow.reads_right else (high, low)
+        colour, y = RAISES if arrow.contribution > 0 else LOWERS, 0.3 - 1.1 * lane
+        ax.annotate(
+            "", (head, y), (tail, y), arrowprops={"arrowstyle": "-|>", "color": colour, "linewidth": 2.5}
+        )
+        ax.text(
+            *((low + high) / 2, y + 0.2, arrow.label),
+            ha="center",
+            va="bottom",
+            fontsize=7,
+            clip_on=True,
+            **PLAIN,
+        )
+    ax.set_ylim(-1.1 * max(lanes, default=0), 1.1)
+    ax.set_yticks([])
+    ax.spines[["top", "right", "left"]].set_visible(False)
 
 
 def plot_hits(
@@ -64,24 +130,16 @@ def plot_hits(
     first, last = top.get_xlim()
     here = np.flatnonzero(hits["hit_sequence"].values == sequence)
     forward = _reads_plus(hits, result, sequence)
+    shown = []
     for i in here:
         one = hits.isel(hit=int(i))
-        low, high = int(one["hit_start"]) - 0.5, int(one["hit_end"]) - 0.5
-        if high < first or low > last:
-            continue
         on_plus = (str(one["hit_strand"].item()) == "+") == forward
-        tail, head = (low, high) if on_plus else (high, low)
-        colour = RAISES if float(one["hit_contribution"]) > 0 else LOWERS
-        bottom.annotate(
-            "", (head, 0.3), (tail, 0.3), arrowprops={"arrowstyle": "-|>", "color": colour, "linewidth": 2.5}
-        )
         label = f"{one['hit_motif'].item()} ({q_value_text(float(one['hit_q_value']))})"
-        bottom.text((low + high) / 2, 0.5, label, ha="center", va="bottom", fontsize=7, clip_on=True)
-    bottom.set_ylim(0, 1.1)
-    bottom.set_yticks([])
+        ends = int(one["hit_start"]), int(one["hit_end"])
+        shown.append(Arrow(*ends, on_plus, label, float(one["hit_contribution"])))
+    draw_arrows(bottom, [arrow for arrow in shown if arrow.end > first and arrow.start < last])
     bottom.set_xlabel(label_of_x, fontsize=8)
     bottom.tick_params(labelsize=8)
-    bottom.spines[["top", "right", "left"]].set_visible(False)
     return top
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,11 +10,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import xarray as xr
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.results.view import model_name
 
 _ENTRIES = (
     ("doc", "description"),
@@ -105,6 +108,39 @@ def _text(value: Any) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(map(_text, value))
     return " ".join(str(getattr(value, "name", value)).split())
+
+
+def cards_of(results: Sequence[xr.Dataset], folder: str | os.PathLike[str] | None) -> list[Card]:
+    """Card of each model of the results that is in a local folder."""
+    names = {str(result.attrs.get("model", "")): model_name(result) for result in results}
+    if folder is not None:
+        return [read_card(", ".join(names.values()), folder)]
+    # Results of older versions do not say their model's source.
+    sources = {str(r.attrs.get("model", "")): str(r.attrs.get("model_source", "dir")) for r in results}
+    cards = {
+        path: _card_if_there(names[path], path) if source == "dir" else Card(names[path])
+        for path, source in sources.items()
+    }
+    return _one_of_each(results, cards)
+
+
+def _one_of_each(results: Sequence[xr.Dataset], cards: Mapping[str, Card]) -> list[Card]:
+    """Leave out what says nothing new: a card twice, or no card for a model that has one by another path."""
+    pairs = [
+        (cards[str(result.attrs.get("model", ""))], str(result.attrs.get("model_hash", "")))
+        for result in results
+    ]
+    known = {model_hash for card, model_hash in pairs if model_hash and card.is_filled}
+    kept = [card for card, model_hash in pairs if card.is_filled or model_hash not in known]
+    return [card for i, card in enumerate(kept) if card not in kept[:i]]
+
+
+def _card_if_there(name: str, folder: str) -> Card:
+    """The card of a model, if its folder is still there."""
+    if folder:
+        with contextlib.suppress(InputError):
+            return read_card(name, folder)
+    return Card(name)
 
 
 def heading(markdown: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +14,10 @@ from matplotlib.figure import Figure
 from mpl_toolkits.axes_grid1 import make_axes_locatable  # type: ignore[import-untyped]
 from PIL import Image
 
+from kipoi_tfbind.plot.hits import Arrow, draw_arrows, lanes_of
 from kipoi_tfbind.plot.position_axes import label_positions
 from kipoi_tfbind.plot.result import kind_of, plot_result
+from kipoi_tfbind.report.places import Place
 from kipoi_tfbind.report.tables import top_table
 from kipoi_tfbind.results.position_scores import scores_of, source_of
 from kipoi_tfbind.results.view import interval, name_of, number, select
@@ -39,6 +42,7 @@ _NAMES = {
 }
 _MARGINS = {"left": 0.08, "right": 0.94}
 _STRIP = 0.55  # inches; the whole sequence under what is shown of it
+_HITS = 0.4  # inches
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,13 @@ class Picture:
     height: int
 
 
-def draw(result: xr.Dataset, sequence: int, target: int, window: tuple[int, int]) -> Picture:
+def draw(
+    result: xr.Dataset,
+    sequence: int,
+    target: int,
+    window: tuple[int, int],
+    places: Sequence[Place] = (),
+) -> Picture:
     """Draw one sequence and target of a result.
 
     Parameters
@@ -73,28 +83,58 @@ def draw(result: xr.Dataset, sequence: int, target: int, window: tuple[int, int]
     window
         Range of positions to show; the whole sequence is shown small under it where it is longer.
         An occlusion profile is drawn whole.
+    places
+        Hits and seqlets in the sequence, drawn beneath its logo.
     """
-    kind = kind_of(result)
-    if kind == "logo" and "hypothetical_contribution" in result:
-        kind = "map"  # has the logo over it
+    kind = shown_kind(result)
     width, height = _SHAPES[kind]
     here = {"sequence": sequence, "target": target}
     view = select(result, source_of(result), **here)
     first, last = view["position"].values[[0, -1]]
-    is_part = kind in ("map", "logo") and (window[0] > first or window[1] < last + 1)
+    is_part = kind in ("map", "logo") and bool(window[0] > first or window[1] < last + 1)
+
+    arrows = _arrows(places, window) if kind in ("map", "logo") else []
+    heights = [height] + [_HITS * (1 + max(lanes_of(arrows), default=0))] * bool(arrows) + [_STRIP] * is_part
 
     # Not through pyplot, which keeps its figures and may open windows.
-    figure = Figure(figsize=(width, height + (_STRIP + 0.7 if is_part else 0)))
+    figure = Figure(figsize=(width, sum(heights) + 0.6 * (len(heights) - 1)))
+    gap = 0.55 * len(heights) / sum(heights)
+    grid = figure.add_gridspec(len(heights), 1, height_ratios=heights, hspace=gap, **_MARGINS)
+    ax = figure.add_subplot(grid[0])
+    if arrows:
+        _draw_arrows(figure.add_subplot(grid[1]), arrows, window, beside_map=kind == "map")
     if is_part:
-        grid = figure.add_gridspec(2, 1, height_ratios=(height, _STRIP), hspace=0.34, **_MARGINS)
-        ax = figure.add_subplot(grid[0])
-        _draw_strip(figure.add_subplot(grid[1]), view, window, beside_map=kind == "map")
-    else:
-        ax = figure.add_subplot(figure.add_gridspec(1, 1, **_MARGINS)[0])
+        _draw_strip(figure.add_subplot(grid[-1]), view, window, beside_map=kind == "map")
     start, end = (None, None) if kind == "occlusion" else window
     plot_result(result, kind=kind, start=start, end=end, whole=True, ax=ax, **here)
     source, size = encode(figure)
     return Picture(source, f"{_NAMES[kind]} of {_described(view)}", *size)
+
+
+def shown_kind(result: xr.Dataset) -> str:
+    """Kind of the picture that a report shows of a result."""
+    kind = kind_of(result)
+    # A map has the logo over it.
+    return "map" if kind == "logo" and "hypothetical_contribution" in result else kind
+
+
+def _arrows(places: Sequence[Place], window: tuple[int, int]) -> list[Arrow]:
+    """The hits in a window."""
+    return [
+        Arrow(start, end, strand == "+", name, contribution)
+        for start, end, strand, name, contribution, _ in places
+        if end > window[0] and start < window[1]
+    ]
+
+
+def _draw_arrows(ax: Axes, arrows: Sequence[Arrow], window: tuple[int, int], *, beside_map: bool) -> None:
+    if beside_map:
+        make_axes_locatable(ax).append_axes("right", size=0.12, pad=0.12).set_axis_off()
+    ax.set_xlim(window[0] - 0.5, window[1] - 0.5)
+    draw_arrows(ax, arrows)
+    ax.spines["bottom"].set_visible(False)
+    ax.set_xticks([])
+    ax.set_ylabel("hits", fontsize=8)
 
 
 def _draw_strip(ax: Axes, view: xr.Dataset, window: tuple[int, int], *, beside_map: bool) -> None:

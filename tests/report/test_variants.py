@@ -10,7 +10,8 @@ import pytest
 import xarray as xr
 
 from kipoi_tfbind import write_report
-from tests.report.test_report import in_chromium
+from kipoi_tfbind.report import variants
+from tests.report.test_report import Page, in_chromium
 
 
 def explained(n: int, flank: int = 40) -> xr.Dataset:
@@ -55,7 +56,7 @@ def test_a_thousand_variants_open_fast_and_can_be_searched_and_opened(tmp_path: 
     assert page.stat().st_size < 6_000_000
     shown, console = in_chromium(page, tmp_path)
     assert console == []
-    assert shown.count("<tr tabindex") == 1000
+    assert shown.count('<tr tabindex="0" class="opens"') == 1000
     assert "1000 of 1000 alleles" in shown
     asking = """<script>
       const opened = performance.now();
@@ -84,11 +85,35 @@ def test_a_thousand_variants_open_fast_and_can_be_searched_and_opened(tmp_path: 
     found = json.loads(
         shown.split('<pre id="found">')[1].split("</pre>")[0].replace("&lt;", "<").replace("&gt;", ">")
     )
+    # Without the script, too, each is there.
+    ids = [row[2] for row in Page(page).rows if len(row) > 2 and row[2].startswith("rs")]
+    listed = [int(name.removeprefix("rs").removesuffix("</script>")) for name in ids]
+    assert sorted(listed) == list(range(1000))
+    # By the size of the effect, to the six digits that the page has.
+    assert np.diff(np.abs(explained(1000)["effect"].values)[listed]).max() < 1e-5
     assert len(found["found"]) == 56  # rs7, rs70 to rs79, rs700 to rs799: the odd ones
-    assert found["found"][0] == "rs7</script>"
+    assert "rs7</script>" in found["found"]
     assert found["size"] > 800
     assert found["colours"] > 20
     sizes = np.sort(np.abs(explained(1000)["effect"].values))
     assert abs(float(found["first"].replace("−", "-"))) == pytest.approx(sizes[0], rel=0.01)
     assert abs(float(found["last"].replace("−", "-"))) == pytest.approx(sizes[-1], rel=0.01)
     assert found["loaded"] == []
+
+
+def test_of_many_variants_the_largest_effects_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(variants, "_MOST", 30)
+    monkeypatch.setattr(variants, "_LARGEST", 20_000)
+    result = explained(50)
+    section = variants.variant_section([result])
+    assert section is not None
+    largest = np.sort(np.abs(result["effect"].values))[::-1]
+    assert [row[6][1] for row in section.rows] == pytest.approx(largest[:30], rel=1e-5)
+    assert section.n_left_out == 20
+    drawn = json.loads(section.data)
+    assert 0 < len(drawn) == 30 - section.n_without < 30
+    assert [abs(one["effect"]) for one in drawn] == pytest.approx(largest[: len(drawn)], rel=1e-5)
+    write_report(result, tmp_path / "page.html")
+    assert "20 with smaller effects are left out" in Page(tmp_path / "page.html").text

@@ -1,7 +1,8 @@
 """The DeepLIFT rules of operations that are several steps in one, each step by its own rule.
 
-What they give is what the same steps give that are written out: a softmax is exponentials, their sum and the
-ratio; a normalisation is a mean, a variance, the root of it and a product.
+What they give is what the same steps give that are written out: a softmax is the input less the logarithm of
+the sum of its exponentials, and the exponential of that; a normalisation is a mean, a variance, its root, and
+a product.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Any
 from kipoi_tfbind.graph.array_ops import ArrayOps
 from kipoi_tfbind.graph.deeplift.node_context import NodeContext
 from kipoi_tfbind.graph.deeplift.rules import QUADRATIC, RULES, Rule, midpoint_gradient
-from kipoi_tfbind.graph.deeplift.secants import exp_slope, log_slope, over, sigmoid_slope
+from kipoi_tfbind.graph.deeplift.scan_rule import scan
+from kipoi_tfbind.graph.deeplift.secants import exp_slope, over, sigmoid_slope
 from kipoi_tfbind.graph.graph import Node, unsupported
 from kipoi_tfbind.graph.operations import AlongAxes, Reduce, Standardise
 from kipoi_tfbind.graph.vjp import VJP
@@ -26,15 +28,25 @@ def rule_for(node: Node) -> Rule | None:
     return RULES.get(node.kind) or _RULES.get(node.kind)
 
 
-def _exponentials(ops: ArrayOps, x: Any, r: Any, axis: int) -> tuple[Any, Any, Any, Any, Any]:
-    """exp(x), exp(r), the secant's slope, and both sums; scaled by one number for both."""
-    # The same shift for x and r: it cancels in softmax, so that the secant may be taken anywhere.
-    shift = (ops.max(x, axis, keep=True) + ops.max(r, axis, keep=True)) / 2
-    ex, er = ops.unary("exp", x - shift), ops.unary("exp", r - shift)
-    slope = exp_slope(ops, x, r, ex, er)
-    # Positions that are masked with minus infinity.
-    slope = ops.where(ex + er == 0, 0.0, slope)
-    return ex, er, slope, ops.sum(ex, axis, keep=True), ops.sum(er, axis, keep=True)
+def _below_their_sum(ops: ArrayOps, z: Any, axis: int) -> tuple[Any, Any]:
+    """Inputs less the logarithm of the sum of their exponentials, and that logarithm."""
+    largest = ops.max(z, axis, keep=True)
+    below = z - largest
+    log_sum = ops.unary("log", ops.sum(ops.unary("exp", below), axis, keep=True))
+    return below - log_sum, largest + log_sum
+
+
+def _shares(ops: ArrayOps, x: Any, r: Any, axis: int) -> Any:
+    """The multipliers of the logarithm of the sum of exponentials.
+
+    Both exponentials are taken of what is below the larger sum: none overflows, and no multiplier is above 1,
+    where those of the exponentials and of the logarithm alone have no bound.
+    """
+    (below_x, log_x), (below_r, log_r) = (_below_their_sum(ops, z, axis) for z in (x, r))
+    lower_x, lower_r = ops.minimum(log_x - log_r, log_x * 0), ops.minimum(log_r - log_x, log_x * 0)
+    ex, er = ops.unary("exp", below_x + lower_x), ops.unary("exp", below_r + lower_r)
+    distance = lower_x + lower_r
+    return exp_slope(ops, x, r, ex, er) * over(ops, distance, ops.unary("expm1", distance), 1.0)
 
 
 def _axis(context: NodeContext) -> int:
@@ -46,15 +58,17 @@ def _axis(context: NodeContext) -> int:
 
 
 def softmax(context: NodeContext) -> VJP:
-    """Exponentials, their sum, and the ratio."""
+    """The exponential of the log-softmax: what is added to all inputs is in no step on the way."""
     ops, axis = context.ops, _axis(context)
-    ex, er, slope, sum_x, sum_r = _exponentials(ops, context.x_input(0), context.r_inputs[0], axis)
-    inverse = (1 / sum_x + 1 / sum_r) / 2
-    share = (ex + er) / 2 / (sum_x * sum_r)
+    x, r = context.x_input(0), context.r_inputs[0]
+    share = _shares(ops, x, r, axis)
+    px, pr = context.x_output(0), context.r_outputs[0]
+    below_x, below_r = (_below_their_sum(ops, z, axis)[0] for z in (x, r))
+    slope = exp_slope(ops, below_x, below_r, px, pr)
 
     def back(cotangents: Sequence[Any]) -> list[Any]:
-        (g,) = cotangents
-        return [slope * (inverse * g - ops.sum(share * g, axis, keep=True))]
+        g = cotangents[0] * slope
+        return [g - share * ops.sum(g, axis, keep=True)]
 
     return VJP(back)
 
@@ -62,8 +76,7 @@ def softmax(context: NodeContext) -> VJP:
 def log_softmax(context: NodeContext) -> VJP:
     """The input, less the logarithm of the sum of its exponentials."""
     ops, axis = context.ops, _axis(context)
-    _, _, slope, sum_x, sum_r = _exponentials(ops, context.x_input(0), context.r_inputs[0], axis)
-    share = slope * log_slope(ops, sum_x, sum_r)
+    share = _shares(ops, context.x_input(0), context.r_inputs[0], axis)
 
     def back(cotangents: Sequence[Any]) -> list[Any]:
         (g,) = cotangents
@@ -75,9 +88,13 @@ def log_softmax(context: NodeContext) -> VJP:
 def log_sum_exp(context: NodeContext) -> VJP:
     """The logarithm of the sum of the exponentials along one axis."""
     ops, axis = context.ops, _axis(context)
-    _, _, slope, sum_x, sum_r = _exponentials(ops, context.x_input(0), context.r_inputs[0], axis)
-    share = slope * log_slope(ops, sum_x, sum_r)
-    return VJP(lambda cotangents: [ops.reshape_like(cotangents[0], sum_r) * share])
+    share = _shares(ops, context.x_input(0), context.r_inputs[0], axis)
+
+    def back(cotangents: Sequence[Any]) -> list[Any]:
+        shape = [1 if i == axis else n for i, n in enumerate(ops.shape(share))]
+        return [ops.reshape(cotangents[0], shape) * share]
+
+    return VJP(back)
 
 
 def standardised(context: NodeContext) -> VJP:
@@ -167,6 +184,7 @@ _RULES: dict[str, Rule] = {
     "layer_norm": standardised,
     "log_softmax": log_softmax,
     "log_sum_exp": log_sum_exp,
+    "scan": scan,
     "softmax": softmax,
     "vector_norm": vector_norm,
 }

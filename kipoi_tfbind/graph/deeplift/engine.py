@@ -19,6 +19,9 @@ _AT_ONCE = 2**21
 _KEPT = 2
 # And for all targets of them.
 WITH_TARGETS = 2**26
+# Operations of fewer numbers take longer to start than to run; more bytes than these are not spent on that.
+_TOO_FEW = 2**16
+_BYTES_BY_ROWS = 2**30
 
 
 class DeepLiftResult(NamedTuple):
@@ -52,6 +55,8 @@ class CompiledDeepLift(ABC):
         Numbers that the largest value on the way has for each pair of sequence and reference.
     elements
         Numbers that all values on the way have for each pair.
+    n_values
+        Number of values on the way.
     takes_targets
         Whether several targets are taken at once.
     """
@@ -60,6 +65,7 @@ class CompiledDeepLift(ABC):
     n_outputs: int
     largest: int
     elements: int
+    n_values: int
     takes_targets: bool
 
     @abstractmethod
@@ -76,6 +82,17 @@ class CompiledDeepLift(ABC):
         # All values are kept for the way back, and some of the multipliers beside them.
         bytes_each = _KEPT * self.elements * self.itemsize
         return min(n_at_once, max(1, memory_budget() // max(bytes_each, 1)))
+
+    def n_targets_by_rows(self, n_pairs: int, n_targets: int) -> int:
+        """How many targets are taken at once by repeating the pairs of sequence and reference for each.
+
+        That is done where operations go through one target after the other and are of few numbers each, as
+        those of recurrent layers are.
+        """
+        in_cache = _TOO_FEW * self.n_values // max(n_pairs * self.elements, 1)
+        n_bytes = min(memory_budget(), _BYTES_BY_ROWS)
+        in_memory = n_bytes // max(_KEPT * self.elements * self.itemsize * n_pairs, 1)
+        return max(1, min(n_targets, in_cache, in_memory))
 
 
 class DeepLift(ABC):

@@ -30,6 +30,8 @@ class NodeContext:
     flat
         First varying input and first output of x and r in shapes that broadcast: (sequence, 1, rest) and
         (sequence, reference, rest).
+    propagation
+        The propagation of multipliers through a graph within the node.
     """
 
     graph: Graph
@@ -41,6 +43,7 @@ class NodeContext:
     x_input: Callable[[int], Any]
     x_output: Callable[[int], Any]
     flat: Callable[[], tuple[Any, Any, Any, Any]]
+    propagation: Callable[..., Any]
 
     @property
     def ops(self) -> ArrayOps:

@@ -6,19 +6,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from kipoi_tfbind.graph.deeplift.common_source import common_source
 from kipoi_tfbind.graph.deeplift.composite_rules import rule_for
 from kipoi_tfbind.graph.deeplift.node_context import NodeContext
 from kipoi_tfbind.graph.deeplift.rules import is_linear
-from kipoi_tfbind.graph.graph import Graph, Node, Ref, unsupported
-from kipoi_tfbind.graph.operations import BROADCASTING, Reshape, SpaceToBatch
+from kipoi_tfbind.graph.graph import Graph, Node, Ref, Scan, unsupported
+from kipoi_tfbind.graph.operations import Reshape, SpaceToBatch
 from kipoi_tfbind.graph.vjp import VJP, Factored
 
 # Whose gradient is a factor for each element where the shape stays the same, or only the shape changes.
 _DIAGONAL = frozenset({"add", "identity", "normalise", "product", "ratio"})
 # Whose outputs are the rows of its inputs in their order, whatever it does along the other axes.
 _KEEPS_BLOCKS = frozenset({"convolution", "add", "identity", "cast"})
-# What may lie between a value and a choice that is a function of it alone.
-_ELEMENT_BY_ELEMENT = BROADCASTING | {"steps"}
 # What depends on the shapes only.
 _OF_SHAPES = frozenset({"shape", "shape_of"})
 
@@ -36,13 +35,21 @@ class Propagation:
     inputs
         (sequence, ...) for each input of the graph.
     references
-        (sequence * reference, ...), the references of the first sequence first.
+        (sequence * reference, ...) for each input, the references of the first sequence first.
+    explained
+        Numbers of the inputs that are explained; the others have the same values in both.
     n, n_references
         Number of sequences, and of references for each.
     """
 
     def __init__(
-        self, graph: Graph, inputs: Sequence[Any], references: Any, wrt: int, n: Any, n_references: Any
+        self,
+        graph: Graph,
+        inputs: Sequence[Any],
+        references: Sequence[Any],
+        explained: Sequence[int],
+        n: Any,
+        n_references: Any,
     ):
         self.graph, self.ops = graph, graph.ops
         self.n, self.n_references = n, n_references
@@ -59,13 +66,11 @@ class Propagation:
         self._of_pairs: set[Ref] = set()
         # Of each node that a cotangent goes through: its number, where the parts go, and what makes them.
         self._vjps: list[tuple[int, list[Ref], VJP]] = []
-        for i, (node, value) in enumerate(zip(self.graph.inputs, inputs, strict=True)):
-            ref = (node, 0)
-            self._x[ref] = value
-            self._r[ref] = references if i == wrt else self.ops.repeat(value, n_references, 0)
-            if i == wrt:
-                self._blocks[ref] = 1
-        self._explained = (self.graph.inputs[wrt], 0)
+        sources = [(node, 0) for node in self.graph.inputs]
+        self._x.update(zip(sources, inputs, strict=True))
+        self._r.update(zip(sources, references, strict=True))
+        self._explained = [sources[i] for i in explained]
+        self._blocks.update(dict.fromkeys(self._explained, 1))
         self._output = self.graph.outputs[0]
         for i in self.graph.live_nodes():
             if i not in self.graph.inputs:
@@ -89,35 +94,42 @@ class Propagation:
         """Whether all operations can be gone back through for several targets at once."""
         return all(vjp.takes_targets for _, _, vjp in self._vjps)
 
-    def sizes(self) -> tuple[int, int]:
-        """Numbers of the largest value, and of all, for each pair of sequence and reference."""
+    def sizes(self) -> tuple[int, int, int]:
+        """Of each pair: numbers of the largest value, numbers of all values, and their number."""
         of_pairs = {ref: self.ops.row_size(value) for ref, value in self._r.items() if ref in self._blocks}
-        return max(n for ref, n in of_pairs.items() if self._blocks[ref] == 1), sum(of_pairs.values())
+        operations = (self.graph.nodes[i].operation for i, _, _ in self._vjps)
+        scans = [operation for operation in operations if isinstance(operation, Scan)]
+        largest = max(n for ref, n in of_pairs.items() if self._blocks[ref] == 1)
+        elements = sum(of_pairs.values()) + sum(scan.elements for scan in scans)
+        n_inside = sum(scan.n_steps * len(scan.body.varying()) for scan in scans)
+        return largest, elements, len(of_pairs) + n_inside
 
-    def back(self, cotangent: Any, n_targets: Any = None) -> Any:
-        """Multipliers of the explained input for a cotangent of the output at the references.
+    def back(self, of_outputs: Sequence[Any], n_targets: Any = None) -> list[Any]:
+        """Multipliers of the explained inputs for a cotangent of each output at the references.
 
         With `n_targets`, for the cotangents of several targets, whose rows stand one after the other along
         the first axis; their multipliers do so as well.
         """
-        cotangents: dict[Ref, Any] = {self._output: cotangent}
+        cotangents: dict[Ref, Any] = {}
+        for ref, cotangent in zip(self.graph.outputs, of_outputs, strict=True):
+            cotangents[ref] = cotangents[ref] + cotangent if ref in cotangents else cotangent
         for i, sources, vjp in reversed(self._vjps):
-            of_outputs = [cotangents.pop((i, j), None) for j in range(self.graph.nodes[i].n_outputs)]
-            if all(c is None for c in of_outputs):
+            own = [cotangents.pop((i, j), None) for j in range(self.graph.nodes[i].n_outputs)]
+            if all(c is None for c in own):
                 continue
-            parts = (
-                vjp(of_outputs) if n_targets is None else self._back_through(i, vjp, of_outputs, n_targets)
-            )
+            parts = vjp(own) if n_targets is None else self._back_through(i, vjp, own, n_targets)
             for ref, c in zip(sources, parts, strict=True):
                 if c is not None and ref in cotangents:
                     cotangents[ref] = self._dense(cotangents[ref], n_targets) + self._dense(c, n_targets)
                 elif c is not None:
                     cotangents[ref] = c
-        result = cotangents.get(self._explained)
-        if result is None:
-            zeros = self.ops.zeros_like(self._r[self._explained])
+        return [self._found(ref, cotangents.get(ref), n_targets) for ref in self._explained]
+
+    def _found(self, ref: Ref, cotangent: Any, n_targets: Any) -> Any:
+        if cotangent is None:
+            zeros = self.ops.zeros_like(self._r[ref])
             return zeros if n_targets is None else self.ops.tile_rows(zeros, n_targets)
-        return self._dense(result, n_targets)
+        return self._dense(cotangent, n_targets)
 
     def _back_through(self, i: int, vjp: VJP, cotangents: list[Any], n_targets: Any) -> list[Any]:
         """One step back for several targets: what is the same for all of them is done once."""
@@ -201,8 +213,7 @@ class Propagation:
         ops = self.ops
         difference = self._at_pairs(base) - self._r[base]
         near = ops.unary("abs", difference) < 8 * ops.finfo(difference).eps
-        slope = (self._at_pairs(ref) - self._r[ref]) / difference
-        slope = ops.where(near, 0.0, slope)
+        slope = ops.where(near, 0.0, (self._at_pairs(ref) - self._r[ref]) / difference)
         inputs = [self._r[source] for source in node.inputs]
         _, local = self.graph.vjp(node, inputs, slopes, self.n * self.n_references)
 
@@ -215,19 +226,11 @@ class Propagation:
 
     def _common_source(self, node: Node) -> Ref | None:
         """The one value of which a node's output is a function, element by element; None if there is none."""
-        pending = {ref for ref in node.inputs if ref in self._blocks}
-        while len(pending) > 1 or pending & self._steps:
-            ref = max(pending)
-            producer = self.graph.nodes[ref[0]]
-            if producer.kind not in _ELEMENT_BY_ELEMENT:
-                return None
-            pending.remove(ref)
-            pending.update(source for source in producer.inputs if source in self._blocks)
-            if not pending:
-                return None
-        (base,) = pending
+        base = common_source(self.graph, node, self._blocks, self._steps)
         outputs = [ref for ref in node.inputs if ref in self._blocks]
-        return base if all(self.ops.same_shape(self._r[base], self._r[ref]) for ref in outputs) else None
+        if base is None or not all(self.ops.same_shape(self._r[base], self._r[ref]) for ref in outputs):
+            return None
+        return base
 
     def _run_at_references(self, node: Node, refs: list[Ref]) -> None:
         outputs = self.graph.run_node(node, [self._r[ref] for ref in node.inputs], self.n * self.n_references)
@@ -343,4 +346,5 @@ class Propagation:
             x_input=lambda k: self._at_pairs(node.inputs[k]),
             x_output=lambda j: self._at_pairs(refs[j]),
             flat=flats,
+            propagation=Propagation,
         )

@@ -23,7 +23,9 @@ def exp_slope(ops: ArrayOps, x: Any, r: Any, fx: Any, fr: Any) -> Any:
     """The slope of the secant of exp, from the inputs and exp at both."""
     # The smallest number keeps 0 / 0 away and changes no other ratio.
     distance = -float(ops.finfo(x).tiny) - ops.unary("abs", x - r)
-    return ops.maximum(fx, fr) * (ops.unary("expm1", distance) / distance)
+    slope = ops.maximum(fx, fr) * (ops.unary("expm1", distance) / distance)
+    # Where both are minus infinity, as of what is masked, there is no difference.
+    return ops.where(fx + fr == 0, 0.0, slope)
 
 
 def _tanh_ratio(ops: ArrayOps, t: Any) -> Any:

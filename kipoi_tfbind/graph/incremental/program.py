@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from kipoi_tfbind.graph.graph import Graph, Ref
+from kipoi_tfbind.graph.graph import Graph, Ref, Scan
 from kipoi_tfbind.graph.incremental.along_positions import along_positions
 from kipoi_tfbind.graph.incremental.position_ops import Operand, PoolPositions, PositionOp, reshaped_axis
 from kipoi_tfbind.graph.operations import SpaceToBatch, size_of
@@ -113,6 +113,9 @@ class Program:
 
     def traffic(self, i: int) -> int:
         """Elements that a node makes for one whole sequence; none where nothing is computed."""
+        operation = self.graph.nodes[i].operation
+        if isinstance(operation, Scan):
+            return operation.elements
         free = self.graph.nodes[i].kind in ("identity", "reshape", "shape", "shape_of", "")
         return 0 if free else size_of(self.shapes[(i, 0)]) * self._multiples[(i, 0)]
 

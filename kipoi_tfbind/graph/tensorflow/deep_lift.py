@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.graph.deeplift import engine
 from kipoi_tfbind.graph.deeplift.propagation import Propagation
+from kipoi_tfbind.graph.graph import Scan
 from kipoi_tfbind.graph.tensorflow.graph import TensorFlowGraph
 
 
@@ -49,7 +50,9 @@ class CompiledTensorFlow(engine.CompiledDeepLift):
     ) -> None:
         self._graph, self._wrt, self._shapes, self._jit_compile = graph, wrt, shapes, jit_compile
         self._dtypes = [graph.nodes[i].call.dtype for i in graph.inputs]
-        self._one_by_one = self._compiled(at_once=False)
+        # Loops go through one target after the other, with few numbers in each step.
+        self._by_rows = any(isinstance(graph.nodes[i].operation, Scan) for i in graph.live_nodes())
+        self._one_by_one = self._compiled(self._run_by_rows if self._by_rows else partial(self._run, False))
         self._at_once: Any = None
 
     def __call__(
@@ -57,17 +60,25 @@ class CompiledTensorFlow(engine.CompiledDeepLift):
     ) -> tuple[NDArray, NDArray, NDArray]:
         """See the base class."""
         values = [tf.constant(a, dtype) for a, dtype in zip(inputs, self._dtypes, strict=True)]
-        function = self._one_by_one
+        function, n_at_once = self._one_by_one, max(len(columns), 1)
         if self.takes_targets and len(columns) > 1:
-            self._at_once = self._at_once or self._compiled(at_once=True)
+            self._at_once = self._at_once or self._compiled(partial(self._run, True))
             function = self._at_once
-        result = function(
-            *values, tf.constant(references, self._dtypes[self._wrt]), tf.constant(columns, tf.int64)
+        if self._by_rows:
+            n_pairs = references.shape[0] * references.shape[1]
+            n_at_once = self.n_targets_by_rows(n_pairs, n_at_once)
+        r_rows = tf.constant(references, self._dtypes[self._wrt])
+        parts = [
+            function(*values, r_rows, tf.constant(columns[i : i + n_at_once], tf.int64))
+            for i in range(0, max(len(columns), 1), n_at_once)
+        ]
+        multipliers, x, r = (
+            np.concatenate([value.numpy() for value in values], axis)
+            for values, axis in zip(zip(*parts, strict=True), (0, -1, -1), strict=True)
         )
-        multipliers, x, r = (value.numpy() for value in result)
         return np.moveaxis(multipliers, 0, -1), x, r
 
-    def _compiled(self, at_once: bool) -> Any:
+    def _compiled(self, run: Callable[..., tuple[tf.Tensor, ...]]) -> Any:
         shapes, dtypes = self._shapes, self._dtypes
         signature = [
             *(tf.TensorSpec((None, *shape), dtype) for shape, dtype in zip(shapes, dtypes, strict=True)),
@@ -75,31 +86,55 @@ class CompiledTensorFlow(engine.CompiledDeepLift):
             tf.TensorSpec((None,), tf.int64),
         ]
         function = tf.function(
-            partial(self._run, at_once),
+            run,
             input_signature=signature,
             autograph=False,
             jit_compile=self._jit_compile,
         )
         return function.get_concrete_function()
 
-    def _run(self, at_once: bool, *arguments: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        *inputs, references, columns = arguments
+    def _propagation(self, inputs: Sequence[tf.Tensor], references: tf.Tensor) -> Propagation:
+        """The forward passes, and what is known of them."""
         n, n_references = tf.shape(references)[0], tf.shape(references)[1]
         rows = tf.reshape(references, (-1, *self._shapes[self._wrt]))
-        propagation = Propagation(self._graph, inputs, rows, self._wrt, n, n_references)
-        output = propagation.outputs()[1]
-        output_shape = self._graph.ops.shape(output)
-        x, r = (tf.reshape(y, (tf.shape(y)[0], -1)) for y in propagation.outputs())
-        self.n_outputs = output.shape[1:].num_elements()
-        self.largest, self.elements = propagation.sizes()
+        ops = self._graph.ops
+        r_inputs = [rows if i == self._wrt else ops.repeat(x, n_references, 0) for i, x in enumerate(inputs)]
+        propagation = Propagation(self._graph, inputs, r_inputs, [self._wrt], n, n_references)
+        self.n_outputs = propagation.outputs()[1].shape[1:].num_elements()
+        self.largest, self.elements, self.n_values = propagation.sizes()
         self.itemsize = rows.dtype.size
-        self.takes_targets = propagation.takes_targets and not self._jit_compile
+        self.takes_targets = propagation.takes_targets and not (self._jit_compile or self._by_rows)
+        return propagation
+
+    def _run_by_rows(self, *arguments: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """All targets at once, with all sequences and references again for each."""
+        *inputs, references, columns = arguments
+        n, n_references = tf.shape(references)[0], tf.shape(references)[1]
+        ops, n_targets = self._graph.ops, tf.size(columns)
+        propagation = self._propagation(
+            [ops.tile_rows(x, n_targets) for x in inputs], ops.tile_rows(references, n_targets)
+        )
+        x, r = propagation.outputs()
+        seed = tf.repeat(tf.one_hot(columns, self.n_outputs, dtype=r.dtype), n * n_references, 0)
+        (found,) = propagation.back([tf.reshape(seed, tf.shape(r))])
+        stacked = tf.reshape(found, tf.concat([[n_targets], tf.shape(references)], 0))
+        x = tf.reshape(x, (n_targets, n, self.n_outputs))[0]
+        r = tf.reshape(r, (n_targets, n, n_references, self.n_outputs))[0]
+        return stacked, tf.gather(x, columns, axis=1), tf.gather(r, columns, axis=2)
+
+    def _run(self, at_once: bool, *arguments: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """The targets one after the other, or several together where all operations can do that."""
+        *inputs, references, columns = arguments
+        n, n_references = tf.shape(references)[0], tf.shape(references)[1]
+        propagation = self._propagation(inputs, references)
+        output_shape = self._graph.ops.shape(propagation.outputs()[1])
+        x, r = (tf.reshape(y, (tf.shape(y)[0], -1)) for y in propagation.outputs())
 
         def multipliers(columns: tf.Tensor) -> tf.Tensor:
             n_targets = tf.size(columns)
             seed = tf.repeat(tf.one_hot(columns, self.n_outputs, dtype=r.dtype), n * n_references, 0)
             seed = tf.reshape(seed, (n_targets * n * n_references, *output_shape[1:]))
-            found = propagation.back(seed, n_targets if at_once else None)
+            (found,) = propagation.back([seed], n_targets if at_once else None)
             return tf.reshape(found, tf.concat([[n_targets], tf.shape(references)], 0))
 
         n_at_once = 1
@@ -112,7 +147,7 @@ class CompiledTensorFlow(engine.CompiledDeepLift):
             multipliers,
             tf.reshape(padded, (-1, n_at_once)),
             parallel_iterations=1,
-            fn_output_signature=rows.dtype,
+            fn_output_signature=r.dtype,
         )
         stacked = tf.reshape(stacked, tf.concat([[-1], tf.shape(references)], 0))[: tf.size(columns)]
         r = tf.reshape(r, (n, n_references, -1))

@@ -11,7 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import UnsupportedModelError
-from kipoi_tfbind.graph.graph import Graph, Node, Ref
+from kipoi_tfbind.graph.graph import Graph, Node, Ref, Scan
 from kipoi_tfbind.graph.tensorflow.operations import Call, converted
 from kipoi_tfbind.graph.tensorflow.ops import TensorFlowOps
 from kipoi_tfbind.graph.tensorflow.vjp import node_vjp
@@ -45,6 +45,8 @@ class TensorFlowGraph(Graph):
         """Outputs of one node, as new operations of the function that is being traced."""
         if node.kind == "constant":
             return [tf.constant(node.call)]
+        if isinstance(node.operation, Scan):
+            return node.operation.run(values, batch_size)
         graph = tf.compat.v1.get_default_graph()
         operation = graph.create_op(
             node.name, list(values), list(node.call.dtypes), attrs=dict(node.call.attrs), compute_device=False
@@ -142,7 +144,10 @@ class TensorFlowGraph(Graph):
 
 
 def _node_in_precision(node: Node, source: tf.DType, target: tf.DType) -> Node:
-    call = node.call
+    call, operation = node.call, node.operation
+    if isinstance(operation, Scan):
+        # The target's name is one of the two precisions.
+        return replace(node, operation=replace(operation, body=operation.body.in_precision(target.name)))
     if node.kind == "constant" and call.dtype == source.as_numpy_dtype:
         call = call.astype(target.as_numpy_dtype)
     elif node.kind == "input" and call.dtype == source:

@@ -221,5 +221,39 @@ class TensorFlowOps(ArrayOps):
     def cond(self, condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
         return tf.cond(condition, then, otherwise)
 
+    def scan(
+        self,
+        step: Callable[[Sequence[Any], Sequence[Any]], tuple[Sequence[Any], Sequence[Any]]],
+        arrays: Sequence[Any],
+        states: Sequence[Any],
+        *,
+        n: int,
+        reverse: bool = False,
+    ) -> tuple[list[Any], list[Any]]:
+        # The first step tells what is given.
+        first = n - 1 if reverse else 0
+        given, after = step([array[first] for array in arrays], states)
+        after = [_like(new, old) for new, old in zip(after, states, strict=True)]
+        lists = [
+            tf.TensorArray(x.dtype, n, element_shape=x.shape, clear_after_read=False).write(first, x)
+            for x in given
+        ]
+
+        def body(i: Any, lists: Any, states: Any) -> Any:
+            at = n - 1 - i if reverse else i
+            some, new = step([array[at] for array in arrays], states)
+            lists = [each.write(at, x) for each, x in zip(lists, some, strict=True)]
+            return i + 1, lists, [_like(x, old) for x, old in zip(new, states, strict=True)]
+
+        _, lists, after = tf.while_loop(
+            lambda i, *_: i < n, body, (tf.constant(1), lists, after), parallel_iterations=1
+        )
+        return [each.stack() for each in lists], list(after)
+
     def each_row(self, function: Callable[[Any], Any], n: Any, like: Any) -> Any:
         return tf.map_fn(function, tf.range(n), parallel_iterations=1, fn_output_signature=like.dtype)
+
+
+def _like(new: Any, old: Any) -> Any:
+    """A state, of the same shape as the one before."""
+    return tf.ensure_shape(new, old.shape)

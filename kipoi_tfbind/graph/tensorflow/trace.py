@@ -1,9 +1,10 @@
-"""TensorFlow functions as graphs: function calls inlined, variables frozen, loops unrolled."""
+"""TensorFlow functions as graphs: calls inlined, variables frozen, a loop as one node or unrolled."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from kipoi_tfbind.errors import UnsupportedModelError
 from kipoi_tfbind.graph.graph import Node, Ref
 from kipoi_tfbind.graph.operations import Operation
 from kipoi_tfbind.graph.tensorflow.graph import TensorFlowGraph
+from kipoi_tfbind.graph.tensorflow.lists import pack, sorted_operations, unpack
+from kipoi_tfbind.graph.tensorflow.loops import Stacked, StepList, as_scan
 from kipoi_tfbind.graph.tensorflow.operations import Call, describe, layer_of
 
 # Past this, an unrolled loop takes minutes to compile.
@@ -134,19 +137,23 @@ def _frozen(concrete: Any) -> Any:
 class _Tracer:
     """Collects the nodes of a graph of TensorFlow and of the functions that it calls."""
 
-    def __init__(self, graph: tf.Graph):
+    def __init__(self, graph: tf.Graph, library: dict[str, Any] | None = None):
         self.nodes: list[Node] = []
         # Tensors of the outermost graph by the value that they are here.
         self.sources: dict[Ref, tf.Tensor] = {}
         self._outermost = graph
-        self._library = {f.signature.name: f for f in graph.as_graph_def().library.function}
+        if library is None:
+            library = {f.signature.name: f for f in graph.as_graph_def().library.function}
+        self._library = library
         self._bodies: dict[Any, Any] = {}
-        self._known: dict[Ref, Any] = {}
+        self.known: dict[Ref, Any] = {}
+        # In a loop's step: the values that are its number.
+        self.step_number: set[Ref] = set()
         # Of each graph that is being traced, by tensor name: a Ref, or a list of Refs for a TensorList.
         self._values: dict[int, dict[str, Any]] = {}
 
     def add_inputs(self, signature: Sequence[tf.TensorSpec]) -> list[Ref]:
-        return [self._add(Node("Placeholder", Operation("input"), call=spec))[0] for spec in signature]
+        return [self.add(Node("Placeholder", Operation("input"), call=spec))[0] for spec in signature]
 
     def value_of(self, graph: tf.Graph, tensor: tf.Tensor) -> Any:
         return self._values[id(graph)][tensor.name]
@@ -154,7 +161,7 @@ class _Tracer:
     def add_all(self, graph: tf.Graph, values: dict[str, Any]) -> None:
         """Add all nodes of `graph`, of which `values` gives the inputs, by tensor name."""
         self._values[id(graph)] = values
-        for operation in _sorted_operations(graph):
+        for operation in sorted_operations(graph):
             if not operation.outputs or operation.outputs[0].name in values:
                 continue
             inputs = [values[tensor.name] for tensor in operation.inputs]
@@ -166,33 +173,62 @@ class _Tracer:
     def _outputs(self, operation: tf.Operation, inputs: list[Any]) -> Sequence[Any]:
         kind = operation.type
         if kind in _CALLS:
-            return self._call(operation.get_attr("f").name, inputs, operation.inputs)
+            return self.call(operation.get_attr("f").name, inputs, operation.inputs)
         if kind in _LOOPS:
-            return self._unrolled(operation, inputs) or self._opaque(operation, inputs, "loop")
+            scanned = as_scan(self, operation, inputs)
+            return scanned or self._unrolled(operation, inputs) or self._opaque(operation, inputs, "loop")
         if kind in _BRANCHES:
-            taken = self._known.get(inputs[0]) if isinstance(inputs[0], tuple) else None
+            taken = self.known.get(inputs[0]) if isinstance(inputs[0], tuple) else None
             if taken is None:
                 return self._opaque(operation, inputs, "branch")
             branch = "then_branch" if np.all(taken) else "else_branch"
-            return self._call(operation.get_attr(branch).name, inputs[1:], operation.inputs[1:])
+            return self.call(operation.get_attr(branch).name, inputs[1:], operation.inputs[1:])
         if kind.startswith("TensorList"):
             return self._tensor_list(operation, inputs) or self._opaque(operation, inputs, "loop")
         if any(isinstance(value, list) for value in inputs):
             # A list of tensors passed on as it is.
             return [inputs[0]] if kind == "Identity" else self._opaque(operation, inputs, "loop")
-        outputs = self._add(describe(operation, tuple(inputs), [self._known.get(ref) for ref in inputs]))
+        outputs = self.add(describe(operation, tuple(inputs), [self.known.get(ref) for ref in inputs]))
         self._fold(operation, inputs, outputs)
         return outputs
 
-    def _add(self, node: Node) -> list[Ref]:
+    def add(self, node: Node) -> list[Ref]:
         self.nodes.append(node)
         return [(len(self.nodes) - 1, i) for i in range(node.n_outputs)]
 
+    def add_known(self, value: Any) -> Ref:
+        """A constant whose value is known while tracing, if it is a small one."""
+        (ref,) = self.add(Node("Const", Operation("constant"), (), np.asarray(value)))
+        if np.size(value) <= _SMALL:
+            self.known[ref] = value
+        return ref
+
+    def inner(self) -> _Tracer:
+        """A tracer of a graph of its own, with the same functions to call."""
+        return _Tracer(self._outermost, self._library)
+
+    def dtype_of(self, ref: Ref) -> tf.DType:
+        """The type of a value."""
+        call = self.nodes[ref[0]].call
+        return call.dtypes[ref[1]] if isinstance(call, Call) else tf.as_dtype(call.dtype)
+
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """Take away what is added within."""
+        n_before = len(self.nodes)
+        try:
+            yield
+        finally:
+            del self.nodes[n_before:]
+            self.known = {ref: value for ref, value in self.known.items() if ref[0] < n_before}
+
     def _opaque(self, operation: tf.Operation, inputs: list[Any], kind: str) -> list[Ref]:
         """A loop or branch that depends on values which only come at run time."""
-        flat = [ref for value in inputs for ref in (value if isinstance(value, list) else [value])]
+        flat = [
+            ref for value in inputs for ref in (self.items(value) if isinstance(value, list) else [value])
+        ]
         refs = tuple(ref for ref in flat if ref is not None)
-        return self._add(
+        return self.add(
             Node(operation.type, Operation(kind), refs, None, layer_of(operation), len(operation.outputs))
         )
 
@@ -201,12 +237,12 @@ class _Tracer:
         size = operation.outputs[0].shape.num_elements()
         small = size is not None and size <= _SMALL
         value = tf.get_static_value(operation.outputs[0]) if small else None
-        if value is None and operation.type in _FOLDED and all(ref in self._known for ref in inputs):
-            value = _FOLDED[operation.type](*(self._known[ref] for ref in inputs))
+        if value is None and operation.type in _FOLDED and all(ref in self.known for ref in inputs):
+            value = _FOLDED[operation.type](*(self.known[ref] for ref in inputs))
         if value is not None and np.size(value) <= _SMALL:
-            self._known[outputs[0]] = value
+            self.known[outputs[0]] = value
 
-    def _body(self, name: str, like: Sequence[tf.Tensor]) -> Any:
+    def body_of(self, name: str, like: Sequence[tf.Tensor]) -> Any:
         """The graph of a function for tensors of such shapes."""
         key = name, tuple(str(tensor.shape) for tensor in like)
         if key not in self._bodies:
@@ -215,8 +251,8 @@ class _Tracer:
                 self._bodies[key] = function_def_to_graph(self._library[name], input_shapes=shapes)
         return self._bodies[key]
 
-    def _call(self, name: str, inputs: list[Any], like: Sequence[tf.Tensor]) -> list[Any]:
-        body = self._body(name, like)
+    def call(self, name: str, inputs: list[Any], like: Sequence[tf.Tensor]) -> list[Any]:
+        body = self.body_of(name, like)
         values = dict(zip((tensor.name for tensor in body.inputs), inputs, strict=True))
         # A function may be called within itself (a loop in a loop's body does so with one body's graph).
         outer = self._values.get(id(body))
@@ -232,19 +268,21 @@ class _Tracer:
         n_before = len(self.nodes)
         values = inputs
         for _ in range(MAX_UNROLLED_STEPS):
-            (go_on,) = self._call(condition, values, operation.outputs)
-            if not isinstance(go_on, tuple) or go_on not in self._known:
+            (go_on,) = self.call(condition, values, operation.outputs)
+            if not isinstance(go_on, tuple) or go_on not in self.known:
                 break
-            if not np.all(self._known[go_on]):
+            if not np.all(self.known[go_on]):
                 return values
-            values = self._call(body, values, operation.outputs)
+            values = self.call(body, values, operation.outputs)
         del self.nodes[n_before:]
-        self._known = {ref: value for ref, value in self._known.items() if ref[0] < n_before}
+        self.known = {ref: value for ref, value in self.known.items() if ref[0] < n_before}
         return None
 
     def _tensor_list(self, operation: tf.Operation, inputs: list[Any]) -> list[Any] | None:
         """A list of tensors as a Python list of values; None where its length or an index is not known."""
-        known = [self._known.get(value) if isinstance(value, tuple) else None for value in inputs]
+        if isinstance(inputs[0], StepList):
+            return self._slice_of_step(operation, inputs)
+        known = [self.known.get(value) if isinstance(value, tuple) else None for value in inputs]
         match operation.type:
             case "TensorListFromTensor":
                 length = (
@@ -253,58 +291,47 @@ class _Tracer:
                 if length is None:
                     return None
                 dtype = operation.inputs[0].dtype
-                return [self._add(unpack(inputs[0], length, dtype, layer_of(operation)))]
+                return [Stacked(inputs[0], length, dtype)]
             case "TensorListReserve" if known[1] is not None:
                 return [[None] * int(known[1])]
             case "TensorListGetItem" if isinstance(inputs[0], list) and known[1] is not None:
-                item = inputs[0][int(known[1])]
+                item = self.items(inputs[0])[int(known[1])]
                 return None if item is None else [item]
             case "TensorListSetItem" if isinstance(inputs[0], list) and known[1] is not None:
-                items = list(inputs[0])
+                items = list(self.items(inputs[0]))
                 items[int(known[1])] = inputs[2]
                 return [items]
             case "TensorListLength" if isinstance(inputs[0], list):
                 return None
+            case "TensorListStack" if isinstance(inputs[0], Stacked):
+                return [inputs[0].stacked]
             case "TensorListStack" if isinstance(inputs[0], list) and None not in inputs[0]:
                 layer = layer_of(operation)
-                return self._add(pack(inputs[0], operation.outputs[0].dtype, layer))
+                return self.add(pack(inputs[0], operation.outputs[0].dtype, layer))
         return None
 
+    def items(self, items: list[Any]) -> list[Any]:
+        """The items of a list, as values of their own."""
+        if isinstance(items, Stacked) and items and items[0] is None:
+            layer = self.nodes[items.stacked[0]].layer
+            items[:] = self.add(unpack(items.stacked, len(items), items.dtype, layer))
+        return items
 
-def _sorted_operations(graph: tf.Graph) -> list[tf.Operation]:
-    """The operations of a graph, each after those whose outputs it takes."""
-    done: set[str] = set()
-    ordered = []
-    for operation in graph.get_operations():
-        pending = [operation]
-        while pending:
-            current = pending[-1]
-            waiting = [t.op for t in current.inputs if t.op.name not in done]
-            pending += waiting
-            if not waiting:
-                pending.pop()
-                if current.name not in done:
-                    done.add(current.name)
-                    ordered.append(current)
-    return ordered
+    def _slice_of_step(self, operation: tf.Operation, inputs: list[Any]) -> list[Any] | None:
+        """What a loop's step takes of a list, or gives it; None where that is not the slice of its number."""
+        if operation.type not in ("TensorListGetItem", "TensorListSetItem"):
+            return None
+        taken, at = inputs[0].taken, self.known.get(inputs[1])
+        own = self._source(inputs[1]) in self.step_number
+        if operation.type == "TensorListGetItem":
+            return [taken] if own and taken is not None else None
+        if inputs[0].given is not None:
+            return None
+        if own:
+            return [StepList(taken, inputs[2])]
+        return None if at is None else [StepList(taken, inputs[2], int(at))]
 
-
-def pack(items: Sequence[Ref], dtype: tf.DType, layer: str) -> Node:
-    """Tensors stacked along a new first axis."""
-    attrs = {"N": _int(len(items)), "T": _type(dtype), "axis": _int(0)}
-    return Node("Pack", Operation("stack"), tuple(items), Call(attrs, (dtype,)), layer)
-
-
-def unpack(value: Ref, length: int, dtype: tf.DType, layer: str) -> Node:
-    """The slices of a tensor along its first axis."""
-    attrs = {"num": _int(length), "T": _type(dtype), "axis": _int(0)}
-    call = Call(attrs, (dtype,) * length)
-    return Node("Unpack", Operation("unstack"), (value,), call, layer, length)
-
-
-def _int(value: int) -> Any:
-    return tf.compat.v1.AttrValue(i=value)
-
-
-def _type(dtype: tf.DType) -> Any:
-    return tf.compat.v1.AttrValue(type=dtype.as_datatype_enum)
+    def _source(self, ref: Ref) -> Ref:
+        while self.nodes[ref[0]].name == "Identity":
+            ref = self.nodes[ref[0]].inputs[0]
+        return ref

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,23 @@ class Call:
     function: Any
     arguments: tuple[Any, dict[str, Any]]
     shapes: tuple[tuple[Any, ...], ...]
+
+
+def filled(arguments: Any, values: Sequence[Any], batch_size: Any) -> Any:
+    """The arguments of a call with the tensors for their slots, and the integers for a batch size.
+
+    PyTorch's own `tree_map` does the same, and takes longer than most operations of a recurrent layer.
+    """
+    kind = type(arguments)
+    if kind is Slot:
+        return values[arguments.index]
+    if kind is BatchInteger:
+        return arguments.slope * batch_size + arguments.offset
+    if kind is tuple or kind is list:
+        return kind([filled(item, values, batch_size) for item in arguments])
+    if kind is dict:
+        return {key: filled(item, values, batch_size) for key, item in arguments.items()}
+    return arguments
 
 
 def rows_of(shape: tuple[Any, ...]) -> int | None:

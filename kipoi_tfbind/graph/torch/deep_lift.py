@@ -36,7 +36,7 @@ class CompiledTorch(engine.CompiledDeepLift):
         nodes = [graph.nodes[i] for i in graph.live_nodes()]
         traced = [shape for n in nodes if n.kind not in ("input", "constant") for shape in n.call.shapes]
         self.largest = max(map(row_size, traced), default=1)
-        self.elements = sum(map(row_size, traced))
+        self.elements, self.n_values = sum(map(row_size, traced)), max(len(traced), 1)
         self.itemsize = graph.dtypes[wrt].itemsize
         node, i = graph.outputs[0]
         own = dict(zip(graph.inputs, shapes, strict=True))
@@ -51,19 +51,30 @@ class CompiledTorch(engine.CompiledDeepLift):
         with torch.no_grad():
             values = [self._tensor(a, dtype) for a, dtype in zip(inputs, self._graph.dtypes, strict=True)]
             rows = self._tensor(references.reshape(n * n_references, *shape), self._graph.dtypes[self._wrt])
-            propagation = Propagation(self._graph, values, rows, self._wrt, n, n_references)
+            ops = self._graph.ops
+            r_inputs = [
+                rows if i == self._wrt else ops.repeat(x, n_references, 0) for i, x in enumerate(values)
+            ]
+            propagation = Propagation(self._graph, values, r_inputs, [self._wrt], n, n_references)
             self.takes_targets = propagation.takes_targets
             like = propagation.outputs()[1]
             x, r = (y.reshape(len(y), -1) for y in propagation.outputs())
-            n_at_once = 1
-            if propagation.takes_targets:
-                n_at_once = max(1, engine.WITH_TARGETS // (n * n_references * self.largest))
+            n_pairs, by_rows = n * n_references, not propagation.takes_targets
+            if by_rows:
+                n_at_once = self.n_targets_by_rows(n_pairs, len(chosen))
+            else:
+                n_at_once = max(1, engine.WITH_TARGETS // (n_pairs * self.largest))
             multipliers = rows.new_empty(len(chosen), *references.shape)
             for start in range(0, len(chosen), n_at_once):
                 some = torch.tensor(chosen[start : start + n_at_once], device=rows.device)
                 seed = torch.nn.functional.one_hot(some, r.shape[1]).to(r.dtype)
-                seed = seed.repeat_interleave(n * n_references, 0).reshape(-1, *like.shape[1:])
-                found = propagation.back(seed, len(some) if len(some) > 1 else None)
+                seed = seed.repeat_interleave(n_pairs, 0).reshape(-1, *like.shape[1:])
+                if by_rows and len(some) > 1:
+                    at_x, at_r = ([ops.tile_rows(a, len(some)) for a in part] for part in (values, r_inputs))
+                    of_some = Propagation(self._graph, at_x, at_r, [self._wrt], n * len(some), n_references)
+                    (found,) = of_some.back([seed])
+                else:
+                    (found,) = propagation.back([seed], len(some) if len(some) > 1 else None)
                 multipliers[start : start + n_at_once] = found.reshape(-1, *references.shape)
             r = r.reshape(n, n_references, -1)[:, :, chosen]
             return multipliers.movedim(0, -1).cpu().numpy(), x[:, chosen].cpu().numpy(), r.cpu().numpy()

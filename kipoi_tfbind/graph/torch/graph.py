@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch.utils._pytree import tree_leaves, tree_map
 
 from kipoi_tfbind.graph.graph import Graph, Node, Ref
-from kipoi_tfbind.graph.torch.call import BatchInteger, Call, Slot, batch_leads
+from kipoi_tfbind.graph.torch.call import BatchInteger, Call, batch_leads, filled
 from kipoi_tfbind.graph.torch.ops import TorchOps
 from kipoi_tfbind.graph.torch.vjp import node_vjp
 from kipoi_tfbind.graph.vjp import VJP, windows_of_axes
@@ -41,14 +41,10 @@ class TorchGraph(Graph):
             found = _maxima(node, values[0])
             if found is not None:
                 return [found]
-
-        def fill(leaf: Any) -> Any:
-            if isinstance(leaf, BatchInteger):
-                return leaf.slope * batch_size + leaf.offset
-            return values[leaf.index] if isinstance(leaf, Slot) else leaf
-
-        args, kwargs = tree_map(fill, node.call.arguments)
+        args, kwargs = filled(node.call.arguments, values, batch_size)
         result = node.call.function(*args, **kwargs)
+        if isinstance(result, torch.Tensor):
+            return [result]
         return [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)][: node.n_outputs]
 
     def vjp(

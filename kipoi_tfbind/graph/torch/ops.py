@@ -197,5 +197,21 @@ class TorchOps(ArrayOps):
     def cond(self, condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
         return then() if bool(condition) else otherwise()
 
+    def scan(
+        self,
+        step: Callable[[Sequence[Any], Sequence[Any]], tuple[Sequence[Any], Sequence[Any]]],
+        arrays: Sequence[Any],
+        states: Sequence[Any],
+        *,
+        n: int,
+        reverse: bool = False,
+    ) -> tuple[list[Any], list[Any]]:
+        given: list[Sequence[Any]] = []
+        for i in reversed(range(n)) if reverse else range(n):
+            some, states = step([array[i] for array in arrays], states)
+            given.append(some)
+        columns = zip(*(reversed(given) if reverse else given), strict=True)
+        return [torch.stack(column) for column in columns], list(states)
+
     def each_row(self, function: Callable[[Any], Any], n: Any, like: Any) -> Any:
         return torch.stack([function(row) for row in range(n)])

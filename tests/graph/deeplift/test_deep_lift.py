@@ -257,16 +257,16 @@ def test_two_operands_have_their_shapley_values(name: str, framework: str) -> No
 
 
 def softmax_shares(x: NDArray, r: NDArray) -> NDArray:
-    """Contributions to the first of softmax(x), step by step: exponentials, their sum, the ratio."""
-    ex, er = np.exp(x), np.exp(r)
-    sx, sr = ex.sum(), er.sum()
-    to_exponentials = np.full(len(x), (ex[0] + er[0]) / 2 * (1 / sx - 1 / sr) / (sx - sr))
-    to_exponentials[0] += (1 / sx + 1 / sr) / 2
-    return to_exponentials * (ex - er)
+    """Contributions to the first of softmax(x), step by step: the log-softmax, and its exponential."""
+    sx, sr = np.exp(x).sum(), np.exp(r).sum()
+    to_log_sum = (np.exp(x) - np.exp(r)) * np.log(sx / sr) / (sx - sr)
+    to_log = np.where(np.arange(len(x)) == 0, x - r, 0) - to_log_sum
+    px, pr = np.exp(x[0]) / sx, np.exp(r[0]) / sr
+    return to_log * (px - pr) / np.log(px / pr)
 
 
 @pytest.mark.parametrize("framework", ["tensorflow", "torch"])
-def test_softmax_is_a_ratio(framework: str) -> None:
+def test_softmax_is_the_exponential_of_the_log_softmax(framework: str) -> None:
     rng = np.random.default_rng(4)
     x, r = rng.normal(size=(5, 3)), rng.normal(size=(5, 1, 3))
     if framework == "tensorflow":
@@ -276,6 +276,46 @@ def test_softmax_is_a_ratio(framework: str) -> None:
     mine = deep_lift(graph, [x], r).multipliers[:, 0, :, 0] * (x - r[:, 0])
     expected = [softmax_shares(a, b) for a, b in zip(x, r[:, 0], strict=True)]
     np.testing.assert_allclose(mine, expected, rtol=1e-12)
+
+
+FAR_APART = {
+    "softmax": (tf.nn.softmax, lambda v: torch.softmax(v, -1)),
+    "log_softmax": (tf.nn.log_softmax, lambda v: torch.log_softmax(v, -1)),
+    "log_sum_exp": (
+        lambda v: tf.reduce_logsumexp(v, -1, keepdims=True),
+        lambda v: torch.logsumexp(v, -1, keepdim=True),
+    ),
+}
+
+
+@pytest.mark.parametrize("scale", [1, 8, 100, 1000])
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("framework", ["tensorflow", "torch"])
+@pytest.mark.parametrize("name", FAR_APART)
+def test_complete_where_inputs_are_far_apart(name: str, framework: str, precision: str, scale: float) -> None:
+    """Complete to rounding of the inputs, and no multiplier is larger than the largest derivative."""
+    rng = np.random.default_rng(4)
+    x, r = rng.normal(0, scale, (6, 5)), rng.normal(0, scale, (6, 7, 5))
+    # Equal, shifted alike, masked, and one of them masked.
+    r[0, 0], r[1, 0], r[2, 0] = x[0], x[1] + scale, x[2]
+    x[3, 1] = r[3, :, 1] = -1e9
+    x[4, 1] = r[4, :, 1] = -np.inf
+    in_tf, in_torch = FAR_APART[name]
+    graph = tf_graph(in_tf, 5) if framework == "tensorflow" else th_graph(in_torch, 5)
+    graph = graph.in_precision(precision)  # type: ignore[arg-type]
+    result = deep_lift(graph, [x.astype(precision)], r.astype(precision))
+    with np.errstate(invalid="ignore"):
+        outputs = result.output[:, None] - result.reference_output
+    if name == "log_softmax":
+        # Of what is masked the logarithm is no number.
+        result = result._replace(multipliers=np.delete(result.multipliers, 1, -1))
+        outputs = np.delete(outputs, 1, -1)
+    with np.errstate(invalid="ignore"):
+        difference = np.nan_to_num(x[:, None] - r, nan=0)[..., None]
+    error = (result.multipliers * difference).sum(2) - outputs
+    # Inputs of this size are rounded to this.
+    assert np.abs(error).max() < 50 * scale * np.finfo(precision).eps
+    assert np.abs(result.multipliers).max() <= 1 + 1e-5
 
 
 @pytest.mark.parametrize("framework", ["tensorflow", "torch"])

@@ -1,0 +1,5 @@
+"""What the models of a Kipoi source are, and what each method makes of them: a table and a page."""
+
+from kipoi_tfbind.survey.survey import survey
+
+__all__ = ["survey"]
