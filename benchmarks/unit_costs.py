@@ -95,7 +95,7 @@ def main() -> None:
     bpnet = bpnet_like()
     if "ism" in only:
         measure(
-            "ISM, zoo's CTCF model, 600 bp", stream(tfb.in_silico_mutagenesis, ctcf, 64, 32), 64, "window"
+            "ISM, zoo's CTCF model, 400 bp", stream(tfb.in_silico_mutagenesis, ctcf, 64, 32), 64, "window"
         )
         measure("ISM, BPNet-like, 2,114 bp", stream(tfb.in_silico_mutagenesis, bpnet, 1, 1), 1, "window")
     if "snvs" in only:
@@ -105,7 +105,7 @@ def main() -> None:
             )
         measure("all SNVs, BPNet-like, .parquet", snvs(bpnet, 32, ".parquet"), 3 * 32, "SNV", ".parquet")
     if "deepshap" in only:
-        measure("DeepSHAP, zoo's CTCF model, 600 bp", stream(tfb.deep_shap, ctcf, 48, 24), 48, "sequence")
+        measure("DeepSHAP, zoo's CTCF model, 400 bp", stream(tfb.deep_shap, ctcf, 48, 24), 48, "sequence")
         measure("DeepSHAP, BPNet-like, 2,114 bp", stream(tfb.deep_shap, bpnet, 4, 4), 4, "sequence")
 
 

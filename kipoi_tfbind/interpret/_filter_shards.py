@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
+import xarray as xr
 
 from kipoi_tfbind import schema
 from kipoi_tfbind.interpret.filter_motifs import Changes
@@ -51,7 +52,9 @@ def merge_filter_shards(parts: Sequence[str | os.PathLike[str]], path: str | os.
         # In the order of one run: sums of numbers depend on it.
         for _, values in sorted(blocks, key=lambda block: block[0]):
             changes.add(np.moveaxis(values, 0, 1))
-        found = schema.annotate(found.assign(changes.variables(float(first.attrs[f"{OPTION}confidence"]))))
+        confidence = float(first.attrs[f"{OPTION}confidence"])
+        effects = xr.Dataset(changes.variables(confidence), attrs=first.attrs)
+        found = found.assign(schema.annotate(effects).data_vars)
     found.attrs = finished_attributes(first.attrs, [result.attrs.get("versions") for result in results])
     save_result(found, path)
     return n
