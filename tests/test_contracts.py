@@ -220,7 +220,9 @@ def test_every_result_is_whole_and_labelled(method: str, kind: str, tmp_path: Pa
         assert found[name].dims == schema.VARIABLES[str(name)].dims
         assert found[name].attrs["long_name"]
         is_of_none = name in ("completeness_error", "mean_reference_prediction")
-        assert np.isfinite(found[name]).any() or (is_of_none and found.attrs.get("kind") == "saliency")
+        assert np.isfinite(found[name]).any() or (
+            is_of_none and found.attrs.get("gradient_method") == "saliency"
+        )
     assert found["target"].values.tolist() == list(same_weights.TARGETS)
     if method == "gia":
         assert found["background"].values.tolist() == sequences()["id"].values.tolist()

@@ -46,7 +46,7 @@ class _Sequences:
     sections
         Pictures and tables of the first ones.
     rows
-        Of the table, for each of the first 2,000.
+        Of the table, for each of the first 2,000 that has scores of its positions.
     tracked
         Numbers of the same, for the page's own pictures.
     places
@@ -168,6 +168,7 @@ def _sequences(
             break
         sections.append(section)
     tracked = track_sequences(subjects[:_MOST], [each.result for each in labelled])
+    tracked = [one for one in tracked if one.tracks]
     rows = [sequence_row(one, found.get(one.place["name"], ())) for one in tracked]
     return _Sequences(sections, rows, tracked, found, len(subjects))
 
