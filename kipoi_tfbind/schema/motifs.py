@@ -98,6 +98,11 @@ MOTIFS = {
         )
         for end, text in (("", ""), ("_low", ", lower end of its interval"), ("_high", ", upper end"))
     },
+    "silencing_change": Variable(
+        ("sequence", "motif", "target"),
+        "change of a sequence's prediction with the filter silenced",
+        "output",
+    ),
     "contribution_matrix": Variable(
         ("motif", "column", "base"), "mean contribution of the base in this column of the motif", "output"
     ),
