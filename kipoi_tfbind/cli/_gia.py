@@ -77,14 +77,21 @@ _CLIP = option(
     is_flag=True,
     help="Clip what overlaps or reaches out of the background, instead of refusing it.",
 )
-MOTIFS = option(
-    "--motif",
-    "motifs",
-    multiple=True,
-    required=True,
-    metavar="[NAME=]MOTIF",
-    help="Sequence or IUPAC consensus; JASPAR id such as MA0139.2; FILE.meme or FILE.meme:ID.",
-)
+
+
+def motif_option(*, required: bool = True) -> Callable[..., Any]:
+    """The option of the motifs."""
+    return option(
+        "--motif",
+        "motifs",
+        multiple=True,
+        required=required,
+        metavar="[NAME=]MOTIF",
+        help="Sequence or IUPAC consensus; JASPAR id such as MA0139.2; FILE.meme or FILE.meme:ID.",
+    )
+
+
+MOTIFS = motif_option()
 CONSENSUS = option(
     "--consensus", is_flag=True, help="Embed the likeliest sequence of a matrix, instead of draws from it."
 )

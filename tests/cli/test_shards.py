@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+import kipoi_tfbind as tfb
 from kipoi_tfbind.cli import main
 from tests.cli.test_interpret import CONTIG, make_entry
 
@@ -52,7 +53,8 @@ def test_processes_of_their_own_give_the_bytes_of_one_run(folder: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "joined.nc: 2 shards of 70 records" in done.output
     # What a process has imported before is among the versions of the packages.
-    if "torch" not in sys.modules and "tensorflow" not in sys.modules:
+    versions = [tfb.open_result(name).attrs["versions"] for name in ("joined.nc", "whole.nc")]
+    if versions[0] == versions[1]:
         assert filecmp.cmp("joined.nc", "whole.nc", shallow=False)
     program(*COMMAND, "-o", "whole.nc", cwd=folder)
     assert filecmp.cmp("joined.nc", "whole.nc", shallow=False)
@@ -90,7 +92,8 @@ def test_every_command_that_goes_on_after_an_interruption_takes_shards() -> None
     known = commands(main)
     assert len(known) > 30
     for name, parameters in known.items():
-        if "restart" in parameters:
+        # Not the experiments of gia but k-mers, whose tests are of all backgrounds, nor a survey of models.
+        if {"model", "restart"} <= parameters and (name[0] != "gia" or name[-1] == "kmers"):
             assert {"shard", "scheduler"} <= parameters, name
 
 

@@ -16,7 +16,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
+from kipoi_tfbind.cli import main as tfbind
 from kipoi_tfbind.errors import InputError
 from tests import test_plugin as toy
 
@@ -134,11 +136,11 @@ class TestArguments:
         with pytest.raises(InputError, match=r"x\.tsv: there is no folder .*/no"):
             predict("-o", "no/x.tsv", *ROWS)
 
-    def test_the_commands_of_the_package_say_the_same(self, kipoi_cli, model, tmp_path):
-        args = ("tfbind", "ism", model, "--source=dir", "-o", tmp_path / "x.nc", "--layout", "L*4")
-        process = kipoi_cli(*args, "--dataloader_args", "lenght=4", check=False)
-        assert process.returncode == 1
-        assert process.stderr.splitlines()[-1].startswith("error: dataloader: has no argument 'lenght'")
+    def test_the_commands_of_the_package_say_the_same(self, model, tmp_path):
+        args = ("ism", model, "--source=dir", "-o", tmp_path / "x.nc", "--layout", "L*4")
+        ran = CliRunner().invoke(tfbind, [*map(str, args), "--dataloader_args", "lenght=4"])
+        assert ran.exit_code == 1
+        assert ran.stderr.splitlines()[-1].startswith("error: dataloader: has no argument 'lenght'")
 
 
 @contextmanager
