@@ -106,7 +106,7 @@ def convolution_layer(model: SequenceModel, length: int, layer: str | None = Non
     probes = random_sequences(_PROBES, length, seed=7)
     values = LayerValues(adapted.backend, adapted.inputs(probes[:2], {}))
     name, linear = _chosen(values.graph, layer, model.name)
-    ref = _after_elements(values.graph, linear)
+    ref = after_elements(values.graph, linear)
 
     def convolved(one_hot: NDArray) -> NDArray:
         return values.values(adapted.inputs(one_hot, {}), linear)
@@ -189,7 +189,7 @@ def _varying(graph: Graph) -> set[int]:
     return varying
 
 
-def _after_elements(graph: Graph, ref: Ref) -> Ref:
+def after_elements(graph: Graph, ref: Ref) -> Ref:
     """The last value that is a function of each number of this one by itself: after its activation."""
     varying = _varying(graph)
     reached = {ref[0]}
