@@ -195,21 +195,29 @@ def _short_names(layers: Sequence[str]) -> list[str]:
 
 
 def named(outputs: Sequence[LayerOutput], name: str) -> LayerOutput:
-    """The output of a layer, by its full name or the part of it that the user gave.
+    """The output of a layer that has positions of the sequence, by its name as of `match_name`."""
+    chosen = match_name([output.name for output in outputs], name, " that has positions of the sequence")
+    return next(output for output in outputs if output.name == chosen)
+
+
+def match_name(names: Sequence[str], name: str, kind: str = "") -> str:
+    """A layer's full name, from that or the part of it that the user gave; `kind` is for the message.
 
     TensorFlow adds "_1" and the like to a layer's name, and before it the names of the models that it is in.
 
     Raises
     ------
     InputError
-        There is no such layer with positions of the sequence.
+        There is no such layer.
+
+    Examples
+    --------
+    >>> match_name(["functional_1/conv1d_1", "functional_1/dense_2"], "dense")
+    'functional_1/dense_2'
     """
     patterns = (re.escape(name), rf"(.*[/.])?{re.escape(name)}", rf"(.*[/.])?{re.escape(name)}_\d+")
     for pattern in patterns:
-        found = [output for output in outputs if re.fullmatch(pattern, output.name)]
+        found = [each for each in names if re.fullmatch(pattern, each)]
         if found:
             return found[-1]
-    raise InputError(
-        f"layer: expected one that has positions of the sequence ({', '.join(o.name for o in outputs)}), "
-        f"got {name!r}"
-    )
+    raise InputError(f"layer: expected one{kind} ({', '.join(names)}), got {name!r}")

@@ -31,7 +31,13 @@ _METHODS: dict[Capability, tuple[str, ...]] = {
         "design",
     ),
     "gradients": ("gradients", "integrated_hessians"),
-    "multipliers": ("deep_shap", "deep_feature_interaction"),
+    "multipliers": (
+        "deep_shap",
+        "deep_feature_interaction",
+        "layer_contributions",
+        "grad_cam",
+        "attention_maps",
+    ),
 }
 
 

@@ -60,6 +60,8 @@ def completeness(result: xr.Dataset) -> list[Check]:
 def _largest_contribution(result: xr.Dataset) -> NDArray[np.float64]:
     """Largest magnitude of a contribution (sequence, target), read a few sequences at a time."""
     n = result.sizes["sequence"]
+    if "contribution" not in result:  # of pairs or units: the difference itself is the scale
+        return np.zeros((n, result.sizes["target"]))
     parts = [
         abs(result["contribution"].isel(sequence=slice(first, first + _AT_ONCE))).max(("position", "base"))
         for first in range(0, n, _AT_ONCE)

@@ -13,6 +13,7 @@ from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.plot.result import kind_of
 from kipoi_tfbind.report.figures import ONLY_PICTURES
 from kipoi_tfbind.report.map_checks import MAP_CHECKS, map_check_title
+from kipoi_tfbind.report.more_methods import MORE_TITLES, check_more, is_more
 from kipoi_tfbind.report.motifs import is_about_motifs, motif_title
 from kipoi_tfbind.report.patterns import PATTERN_METHODS, pattern_title
 from kipoi_tfbind.report.places import is_about_places, place_title
@@ -27,6 +28,8 @@ _TITLES = {
     "occlusion": "Occlusion",
     "sampled_shapley": "Sampled Shapley values",
     "surrogate": "Surrogate",
+    "grad_cam": "Grad-CAM",
+    **MORE_TITLES,
 }
 _ELSEWHERE = ("method", "versions")  # attributes that are no settings
 _SIZES = (
@@ -46,7 +49,8 @@ class Labelled:
     result
         The result.
     about
-        "sequences", "patterns", "variants", "maps", "motifs" or "places": its part of the page.
+        "sequences", "patterns", "variants", "maps", "motifs", "places" or "more": its part
+        of the page.
     """
 
     title: str
@@ -86,6 +90,9 @@ def _about(result: xr.Dataset) -> str:
         return "places"
     if is_about_motifs(result):
         return "motifs"
+    if is_more(result):
+        check_more(result)
+        return "more"
     source = () if kind_of(result) in ONLY_PICTURES else (source_of(result),)
     schema.require(result, *source, "prediction", "one_hot")
     if not result.sizes["sequence"]:

@@ -21,6 +21,7 @@ from kipoi_tfbind.report.checks import completeness, equivariance
 from kipoi_tfbind.report.labelled import Labelled, label, settings
 from kipoi_tfbind.report.letters import symbols
 from kipoi_tfbind.report.map_checks import map_check_panels
+from kipoi_tfbind.report.more_methods import more_panels
 from kipoi_tfbind.report.motifs import motif_section
 from kipoi_tfbind.report.patterns import pattern_panels
 from kipoi_tfbind.report.places import Place, place_section, places_of
@@ -34,7 +35,7 @@ from kipoi_tfbind.results.files import check_writable, whole_file
 _LARGEST = 5_900_000  # bytes of a page
 _PICTURES = 3_500_000  # bytes of its pictures of sequences
 _MOST = 2000  # sequences in the table
-_PARTS = ("sequences", "patterns", "variants", "maps", "motifs", "places")
+_PARTS = ("sequences", "patterns", "variants", "maps", "motifs", "places", "more")
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def write_report(
     if max_sequences < 1:
         raise InputError(f"max_sequences: expected at least 1, got {max_sequences}")
     about = {part: [each for each in labelled if each.about == part] for part in _PARTS}
-    with_targets = [*about["sequences"], *about["maps"], *about["patterns"]]
+    with_targets = [*about["sequences"], *about["maps"], *about["patterns"], *about["more"]]
     check_targets([each.result for each in with_targets], targets if with_targets else None)
     cards = cards_of(results, model)
     sequences = _sequences(about["sequences"], about["places"], targets, max_sequences)
@@ -131,13 +132,14 @@ def write_report(
         "labelled": labelled,
         "cards": cards,
         "settings": settings(labelled),
-        "completeness": [(each, completeness(each.result)) for each in about["sequences"]],
+        "completeness": [(each, completeness(each.result)) for each in (*about["sequences"], *about["more"])],
         "equivariance": [(each, equivariance(each.result)) for each in about["sequences"]],
         "motifs": [motif_section(each.title, each.result, one) for each in about["motifs"]],
         "places": [place_section(each.title, each.result) for each in about["places"]],
         "patterns": [(each.title, pattern_panels(each.result, targets)) for each in about["patterns"]],
         "variants": variant_section([each.result for each in about["variants"]]),
         "map_checks": [(each.title, map_check_panels(each.result, targets)) for each in about["maps"]],
+        "more": [(each.title, more_panels(each.result, targets, max_sequences)) for each in about["more"]],
         "sequences": sequences,
         "targets": targets,
         "n_targets": max(result.sizes.get("target", 1) for result in results),

@@ -53,7 +53,7 @@ _LEGENDS = {
     "map": "Above, each base is as high as minus the mean effect of its three substitutions, or as its "
     "contribution; below, the effect of each base in its place: red raises the prediction, blue lowers it, a "
     "dot marks the observed base.",
-    "logo": "Each base is as high as its contribution to the prediction.",
+    "logo": "Each base is as high as its contribution to the prediction, or its Grad-CAM.",
     "epistasis": "Each cell is the strongest epistasis of the two positions: red where both substitutions "
     "together do more for the prediction than the sum of each, blue where less; below, each base is as high "
     "as minus the mean effect of its three substitutions.",

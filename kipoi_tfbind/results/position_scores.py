@@ -17,7 +17,7 @@ from kipoi_tfbind.results.view import unit
 from kipoi_tfbind.schema import SPREAD
 
 # The first of these variables that a result has is the source of its scores.
-_SOURCES = ("contribution", "mutation_effect", "occlusion_effect")
+_SOURCES = ("contribution", "mutation_effect", "occlusion_effect", "grad_cam")
 _KINDS = {
     "saliency": "gradient",
     "gradient_x_input": "gradient × input",
@@ -75,8 +75,8 @@ def has_scores(result: xr.Dataset) -> bool:
 def base_scores(result: xr.Dataset) -> NDArray:
     """Score of the observed base at each position; NaN at N and where nothing is known.
 
-    Its contribution; of mutagenesis, minus the mean effect of its three substitutions; of occlusion, minus
-    the mean effect of the windows that occlude the position.
+    Its contribution, or what Grad-CAM has there; of mutagenesis, minus the mean effect of its three
+    substitutions; of occlusion, minus the mean effect of the windows that occlude the position.
 
     Parameters
     ----------
@@ -104,6 +104,8 @@ def base_scores(result: xr.Dataset) -> NDArray:
     source = source_of(result)
     if source == "contribution":
         scores = result[source].transpose(..., "position", "base").values.sum(axis=-1)
+    elif source == "grad_cam":
+        scores = result[source].transpose(..., "position").values
     elif source == "mutation_effect":
         effect = result[source].transpose(..., "position", "base").values
         scores = -effect.sum(axis=-1) / (len(BASES) - 1)
@@ -155,6 +157,8 @@ def scores_of(view: xr.Dataset) -> PositionScores:
             by_base = view[source + SPREAD].transpose("position", "base").values
             one_hot = view["one_hot"].transpose("position", "base").values
             spread = np.where(one_hot > 0, by_base, 0).sum(axis=-1)
+    elif source == "grad_cam":
+        label = f"Grad-CAM\n({unit(view)})"
     else:
         what = "substitution" if source == "mutation_effect" else "occlusion"
         label = f"− mean effect\nof {what}\n({unit(view)})"
