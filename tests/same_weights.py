@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from kipoi_tfbind import SequenceModel, as_sequence_model
+from kipoi_tfbind import SequenceModel, as_sequence_model, load_model
 from tests import foreign_models as foreign
 
 LENGTH = foreign.LENGTH
@@ -76,6 +76,76 @@ def saved_model() -> Any:
         return tf.saved_model.load(str(Path(folder) / "model"))
 
 
+def onnx_network(*, pool: str = "MaxPool", end: str = "Sigmoid", extra: tuple[Any, ...] = ()) -> Any:
+    """The network of the foreign models for (4, L), as exporters write it: shapes are computed on the way."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = {
+        "kernel": foreign.KERNEL.transpose(2, 1, 0),
+        "bias": foreign.BIAS,
+        "head": foreign.HEAD.transpose(1, 0, 2).reshape(-1, foreign.TARGETS),
+        "head_bias": foreign.HEAD_BIAS,
+        "first": np.array(0),
+        "zero": np.array([0]),
+        "minus_one": np.array([-1]),
+    }
+    node = helper.make_node
+    nodes = [
+        node("Conv", ["x", "kernel", "bias"], ["hidden"], kernel_shape=[foreign.WIDTH]),
+        node("Relu", ["hidden"], ["active"]),
+        node(pool, ["active"], ["pooled"], kernel_shape=[foreign.POOL], strides=[foreign.POOL]),
+        node("Shape", ["pooled"], ["shape"]),
+        node("Gather", ["shape", "first"], ["n"]),
+        node("Unsqueeze", ["n", "zero"], ["n_1"]),
+        node("Concat", ["n_1", "minus_one"], ["wanted"], axis=0),
+        node("Reshape", ["pooled", "wanted"], ["flat"]),
+        node("Gemm", ["flat", "head", "head_bias"], ["logits"]),
+        node(end, ["logits"], ["y"]),
+        *extra,
+    ]
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape])
+        for name, shape in (("x", (4, LENGTH)), ("y", (foreign.TARGETS,)))
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "network",
+        values[:1],
+        values[1:],
+        [numpy_helper.from_array(np.array(array, order="C"), name) for name, array in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    return model
+
+
+def jax_function() -> Any:
+    """The logits as a function of JAX's arrays."""
+    import jax
+    import jax.numpy as jnp
+
+    kernel, head = jnp.asarray(foreign.KERNEL), jnp.asarray(foreign.HEAD)
+
+    def function(x: Any) -> Any:
+        found = jax.lax.conv_general_dilated(
+            x, kernel, (1,), "VALID", dimension_numbers=("NWC", "WIO", "NWC")
+        )
+        found = jax.nn.relu(found + foreign.BIAS)[:, : foreign.POSITIONS * foreign.POOL]
+        pooled = found.reshape(-1, foreign.POSITIONS, foreign.POOL, foreign.FILTERS).max(axis=2)
+        return {"logits": jnp.einsum("npf,pft->nt", pooled, head) + foreign.HEAD_BIAS, "none": None}
+
+    return function
+
+
+def _file(name: str, write: Callable[[str], Any]) -> SequenceModel:
+    """A model loaded from a file of its weights, without any model.yaml."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / name)
+        write(path)
+        return load_model(path, targets=TARGETS, length=LENGTH)
+
+
 def logits(one_hot: NDArray) -> NDArray[np.float64]:
     """The logits by NumPy in float64: predictions only, and the oracle of all others."""
     return foreign.logits(one_hot)
@@ -91,8 +161,28 @@ MAKERS: dict[str, Callable[[], Any]] = {
 DIFFERENTIABLE = ("keras", "saved_model", "torch")
 
 
+FILES: dict[str, Callable[[], SequenceModel]] = {
+    ".keras": lambda: _file("model.keras", keras_network().save),
+    ".h5": lambda: _file("model.h5", keras_network().save),
+    "SavedModel": lambda: _file("model", keras_network().export),
+    ".pt": lambda: _file("model.pt", torch.jit.script(torch_network()).save),
+    ".onnx": lambda: _file("model.onnx", lambda path: Path(path).write_bytes(_bytes(onnx_network()))),
+}
+"""Kinds of files that are a model by themselves."""
+OTHERS: dict[str, Callable[[], Any]] = {"onnx": onnx_network, "jax": jax_function}
+"""Kinds of models that need another package, by its name."""
+
+
+def _bytes(proto: Any) -> bytes:
+    return proto.SerializeToString()
+
+
 @cache
 def wrapped(name: str) -> SequenceModel:
     """The model of this kind, wrapped; made once."""
+    if name in FILES:
+        return FILES[name]()
+    if name in OTHERS:
+        return as_sequence_model(OTHERS[name](), targets=TARGETS, length=LENGTH)
     length = None if name == "keras" else LENGTH
     return as_sequence_model(MAKERS[name](), targets=TARGETS, length=length)

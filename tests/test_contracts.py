@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -177,7 +178,7 @@ def test_results_agree_between_kinds_of_models(method: str) -> None:
     kinds = [kind for name, kind in PAIRS if name == method]
     # float64 by NumPy where predictions are enough; else the frameworks against each other.
     expected = result(method, kinds[-1])
-    for kind in kinds[:-1]:
+    for kind in (*kinds[:-1], *others(method)):
         found = result(method, kind)
         assert set(found.variables) == set(expected.variables)
         for name in VARIABLES[method] | COMMON[method]:
@@ -194,6 +195,15 @@ def test_results_agree_between_kinds_of_models(method: str) -> None:
                 err_msg=f"{kind} {name}",
             )
             np.testing.assert_array_equal(np.isnan(found[name]), np.isnan(expected[name]))
+
+
+def others(method: str) -> list[str]:
+    """Kinds of files, and of packages that are installed, that have this method."""
+    kinds = [*same_weights.FILES, *same_weights.OTHERS]
+    missing = [name for name in same_weights.OTHERS if importlib.util.find_spec(name) is None]
+    if method in NEEDS_MULTIPLIERS:
+        missing.append("jax")
+    return [kind for kind in kinds if kind.lstrip(".") not in missing]
 
 
 @pytest.mark.parametrize(("method", "kind"), PAIRS)
@@ -226,7 +236,9 @@ def test_every_result_is_whole_and_labelled(method: str, kind: str, tmp_path: Pa
         assert found[name].dims == schema.VARIABLES[str(name)].dims
         assert found[name].attrs["long_name"]
         is_of_none = name in ("completeness_error", "mean_reference_prediction")
-        assert np.isfinite(found[name]).any() or (is_of_none and found.attrs.get("kind") == "saliency")
+        assert np.isfinite(found[name]).any() or (
+            is_of_none and found.attrs.get("gradient_method") == "saliency"
+        )
     assert found["target"].values.tolist() == list(same_weights.TARGETS)
     if method == "gia":
         assert found["background"].values.tolist() == sequences()["id"].values.tolist()

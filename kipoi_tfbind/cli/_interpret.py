@@ -168,10 +168,11 @@ def names_among(texts: Sequence[str], known: Sequence[str]) -> list[str]:
     ['CTCF', 'MAX', 'FOXA1']
     """
     parts = [part for text in texts for part in ([text] if text in known else text.split(","))]
-    return [
+    found = [
         known[int(part)] if part not in known and part.isdecimal() and int(part) < len(known) else part
         for part in parts
     ]
+    return list(dict.fromkeys(found))
 
 
 def load_bare_models(options: dict[str, Any], *, with_dataloader: bool) -> list[Any]:

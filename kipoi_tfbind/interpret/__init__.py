@@ -5,6 +5,7 @@ Methods import models, sequences and results; reports and commands import the me
 
 from kipoi_tfbind.interpret.agreement import agreement
 from kipoi_tfbind.interpret.attention_maps import attention_maps
+from kipoi_tfbind.interpret.co_occurrence import co_occurring_motifs
 from kipoi_tfbind.interpret.deep_feature_interaction import deep_feature_interaction
 from kipoi_tfbind.interpret.deep_shap import deep_shap
 from kipoi_tfbind.interpret.design import design
@@ -15,6 +16,7 @@ from kipoi_tfbind.interpret.global_importance import (
     context_importance,
     context_swap,
     cooperativity,
+    interaction_of_proposed_pairs,
     interaction_verdicts,
     kmer_importance,
     motif_importance,
@@ -24,6 +26,7 @@ from kipoi_tfbind.interpret.global_importance import (
     orientation_importance,
     position_importance,
     spacing_importance,
+    spacing_of_pairs,
     stream_kmer_importance,
 )
 from kipoi_tfbind.interpret.global_importance.analysis import global_importance_analysis
@@ -49,6 +52,7 @@ from kipoi_tfbind.interpret.variants.write import write_variant_effects
 __all__ = [
     "agreement",
     "attention_maps",
+    "co_occurring_motifs",
     "compare_interactions",
     "context_importance",
     "context_swap",
@@ -66,6 +70,7 @@ __all__ = [
     "gradients",
     "in_silico_mutagenesis",
     "integrated_hessians",
+    "interaction_of_proposed_pairs",
     "interaction_verdicts",
     "kmer_importance",
     "layer_contributions",
@@ -84,6 +89,7 @@ __all__ = [
     "second_order_mutagenesis",
     "shapley_interactions",
     "spacing_importance",
+    "spacing_of_pairs",
     "stream_kmer_importance",
     "surrogate",
     "variant_effects",

@@ -214,5 +214,5 @@ def _model_of(results: Mapping[str, xr.Dataset]) -> dict[str, str]:
 
 def _described(result: xr.Dataset) -> str:
     attributes: Mapping[Any, Any] = result.attrs
-    kind = attributes.get("kind", attributes.get("method", "unknown method"))
+    kind = attributes.get("gradient_method", attributes.get("method", "unknown method"))
     return f"{kind} of {attributes.get('model', 'a model')}"

@@ -16,10 +16,9 @@ from kipoi_tfbind.errors import InputError, UnsupportedModelError
 from kipoi_tfbind.graph.from_value import all_passes_through
 from kipoi_tfbind.graph.graph import Graph, Ref
 from kipoi_tfbind.graph.incremental.program import Program
-from kipoi_tfbind.graph.layer_output import match_name
+from kipoi_tfbind.graph.layer_output import convolution_outputs, match_name
 from kipoi_tfbind.graph.receptive_field import ReceptiveField, receptive_fields
 from kipoi_tfbind.models.adapted import Adapted, position_axis
-from kipoi_tfbind.models.convolution_layer import after_elements, layer_names
 from kipoi_tfbind.models.sequence_model import SequenceModel
 
 Auxiliary = Mapping[str, NDArray] | None
@@ -166,7 +165,7 @@ def convolution(
     """
     probes = example_inputs(model, one_hot, auxiliary)
     values = inner_values(model, probes)
-    there = {known: after_elements(values.graph, ref) for known, ref in layer_names(values.graph).items()}
+    there = _convolutions(model, values, probes)
     if not there:
         raise UnsupportedModelError(f"model {model.name}: has no convolution layer; use deep_shap")
     chosen = list(there)[-1] if name is None else match_name(list(there), name)
@@ -199,7 +198,7 @@ def any_layer(
     values = inner_values(model, probes)
     refs = _by_layer(values.graph, adapted_of(model).sequence_index)
     if name is None:
-        found = {known: after_elements(values.graph, r) for known, r in layer_names(values.graph).items()}
+        found = _convolutions(model, values, probes)
         passed = [known for known, ref in found.items() if _is_passed(values.graph, model, ref)]
         if passed:
             return _layer(model, values, passed[-1], [found[passed[-1]]], probes)
@@ -215,6 +214,15 @@ def any_layer(
             f"the contributions of its units cannot add up; all passes through {', '.join(there)}"
         )
     return _layer(model, values, chosen, whole, probes)
+
+
+def _convolutions(model: SequenceModel, values: LayerValues, probes: Sequence[NDArray]) -> dict[str, Ref]:
+    """The convolutions along the sequence, in order of execution, each after its activation."""
+    adapted = adapted_of(model)
+    shapes = [tuple(array.shape[1:]) for array in probes]
+    axis = position_axis(adapted.layout)
+    outputs = convolution_outputs(values.graph, adapted.sequence_index, axis, shapes)
+    return {output.linear.name: output.activated.ref for output in outputs}
 
 
 def adapted_of(model: SequenceModel) -> Adapted:

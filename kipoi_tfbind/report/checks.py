@@ -45,7 +45,8 @@ def completeness(result: xr.Dataset) -> list[Check]:
     tolerance is the result's (attribute ``tolerance``). Empty where its method promises nothing of the
     kind.
     """
-    if "completeness_error" not in result or "mean_reference_prediction" not in result:
+    needed = ("completeness_error", "mean_reference_prediction", "contribution")
+    if not all(name in result for name in needed):
         return []
     error = _by_target(result, "completeness_error")
     if np.isnan(error).all():  # saliency

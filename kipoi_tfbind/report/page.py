@@ -47,7 +47,7 @@ class _Sequences:
     sections
         Pictures and tables of the first ones.
     rows
-        Of the table, for each of the first 2,000.
+        Of the table, for each of the first 2,000 that has scores of its positions.
     tracked
         Numbers of the same, for the page's own pictures.
     places
@@ -74,11 +74,13 @@ def write_report(
 ) -> None:
     """Write an HTML page about results: model card, settings, checks, pictures and tables.
 
-    Results of global importance analysis are about patterns, and have a part of the page to themselves; so
-    have explained variants, as a table that can be sorted and searched, whose rows open as pictures.
+    Results of global importance analysis, motifs, hits and seqlets, explained variants and checks of maps
+    have parts of the page to themselves. In a browser, tables can be sorted and searched, and every sequence
+    has tracks that can be zoomed and read base by base; without its script, the page has all the pictures and
+    tables.
 
-    Everything is inside the one file; the page loads nothing from anywhere and prints well. The same
-    results make the same page, byte for byte.
+    Everything is inside the one file, which stays under 6 MB; the page loads nothing from anywhere and prints
+    well. The same results make the same page, byte for byte.
 
     Parameters
     ----------
@@ -92,8 +94,9 @@ def write_report(
     targets
         Names of the targets to show; by default each sequence's own one of the largest prediction.
     max_sequences
-        How many sequences to show: those with the largest prediction (for a raw output, the largest
-        magnitude). The page says how many were left out.
+        How many sequences to draw: those with the largest prediction (for a raw output, the largest
+        magnitude), as far as the page has room. The page says how many were left out; up to 2,000 are in its
+        table, and have tracks as far as there is room.
     title
         Title of the page; by default it names the models, as their cards do.
 
@@ -167,6 +170,7 @@ def _sequences(
             break
         sections.append(section)
     tracked = track_sequences(subjects[:_MOST], [each.result for each in labelled])
+    tracked = [one for one in tracked if one.tracks]
     rows = [sequence_row(one, found.get(one.place["name"], ())) for one in tracked]
     return _Sequences(sections, rows, tracked, found, len(subjects))
 

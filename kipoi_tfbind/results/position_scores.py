@@ -53,6 +53,10 @@ def source_of(result: xr.Dataset) -> str:
     InputError
         There is none.
     """
+    if not isinstance(result, xr.Dataset):
+        raise InputError(
+            f"result: expected a Dataset, of a method or of open_result, got {type(result).__name__}"
+        )
     for name in _SOURCES:
         if name in result:
             return name
@@ -61,6 +65,11 @@ def source_of(result: xr.Dataset) -> str:
         f"dataset: expected one of the variables {', '.join(_SOURCES)}, found {found}; "
         "is it the result of another method?"
     )
+
+
+def has_scores(result: xr.Dataset) -> bool:
+    """Whether a result has scores of positions."""
+    return any(name in result for name in _SOURCES)
 
 
 def base_scores(result: xr.Dataset) -> NDArray:
@@ -160,7 +169,7 @@ def contribution_kind(view: xr.Dataset) -> str:
     """Name of the method of a contribution, in the words of an axis label."""
     if view.attrs.get("method") == "deep_shap":
         return "DeepSHAP"
-    kind = str(view.attrs.get("kind", view.attrs.get("method", "attribution")))
+    kind = str(view.attrs.get("gradient_method", view.attrs.get("method", "attribution")))
     return _KINDS.get(kind, kind.replace("_", " "))
 
 

@@ -232,10 +232,11 @@ def test_ensembles_are_means_and_nothing_depends_on_the_batch() -> None:
     sequences = random_sequences(3, 24, n_fraction=0.05, seed=4)
     models = [tfb.as_sequence_model(member, length=24) for member in members]
     together = tfb.as_sequence_model(models)
-    for method, options, names in (
+    cases: tuple[tuple[Any, dict[str, Any], tuple[str, ...]], ...] = (
         (tfb.attention_maps, {"n_paired": 0}, ("attention", "ism_correlation")),
         (tfb.grad_cam, {}, ("grad_cam", "class_activation")),
-    ):
+    )
+    for method, options, names in cases:
         single = [method(model, sequences, **options) for model in models]
         found = method(together, sequences, **options)
         for name in names:

@@ -13,54 +13,12 @@ import kipoi_tfbind as tfb
 from kipoi_tfbind.errors import InputError, UnsupportedModelError
 from kipoi_tfbind.testing import random_sequences
 from tests import foreign_models as foreign
+from tests.same_weights import jax_function
+from tests.same_weights import onnx_network as network
 
 LENGTH = foreign.LENGTH
 SEQUENCES = random_sequences(3, LENGTH, seed=5)
 X = SEQUENCES["one_hot"].values
-
-
-def network(*, pool: str = "MaxPool", end: str = "Sigmoid", extra: tuple[Any, ...] = ()) -> Any:
-    """The network of the foreign models for (4, L), as exporters write it: shapes are computed on the way."""
-    onnx = pytest.importorskip("onnx")
-    from onnx import TensorProto, helper, numpy_helper
-
-    weights = {
-        "kernel": foreign.KERNEL.transpose(2, 1, 0),
-        "bias": foreign.BIAS,
-        "head": foreign.HEAD.transpose(1, 0, 2).reshape(-1, foreign.TARGETS),
-        "head_bias": foreign.HEAD_BIAS,
-        "first": np.array(0),
-        "zero": np.array([0]),
-        "minus_one": np.array([-1]),
-    }
-    node = helper.make_node
-    nodes = [
-        node("Conv", ["x", "kernel", "bias"], ["hidden"], kernel_shape=[foreign.WIDTH]),
-        node("Relu", ["hidden"], ["active"]),
-        node(pool, ["active"], ["pooled"], kernel_shape=[foreign.POOL], strides=[foreign.POOL]),
-        node("Shape", ["pooled"], ["shape"]),
-        node("Gather", ["shape", "first"], ["n"]),
-        node("Unsqueeze", ["n", "zero"], ["n_1"]),
-        node("Concat", ["n_1", "minus_one"], ["wanted"], axis=0),
-        node("Reshape", ["pooled", "wanted"], ["flat"]),
-        node("Gemm", ["flat", "head", "head_bias"], ["logits"]),
-        node(end, ["logits"], ["y"]),
-        *extra,
-    ]
-    values = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape])
-        for name, shape in (("x", (4, LENGTH)), ("y", (foreign.TARGETS,)))
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "network",
-        values[:1],
-        values[1:],
-        [numpy_helper.from_array(np.array(array, order="C"), name) for name, array in weights.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.checker.check_model(model)
-    return model
 
 
 class TestOnnx:
@@ -167,19 +125,8 @@ class TestOnnx:
 
 class TestJax:
     def test_a_function_of_jax(self) -> None:
-        jax = pytest.importorskip("jax")
-        import jax.numpy as jnp
-
-        kernel, head = jnp.asarray(foreign.KERNEL), jnp.asarray(foreign.HEAD)
-
-        def function(x: Any) -> Any:
-            found = jax.lax.conv_general_dilated(
-                x, kernel, (1,), "VALID", dimension_numbers=("NWC", "WIO", "NWC")
-            )
-            found = jax.nn.relu(found + foreign.BIAS)[:, : foreign.POSITIONS * foreign.POOL]
-            pooled = found.reshape(-1, foreign.POSITIONS, foreign.POOL, foreign.FILTERS).max(axis=2)
-            return {"logits": jnp.einsum("npf,pft->nt", pooled, head) + foreign.HEAD_BIAS, "none": None}
-
+        pytest.importorskip("jax")
+        function = jax_function()
         model = tfb.as_sequence_model(function, length=LENGTH)
         assert model.target_names == ("logits/0", "logits/1")
         np.testing.assert_allclose(model.predict(X), foreign.logits(X), rtol=1e-5, atol=1e-5)

@@ -142,7 +142,7 @@ def test_attention_and_units_lie_on_the_bases_that_they_see() -> None:
     drawn = np.asarray(mesh.get_array()).reshape(6, 6)
     np.testing.assert_allclose(drawn, result["attention"].values[1, best], rtol=1e-6)
     # Pools of 2, one behind the other.
-    np.testing.assert_allclose(mesh.get_coordinates()[0, :, 0], np.arange(7) * 2 - 0.5)  # type: ignore[attr-defined]
+    np.testing.assert_allclose(mesh.get_coordinates()[0, :, 0], np.arange(7) * 2 - 0.5)  # type: ignore[attr-defined, arg-type]
 
     units = tfb.layer_contributions(one, sequences(), layer="pooled.2", n_references=2)
     ax = plot_result(units, sequence=2)

@@ -202,7 +202,7 @@ def concise_importable() -> Iterator[None]:
         )
 
     layers.__dict__.update(LAYERS, __getattr__=unknown)
-    package.layers = layers  # type: ignore[attr-defined]
+    package.__dict__.update(layers=layers, custom_objects=LAYERS)
     package.__path__ = []
     sys.modules.update({"concise": package, "concise.layers": layers})
     try:
