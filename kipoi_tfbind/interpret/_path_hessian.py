@@ -99,13 +99,13 @@ def integrated_hessian(line: Line, n_steps: int) -> NDArray[np.float64]:
 
 
 def _is_piecewise_linear(line: Line) -> bool:
-    """Whether the slopes do not change at all between most points and others next to them."""
+    """Whether slopes are the same at points and others next to them, but for one that may be on a kink."""
     t = (np.arange(_PROBES) + 0.381966) / _PROBES * (1 - 2 * _PROBE_STEP)
     slopes = line.slopes(np.concatenate([t, t + _PROBE_STEP]))
     scale = np.abs(slopes).max()
     change = np.abs(slopes[_PROBES:] - slopes[:_PROBES]).max(axis=1)
     # Of a curve the change is about as much as the step; of a constant slope a rounding of 1e-16.
-    return bool((change <= 1e-12 * scale).sum() > _PROBES // 2)
+    return bool((change <= 1e-12 * scale).sum() >= _PROBES - 1)
 
 
 def _from_curves(line: Line, n_steps: int) -> NDArray[np.float64]:
@@ -267,6 +267,7 @@ def _on_kinks(places: NDArray, jumps: NDArray) -> NDArray[np.float64]:
 
 def _from_kinks(line: Line) -> NDArray[np.float64]:
     places, jumps, first = _kinks(line)
+    _refuse_steps(line, places)
     edges = np.concatenate([[0.0], places, [1.0]])
     slopes = first + np.concatenate([np.zeros((1, len(first))), np.cumsum(jumps, axis=0)])
     # The integral of -ln t between two kinks, over which the slopes are the same.
