@@ -90,6 +90,16 @@ def score_methods(model: Any, precise: Any, sequences: xr.Dataset) -> dict[str, 
                 precise, sequences, references=references, n_references=2
             ),
         )
+    found["Shapley interactions"] = timed(
+        "Shapley interactions",
+        lambda: tfb.shapley_interactions(
+            model,
+            sequences,
+            segments=[(at, at + 1) for at in range(LENGTH)],
+            n_references=2,
+            n_samples=16,
+        ),
+    )
     found["surrogate with pairs"] = timed(
         "surrogate with pairs",
         lambda: tfb.surrogate(

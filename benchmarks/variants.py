@@ -2,6 +2,7 @@
 
     python benchmarks/variants.py speed [--models CTCF HepG2] [--snvs 20000]    edits beside whole windows
     python benchmarks/variants.py end-to-end FASTA [--snvs 100000]             files in, files out; memory
+    python benchmarks/variants.py memory FASTA --snvs 1000000                  a tenth of them, and all
     python benchmarks/variants.py atlas FASTA --region 20:1000000-2000000      every SNV of a region
     python benchmarks/variants.py size FASTA                                   p-values of null variants
     python benchmarks/variants.py discovery FASTA                                        planted variants
@@ -17,6 +18,8 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -27,6 +30,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import pysam
+from scipy import stats
 
 import kipoi_tfbind as tfb
 from kipoi_tfbind.genome.all_snvs import AllSnvs
@@ -114,6 +118,25 @@ def end_to_end(args: argparse.Namespace) -> None:
             print(f"| {name} | {args.snvs:,} | {rates} | {memory:.2f} GB |")
 
 
+def memory(args: argparse.Namespace) -> None:
+    """Largest memory of a process that scores so many SNVs with a model that costs next to nothing."""
+    script = (
+        "import resource, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
+        "import variants as v; source = Path(sys.argv[3], 'a.vcf');"
+        "model = v.tfb.as_sequence_model(lambda x: x[:, 90:110, 1].sum(axis=1), targets=['C'], length=200);"
+        "v.write_variant_effects(model, source, sys.argv[2], [Path(sys.argv[3], 'o.vcf.gz')]);"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)"
+    )
+    print("| SNVs | largest memory |")
+    print("|---|---|")
+    for n in (args.snvs // 10, args.snvs):
+        with tempfile.TemporaryDirectory() as folder:
+            write_snvs(Path(folder, "a.vcf"), args.fasta, n)
+            command = [sys.executable, "-c", script, str(Path(__file__).parent), args.fasta, folder]
+            used = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        print(f"| {n:,} | {float(used):.2f} GB |", flush=True)
+
+
 def atlas(args: argparse.Namespace) -> None:
     contig, _, text = args.region.rpartition(":")
     start, end = (int(part) for part in text.split("-"))
@@ -157,23 +180,33 @@ def fresh(nulls: NullVariants, n: int) -> Iterator[tuple[Any, np.ndarray, np.nda
 
 
 def size(args: argparse.Namespace) -> None:
-    """P-values of variants that are drawn like the nulls, beside a normal approximation on 20 shuffles."""
+    """P-values of variants that are drawn like the nulls."""
     with tempfile.TemporaryDirectory() as folder:
         nulls = nulls_of(args, folder)
-        p = np.concatenate(
-            [nulls.compare(changes, ref, e)["effect_p_value"] for changes, ref, e in fresh(nulls, args.tests)]
-        ).ravel()
+        print_size(nulls, args, null_p_values(nulls, args.tests))
+
+
+def null_p_values(nulls: NullVariants, n: int) -> np.ndarray:
+    found = [nulls.compare(changes, ref, e)["effect_p_value"] for changes, ref, e in fresh(nulls, n)]
+    return np.concatenate(found)[:, 0]
+
+
+def print_size(nulls: NullVariants, args: argparse.Namespace, p: np.ndarray) -> None:
+    """How many of the null variants have a p-value as small as is said, with 95% intervals (Wilson)."""
     print(
         f"{len(p):,} null variants, {nulls.n:,} nulls of each of {len(CLASSES)} classes, {args.models[0]}\n"
     )
-    print("| nominal | observed | ratio |")
-    print("|---|---|---|")
+    print("| nominal | null variants | observed | 95% interval |")
+    print("|---|---|---|---|")
     for level in (0.05, 0.01, 1e-3, 1e-4):
-        print(f"| {level:g} | {np.mean(p <= level):.3g} | {np.mean(p <= level) / level:.2f} |")
+        k = int((p <= level).sum())
+        low, high = stats.binomtest(k, len(p)).proportion_ci(method="wilson")
+        print(f"| {level:g} | {k:,} | {k / len(p):.3g} | {low:.2g} to {high:.2g} |")
+    print()
 
 
 def discovery(args: argparse.Namespace) -> None:
-    """SNVs that break CTCF motifs under peaks, among null variants: recovered, and false."""
+    """As size; and SNVs that break CTCF motifs under peaks, among null variants: recovered, and false."""
     with tempfile.TemporaryDirectory() as folder:
         nulls = nulls_of(args, folder)
         genome, model = nulls.scorer.genome, nulls.scorer.model
@@ -192,9 +225,9 @@ def discovery(args: argparse.Namespace) -> None:
         p_planted = nulls.compare(changes, ref, effects["alt_prediction"].values - ref)["effect_p_value"][
             :, 0
         ]
-        p_null = np.concatenate(
-            [nulls.compare(c, r, e)["effect_p_value"][:, 0] for c, r, e in fresh(nulls, args.tests)]
-        )
+        p_null = null_p_values(nulls, args.tests)
+    print_size(nulls, args, p_null)
+    print(f"{n:,} planted variants\n")
     rng = np.random.default_rng(0)
     print("| planted among nulls | nominal FDR | recovered | false among the found |")
     print("|---|---|---|---|")
@@ -234,30 +267,47 @@ def planted_snvs(genome: Genome, path: Path, args: argparse.Namespace) -> Path:
 
 
 def indels(args: argparse.Namespace) -> None:
-    """How far the fills of an indel's window differ, and whether their mean has their sign."""
+    """How far the windows of an indel differ, and whether all have the sign of their mean, moved ones too."""
     print(
-        "| model | indels | median |effect| | median |left - right| | |effect| above the spread | same sign |"
+        "| model | indels | median magnitude of the effect | of left - right | effect above the spread | "
+        "both fills have its sign | moved by 1, the mean has it | all moved windows have it |"
     )
-    print("|---|---|---|---|---|---|")
-    for name in args.models:
-        model = model_of(name)
-        found = {
-            side: tfb.variant_effects(model, NA12878, EXAMPLE, indel_anchors=side)  # type: ignore[arg-type]
-            for side in ("left", "right", "both")
-        }
-        both = found["both"]
-        shift = np.char.str_len(both["alt"].values) - np.char.str_len(both["ref"].values)
-        left, right, effect = (
-            found[side]["alt_prediction"].values[shift != 0]
-            - found[side]["ref_prediction"].values[shift != 0]
-            for side in ("left", "right", "both")
-        )
-        clear = np.abs(effect) > both["window_spread"].values[shift != 0]
-        same = (np.sign(left) == np.sign(effect)) & (np.sign(right) == np.sign(effect))
-        print(
-            f"| {name} | {(shift != 0).sum()} | {np.median(np.abs(effect)):.3f} | "
-            f"{np.median(np.abs(left - right)):.3f} | {clear.mean():.1%} | {same[clear].mean():.1%} |"
-        )
+    print("|---|---|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        source = only_indels(Path(folder, "a.vcf"))
+        for name in args.models:
+            model = model_of(name)
+            effect, spread = effects_of(model, source, indel_anchors="both")
+            left, right = (effects_of(model, source, indel_anchors=side)[0] for side in ("left", "right"))
+            moved, moved_spread = effects_of(model, source, shifts=1)
+            clear = np.abs(effect) > spread
+            same = (np.sign(left) == np.sign(effect)) & (np.sign(right) == np.sign(effect))
+            still = np.sign(moved) == np.sign(effect)
+            # Where a mean is larger than its spread, all of its windows have its sign.
+            everywhere = still & (np.abs(moved) > moved_spread)
+            print(
+                f"| {name} | {len(effect)} | {np.median(np.abs(effect)):.3f} | "
+                f"{np.median(np.abs(left - right)):.3f} | {clear.mean():.1%} | {same[clear].mean():.1%} | "
+                f"{still[clear].mean():.1%} | {everywhere[clear].mean():.1%} |",
+                flush=True,
+            )
+
+
+def only_indels(path: Path) -> Path:
+    """The records of NA12878 with an insertion or deletion."""
+    with (
+        pysam.VariantFile(str(NA12878)) as file,
+        pysam.VariantFile(str(path), "w", header=file.header) as out,
+    ):
+        for record in file:
+            if any(len(alt) != len(record.ref) for alt in record.alts or ()):
+                out.write(record)
+    return path
+
+
+def effects_of(model: Any, source: Path, **options: Any) -> tuple[np.ndarray, np.ndarray]:
+    found = tfb.variant_effects(model, source, EXAMPLE, **options)
+    return found["alt_prediction"].values - found["ref_prediction"].values, found["window_spread"].values
 
 
 def main() -> None:
@@ -265,13 +315,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(required=True)
-    for function in (speed, end_to_end, atlas, size, discovery, indels):
+    for function in (speed, end_to_end, memory, atlas, size, discovery, indels):
         command = commands.add_parser(function.__name__.replace("_", "-"), help=function.__doc__)
         command.set_defaults(run=function)
         command.add_argument(
             "--models", nargs="+", default=["CTCF"] if function in (size, discovery) else ["CTCF", "HepG2"]
         )
-        if function in (end_to_end, atlas, size, discovery):
+        if function in (end_to_end, memory, atlas, size, discovery):
             command.add_argument("fasta")
         command.add_argument("--snvs", type=int, default=100_000 if function is end_to_end else 20_000)
         command.add_argument("--rounds", type=int, default=3)

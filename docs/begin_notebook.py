@@ -21,3 +21,18 @@ _os.environ["PATH"] = f"{_root / '.venv' / 'bin'}{_os.pathsep}{_os.environ['PATH
 _os.environ["MPLBACKEND"] = "Agg"
 _os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 _warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy keyword")
+_warnings.filterwarnings("ignore", "IProgress not found")
+
+
+def _bash(options: str, script: str) -> None:
+    """Run a cell of shell commands, and print what it wrote in one piece: IPython's own breaks lines."""
+    import subprocess
+    import sys
+
+    ran = subprocess.run(["bash", *options.split(), "-c", script], capture_output=True, text=True)
+    print(ran.stdout, end="")
+    print(ran.stderr, end="", file=sys.stderr)
+    ran.check_returncode()
+
+
+_get_ipython().register_magic_function(_bash, "cell", "bash")

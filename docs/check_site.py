@@ -14,8 +14,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from sphinx.util.inventory import InventoryFile
-
 # What a browser fetches to show a page, by attribute.
 FETCHED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "object": "data"}
 
@@ -71,6 +69,8 @@ def problems(site: Path) -> list[str]:
 
 def missing_names(site: Path) -> list[str]:
     """Public names that the reference has not."""
+    from sphinx.util.inventory import InventoryFile
+
     inventory = InventoryFile.loads((site / "objects.inv").read_bytes(), uri="")
     known = {name for kind in inventory.data.values() for name in kind}
     names = json.loads((site.parent / "public_names.json").read_text())

@@ -55,7 +55,9 @@ nitpick_ignore_regex = [
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 nb_execution_mode = os.environ.get("DOCS_EXECUTION", "force")
-nb_execution_timeout = 300
+if nb_execution_mode == "off":  # pages and links only: a notebook that is not run says no language
+    suppress_warnings = ["myst-nb.lexer"]
+nb_execution_timeout = 600  # of one cell; a busy machine is slow
 nb_execution_raise_on_error = True
 nb_execution_in_temp = True
 nb_execution_show_tb = True
@@ -70,6 +72,7 @@ os.environ["KIPOI_TFBIND_ROOT"] = str(HERE.parent)
 _startup = _profile / "profile_default" / "startup"
 _startup.mkdir(parents=True, exist_ok=True)
 (_startup / "00_begin.py").write_text((HERE / "begin_notebook.py").read_text())
+(_startup.parent / "ipython_kernel_config.py").write_text("c.IPKernelApp.log_level = 40\n")
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"kipoi_tfbind {release}"

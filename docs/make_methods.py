@@ -1,14 +1,13 @@
 """Makes docs/methods_example.md: every method on one CTCF site and on one pair of FOXA1 and HNF4A sites.
 
-    python docs/make_methods.py [--hessians]
+    python docs/make_methods.py
 
 The pair is the window of the example data with both motifs within 60 bp whose lower one of the two
-predictions is the largest. With --hessians, integrated Hessians too, which take an hour.
+predictions is the largest. It takes about half an hour on one core, most of it for integrated Hessians.
 """
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import re
 from pathlib import Path
@@ -18,12 +17,31 @@ import xarray as xr
 
 import kipoi_tfbind as tfb
 from kipoi_tfbind.dna.one_hot import decode_one_hot
+from kipoi_tfbind.dna.shuffle import dinucleotide_shuffle
+from kipoi_tfbind.errors import UnsupportedModelError
+from kipoi_tfbind.models.load import get_kipoi_model
 
 HERE = Path(__file__).parent
 ZOO = HERE.parent / "model_zoo" / "TFBind"
 EXAMPLES = ZOO / "example_data"
 FASTA = EXAMPLES / "chr20.hg19.1-1Mb.fa.gz"
 WIDTH = 60
+N_CHECKED = 4  # sequences of the sanity checks
+TRUST = """## Which to trust when
+
+- Where the surrogate's R² is high (CTCF, 0.85) the model is nearly a sum of bases here, and all maps of
+  single bases agree: take ISM, or DeepSHAP where a sum that adds up is wanted. Where it is about 0.5 (the
+  pair) they do not: single effects depend on what else is there, and the interactions are the result.
+- Occlusion and Grad-CAM say where, in steps of a window or a receptive field. Do not read single bases off
+  them.
+- Of pairs, trust second-order ISM first: it asks the model about this sequence and assumes nothing. DFIM
+  and integrated Hessians name partly the same pairs, with other sizes: they divide what second-order ISM
+  measures along a way to references. Shapley interactions answer for whole sites, over what else may be
+  there.
+- Attention needs a transformer, which the zoo has none of: there `attention_maps` is refused, by name.
+  Where there is one, trust a head as far as its correlations with ISM and second-order ISM go.
+- Believe no map of a method that fails its sanity check.
+"""
 MOTIFS = {"FOXA1": "TGTTT[AG]C|G[CT]AAACA", "HNF4A": "CAAAGT[CT]|[AG]ACTTTG"}
 
 
@@ -64,6 +82,7 @@ def first_order(
         "DeepSHAP": tfb.deep_shap(model, one),
         "gradient × input": tfb.gradients(model, one, method="gradient_x_input"),
         "occlusion": tfb.occlusion(model, one, width=5, stride=1),
+        "Grad-CAM": tfb.grad_cam(model, one),
         "surrogate": effect,
     }
     return maps, fitted
@@ -75,19 +94,54 @@ def second_order(
     one: xr.Dataset,
     start: int,
     end: int,
-    hessians: bool,
 ) -> dict[str, xr.Dataset]:
     """Interactions of the middle, by method."""
-    found = {
+    # A reference that differs from the sequence in the middle alone: elsewhere nothing is to be explained.
+    reference = one["one_hot"].values.copy()
+    reference[0, start:end] = dinucleotide_shuffle(reference[0, start:end], 1)[0]
+    return {
         "second-order ISM": tfb.second_order_mutagenesis(model, one, start=start, end=end),
         "DFIM": tfb.deep_feature_interaction(model, one, start=start, end=end, n_references=3),
+        "integrated Hessians": tfb.integrated_hessians(precise, one, references=reference, n_steps=16),
     }
-    if hessians:
-        found["integrated Hessians"] = tfb.integrated_hessians(precise, one, n_references=1)
-    return found
 
 
-def describe(title: str, name: str, one: xr.Dataset, targets: list[str], hessians: bool) -> list[str]:
+def segments_together(model: tfb.SequenceModel, one: xr.Dataset, start: int, targets: list[str]) -> list[str]:
+    """Shapley interactions of twelve segments, the strongest three for each target."""
+    width = WIDTH // 12
+    segments = [(at, at + width) for at in range(start, start + WIDTH, width)]
+    result = tfb.shapley_interactions(model, one, segments=segments, n_references=3)
+    lines = []
+    for target in targets:
+        view = result.isel(sequence=0).sel(target=target)
+        order = np.argsort(-np.abs(view["interaction"].values))[:3]
+        said = [
+            f"{int(view['position_a'][i])}-{int(view['end_a'][i]) - 1} and {int(view['position_b'][i])}-"
+            f"{int(view['end_b'][i]) - 1} ({float(view['interaction'][i]):+.2f})"
+            for i in order
+        ]
+        lines.append(
+            f"{target}: the strongest Shapley interactions of segments of {width} bp: {'; '.join(said)}."
+        )
+    return lines
+
+
+def checks_of(name: str, targets: list[str], sequences: xr.Dataset) -> list[str]:
+    """Verdict of the sanity checks of DeepSHAP, and what attention maps say."""
+    bare = get_kipoi_model(str(ZOO / name), "dir")
+    checked = tfb.sanity_checks(bare, sequences, options={"n_references": 5})
+    lines = [f"Sanity checks, {sequences.sizes['sequence']} sequences, the layers from the output down:", ""]
+    for target in targets:
+        lines.append(f"- {target}: {checked['verdict'].sel(target=target).item()}.")
+    try:
+        tfb.attention_maps(tfb.as_sequence_model(bare), sequences)
+    except UnsupportedModelError as error:
+        text = str(error).replace(str(ZOO.parent), "model_zoo")
+        lines += ["", f"Attention maps: refused. `{text}`"]
+    return [*lines, ""]
+
+
+def describe(title: str, name: str, one: xr.Dataset, targets: list[str], others: xr.Dataset) -> list[str]:
     """The part of the page about one sequence."""
     model = tfb.load_model(str(ZOO / name), source="dir").select_targets(targets)
     precise = tfb.load_model(str(ZOO / name), source="dir", double_precision=True).select_targets(targets)
@@ -108,7 +162,7 @@ def describe(title: str, name: str, one: xr.Dataset, targets: list[str], hessian
             )
             lines.append(f"| {row['map_a'].item()}, {row['map_b'].item()} | {numbers} |")
         lines.append("")
-    interactions = second_order(model, precise, one, start, end, hessians)
+    interactions = second_order(model, precise, one, start, end)
     table = tfb.compare_interactions(interactions, n=5)
     for target in targets:
         rows = table[table["target"] == target]
@@ -122,6 +176,7 @@ def describe(title: str, name: str, one: xr.Dataset, targets: list[str], hessian
             cells = " | ".join(f"{row[n]:+.2f} ({row[f'rank {n}']:.0f})" for n in names)
             lines.append(f"| {row['position_a']:.0f}, {row['position_b']:.0f} | {cells} |")
         lines.append("")
+    lines += [*segments_together(model, one, start, targets), ""]
     samples = tfb.maximum_entropy_samples(model, one, start=start, end=end, n_samples=200, burn_in=1000)
     designed = tfb.design(model, one, objective={targets[0]: -1}, n_edits=3, start=start, end=end)
     for target in targets:
@@ -136,27 +191,23 @@ def describe(title: str, name: str, one: xr.Dataset, targets: list[str], hessian
     ]
     values = ", ".join(f"{v:.2f}" for v in steps["step_prediction"].sel(target=targets[0]).values)
     lines += ["", f"Design that lowers {targets[0]}: {' '.join(edits)}; its logit {values}.", ""]
-    return lines
+    return lines + checks_of(name, targets, others)
 
 
 def main() -> None:
     """Write the page."""
-    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("--hessians", action="store_true")
-    options = parser.parse_args()
-    ctcf = tfb.read_sequences(FASTA, EXAMPLES / "ctcf_sites.bed", length=400).isel(sequence=[0])
+    sites = tfb.read_sequences(FASTA, EXAMPLES / "ctcf_sites.bed", length=400)
     lines = ["# The methods on two sequences", "", "Made by `python docs/make_methods.py`.", ""]
-    lines += describe("One CTCF site", "CTCF", ctcf, ["CTCF"], options.hessians)
+    some = slice(N_CHECKED)
+    one, checked = sites.isel(sequence=[0]), sites.isel(sequence=some)
+    lines += describe("One CTCF site", "CTCF", one, ["CTCF"], checked)
     hepg2 = tfb.load_model(str(ZOO / "HepG2"), source="dir")
     pair = pair_of_sites(hepg2)
-    lines += describe(
-        f"One pair of FOXA1 and HNF4A sites, {pair['id'].item()}",
-        "HepG2",
-        pair,
-        list(MOTIFS),
-        options.hessians,
-    )
-    (HERE / "methods_example.md").write_text("\n".join(lines))
+    windows = tfb.read_sequences(FASTA, EXAMPLES / "ctcf_sites.bed", length=pair.sizes["position"])
+    title = f"One pair of FOXA1 and HNF4A sites, {pair['id'].item()}"
+    lines += describe(title, "HepG2", pair, list(MOTIFS), windows.isel(sequence=some))
+    lines += TRUST.splitlines()
+    (HERE / "methods_example.md").write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Checks of arguments that every part of the package has: whole numbers that the files can hold."""
 
+import os
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,24 @@ from kipoi_tfbind.errors import InputError
 
 # Results are written with integers of 64 bits.
 LARGEST = 2**63 - 1
+
+
+def file_name(name: str, value: Any) -> str:
+    """Take an argument that has to be the name of a file.
+
+    Raises
+    ------
+    InputError
+        It is none.
+
+    Examples
+    --------
+    >>> file_name("fasta", "hg19.fa")
+    'hg19.fa'
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise InputError(f"{name}: expected the name of a file, got {value!r}")
+    return os.fspath(value)
 
 
 def whole_number(name: str, value: Any, *, least: int | None = 0) -> int:

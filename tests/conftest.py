@@ -27,8 +27,21 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("needs_bedtools") and shutil.which("bedtools") is None:
         pytest.skip("needs the program bedtools, which is not installed")
+    if item.get_closest_marker("needs_snakemake") and snakemake_program() is None:
+        pytest.skip("needs the program snakemake, which is not installed")
     if item.get_closest_marker("needs_chromium") and not any(map(shutil.which, CHROMIUM)):
         pytest.skip("needs the program chromium, which is not installed")
+
+
+def snakemake_program() -> str | None:
+    """Snakemake, or that of an environment of its own: its jsonschema needs newer attrs than Kipoi allows."""
+    own = Path(__file__).parents[1] / ".venv-snakemake" / "bin" / "snakemake"
+    return str(own) if own.exists() else shutil.which("snakemake")
+
+
+@pytest.fixture
+def snakemake() -> str:
+    return str(snakemake_program())
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -72,6 +72,8 @@ METHODS: dict[str, Method] = {
         tfb.shapley_interactions,
         {"n_references": 2, "segments": [(5, 12), (12, 20), (40, 50)]},
     ),
+    "grad_cam": (tfb.grad_cam, {}),
+    "layer_contributions": (tfb.layer_contributions, {"n_references": 2}),
     "maximum_entropy_samples": (
         tfb.maximum_entropy_samples,
         {"n_samples": 10, "thin": 2, "burn_in": 5, "start": 10, "end": 50},
@@ -80,8 +82,8 @@ METHODS: dict[str, Method] = {
 GIVES_CONTRIBUTIONS = tuple(
     name for name, (function, _) in METHODS.items() if function in (tfb.gradients, tfb.deep_shap)
 )
-NEEDS_MULTIPLIERS = ("deep_shap", "deep_feature_interaction")
-NEEDS_GRADIENTS = (*GIVES_CONTRIBUTIONS, "deep_feature_interaction")
+NEEDS_MULTIPLIERS = ("deep_shap", "deep_feature_interaction", "grad_cam", "layer_contributions")
+NEEDS_GRADIENTS = (*GIVES_CONTRIBUTIONS, *NEEDS_MULTIPLIERS[1:])
 VARIABLES = {
     "ism": {"mutation_effect"},
     "second_order": {"mutation_effect", "epistasis"},
@@ -90,6 +92,10 @@ VARIABLES = {
         for name in GIVES_CONTRIBUTIONS
     },
     "deep_feature_interaction": {"interaction", "contribution_change"},
+    "grad_cam": {"grad_cam", "class_activation"},
+    "layer_contributions": {
+        *("unit_contribution", "unit_activation", "mean_reference_prediction", "completeness_error")
+    },
     "shapley_interactions": {
         *("interaction", "interaction_standard_error", "segment_value", "mean_reference_prediction")
     },
@@ -230,7 +236,9 @@ def test_every_result_is_whole_and_labelled(method: str, kind: str, tmp_path: Pa
         assert found[name].dims == schema.VARIABLES[str(name)].dims
         assert found[name].attrs["long_name"]
         is_of_none = name in ("completeness_error", "mean_reference_prediction")
-        assert np.isfinite(found[name]).any() or (is_of_none and found.attrs.get("kind") == "saliency")
+        assert np.isfinite(found[name]).any() or (
+            is_of_none and found.attrs.get("gradient_method") == "saliency"
+        )
     assert found["target"].values.tolist() == list(same_weights.TARGETS)
     if method == "gia":
         assert found["background"].values.tolist() == sequences()["id"].values.tolist()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError, UnsupportedModelError
 from kipoi_tfbind.graph.incremental.engine import Incremental
-from kipoi_tfbind.graph.layer_output import LayerOutput
+from kipoi_tfbind.graph.layer_output import ConvolutionOutput, LayerOutput
 
 OutputKind = Literal["logit", "probability", "raw"]
 Capability = Literal["predictions", "gradients", "multipliers"]
@@ -130,6 +130,9 @@ class Backend(Protocol):
             Number of the input that is the sequence, and the axis of its positions.
         """
 
+    def convolutions(self, inputs: Sequence[NDArray], wrt: int, axis: int) -> list[ConvolutionOutput]:
+        """Convolutions along input `wrt`, as `layers`."""
+
     def activations(self, inputs: Sequence[NDArray], layer: LayerOutput) -> NDArray:
         """The output of a layer: (sequence, *axes)."""
 
@@ -164,6 +167,10 @@ class NoGradients:
         return None
 
     def layers(self, inputs: Sequence[NDArray], wrt: int, axis: int) -> list[LayerOutput]:
+        """None are known."""
+        return []
+
+    def convolutions(self, inputs: Sequence[NDArray], wrt: int, axis: int) -> list[ConvolutionOutput]:
         """None are known."""
         return []
 

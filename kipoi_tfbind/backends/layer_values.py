@@ -33,22 +33,13 @@ class LayerValues:
         if "multipliers" not in backend.capabilities or framework not in ("tensorflow", "keras", "torch"):
             raise UnsupportedModelError("model: cannot be traced, so that its layers are not known")
         self._backend = backend
-        self._is_torch = framework == "torch"
+        self.is_torch = framework == "torch"
         self._functions: dict[Any, Any] = {}
-        if self._is_torch:
-            from kipoi_tfbind.graph.torch.trace import trace_torch
-
-            self.graph: Graph = trace_torch(self._outputs, backend._tensors(inputs))
+        if self.is_torch:
+            self.graph: Graph = backend._graph(backend._tensors(inputs))
         else:
-            import tensorflow as tf
-
-            from kipoi_tfbind.graph.tensorflow.trace import trace_tensorflow
-
-            self._specs = [
-                tf.TensorSpec((None, *array.shape[1:]), spec.dtype)
-                for array, spec in zip(inputs, backend._specs, strict=True)
-            ]
-            self.graph = trace_tensorflow(self._outputs, self._specs)
+            self._specs = backend._of_shapes([array.shape[1:] for array in inputs])
+            self.graph = backend._graph(self._specs)
 
     def values(self, inputs: Sequence[NDArray], ref: Ref) -> NDArray:
         """Values of a node's output, the batch first."""
@@ -58,13 +49,15 @@ class LayerValues:
         """Outputs (sequence, column) with a node's output times `kept`, which broadcasts."""
         return self._run(inputs, self.graph.outputs[0], ref, kept)
 
-    def _outputs(self, tensors: Any) -> list[Any]:
-        return [self._backend._side_by_side(tensors)]
+    def tensors(self, inputs: Sequence[NDArray]) -> list[Any]:
+        """The inputs as tensors of the framework."""
+        found: list[Any] = (self._backend._tensors if self.is_torch else self._backend.tensors)(inputs)
+        return found
 
     def _run(
         self, inputs: Sequence[NDArray], wanted: Ref, changed: Ref | None, kept: NDArray | None
     ) -> NDArray:
-        if self._is_torch:
+        if self.is_torch:
             import torch
 
             with torch.no_grad():

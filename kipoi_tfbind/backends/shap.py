@@ -68,6 +68,10 @@ class ShapBackend:
         """See the protocol."""
         return self._inner.layers(inputs, wrt, axis)
 
+    def convolutions(self, inputs: Sequence[NDArray], wrt: int, axis: int) -> Any:
+        """See the protocol."""
+        return self._inner.convolutions(inputs, wrt, axis)
+
     def activations(self, inputs: Sequence[NDArray], layer: Any) -> NDArray:
         """See the protocol."""
         activations: NDArray = self._inner.activations(inputs, layer)

@@ -22,7 +22,12 @@ from kipoi_tfbind.backends.base import (
 )
 from kipoi_tfbind.graph.graph import Ref
 from kipoi_tfbind.graph.incremental.engine import Incremental
-from kipoi_tfbind.graph.layer_output import LayerOutput, layer_outputs
+from kipoi_tfbind.graph.layer_output import (
+    ConvolutionOutput,
+    LayerOutput,
+    convolution_outputs,
+    layer_outputs,
+)
 from kipoi_tfbind.graph.tensorflow.deep_lift import TensorFlowDeepLift
 from kipoi_tfbind.graph.tensorflow.graph import TensorFlowGraph
 from kipoi_tfbind.graph.tensorflow.incremental import TensorFlowIncremental
@@ -143,6 +148,11 @@ class TensorFlowBackend:
         """See the protocol."""
         shapes = tuple(array.shape[1:] for array in inputs)
         return layer_outputs(self._graph(self._of_shapes(shapes)), wrt, axis, shapes)
+
+    def convolutions(self, inputs: Sequence[NDArray], wrt: int, axis: int) -> list[ConvolutionOutput]:
+        """See the protocol."""
+        shapes = tuple(array.shape[1:] for array in inputs)
+        return convolution_outputs(self._graph(self._of_shapes(shapes)), wrt, axis, shapes)
 
     def activations(self, inputs: Sequence[NDArray], layer: LayerOutput) -> NDArray:
         """See the protocol."""

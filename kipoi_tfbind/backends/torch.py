@@ -22,7 +22,12 @@ from kipoi_tfbind.backends.base import (
 )
 from kipoi_tfbind.errors import UnsupportedModelError
 from kipoi_tfbind.graph.incremental.engine import Incremental
-from kipoi_tfbind.graph.layer_output import LayerOutput, layer_outputs
+from kipoi_tfbind.graph.layer_output import (
+    ConvolutionOutput,
+    LayerOutput,
+    convolution_outputs,
+    layer_outputs,
+)
 from kipoi_tfbind.graph.torch.deep_lift import TorchDeepLift
 from kipoi_tfbind.graph.torch.graph import TorchGraph
 from kipoi_tfbind.graph.torch.incremental import TorchIncremental
@@ -163,6 +168,13 @@ class TorchBackend:
             return []
         tensors = self._tensors(inputs)
         return layer_outputs(self._graph(tensors), wrt, axis, _shapes(tensors))
+
+    def convolutions(self, inputs: Sequence[NDArray], wrt: int, axis: int) -> list[ConvolutionOutput]:
+        """See the protocol."""
+        if "multipliers" not in self.capabilities:
+            return []
+        tensors = self._tensors(inputs)
+        return convolution_outputs(self._graph(tensors), wrt, axis, _shapes(tensors))
 
     def activations(self, inputs: Sequence[NDArray], layer: LayerOutput) -> NDArray:
         """See the protocol."""

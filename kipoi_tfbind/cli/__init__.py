@@ -64,6 +64,13 @@ class CommandFolder(click.Group):
                 raise
             click.echo(error_line(error), err=True)
             ctx.exit(1)
+        except MemoryError as error:
+            if wants_traceback():
+                raise
+            reason = " ".join(str(error).split()) or "an array could not be made"
+            advice = "take fewer or shorter sequences, or fewer of what is drawn"
+            click.echo(f"error: not enough memory ({reason}); {advice}", err=True)
+            ctx.exit(1)
         except KeyboardInterrupt:
             # What is done is kept, and how to go on was said, where the command writes piece by piece.
             click.echo("interrupted", err=True)

@@ -13,6 +13,7 @@ from kipoi_tfbind.cli._interpret import SEQUENCE_WAYS, load_models, sequence_chu
 from kipoi_tfbind.cli._method_options import CONFIDENCE, VERIFY, path_option, seed_option
 from kipoi_tfbind.cli._options import (
     MODEL_OPTIONS,
+    RESTART,
     RESULT_OUTPUT,
     RUNNING_OPTIONS,
     SEQUENCE_OPTIONS,
@@ -76,14 +77,21 @@ _CLIP = option(
     is_flag=True,
     help="Clip what overlaps or reaches out of the background, instead of refusing it.",
 )
-MOTIFS = option(
-    "--motif",
-    "motifs",
-    multiple=True,
-    required=True,
-    metavar="[NAME=]MOTIF",
-    help="Sequence or IUPAC consensus; JASPAR id such as MA0139.2; FILE.meme or FILE.meme:ID.",
-)
+
+
+def motif_option(*, required: bool = True) -> Callable[..., Any]:
+    """The option of the motifs."""
+    return option(
+        "--motif",
+        "motifs",
+        multiple=True,
+        required=required,
+        metavar="[NAME=]MOTIF",
+        help="Sequence or IUPAC consensus; JASPAR id such as MA0139.2; FILE.meme or FILE.meme:ID.",
+    )
+
+
+MOTIFS = motif_option()
 CONSENSUS = option(
     "--consensus", is_flag=True, help="Embed the likeliest sequence of a matrix, instead of draws from it."
 )
@@ -92,7 +100,7 @@ OFFSET = option("--offset", type=int, help="Position of the first base, 0-based.
 
 _RUNNING = (RESULT_OUTPUT, RUNNING_OPTIONS)
 importance_options = with_options(
-    MODEL_OPTIONS, SEQUENCE_OPTIONS, _BACKGROUND_OPTIONS, _STATISTICS_OPTIONS, _CLIP, _RUNNING
+    MODEL_OPTIONS, SEQUENCE_OPTIONS, _BACKGROUND_OPTIONS, _STATISTICS_OPTIONS, _CLIP, _RUNNING, RESTART
 )
 real_sequence_options = with_options(MODEL_OPTIONS, SEQUENCE_OPTIONS, _STATISTICS_OPTIONS, _RUNNING)
 
@@ -101,9 +109,16 @@ def run_experiment(
     experiment: Callable[..., xr.Dataset], options: dict[str, Any], *arguments: Any, **settings: Any
 ) -> None:
     """Run an experiment on backgrounds, write its result, and print its summary."""
+    from kipoi_tfbind.interpret.global_importance.stream_experiment import stream_experiment
+
     check_output(options)
     model, backgrounds = model_and_backgrounds(options)
-    _save(experiment(model, backgrounds, *arguments, **settings, **analysis_options(options)), options)
+    chosen = analysis_options(options)
+    restart = options["restart"]
+    result = stream_experiment(
+        experiment, model, backgrounds, options["output"], *arguments, restart=restart, **settings, **chosen
+    )
+    report(result, options)
 
 
 def run_on_sequences(

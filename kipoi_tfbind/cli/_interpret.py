@@ -91,8 +91,8 @@ def parse_positions(text: str | None, option: str = "--positions") -> list[int] 
         raise InputError(f"{option}: expected whole numbers such as 185,190,204, got {text!r}") from None
 
 
-def named_results(paths: Sequence[str], names: Sequence[str]) -> dict[str, xr.Dataset]:
-    """Open results, by the names that they are given, or those of their files.
+def named_results(paths: Sequence[str], names: Sequence[str], *, lazy: bool = False) -> dict[str, xr.Dataset]:
+    """Open results, by the names that they are given, or those of their files; `lazy` as of `open_result`.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def named_results(paths: Sequence[str], names: Sequence[str]) -> dict[str, xr.Da
     called = list(names) or [Path(path).stem for path in paths]
     if len(set(called)) < len(called):
         raise InputError(f"--name: expected names that differ, got {', '.join(called)}; give each a --name")
-    return {name: open_result(path) for name, path in zip(called, paths, strict=True)}
+    return {name: open_result(path, lazy=lazy) for name, path in zip(called, paths, strict=True)}
 
 
 def source_of_sequences(options: dict[str, Any]) -> str:
@@ -168,10 +168,11 @@ def names_among(texts: Sequence[str], known: Sequence[str]) -> list[str]:
     ['CTCF', 'MAX', 'FOXA1']
     """
     parts = [part for text in texts for part in ([text] if text in known else text.split(","))]
-    return [
+    found = [
         known[int(part)] if part not in known and part.isdecimal() and int(part) < len(known) else part
         for part in parts
     ]
+    return list(dict.fromkeys(found))
 
 
 def load_bare_models(options: dict[str, Any], *, with_dataloader: bool) -> list[Any]:

@@ -20,8 +20,7 @@ from kipoi_tfbind.memory import set_memory_budget
 Decorator = Callable[[Any], Any]
 Options = Decorator | tuple["Options", ...]
 
-STANDARD_INPUT = "-"
-_RESULT_SUFFIXES = (".nc", ".nc4", ".h5", ".hdf5")
+STANDARD_INPUT = STANDARD_OUTPUT = "-"
 
 
 def with_options(*options: Options) -> Decorator:
@@ -43,13 +42,19 @@ def _flat(options: tuple[Options, ...]) -> Iterator[Decorator]:
             yield each
 
 
-def _result_name(_context: click.Context, _parameter: click.Parameter, path: str) -> str:
-    suffix = Path(path).suffix
-    if suffix.lower() not in _RESULT_SUFFIXES:
-        raise InputError(
-            f"{path}: expected a name that ends in .nc or .h5, a result's; got {suffix or 'no suffix'!r}"
-        )
-    return path
+def _checked_name(suffixes: tuple[str, ...], standard_output: bool) -> Callable[..., str]:
+    """Check that an output has one of the endings that it can be written as."""
+
+    def check(_context: click.Context, _parameter: click.Parameter, path: str) -> str:
+        if path == STANDARD_OUTPUT and standard_output:
+            return path
+        if path.lower().endswith(suffixes):  # not so a folder's name, with a slash at its end
+            return path
+        *others, last = suffixes
+        found = repr(Path(path).suffix or "no suffix")
+        raise InputError(f"{path}: expected a name that ends in {', '.join(others)} or {last}, got {found}")
+
+    return check
 
 
 def _spooled(context: click.Context, parameter: click.Parameter, path: str | None) -> str | None:
@@ -73,12 +78,18 @@ def _checked_regions(
     return regions
 
 
-def output_option(about: str, **settings: Any) -> Decorator:
-    """Option -o of a command that writes one file."""
-    return option("-o", "--output", required=True, type=click.Path(), section=OUTPUT, help=about, **settings)
+def output_option(about: str, suffixes: tuple[str, ...] = (), *, standard_output: bool = False) -> Decorator:
+    """Option -o of a command that writes one file, whose name has one of these endings, if any are told."""
+    check = _checked_name(suffixes, standard_output) if suffixes else None
+    return option(
+        "-o", "--output", required=True, type=click.Path(), callback=check, section=OUTPUT, help=about
+    )
 
 
-RESULT_OUTPUT = output_option("Result to write, netCDF-4 (.nc, .h5).", callback=_result_name)
+RESULT_SUFFIXES = (".nc", ".nc4", ".h5", ".hdf5")
+TABLE_SUFFIXES = (".tsv", ".tsv.gz", *RESULT_SUFFIXES)
+PLACES_SUFFIXES = (".bed", ".bed.gz", *TABLE_SUFFIXES)
+RESULT_OUTPUT = output_option("Result to write, netCDF-4 (.nc, .h5).", RESULT_SUFFIXES)
 
 TARGETS = option(
     "--targets",
@@ -228,7 +239,7 @@ SEQUENCE_OPTIONS: Options = (
 
 THREADS = option(
     "--threads",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 1024),
     section=RUNNING,
     expose_value=False,
     is_eager=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -46,7 +47,15 @@ def file_or_standard_output(output: str, suffix: str) -> Iterator[str]:
         path = os.path.join(folder, f"standard_output{suffix}")
         yield path
         with open(path, "rb") as file:
-            sys.stdout.buffer.write(file.read())
+            try:
+                shutil.copyfileobj(file, sys.stdout.buffer)
+                sys.stdout.buffer.flush()
+            except BrokenPipeError:
+                # Who reads has enough, as `head` has. Nothing is left to be said when Python closes it.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            except OSError as error:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                raise InputError(f"standard output: cannot be written ({error.strerror})") from None
 
 
 def check_outputs(

@@ -46,7 +46,7 @@ def command(
     from kipoi_tfbind.results.files import check_writable, save_result
 
     check_writable(output)
-    found = agreement(named_results(results, names), top=top, confidence=confidence, seed=seed)
+    found = agreement(named_results(results, names, lazy=True), top=top, confidence=confidence, seed=seed)
     save_result(found, output)
     say(f"{output}: agreement; sequences: {found.sizes['sequence']}, targets: {found.sizes['target']}")
     view = found.isel(target=0)

@@ -13,10 +13,11 @@ from kipoi_tfbind.cli._options import (
     with_options,
 )
 from kipoi_tfbind.cli._output import say
+from kipoi_tfbind.cli._shards import SHARD
 
 
 @new_command(short_help="Motifs of a layer's filters, their names and importance.")
-@with_options(MODEL_OPTIONS, SEQUENCE_OPTIONS, RESULT_OUTPUT, RUNNING_OPTIONS)
+@with_options(MODEL_OPTIONS, SEQUENCE_OPTIONS, RESULT_OUTPUT, RUNNING_OPTIONS, SHARD)
 @click.option("--layer", help="Name of a convolution layer.  [default: the first]")
 @click.option(
     "--sites",
@@ -55,6 +56,7 @@ def command(
     import xarray as xr
 
     from kipoi_tfbind.cli._interpret import load_models, sequence_chunks, source_of_sequences
+    from kipoi_tfbind.errors import InputError
     from kipoi_tfbind.interpret.filter_motifs import filter_motifs
     from kipoi_tfbind.interpret.match_filters import match_filters
     from kipoi_tfbind.motifs.collect import collect_motifs
@@ -62,6 +64,8 @@ def command(
     from kipoi_tfbind.results.files import check_writable, save_result
 
     check_writable(options["output"])
+    if meme and options["shard"] is not None:
+        raise InputError("--meme: is made of the whole result; leave it out of shards")
     source = source_of_sequences(options)
     model, dataloader = load_models(options, with_dataloader=source == "dataloader_args")
 
@@ -75,10 +79,16 @@ def command(
         sites=sites,  # type: ignore[arg-type]
         threshold=threshold,
         importance=not no_importance,
+        shard=options["shard"],
         batch_size=options["batch_size"],
     )
-    found = match_filters(found, sequences, database)
+    shard = options["shard"]
+    if shard is None or shard.number == 1:
+        found = match_filters(found, sequences, database)
     save_result(found, options["output"])
+    if shard is not None:
+        say(f"{options['output']}: shard {shard} of {found.sizes['motif']} filters")
+        return
     if meme:
         motifs = collect_motifs(found)
         counts = dict(

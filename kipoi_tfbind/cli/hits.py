@@ -3,7 +3,7 @@
 import click
 
 from kipoi_tfbind.cli._command import command as new_command
-from kipoi_tfbind.cli._options import TARGET, output_option
+from kipoi_tfbind.cli._options import PLACES_SUFFIXES, TARGET, output_option
 from kipoi_tfbind.cli._output import say
 
 
@@ -21,7 +21,11 @@ from kipoi_tfbind.cli._output import say
     type=click.Path(),
     help="Contributions of shuffled sequences, or of controls: the same method and model.",
 )
-@output_option("File to write: .bed, .bed.gz, .tsv or .nc; - for standard output (.bed).")
+@output_option(
+    "File to write: .bed, .bed.gz, .tsv or .nc; - for standard output (.bed).",
+    PLACES_SUFFIXES,
+    standard_output=True,
+)
 @TARGET
 @click.option("--fdr", default=0.1, show_default=True, help="Largest q-value.")
 @click.option(

@@ -23,7 +23,7 @@ from kipoi_tfbind.cli._output import STANDARD_OUTPUT, file_or_standard_output, s
     show_default=True,
     help="Pairs of each sequence and target: those with the best rank in any of the methods.",
 )
-@output_option("Table to write (.tsv); - for standard output.")
+@output_option("Table to write (.tsv); - for standard output.", (".tsv", ".tsv.gz"), standard_output=True)
 def command(results: tuple[str, ...], names: tuple[str, ...], n: int, output: str) -> None:
     """List the strongest interactions in RESULT files of the same sequences, with what each of them says.
 

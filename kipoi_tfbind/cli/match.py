@@ -3,13 +3,15 @@
 import click
 
 from kipoi_tfbind.cli._command import command as new_command
-from kipoi_tfbind.cli._options import output_option
+from kipoi_tfbind.cli._options import TABLE_SUFFIXES, output_option
 from kipoi_tfbind.cli._output import STANDARD_OUTPUT, file_or_standard_output, say
 
 
 @new_command(short_help="Name motifs by the known ones that they are like.")
 @click.argument("motifs", nargs=-1, required=True, metavar="MOTIFS...")
-@output_option("Table to write: .tsv, or .nc; - for standard output (.tsv).")
+@output_option(
+    "Table to write: .tsv, or .nc; - for standard output (.tsv).", TABLE_SUFFIXES, standard_output=True
+)
 @click.option(
     "--database", default="JASPAR", show_default=True, help="Known motifs: JASPAR, or a file in MEME format."
 )

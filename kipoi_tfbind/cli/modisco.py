@@ -27,8 +27,8 @@ def command(
       kipoi tfbind hits deepshap.nc --null null.nc --motifs modisco.nc -o hits.bed
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
     from kipoi_tfbind.interpret.find_patterns import find_patterns
+    from kipoi_tfbind.interpret.match_patterns import match_patterns
     from kipoi_tfbind.motifs.collect import collect_motifs
-    from kipoi_tfbind.motifs.match import match_motifs
     from kipoi_tfbind.motifs.meme import write_meme
     from kipoi_tfbind.results.files import check_writable, save_result
     from kipoi_tfbind.results.view import probability
@@ -37,11 +37,7 @@ def command(
     which = int(target) if target.isdecimal() else target
     found = find_patterns(result, target=which, max_seqlets=max_seqlets)
     if not no_match:
-        matches = match_motifs(found, top=3).reindex(motif=found["motif"].values)
-        own = found.attrs
-        found = found.merge(matches.drop_attrs(deep=False), combine_attrs="override").assign_attrs(
-            **{k: v for k, v in matches.attrs.items() if k not in own}, **own
-        )
+        found = match_patterns(found)
     save_result(found, output)
     if meme:
         write_meme(collect_motifs(found), meme)

@@ -18,6 +18,7 @@ from kipoi_tfbind.cli._output import say
     type=click.Choice(
         [
             *("logo", "map", "epistasis", "occlusion", "interaction", "surrogate", "samples", "design"),
+            *("attention", "units"),
             *("importance", "curve", "cooperativity", "shift", "agreement", "sanity", "variants"),
         ]
     ),
@@ -66,14 +67,17 @@ def command(
       surrogate         surrogate  effects in the additive model beside those of ISM
       maximum-entropy-samples      samples, their logo
       design            design     predictions after each substitution
+      grad-cam          logo       where a layer sees what raises the prediction
+      attention-maps    attention  queries and keys of one head
+      layer-contributions          units, channels by positions
       agreement         agreement  of every two maps
       sanity-checks     sanity     what is left of a map while the model forgets
       variants          variants   contributions for both alleles (--sequence is the allele's number)
       gia               importance, curve or cooperativity, as the experiment is
       gia shift         shift      predictions on backgrounds and on real sequences
       filters, modisco  a page of the motifs, with known ones that they are like
-    Of the others, all but occlusion can be drawn as a logo and as a map, occlusion as a logo; results of
-    gia as importance.
+    Of the others, all but occlusion and grad-cam can be drawn as a logo and as a map, these as a logo;
+    results of gia as importance.
 
     \b
     Example:

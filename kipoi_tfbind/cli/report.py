@@ -29,7 +29,7 @@ from kipoi_tfbind.cli._output import say
     default=10,
     show_default=True,
     type=click.IntRange(min=1),
-    help="How many sequences to show, those with the largest prediction.",
+    help="How many sequences to draw, those with the largest prediction; all are in the table and tracks.",
 )
 @click.option("--title", help="Title of the page.  [default: the model's name]")
 def command(
@@ -42,9 +42,10 @@ def command(
 ) -> None:
     """Write one HTML page about RESULTs, files of the methods.
 
-    It has pictures, tables of the strongest positions, checks, the settings and the model's card. All is
-    inside the one file: it opens without a network, and can be sent and printed. What several results
-    say of one sequence is shown together.
+    It has pictures, tables of the strongest positions, motifs, hits, variants, checks, the settings and the
+    model's card; and, in a browser, tracks of every sequence, an epistasis map and the locus, to be zoomed
+    and read base by base. All is inside the one file: it opens without a network, and can be sent and
+    printed. What several results say of one sequence is shown together.
 
     \b
     Example:

@@ -47,18 +47,30 @@ _METHODS: dict[str, tuple[str, dict[str, Any]]] = {
 )
 @CONFIDENCE
 @seed_option("Of what is randomised and shuffled.")
-def command(method: str, layers: tuple[str, ...], confidence: float, seed: int, **options: Any) -> None:
+@click.option(
+    "--shuffled-labels",
+    type=click.Path(),
+    metavar="MODEL",
+    help="Model of the same kind and --source that was trained on shuffled labels.",
+)
+def command(
+    method: str,
+    layers: tuple[str, ...],
+    confidence: float,
+    seed: int,
+    shuffled_labels: str | None,
+    **options: Any,
+) -> None:
     """Sanity checks: randomise the model's layers from the output down, and see what is left of its maps.
 
-    All sequences are held in memory: some tens of them are enough.
+    With --shuffled-labels also whether the maps depend on the labels: train the model a second time on labels
+    that are shuffled among the sequences. Some tens of sequences are enough.
 
     \b
     Example:
       kipoi tfbind sanity-checks model_zoo/TFBind/CTCF --source dir --sequences sites.fa -o sanity.nc
       kipoi tfbind plot sanity.nc -o sanity.png
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
-    import xarray as xr
-
     from kipoi_tfbind import interpret
     from kipoi_tfbind.errors import InputError
     from kipoi_tfbind.models.load import as_sequence_model
@@ -74,11 +86,15 @@ def command(method: str, layers: tuple[str, ...], confidence: float, seed: int, 
     chosen = names_among(options["targets"], model.target_names)
     if chosen:
         model.select_targets(chosen)  # raises where there is none of the name
-    chunks = sequence_chunks(source, options, model, bare.default_dataloader, 1024)
+    chunks = sequence_chunks(source, options, model, bare.default_dataloader, 256)
+    other = None
+    if shuffled_labels is not None:
+        (other,) = load_bare_models(options | {"model": [shuffled_labels]}, with_dataloader=False)
     name, settings = _METHODS[method]
     result = interpret.sanity_checks(
         bare,
-        xr.concat(list(chunks), dim="sequence"),
+        chunks,
+        relabelled=other,
         method=getattr(interpret, name),
         options=settings,
         wrapping=wrapping,

@@ -57,11 +57,11 @@ def command(
     Each model runs in a process of its own; what fails is written down with its reason. A survey that was
     interrupted goes on when the command is given again.
     """
-    from kipoi_tfbind.survey import survey
-    from kipoi_tfbind.survey.survey import METHODS
+    from kipoi_tfbind.survey import survey_source
+    from kipoi_tfbind.survey.survey_source import METHODS
 
     chosen = methods or METHODS
-    table = survey(
+    table = survey_source(
         source,
         folder,
         models=models,

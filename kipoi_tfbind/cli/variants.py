@@ -118,7 +118,7 @@ def command(**options: Any) -> None:
     from kipoi_tfbind.interpret.variants.scores import check_scores
     from kipoi_tfbind.interpret.variants.write import NullOptions, write_variant_effects
     from kipoi_tfbind.results.files import save_result
-    from kipoi_tfbind.results.variant_files import check_outputs
+    from kipoi_tfbind.results.variant_outputs import check_outputs
 
     if bool(options["vcf"]) == options["all_snvs"] or options["all_snvs"] != bool(options["intervals"]):
         raise InputError("variants: expected --vcf, or --all-snvs with --intervals")

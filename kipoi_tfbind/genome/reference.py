@@ -32,6 +32,9 @@ logger = logging.getLogger(__name__)
 # Windows no further apart than this are read together. bgzip compresses blocks of 64 kb: to read half
 # a block too much costs less than to seek and to decompress a block anew.
 _MAX_GAP = 1 << 15
+# A span of so many bases is read with some more at either end.
+_LONG = 1 << 16
+_MORE = 1 << 11
 # Upper bound of what is read in one go, so that memory does not grow with the number of windows.
 _MAX_SPAN = 1 << 22
 
@@ -87,7 +90,8 @@ class Genome:
         _ensure_index(self.path, [".fai", ".gzi"] if packed is Compression.BGZF else [".fai"])
         self._packed = packed is Compression.BGZF
         self._plain: PlainFasta | None = None
-        self._opened: tuple[tuple[int, int], pysam.FastaFile] | None = None
+        self._opened: dict[tuple[int, int], pysam.FastaFile] = {}
+        self._last_read: tuple[str, int, bytes] = ("", 0, b"")
         fasta = self._fasta()
         self.lengths: dict[str, int] = dict(zip(fasta.references, fasta.lengths, strict=True))
         if not self.lengths:
@@ -97,7 +101,7 @@ class Genome:
             self._names_of_key.setdefault(_naming_key(name), []).append(name)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_opened": None, "_plain": None}
+        return {**self.__dict__, "_opened": {}, "_plain": None, "_last_read": ("", 0, b"")}
 
     def contig(self, name: str) -> str:
         """Return the FASTA's own name of a contig: chr20 and 20 are the same, so are chrM, M and MT.
@@ -213,6 +217,16 @@ class Genome:
 
     def _read_inside(self, name: str, start: int, end: int) -> NDArray[np.uint8]:
         """ASCII text of [start, end), 0-based, all of it within the contig."""
+        kept, first, text = self._last_read
+        if kept != name or start < first or end > first + len(text):
+            # Of what takes long, a little more: the same places are asked for again, with wider windows.
+            more = _MORE if end - start >= _LONG else 0
+            first, last = max(start - more, 0), min(end + more, self.lengths[name])
+            text = self._fetched(name, first, last)
+            self._last_read = name, first, text
+        return np.frombuffer(text, dtype=np.uint8, count=end - start, offset=start - first)
+
+    def _fetched(self, name: str, start: int, end: int) -> bytes:
         try:
             with silent_htslib():
                 text = self._fasta().fetch(name, start, end).encode("latin-1")
@@ -222,7 +236,7 @@ class Genome:
             raise _unreadable(
                 self.path, f"{name}:{start + 1}-{end} has {len(text)} bases; the file ends early"
             )
-        return np.frombuffer(text, dtype=np.uint8)
+        return text
 
     def _not_a_base(self, name: str, place: int, character: int) -> InputError:
         return InputError(
@@ -233,25 +247,38 @@ class Genome:
     def _fasta(self) -> pysam.FastaFile:
         """The open file of this process and thread: htslib's handle can be shared by neither."""
         owner = os.getpid(), threading.get_ident()
-        opened = self._opened
-        if opened is None or opened[0] != owner:
+        if owner not in self._opened:
             try:
                 with silent_htslib():
-                    opened = owner, pysam.FastaFile(self.path)
+                    self._opened[owner] = pysam.FastaFile(self.path)
             except (OSError, ValueError) as error:
                 raise _unreadable(self.path, f"cannot be opened ({error})") from None
-            self._opened = opened
-        return opened[1]
+        return self._opened[owner]
+
+
+class _Silence:
+    """How many threads keep htslib silent now, and how much it said before."""
+
+    lock = threading.Lock()
+    n = 0
+    before = 0
 
 
 @contextmanager
 def silent_htslib() -> Iterator[None]:
-    """Keep htslib from printing what the exception tells."""
-    verbosity = pysam.set_verbosity(0)
+    """Keep htslib from printing what the exception tells; its verbosity is one for all threads."""
+    with _Silence.lock:
+        verbosity = pysam.set_verbosity(0)
+        if not _Silence.n:
+            _Silence.before = verbosity
+        _Silence.n += 1
     try:
         yield
     finally:
-        pysam.set_verbosity(verbosity)
+        with _Silence.lock:
+            _Silence.n -= 1
+            if not _Silence.n:
+                pysam.set_verbosity(_Silence.before)
 
 
 def _naming_key(name: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,8 +127,16 @@ class Graph(ABC):
         """
 
     @abstractmethod
+    def input_node(self, shape: Sequence[int]) -> Node:
+        """An input for floating-point values of this shape, without the batch."""
+
+    @abstractmethod
     def in_precision(self, dtype: Literal["float32", "float64"]) -> Graph:
         """The same graph with its constants and all it computes in `dtype`."""
+
+    def made_of(self, nodes: tuple[Node, ...], inputs: tuple[int, ...], outputs: tuple[Ref, ...]) -> Self:
+        """A graph of the same framework, of other nodes."""
+        return replace(self, nodes=nodes, inputs=inputs, outputs=outputs)
 
     def run(
         self,

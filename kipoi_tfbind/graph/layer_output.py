@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.graph.graph import Graph, Ref
 from kipoi_tfbind.graph.incremental.program import Program
+from kipoi_tfbind.graph.operations import BROADCASTING
 from kipoi_tfbind.graph.receptive_field import ReceptiveField, receptive_fields
+
+# What gives the numbers of its input as they are; and, with it, what acts on each by itself: bias, batch
+# normalisation, activation, and blocks of a dilated convolution put together.
+_SAME_NUMBERS = frozenset({"batch_to_space", "cast", "identity", "reshape"})
+_BY_ELEMENT = BROADCASTING | _SAME_NUMBERS | {"normalise"}
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,19 @@ class LayerOutput:
     shape: tuple[int, ...]
     channel_axis: int | None
     field: ReceptiveField
+
+    def by_channel(self, values: NDArray) -> NDArray:
+        """Values of the output as (sequence, position, channel).
+
+        Raises
+        ------
+        InputError
+            The layer has no channel axis.
+        """
+        if self.channel_axis is None:
+            raise InputError(f"layer {self.name}: expected one axis of channels, got the shape {self.shape}")
+        moved = np.moveaxis(values, (self.field.axis, self.channel_axis), (1, 2))
+        return moved.reshape(moved.shape[:3])
 
     def mask(self, silenced: Sequence[int]) -> NDArray[np.float32]:
         """1 and, in some channels, 0; it broadcasts to the layer's output without the batch.
@@ -78,28 +97,127 @@ def layer_outputs(graph: Graph, wrt: int, axis: int, shapes: Sequence[tuple[int,
         name, shape = graph.nodes[ref[0]].layer, program.shapes[ref]
         if not name or ref == program.sequence:
             continue
-        others = [i for i, n in enumerate(shape, start=1) if i != field.axis and n != 1]
         last.pop(name, None)
-        last[name] = LayerOutput(name, ref, shape, others[0] if len(others) == 1 else None, field)
+        last[name] = _layer_output(name, ref, shape, field)
     return list(last.values())
 
 
+@dataclass(frozen=True)
+class ConvolutionOutput:
+    """A convolution that sees positions of the sequence.
+
+    Attributes
+    ----------
+    linear
+        What the convolution itself gives.
+    activated
+        The same after all that acts on each number by itself: bias, normalisation, activation.
+    """
+
+    linear: LayerOutput
+    activated: LayerOutput
+
+
+def convolution_outputs(
+    graph: Graph, wrt: int, axis: int, shapes: Sequence[tuple[int, ...]]
+) -> list[ConvolutionOutput]:
+    """The convolutions along the sequence, in order of execution, named by their layers.
+
+    Parameters are those of `layer_outputs`. One without a layer is called "convolution" and its number.
+    """
+    program = Program.of(graph, wrt, axis, shapes, np.empty(0))
+    fields = receptive_fields(program)
+    chains = []
+    for i in program.steps:
+        if graph.nodes[i].kind == "convolution":
+            chain = [ref for ref in _by_element(graph, program.steps, i) if ref in fields]
+            outputs = [_layer_output(graph.nodes[i].layer, r, program.shapes[r], fields[r]) for r in chain]
+            chains.append([output for output in outputs if output.channel_axis is not None])
+    chains = [chain for chain in chains if chain]
+    names = _short_names([chain[0].name for chain in chains])
+    return [
+        ConvolutionOutput(replace(chain[0], name=name), replace(_last_activated(graph, chain), name=name))
+        for name, chain in zip(names, chains, strict=True)
+    ]
+
+
+def _layer_output(name: str, ref: Ref, shape: tuple[int, ...], field: ReceptiveField) -> LayerOutput:
+    others = [i for i in range(1, len(shape) + 1) if i != field.axis]
+    wide = [i for i in others if shape[i - 1] != 1] or others[:1]
+    return LayerOutput(name, ref, shape, wide[0] if len(wide) == 1 else None, field)
+
+
+def _by_element(graph: Graph, steps: Sequence[int], start: int) -> list[Ref]:
+    """A node's output, and the values that are functions of each of its numbers by itself."""
+    varying, reached = graph.varying(), {start}
+    for i in steps:
+        node = graph.nodes[i]
+        sources = {source for source, _ in node.inputs if source in varying}
+        if sources and sources <= reached and node.kind in _BY_ELEMENT:
+            reached.add(i)
+    return [(i, 0) for i in sorted(reached)]
+
+
+def _last_activated(graph: Graph, outputs: Sequence[LayerOutput]) -> LayerOutput:
+    """The last that is more than another shape of the one before, which the next operation may ask for."""
+    changed = [output for output in outputs[1:] if graph.nodes[output.ref[0]].kind not in _SAME_NUMBERS]
+    return (changed or outputs[-1:])[-1]
+
+
+def _short_names(layers: Sequence[str]) -> list[str]:
+    """Names of layers as their model has them, as far as those differ.
+
+    TensorFlow's have the models that a layer is in before it, the operation after it, and "_1" or the like.
+
+    Examples
+    --------
+    >>> _short_names(["model_1/conv_1/Conv1D", "model_1/conv_1_1/Conv1D"])
+    ['conv', 'conv_1']
+    >>> _short_names(["features.conv_1", "features.conv_2", ""])
+    ['features.conv_1', 'features.conv_2', 'convolution 3']
+    >>> _short_names(["model/motifs/Conv1D", "model/block_1/conv", "model/block_2/conv"])
+    ['motifs', 'model/block_1/conv', 'model/block_2/conv']
+    """
+    whole = [re.sub(r"/(convolution|conv1d|conv2d)$", "", layer, flags=re.IGNORECASE) for layer in layers]
+    last = [name.rpartition("/")[2] for name in whole]
+    bare = [
+        re.sub(r"_\d+$", "", name) if "/" in layer else name for name, layer in zip(last, whole, strict=True)
+    ]
+    numbered = [name or f"convolution {i}" for i, name in enumerate(bare, start=1)]
+    levels = (numbered, last, whole)
+    # Of each the shortest that no other layer has.
+    found = [
+        next((names[i] for names in levels if names.count(names[i]) == 1), "") for i in range(len(layers))
+    ]
+    if all(found) and len(set(found)) == len(found):
+        return found
+    return [f"convolution {i}" for i in range(1, len(layers) + 1)]
+
+
 def named(outputs: Sequence[LayerOutput], name: str) -> LayerOutput:
-    """The output of a layer, by its full name or the part of it that the user gave.
+    """The output of a layer that has positions of the sequence, by its name as of `match_name`."""
+    chosen = match_name([output.name for output in outputs], name, " that has positions of the sequence")
+    return next(output for output in outputs if output.name == chosen)
+
+
+def match_name(names: Sequence[str], name: str, kind: str = "") -> str:
+    """A layer's full name, from that or the part of it that the user gave; `kind` is for the message.
 
     TensorFlow adds "_1" and the like to a layer's name, and before it the names of the models that it is in.
 
     Raises
     ------
     InputError
-        There is no such layer with positions of the sequence.
+        There is no such layer.
+
+    Examples
+    --------
+    >>> match_name(["functional_1/conv1d_1", "functional_1/dense_2"], "dense")
+    'functional_1/dense_2'
     """
     patterns = (re.escape(name), rf"(.*[/.])?{re.escape(name)}", rf"(.*[/.])?{re.escape(name)}_\d+")
     for pattern in patterns:
-        found = [output for output in outputs if re.fullmatch(pattern, output.name)]
+        found = [each for each in names if re.fullmatch(pattern, each)]
         if found:
             return found[-1]
-    raise InputError(
-        f"layer: expected one that has positions of the sequence ({', '.join(o.name for o in outputs)}), "
-        f"got {name!r}"
-    )
+    raise InputError(f"layer: expected one{kind} ({', '.join(names)}), got {name!r}")

@@ -4,6 +4,8 @@ Methods import models, sequences and results; reports and commands import the me
 """
 
 from kipoi_tfbind.interpret.agreement import agreement
+from kipoi_tfbind.interpret.attention_maps import attention_maps
+from kipoi_tfbind.interpret.co_occurrence import co_occurring_motifs
 from kipoi_tfbind.interpret.deep_feature_interaction import deep_feature_interaction
 from kipoi_tfbind.interpret.deep_shap import deep_shap
 from kipoi_tfbind.interpret.design import design
@@ -14,6 +16,7 @@ from kipoi_tfbind.interpret.global_importance import (
     context_importance,
     context_swap,
     cooperativity,
+    interaction_of_proposed_pairs,
     interaction_verdicts,
     kmer_importance,
     motif_importance,
@@ -23,13 +26,16 @@ from kipoi_tfbind.interpret.global_importance import (
     orientation_importance,
     position_importance,
     spacing_importance,
+    spacing_of_pairs,
     stream_kmer_importance,
 )
 from kipoi_tfbind.interpret.global_importance.analysis import global_importance_analysis
+from kipoi_tfbind.interpret.grad_cam import grad_cam
 from kipoi_tfbind.interpret.gradients import gradients
 from kipoi_tfbind.interpret.in_silico_mutagenesis import in_silico_mutagenesis
 from kipoi_tfbind.interpret.integrated_hessians import integrated_hessians
 from kipoi_tfbind.interpret.interaction import compare_interactions, epistasis_interaction
+from kipoi_tfbind.interpret.layer_contributions import layer_contributions
 from kipoi_tfbind.interpret.match_filters import match_filters
 from kipoi_tfbind.interpret.maximum_entropy_samples import maximum_entropy_samples
 from kipoi_tfbind.interpret.merge_shards import merge_shards
@@ -45,6 +51,8 @@ from kipoi_tfbind.interpret.variants.write import write_variant_effects
 
 __all__ = [
     "agreement",
+    "attention_maps",
+    "co_occurring_motifs",
     "compare_interactions",
     "context_importance",
     "context_swap",
@@ -58,11 +66,14 @@ __all__ = [
     "find_hits",
     "find_seqlets",
     "global_importance_analysis",
+    "grad_cam",
     "gradients",
     "in_silico_mutagenesis",
     "integrated_hessians",
+    "interaction_of_proposed_pairs",
     "interaction_verdicts",
     "kmer_importance",
+    "layer_contributions",
     "match_filters",
     "maximum_entropy_samples",
     "merge_shards",
@@ -78,6 +89,7 @@ __all__ = [
     "second_order_mutagenesis",
     "shapley_interactions",
     "spacing_importance",
+    "spacing_of_pairs",
     "stream_kmer_importance",
     "surrogate",
     "variant_effects",

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+
+from kipoi_tfbind.errors import UnsupportedModelError
 
 # Slopes that differ by less than this, relative to the largest, are the same: some roundings of float64.
 _SAME = 1e-9
@@ -30,10 +31,18 @@ _MOVED = 1e-7
 _STEP = 1e-5
 _CROSSED = 1e-2
 # Of halving: what is no straight line, relative to the largest slope; an interval with a kink for certain.
-_CURVED = 1e-7
+_CURVED = 1e-8
 _NARROW = 1e-9
-# Between more kinks than so many times the points of the integral, each is not integrated for itself.
-_MOST_PARTS = 16
+# Slopes that need intervals narrower than this have a corner there.
+_CORNER = 2e-6
+# Nodes of a panel; error of a panel relative to the whole difference; a panel that is not halved any more.
+_NODES = 4
+_CONVERGED = 2e-8
+_NARROWEST_PANEL = 1e-7
+# Nodes at most, times `n_steps`: then panels are taken as they are.
+_MOST_NODES = 64
+# A change of the value between two points that a kink alone is between.
+_STEPS = 1e-6
 _PROBES = 16
 _PROBE_STEP = 1e-7
 _FIRST = 32
@@ -101,49 +110,95 @@ def _is_piecewise_linear(line: Line) -> bool:
 
 def _from_curves(line: Line, n_steps: int) -> NDArray[np.float64]:
     """Of a function that curves, and may have kinks: the integrals between them, and what is on them."""
-    places, jumps = _kinks_between_curves(line)
+    places, jumps, bends = _kinks_between_curves(line)
     matrix = _on_kinks(places, jumps)
     # t = s**3, which takes the logarithm's steepness at 0 away.
-    edges = np.concatenate([[0.0], np.cbrt(places), [1.0]])
-    if len(edges) > _MOST_PARTS * n_steps:
-        edges = np.array([0.0, 1.0])
-    nodes = [_nodes(a, b, n_steps) for a, b in pairwise(edges) if b > a]
-    s, weights = (np.concatenate(part) for part in zip(*nodes, strict=True))
+    even = np.linspace(0, 1, max(1, n_steps // _NODES) + 1)
+    edges = np.unique(np.concatenate([even, np.cbrt(places), np.cbrt(bends)]))
+    starts, ends = _panels(line, edges, n_steps)
+    s, weights = _nodes(starts, ends)
+    # A step that in a narrow panel does not reach over both of its edges.
+    step = np.repeat(np.minimum(_STEP, (ends**3 - starts**3) / 100), _NODES)
     t, weights = s**3, weights * 3 * s**2
     slopes = line.slopes(t)
     matrix += np.diag((-np.log(t) * weights) @ slopes)
     scale = np.abs(slopes).max()
     for i in np.flatnonzero(line.direction.any(axis=1)):
-        second = _along_position(line, t, slopes, int(i), scale)
+        second = _along_position(line, t, slopes, int(i), scale, step)
         matrix[i] += (-t * np.log(t) * weights) @ second
     return (matrix + matrix.T) / 2
 
 
-def _nodes(a: float, b: float, n_steps: int) -> tuple[NDArray, NDArray]:
-    """Nodes and weights between two kinks, as many as are its share of the line, but three."""
-    nodes, weights = np.polynomial.legendre.leggauss(max(3, int(np.ceil(n_steps * (b - a)))))
-    return a + (b - a) * (nodes + 1) / 2, (b - a) * weights / 2
+def _panels(line: Line, edges: NDArray, n_steps: int) -> tuple[NDArray, NDArray]:
+    """Starts and ends of panels on which the integrals converge; halved where those along the line do not.
+
+    Of each row's sum of second derivatives the line alone has the derivatives, at one gradient for a node and
+    not one for each position, and its integral is known from the slopes at the panel's ends, by parts.
+    """
+    a, b = edges[:-1], edges[1:]
+    tolerance = _CONVERGED * max(float(np.ptp(line.at(np.array([0.0, 1.0])))), 1e-12)
+    done: list[tuple[NDArray, NDArray]] = []
+    n_nodes = 0
+    while len(a):
+        error = np.abs(_row_errors(line, a, b))
+        fine = (error.max(axis=1) <= tolerance) | (b - a < _NARROWEST_PANEL)
+        if n_nodes + _NODES * len(a) > _MOST_NODES * n_steps:
+            fine[:] = True
+        n_nodes += _NODES * int(fine.sum())
+        done.append((a[fine], b[fine]))
+        middle = (a + b)[~fine] / 2
+        a, b = np.concatenate([a[~fine], middle]), np.concatenate([middle, b[~fine]])
+    starts, ends = (np.concatenate(each) for each in zip(*done, strict=True))
+    return starts, ends
 
 
-def _along_position(line: Line, t: NDArray, slopes: NDArray, i: int, scale: float) -> NDArray[np.float64]:
+def _row_errors(line: Line, a: NDArray, b: NDArray) -> NDArray[np.float64]:
+    """Error of the integral of each row's sum of second derivatives over each panel (panel, position)."""
+    s, weights = _nodes(a, b)
+    t, start, end = s**3, a**3, b**3
+    # Neither nodes nor ends have a step over the panel's edges, where the slopes may jump.
+    step = np.minimum(_STEP, np.minimum(t - np.repeat(start, _NODES), np.repeat(end, _NODES) - t) / 2)
+    margin = np.minimum(2 * _NARROW, (end - start) / 100)
+    points = np.concatenate([t - step, t + step, t, start + margin, end - margin])
+    parts = np.split(line.slopes(points), np.cumsum([len(t)] * 3 + [len(a)]))
+    before, behind, slopes, first, last = parts
+    second = (behind - before) / (2 * step)[:, np.newaxis]
+    own = second * (-t * np.log(t))[:, np.newaxis] - slopes * (np.log(t) + 1)[:, np.newaxis]
+    own = (own * (weights * 3 * s**2)[:, np.newaxis]).reshape(len(a), _NODES, -1).sum(axis=1)
+    at_ends = [-x * np.log(np.maximum(x, 1e-300)) for x in (start, end)]
+    return own - (at_ends[1][:, np.newaxis] * last - at_ends[0][:, np.newaxis] * first)
+
+
+def _nodes(a: NDArray, b: NDArray) -> tuple[NDArray, NDArray]:
+    """Gauss-Legendre nodes and weights of each panel, one panel behind the other."""
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    width = (b - a)[:, np.newaxis]
+    return (a[:, np.newaxis] + width * (nodes + 1) / 2).ravel(), (width * weights / 2).ravel()
+
+
+def _along_position(
+    line: Line, t: NDArray, slopes: NDArray, i: int, scale: float, step: NDArray
+) -> NDArray[np.float64]:
     """Second derivatives (t, position) by one position and each, where there is no kink."""
-    step = np.zeros(line.direction.shape)
-    step[i] = _STEP * line.direction[i]
+    moved = np.zeros((len(t), *line.direction.shape))
+    moved[:, i] = step[:, np.newaxis] * line.direction[i]
     points = line.start + t[:, np.newaxis, np.newaxis] * line.direction
-    sides = line.gradients(np.concatenate([points - step, points + step]))
+    sides = line.gradients(np.concatenate([points - moved, points + moved]))
     before, behind = np.einsum("npb,pb->np", sides, line.direction).reshape(2, len(t), -1)
-    left, right = (slopes - before) / _STEP, (behind - slopes) / _STEP
+    width = step[:, np.newaxis]
+    left, right = (slopes - before) / width, (behind - slopes) / width
     # A kink within the step is on one side: of derivatives that do not agree the smaller one is without.
     crossed = np.abs(left - right).max(axis=1) > _CROSSED * scale
     smaller = np.where((np.abs(left).max(axis=1) < np.abs(right).max(axis=1))[:, np.newaxis], left, right)
     return np.where(crossed[:, np.newaxis], smaller, (left + right) / 2)
 
 
-def _kinks_between_curves(line: Line) -> tuple[NDArray, NDArray]:
-    """Where the kinks are (kink), and by how much the slopes jump there (kink, position).
+def _kinks_between_curves(line: Line) -> tuple[NDArray, NDArray, NDArray]:
+    """Kinks (kink), by how much the slopes jump there (kink, position), and bends, where these turn sharply.
 
     Intervals are halved until the slopes in their middle are the mean of those at both ends, as of any curve
-    at last; where they are not, even in the narrowest interval, a kink is in it.
+    at last; where they are not, even in the narrowest interval, a kink is in it. Where that takes intervals
+    as narrow as nowhere else, the slopes have a corner: second derivatives jump there, as those of an ELU do.
     """
     t = np.linspace(0, 1, _FIRST + 1)
     slopes = line.slopes(t)
@@ -151,6 +206,7 @@ def _kinks_between_curves(line: Line) -> tuple[NDArray, NDArray]:
     a, b, slope_a, slope_b = t[:-1], t[1:], slopes[:-1], slopes[1:]
     places: list[NDArray] = [np.empty(0)]
     jumps: list[NDArray] = [np.empty((0, slopes.shape[1]))]
+    corners: list[NDArray] = [np.empty((0, 2))]
     n_points = len(t)
     while len(a) and n_points < _MOST:
         middle = (a + b) / 2
@@ -161,6 +217,8 @@ def _kinks_between_curves(line: Line) -> tuple[NDArray, NDArray]:
         kink = curved & narrow
         places.append(middle[kink])
         jumps.append((slope_b - slope_a)[kink])
+        corner = ~curved & (b - a < _CORNER)
+        corners.append(np.stack([middle, b - a], axis=1)[corner])
         go = curved & ~narrow
         a, b = np.concatenate([a[go], middle[go]]), np.concatenate([middle[go], b[go]])
         slope_a, slope_b = (
@@ -169,7 +227,34 @@ def _kinks_between_curves(line: Line) -> tuple[NDArray, NDArray]:
         )
     where, found = np.concatenate(places), np.concatenate(jumps)
     order = np.argsort(where, kind="stable")
-    return where[order], found[order]
+    _refuse_steps(line, where)
+    return where[order], found[order], _bends(np.concatenate(corners), where)
+
+
+def _bends(corners: NDArray, kinks: NDArray) -> NDArray[np.float64]:
+    """Where slopes have a corner, from narrow intervals (interval, its middle and width) around them.
+
+    It lies in the narrowest of those that lie together; those around a kink are of that kink.
+    """
+    near = corners[np.argsort(corners[:, 0])]
+    groups = np.split(near, np.flatnonzero(np.diff(near[:, 0]) > 2 * _CORNER) + 1)
+    bends = [group[group[:, 1].argmin(), 0] for group in groups if len(group)]
+    return np.array([bend for bend in bends if not len(kinks) or np.abs(kinks - bend).min() > _CORNER])
+
+
+def _refuse_steps(line: Line, places: NDArray) -> None:
+    """Refuse a function that is not continuous: its derivatives do not add up to what it does."""
+    if not len(places):
+        return
+    before, behind = np.maximum(places - 2 * _NARROW, 0), np.minimum(places + 2 * _NARROW, 1)
+    values = line.at(np.concatenate([before, behind, [0.0, 1.0]]))
+    step = np.abs(values[len(places) : -2] - values[: len(places)])
+    if step.max() > _STEPS * np.ptp(values):
+        raise UnsupportedModelError(
+            "model: it makes a step on the way from a reference, so that derivatives do not add up to its "
+            "difference, and integrated_hessians are not defined; use second_order_mutagenesis, "
+            "deep_feature_interaction or shapley_interactions"
+        )
 
 
 def _on_kinks(places: NDArray, jumps: NDArray) -> NDArray[np.float64]:

@@ -76,6 +76,7 @@ def recorded(
         "contribution_method": str(tracks.attributes.get("method", "unknown")),
         **{name: tracks.attributes[name] for name in kept if name in tracks.attributes},
         **settings,
+        "n_sequences": len(tracks.codes),
         "n_null_sequences": len(null.codes),
         "versions": ", ".join(f"{name} {version(name)}" for name in ("kipoi_tfbind", "numpy", "scipy")),
     }

@@ -16,6 +16,7 @@ from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret.global_importance.statistics import paired_statistics
 from kipoi_tfbind.results.position_scores import base_scores, source_of
 
+_AT_ONCE = 256  # sequences
 # How alike two maps of one sequence are; each has its mean over the sequences, with an interval.
 MEASURES = ("cosine", "rank_correlation", "top_overlap")
 
@@ -33,7 +34,8 @@ def agreement(
     Parameters
     ----------
     results
-        Name -> what a method returned; at least two, of the same sequences. For the members of an ensemble:
+        Name -> what a method returned, or `open_result` with ``lazy``: some sequences are in memory at once;
+        at least two, of the same sequences. For the members of an ensemble:
         ``{member.name: deep_shap(member, sequences) for member in model.members}``.
     top
         Number of positions of the largest magnitude whose overlap is counted.
@@ -74,12 +76,17 @@ def agreement(
         raise InputError(f"top: expected at least 1, got {top}")
     first = next(iter(results.values()))
     targets, positions = _common(results)
-    maps = {name: _maps(result, targets, positions) for name, result in results.items()}
     pairs = list(combinations(results, 2))
     measured = np.full((len(MEASURES), len(pairs), first.sizes["sequence"], len(targets)), np.nan)
-    for place in np.ndindex(measured.shape[1:]):
-        a, b = (maps[name][place[1], :, place[2]] for name in pairs[place[0]])
-        measured[(slice(None), *place)] = compare_maps(a, b, top)
+    for start in range(0, first.sizes["sequence"], _AT_ONCE):
+        rows = slice(start, start + _AT_ONCE)
+        parts = {name: result.isel(sequence=rows).load() for name, result in results.items()}
+        _check_same(parts, positions)
+        maps = {name: _maps(part, targets, positions) for name, part in parts.items()}
+        some = measured[:, :, rows]
+        for place in np.ndindex(some.shape[1:]):
+            a, b = (maps[name][place[1], :, place[2]] for name in pairs[place[0]])
+            some[(slice(None), *place)] = compare_maps(a, b, top)
     dataset = xr.Dataset(
         {
             name: (("comparison", "sequence", "target"), each)
@@ -167,13 +174,25 @@ def _common(results: Mapping[str, xr.Dataset]) -> tuple[list[str], NDArray[np.in
             raise InputError(
                 f"results: {first_name} and {name} have no {what} in common; nothing can be compared"
             )
-        one_hots = [each["one_hot"].sel(position=positions).values for each in (first, result)]
-        if one_hots[0].shape != one_hots[1].shape or (one_hots[0] != one_hots[1]).any():
-            raise InputError(
-                f"results: {name} is of other sequences than {first_name}; compare results of the same "
-                "ones, in the same order"
-            )
+        if result.sizes["sequence"] != first.sizes["sequence"]:
+            raise _other_sequences(name, first_name)
     return targets, positions
+
+
+def _check_same(parts: Mapping[str, xr.Dataset], positions: NDArray[np.intp]) -> None:
+    """Check that parts of results are of the same sequences."""
+    one_hots = {name: part["one_hot"].sel(position=positions).values for name, part in parts.items()}
+    (first_name, first), *others = one_hots.items()
+    for name, one_hot in others:
+        if (first != one_hot).any():
+            raise _other_sequences(name, first_name)
+
+
+def _other_sequences(name: str, first: str) -> InputError:
+    return InputError(
+        f"results: {name} is of other sequences than {first}; compare results of the same ones, in the same "
+        "order"
+    )
 
 
 def _maps(result: xr.Dataset, targets: list[str], positions: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -195,5 +214,5 @@ def _model_of(results: Mapping[str, xr.Dataset]) -> dict[str, str]:
 
 def _described(result: xr.Dataset) -> str:
     attributes: Mapping[Any, Any] = result.attrs
-    kind = attributes.get("kind", attributes.get("method", "unknown method"))
+    kind = attributes.get("gradient_method", attributes.get("method", "unknown method"))
     return f"{kind} of {attributes.get('model', 'a model')}"

@@ -105,7 +105,7 @@ def deep_shap(
     sequences = as_sequences(sequences)
     check_positive("tolerance", tolerance)
     whole_number("seed", seed)
-    whole_number("n_references", n_references, least=None)
+    whole_number("n_references", n_references, least=1 if isinstance(references, str) else None)
     if engine not in get_args(Engine):
         raise InputError(f"engine: expected {' or '.join(get_args(Engine))}, got {engine!r}")
     model = wrapped_for(sequences, model)

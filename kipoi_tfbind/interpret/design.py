@@ -17,11 +17,14 @@ from kipoi_tfbind.interpret._batches import Batch
 from kipoi_tfbind.interpret._method import Variables, choose_positions, run_method, wrapped_for
 from kipoi_tfbind.interpret._paths import EditPath, Path, Paths
 from kipoi_tfbind.interpret.in_silico_mutagenesis import mutation_effects
+from kipoi_tfbind.memory import check_fits
 from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.sequences.read import as_sequences
 
 _NONE = -1
 _GC = (1, 2)
+
+_BYTES_EACH_SUCCESSOR = 64
 
 
 def design(
@@ -161,6 +164,12 @@ def _check_options(
         )
     if not 0 <= gc_range[0] <= gc_range[1] <= 1:
         raise InputError(f"gc_range: expected two shares from 0 to 1, the lower first, got {gc_range}")
+    # Each state of the beam has so many successors; a beam that is wider than all of them is not filled.
+    successors = 3 * len(allowed)
+    widest = min(float(beam_width), float(successors) ** min(n_edits - 1, 8))
+    n_bytes = _BYTES_EACH_SUCCESSOR * widest * successors
+    check_fits("beam_width", f"{widest:,.0f} states by {successors:,} successors", n_bytes, "take fewer")
+    check_fits("n_edits", f"{n_edits:,} edits", _BYTES_EACH_SUCCESSOR * float(n_edits), "take fewer")
     if not len(allowed):
         raise InputError("fixed: all positions of the range are fixed, and none is left to be substituted")
 

@@ -20,6 +20,8 @@ from kipoi_tfbind.models.convolution_layer import ConvolutionLayer, convolution_
 from kipoi_tfbind.models.load import as_sequence_model
 from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.motifs.match import information
+from kipoi_tfbind.results.files import OPTION
+from kipoi_tfbind.results.shards import OwnBlocks, Shard, in_blocks
 
 Sites = Literal["fraction", "quantile", "maximum"]
 # Sequences, or what gives them anew, some at a time: they are gone through twice.
@@ -35,6 +37,7 @@ def filter_motifs(
     threshold: float = 0.5,
     importance: bool = True,
     confidence: float = 0.95,
+    shard: Shard | str | None = None,
     batch_size: int = 256,
 ) -> xr.Dataset:
     """Motifs that the filters of a convolution layer recognise, and the importance of each.
@@ -65,6 +68,9 @@ def filter_motifs(
         Whether to predict the sequences with each filter silenced.
     confidence
         Of the intervals of the importance, by Student's t on the differences of each sequence.
+    shard
+        Only a share of the importance, such as "2/8", every eighth batch: ``silencing_change`` (sequence,
+        motif, target) in place of the mean. `merge_shards` joins the files of all shards.
     batch_size
         Number of sequences that are run at once.
 
@@ -120,14 +126,17 @@ def filter_motifs(
     kept = np.array([i for i, partner in enumerate(found.partner) if partner < 0 or i <= partner])
     counts = np.zeros((found.n_filters, found.size, len(BASES)), dtype=np.int64)
     n_sites = np.zeros(found.n_filters, dtype=np.int64)
-    changes = _Changes(len(kept), len(model.target_names))
-    for batch in _batches(sequences, model, batch_size):
+    shard = Shard.parse(shard) if isinstance(shard, str) else shard
+    changes = Changes(len(kept), len(model.target_names), keep=shard is not None)
+    blocks = OwnBlocks(_datasets(sequences), batch_size, shard)
+    for dataset, is_own in blocks.all():
+        batch = batch_of(dataset, model)
         activations = found.activations(batch.one_hot, batch.auxiliary)
         start = starts_of(found, activations.shape[1], length)
         where = strong_sites(activations, start, least)
         counts += count_bases(codes_of(batch.one_hot), *where, (found.n_filters, found.size))
         n_sites += np.bincount(where[2], minlength=found.n_filters)
-        if importance:
+        if importance and is_own:
             changes.add(_silenced_changes(found, kept, model, batch))
     counts[is_dead], n_sites[is_dead] = 0, 0
     for i in kept:
@@ -141,7 +150,8 @@ def filter_motifs(
     variables = _variables(found, kept, counts, n_sites, length)
     variables["largest_activation"] = ("motif",), high[kept]
     variables["is_dead"] = ("motif",), is_dead[kept].astype(np.int8)
-    variables |= changes.variables(confidence) if importance else {}
+    if importance:
+        variables |= changes.variables(confidence) if shard is None else changes.kept_variables()
     result = xr.Dataset(
         variables,
         coords={
@@ -152,20 +162,22 @@ def filter_motifs(
         },
         attrs=provenance("filter_motifs", model, **settings, batch_size=batch_size),
     )
-    result.attrs |= {
-        "receptive_field": found.size,
-        "stride": found.stride,
-        "n_sequences": n,
-    }
+    result.attrs |= {"receptive_field": found.size, "stride": found.stride, "n_sequences": n}
+    if shard is not None:
+        result.attrs |= blocks.marks() | {f"{OPTION}confidence": confidence}
     return schema.annotate(result)
 
 
 def _batches(sequences: Source, model: SequenceModel, batch_size: int) -> Iterator[Batch]:
     """All sequences, some at a time."""
+    for dataset in in_blocks(_datasets(sequences), batch_size):
+        yield batch_of(dataset, model)
+
+
+def _datasets(sequences: Source) -> Iterator[xr.Dataset]:
     for dataset in [sequences] if isinstance(sequences, xr.Dataset) else sequences():
         schema.require(dataset, "one_hot")
-        for start in range(0, dataset.sizes["sequence"], batch_size):
-            yield batch_of(dataset.isel(sequence=slice(start, start + batch_size)), model)
+        yield dataset
 
 
 def _silenced_changes(
@@ -181,16 +193,20 @@ def _silenced_changes(
     return np.stack(found)
 
 
-class _Changes:
-    """Means of differences and their intervals, from sums (Welford 1962)."""
+class Changes:
+    """Means of differences and their intervals, from sums (Welford 1962); or the differences themselves."""
 
-    def __init__(self, n_filters: int, n_targets: int) -> None:
-        self.n = 0
+    def __init__(self, n_filters: int, n_targets: int, *, keep: bool = False) -> None:
+        self.n, self._keep = 0, keep
+        self._kept = [np.empty((0, n_filters, n_targets))]
         self.mean = np.zeros((n_filters, n_targets))
         self.squares = np.zeros((n_filters, n_targets))
 
     def add(self, changes: NDArray[np.float64]) -> None:
         """Add differences (filter, sequence, target)."""
+        if self._keep:
+            self._kept.append(np.moveaxis(changes, 1, 0))
+            return
         for one in np.moveaxis(changes, 1, 0):
             self.n += 1
             step = one - self.mean
@@ -209,6 +225,10 @@ class _Changes:
             "silencing_effect_low": (dims, self.mean - half),
             "silencing_effect_high": (dims, self.mean + half),
         }
+
+    def kept_variables(self) -> dict[str, tuple[tuple[str, ...], NDArray]]:
+        """The differences, where they are kept."""
+        return {"silencing_change": (("sequence", "motif", "target"), np.concatenate(self._kept))}
 
 
 def _variables(

@@ -44,6 +44,12 @@ def find_patterns(result: Result, *, target: int | str = 0, max_seqlets: int = 2
         A result without hypothetical contributions, or in which tfmodisco-lite finds no pattern.
     MissingProgramError
         tfmodisco-lite is not installed.
+
+    Examples
+    --------
+    >>> patterns = find_patterns("deepshap.nc", target="CTCF")  # doctest: +SKIP
+    >>> patterns["motif"].values.tolist()  # doctest: +SKIP
+    ['positive 0', 'positive 1', 'negative 0']
     """
     try:
         from modiscolite.tfmodisco import TFMoDISco

@@ -117,7 +117,7 @@ def check_null(tracks: ScoreTracks, null: ScoreTracks) -> None:
     InputError
         It is not, or it is the very result that is to be tested.
     """
-    for name in ("method", "kind", "model_hash", "output"):
+    for name in ("method", "gradient_method", "model_hash", "output"):
         mine, other = (each.attributes.get(name) for each in (tracks, null))
         if mine != other:
             raise InputError(

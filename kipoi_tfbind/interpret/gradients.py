@@ -94,6 +94,8 @@ def gradients(
     """
     if method not in GRADIENT_METHODS:
         raise InputError(f"method: expected one of {', '.join(GRADIENT_METHODS)}, got {method!r}")
+    if not isinstance(correction, bool | np.bool_ | int):
+        raise InputError(f"correction: expected True or False, got {correction!r}")
     sequences = as_sequences(sequences)
     whole_number("n_steps", n_steps, least=1)
     whole_number("n_references", n_references, least=None)
@@ -118,7 +120,7 @@ def gradients(
             variables["contribution"] = dims, np.abs(contribution)
         return variables
 
-    settings: dict[str, int | str] = {"kind": method, "correction": int(correction)}
+    settings: dict[str, int | str] = {"gradient_method": method, "correction": int(correction)}
     if method == "integrated_gradients":
         settings |= {
             "references": references if isinstance(references, str) else "given",

@@ -40,8 +40,8 @@ def integrated_hessians(
     A network of linear layers, ReLU and max pooling has no second derivative but at its kinks, where it has
     an infinite one. The integral over these is finite and exact: it is found from the jumps of the gradient
     along the line, without a softplus in the ReLU's place (docs/methods.md has the proof). Whether a network
-    is of this kind is seen in its gradients. Of one that has kinks and curves, the curves alone are counted,
-    and a warning says how much is missed.
+    is of this kind is seen in its gradients. Of one that has kinks and curves, both are counted. A model that
+    makes steps, whose derivatives do not add up to what it does, is refused.
 
     Parameters
     ----------
@@ -54,9 +54,9 @@ def integrated_hessians(
     n_references
         Number of references for each sequence, of a kind that is drawn; results are means over them.
     n_steps
-        Points of the integral along each line (Gauss and Legendre), where the model curves. Between kinks
-        there are three at least, while these are fewer than 16 times as many; between more, the model's
-        curves are integrated less exactly, and the completeness error says by how much.
+        Points of the integral along each line (Gauss and Legendre) to begin with, where the model curves.
+        Between kinks there are four at least, and where the integral does not converge stretches are halved,
+        up to 64 times as many points; the completeness error says what is left.
     seed
         Of references that are drawn; the draws also depend on the sequence, and on nothing else.
     tolerance
@@ -77,7 +77,7 @@ def integrated_hessians(
         A model in single precision, in which differences of gradients are mostly rounding; sequences or
         references that do not fit.
     UnsupportedModelError
-        The model has no gradients.
+        The model has no gradients, or makes steps.
 
     Warns
     -----

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
-from scipy.stats import false_discovery_control
 
 from kipoi_tfbind.interpret.filter_motifs import Source
-from kipoi_tfbind.interpret.permuted_filters import false_match_rate, permuted_filter_motifs
-from kipoi_tfbind.motifs.match import match_motifs
+from kipoi_tfbind.interpret.permuted_filters import permuted_filter_motifs
+from kipoi_tfbind.motifs.chance import ChanceMatches, matched, needed_permutations, with_matches
+from kipoi_tfbind.motifs.collect import collect_motifs
+from kipoi_tfbind.motifs.match import compare, known_motifs
 from kipoi_tfbind.motifs.motif import Motif
 
 
@@ -21,15 +22,17 @@ def match_filters(
     database: str | os.PathLike[str] | Mapping[str, Motif] = "JASPAR",
     *,
     top: int = 3,
-    n_permutations: int = 10,
+    n_permutations: int | None = None,
     seed: int = 0,
 ) -> xr.Dataset:
     """Add the known motifs that filters are like to a result of `filter_motifs`.
 
     Tomtom's p-values are for motifs whose columns are drawn at random. Those of filters are not: they are
-    made of stretches of real sequence. So the same filters with permuted weights go through the same
-    matching, and the q-value of a filter's match is at least what these say: the share of the permuted
-    filters with a best match as good, corrected for the number of filters (Benjamini and Hochberg).
+    made of stretches of real sequence, and those have motifs. So the same filters with permuted weights go
+    through the same matching, and the q-value of a filter's match is at least what these say: the share of
+    the permuted filters with a best match as good, corrected for the number of filters (Benjamini and
+    Hochberg). As good is measured by -log p over its mean for the same known motif in the permuted filters:
+    some known motifs are like much of the sequences.
 
     Parameters
     ----------
@@ -42,7 +45,8 @@ def match_filters(
     top
         How many matches of each filter to give.
     n_permutations
-        Of each filter; none where the layer does not see the sequence itself.
+        Of each filter; by default as many as make 640 permuted filters, at least 25. None are made where the
+        layer does not see the sequence itself.
     seed
         Of the permutations.
 
@@ -60,34 +64,27 @@ def match_filters(
         As `match_motifs`.
     MissingProgramError
         memelite or pyjaspar is not installed.
+
+    Examples
+    --------
+    Tomtom is compiled at its first call, which takes a minute.
+
+    >>> found = match_filters(filter_motifs(model, sequences), sequences)  # doctest: +SKIP
+    >>> found["match_name"].values[:2, 0].tolist()  # doctest: +SKIP
+    ['CTCF', 'ZNF354A']
+    >>> found.attrs["false_match_rate"]  # doctest: +SKIP
+    0.0
     """
-    matches = match_motifs(result, database, top=top).reindex(motif=result["motif"].values)
-    for name in ("match_id", "match_name", "match_orientation"):
-        matches[name] = matches[name].fillna("")
+    matches = matched(result, database, top)
     rates = {"false_match_rate": np.nan, "tomtom_false_match_rate": np.nan}
     if np.isfinite(result["kernel_matrix"].values).any():
-        null = permuted_filter_motifs(result, sequences, n=n_permutations, seed=seed)
-        other = permuted_filter_motifs(result, sequences, n=1, seed=seed + 1)
-        of_null, of_other = (match_motifs(each, database, top=1) for each in (null, other))
-        rates["tomtom_false_match_rate"] = false_match_rate(of_other)
-        best = of_null["match_p_value"].values[:, 0]
-        matches["match_q_value"] = matches["match_q_value"].dims, _against(matches, best)
-        of_other["match_q_value"] = of_other["match_q_value"].dims, _against(of_other, best)
-        rates["false_match_rate"] = false_match_rate(of_other)
-    known = {name: value for name, value in matches.attrs.items() if name not in ("method", "versions")}
-    return result.merge(matches.drop_attrs(deep=False), combine_attrs="override").assign_attrs(
-        **result.attrs, **known, **rates
-    )
-
-
-def _against(matches: xr.Dataset, null: np.ndarray) -> np.ndarray:
-    """q-values (motif, rank) of matches, at least those by the null's best p-values."""
-    p = matches["match_p_value"].values
-    known = np.isfinite(null)
-    larger = (null[known][np.newaxis, np.newaxis] <= p[..., np.newaxis]).sum(axis=-1)
-    empirical = (1 + larger) / (1 + known.sum())
-    has = np.isfinite(p[:, 0])
-    q = np.full(p.shape, np.nan)
-    for rank in range(p.shape[1]):
-        q[has, rank] = false_discovery_control(empirical[has, rank])
-    return np.fmax(q, matches["match_q_value"].values)
+        known, _ = known_motifs(database)
+        n = n_permutations or needed_permutations(result.sizes["motif"])
+        null, other = (
+            compare(collect_motifs(permuted_filter_motifs(result, sequences, n=k, seed=own)), known).p_value
+            for k, own in ((n, seed), (1, seed + 1))
+        )
+        chance = ChanceMatches(null)
+        matches = chance.tested(matches, list(known))
+        rates = chance.false_match_rates(other) | {"n_permuted_filters": len(null)}
+    return with_matches(result, matches).assign_attrs(rates)

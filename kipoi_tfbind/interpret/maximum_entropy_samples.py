@@ -18,12 +18,14 @@ from kipoi_tfbind.interpret._batches import Batch
 from kipoi_tfbind.interpret._edits import Edits, predict_edits
 from kipoi_tfbind.interpret._method import Variables, check_positive, check_range, run_method, wrapped_for
 from kipoi_tfbind.interpret._paths import EditPath, Path, Paths
+from kipoi_tfbind.memory import check_fits
 from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.sequences.read import as_sequences
 
 # Proposals that are predicted together where the model is followed step by step: the first one that is
 # accepted is made, and the rest are drawn anew from there, so that the chain is what it would be one by one.
 _LOOKAHEAD = 8
+_BYTES_EACH_PROPOSAL = 24
 _CHAINS = 2
 
 
@@ -106,6 +108,9 @@ def maximum_entropy_samples(
     whole_number("seed", seed)
     if n_samples < 4 or n_samples % _CHAINS:
         raise InputError(f"n_samples: expected an even number from 4 on, for two chains, got {n_samples}")
+    proposals = burn_in + n_samples * thin
+    n_bytes = _BYTES_EACH_PROPOSAL * float(proposals) + float(n_samples) * sequences.sizes["position"]
+    check_fits("n_samples", f"{n_samples:,} samples, of {proposals:,} proposals,", n_bytes, "take fewer")
     # Chains of each member would be of other sequences: there is no mean of them.
     model = replace(wrapped_for(sequences, model), members=())
     paths = Paths(path)

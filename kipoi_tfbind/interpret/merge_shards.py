@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from kipoi_tfbind.interpret._filter_shards import is_filter_shard, merge_filter_shards
 from kipoi_tfbind.interpret.global_importance._analyse import add_corrected
 from kipoi_tfbind.interpret.variants.null_statistics import q_values
 from kipoi_tfbind.results.merge_shards import merge_result_shards
@@ -53,6 +54,8 @@ def merge_shards(parts: Iterable[str | os.PathLike[str]], path: str | os.PathLik
     parts = list(parts)
     if any(beside(part) for part in parts):
         return merge_variant_shards(parts, path, q_values)
+    if parts and is_filter_shard(parts[0]):
+        return merge_filter_shards(parts, path)
     return merge_result_shards(parts, path, _late)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,7 @@ from kipoi_tfbind.dna.random import content_seeds
 from kipoi_tfbind.interpret._batches import Batch, in_batches
 from kipoi_tfbind.interpret._contributions import contribution_variables, warn_incomplete
 from kipoi_tfbind.interpret._method import Variables, check_positive, run_method, wrapped_for
+from kipoi_tfbind.memory import check_fits
 from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.sequences.read import as_sequences
 from kipoi_tfbind.sequences.references import make_references
@@ -178,7 +180,10 @@ class _Samples:
 
     def _sequence(self, row: int, references: NDArray, seeds: np.random.SeedSequence) -> None:
         """Sample the contributions of one sequence against its references."""
-        samples = np.empty((len(references), self._n_permutations, *self.mean.shape[1:]))
+        shape = (len(references), self._n_permutations, *self.mean.shape[1:])
+        what = f"{shape[1]:,} permutations for each of {shape[0]:,} references"
+        check_fits("n_permutations", what, 8 * math.prod(map(float, shape)), "take fewer of either")
+        samples = np.empty(shape)
         predictions = np.empty((len(references), self.mean.shape[2]))
         x = self._batch.one_hot[row]
         for number, (reference, own_seed) in enumerate(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,12 +24,14 @@ from kipoi_tfbind.sequences.read import as_sequences
 
 # Two maps that share less than a quarter of the variance of their ranks are taken for different ones.
 _ALIKE = 0.5
+_CORRELATIONS = ("randomised_correlation", "shuffled_correlation", "relabelled_correlation")
 
 
 def sanity_checks(
     model: Any,
-    sequences: xr.Dataset,
+    sequences: xr.Dataset | Iterable[xr.Dataset],
     *,
+    relabelled: Any = None,
     method: Callable[..., xr.Dataset] = deep_shap,
     options: Mapping[str, Any] | None = None,
     wrapping: Mapping[str, Any] | None = None,
@@ -40,12 +42,13 @@ def sanity_checks(
 ) -> xr.Dataset:
     """Ask whether a method's map depends on what the model has learned (Adebayo et al. 2018).
 
-    The weights of the layers are permuted, from the output down, one layer more at each step, and the map of
-    each sequence is held against that of the whole model (arXiv:1810.03292). A map that stays the same is one
-    of the sequence or of the architecture, not of what was learned. Beside it, the map of a dinucleotide
-    shuffle of each sequence, by the whole model: where it is the same, position by position, the map is not
-    about the sequence. Maps are compared by the rank correlation of their magnitudes: a sign that turns is no
-    other map.
+    Three checks. The weights of the layers are permuted, from the output down, one layer more at each step,
+    and the map of each sequence is held against that of the whole model (arXiv:1810.03292): one that stays
+    the same is of the sequence or of the architecture, not of what was learned. The map by a model of the
+    same kind that was trained on shuffled labels, if there is one: the same map is not about the labels.
+    And the map of a dinucleotide shuffle of each sequence, by the whole model: where it is the same, position
+    by position, the map is not about the sequence. Maps are compared by the rank correlation of their
+    magnitudes: a sign that turns is no other map.
 
     Parameters
     ----------
@@ -53,7 +56,11 @@ def sanity_checks(
         A Keras model, a PyTorch module, or a Kipoi model of one of them, not wrapped yet: its weights are
         copied, and it is left as it is.
     sequences
-        Dataset with ``one_hot`` (sequence, position, base).
+        Dataset with ``one_hot`` (sequence, position, base), or an iterable of such, as `iterate_fasta` gives:
+        then the maps of one of them are in memory at once.
+    relabelled
+        A model of the same kind, trained as the model was on labels that were shuffled among the sequences,
+        with the same targets; None for none.
     method
         Function of a model and sequences whose result has a score for each position.
     options
@@ -73,8 +80,9 @@ def sanity_checks(
     -------
     xr.Dataset
         ``randomised_correlation`` (sequence, layer, target) with the coordinate ``layer``, the last one that
-        was permuted, "none" first; ``shuffled_correlation`` (sequence, target); of each the mean over the
-        sequences and the ends of its interval (NaN of one sequence); ``verdict`` (target), in words.
+        was permuted, "none" first; ``shuffled_correlation`` and ``relabelled_correlation`` (sequence,
+        target), the latter NaN without such a model; of each the mean over the sequences and the ends of its
+        interval (NaN of one sequence); ``verdict`` (target), in words.
 
     Raises
     ------
@@ -94,7 +102,6 @@ def sanity_checks(
     >>> result["layer"].values.tolist(), float(result["randomised_correlation"][0, 0, 0])
     (['none', '4', '0'], 1.0)
     """
-    sequences = as_sequences(sequences)
     bare = _bare(model)
     names = weighted_layers(bare)
     chosen = names if layers is None else list(layers)
@@ -110,30 +117,55 @@ def sanity_checks(
         return method(some_model, some, batch_size=batch_size, **(options or {}))
 
     whole = as_sequence_model(model, **settings)
-    result = run(whole, sequences)
-    found = position_maps(result)
-    correlations = [correlation_of_magnitudes(found, found)]
-    for step in range(1, len(chosen) + 1):
-        twin = _with_bare(model, randomised(bare, chosen[:step], seed=seed))
-        other = run(as_sequence_model(twin, **settings), sequences)
-        correlations.append(correlation_of_magnitudes(found, position_maps(other)))
+    other = None if relabelled is None else as_sequence_model(relabelled, **settings)
+    if other is not None and other.target_names != whole.target_names:
+        raise InputError(
+            f"relabelled: expected the model's targets {', '.join(whole.target_names)}, got "
+            f"{', '.join(other.target_names)}"
+        )
+    steps = [_with_bare(model, randomised(bare, chosen[:n], seed=seed)) for n in range(1, len(chosen) + 1)]
+    twins = [as_sequence_model(twin, **settings) for twin in steps]
+
+    def check(piece: xr.Dataset) -> xr.Dataset:
+        """Correlations of some sequences."""
+        piece = as_sequences(piece)
+        result = run(whole, piece)
+        found = position_maps(result)
+        maps = [found, *(position_maps(run(twin, piece)) for twin in twins)]
+        forgetting = [correlation_of_magnitudes(found, each) for each in maps]
+        by_shuffle = correlation_of_magnitudes(found, position_maps(run(whole, _shuffled(piece, seed))))
+        by_labels = np.full_like(by_shuffle, np.nan)
+        if other is not None:
+            by_labels = correlation_of_magnitudes(found, position_maps(run(other, piece)))
+        keep = {str(name): c.variable for name, c in result.coords.items() if c.dims == ("sequence",)}
+        return xr.Dataset(
+            {
+                "randomised_correlation": (("sequence", "layer", "target"), np.stack(forgetting, axis=1)),
+                "shuffled_correlation": (("sequence", "target"), by_shuffle),
+                "relabelled_correlation": (("sequence", "target"), by_labels),
+            },
+            coords={**keep, "layer": ["none", *chosen], "target": list(whole.target_names)},
+        )
+
+    checked = [check(piece) for piece in ([sequences] if isinstance(sequences, xr.Dataset) else sequences)]
+    if not checked:
+        raise InputError("sequences: expected at least one, got none")
+    dataset = xr.concat(checked, "sequence").assign_attrs(
+        provenance("sanity_checks", whole, checked=method.__name__, seed=seed, confidence=confidence)
+        | {"n_layers": len(names), "batch_size": batch_size}
+        | ({} if other is None else {"relabelled": other.name})
+    )
+    dataset = with_means(dataset, _CORRELATIONS, confidence, seed)
+    dataset["verdict"] = "target", [_verdict(dataset.isel(target=i)) for i in range(len(whole.target_names))]
+    return schema.annotate(dataset)
+
+
+def _shuffled(sequences: xr.Dataset, seed: int) -> xr.Dataset:
+    """A dinucleotide shuffle of each sequence, in its place."""
     shuffled = sequences.copy()
     draws = shuffle_batch(sequences["one_hot"].values, 1, seed=seed)[:, 0]
     shuffled["one_hot"] = sequences["one_hot"].dims, draws.astype(sequences["one_hot"].dtype)
-    by_shuffle = correlation_of_magnitudes(found, position_maps(run(whole, shuffled)))
-    keep = {str(name): c.variable for name, c in result.coords.items() if c.dims == ("sequence",)}
-    dataset = xr.Dataset(
-        {
-            "randomised_correlation": (("sequence", "layer", "target"), np.stack(correlations, axis=1)),
-            "shuffled_correlation": (("sequence", "target"), by_shuffle),
-        },
-        coords={**keep, "layer": ["none", *chosen], "target": list(whole.target_names)},
-        attrs=provenance("sanity_checks", whole, checked=method.__name__, seed=seed, confidence=confidence)
-        | {"n_layers": len(names), "batch_size": batch_size},
-    )
-    dataset = with_means(dataset, ("randomised_correlation", "shuffled_correlation"), confidence, seed)
-    dataset["verdict"] = "target", [_verdict(dataset.isel(target=i)) for i in range(len(whole.target_names))]
-    return schema.annotate(dataset)
+    return shuffled
 
 
 def correlation_of_magnitudes(a: NDArray, b: NDArray) -> NDArray[np.float64]:
@@ -163,10 +195,17 @@ def _verdict(one: xr.Dataset) -> str:
     differs = _judged(one, "mean_shuffled_correlation")
     n_steps, n_layers = one.sizes["layer"] - 1, one.attrs["n_layers"]
     layers = "all layers" if n_steps == n_layers else f"{n_steps} of {n_layers} layers"
-    return (
+    said = (
         f"{checked} {_WORDS[forgets[0]]} on what the model has learned: with {layers} randomised its "
         f"map keeps a rank correlation of {forgets[1]}; it {_WORDS[differs[0]]} on the sequence: "
         f"{differs[1]} with the map of a shuffle"
+    )
+    if "relabelled" not in one.attrs:
+        return said
+    labels = _judged(one, "mean_relabelled_correlation")
+    return (
+        f"{said}; it {_WORDS[labels[0]]} on the labels: {labels[1]} with the map after training on "
+        "shuffled ones"
     )
 
 

@@ -19,6 +19,7 @@ from kipoi_tfbind.interpret._least_squares import Fit, fit_least_squares, fit_sp
 from kipoi_tfbind.interpret._method import Variables, check_range, run_method
 from kipoi_tfbind.interpret._paths import EditPath, Path, Paths
 from kipoi_tfbind.interpret.in_silico_mutagenesis import SUBSTITUTIONS, mutation_effects
+from kipoi_tfbind.memory import check_fits
 from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.sequences.read import as_sequences
 
@@ -159,6 +160,8 @@ def _check_options(n_mutants: int, mutation_rate: float, n_parameters: int, spar
             f"n_mutants: four fifths of them are fitted, {fitted} of {n_mutants}, and at least {least} are "
             f"needed for {n_parameters} parameters; take more mutants{advice}"
         )
+    n_bytes = 8.0 * n_mutants * n_parameters
+    check_fits("n_mutants", f"{n_mutants:,} mutants by {n_parameters:,} parameters", n_bytes, "take fewer")
 
 
 @dataclass(frozen=True)

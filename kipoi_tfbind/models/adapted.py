@@ -146,12 +146,12 @@ class AdaptedEdits:
         inputs = self.adapted.inputs(one_hot, auxiliary)
         return self.incremental.cached_activations(inputs, codes_of(one_hot), width)
 
-    def activations_and_outputs(
-        self, one_hot: NDArray, auxiliary: Auxiliary, width: int
-    ) -> tuple[Any, NDArray]:
-        """Activations of the graph, and all outputs (sequence, column), for these sequences."""
+    def predict_both(
+        self, one_hot: NDArray, auxiliary: Auxiliary, sequence: NDArray, first: NDArray, codes: NDArray
+    ) -> tuple[NDArray, NDArray]:
+        """All outputs for these sequences and for edits of them."""
         inputs = self.adapted.inputs(one_hot, auxiliary)
-        return self.incremental.activations_and_outputs(inputs, codes_of(one_hot), width)
+        return self.incremental.predict_both(inputs, codes_of(one_hot), sequence, first, codes)
 
     def predict(self, cached: Any, sequence: NDArray, first: NDArray, codes: NDArray) -> NDArray:
         """All outputs (edit, column)."""

@@ -58,10 +58,10 @@ class EditEngine(Protocol):
     def cached_activations(self, one_hot: NDArray, auxiliary: Auxiliary, width: int) -> Any:
         """Activations of unedited sequences that edits of this width are predicted from."""
 
-    def activations_and_outputs(
-        self, one_hot: NDArray, auxiliary: Auxiliary, width: int
-    ) -> tuple[Any, NDArray]:
-        """The same, with all outputs (sequence, column) for the unedited sequences: one pass gives both."""
+    def predict_both(
+        self, one_hot: NDArray, auxiliary: Auxiliary, sequence: NDArray, first: NDArray, codes: NDArray
+    ) -> tuple[NDArray, NDArray]:
+        """All outputs (sequence, column) for unedited sequences and (edit, column) for edits: one pass."""
 
     def predict(self, cached: Any, sequence: NDArray, first: NDArray, codes: NDArray) -> NDArray:
         """All outputs (edit, column).

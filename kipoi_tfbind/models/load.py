@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from kipoi_tfbind.arguments import file_name
 from kipoi_tfbind.backends.base import OutputKind, Transform, check_output, check_transform
 from kipoi_tfbind.backends.quiet_start import quiet_start
 from kipoi_tfbind.errors import InputError, TFBindError
@@ -196,6 +197,7 @@ def get_kipoi_model(
     """
     import kipoi
 
+    name = file_name("model", name)
     is_file = source is None and not is_entry(name) and is_model_file(name)
     source = None if is_file else find_source(name, source)
     with quiet_start(), refusing_code(allow_pickle):

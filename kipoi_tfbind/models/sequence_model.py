@@ -31,7 +31,13 @@ _METHODS: dict[Capability, tuple[str, ...]] = {
         "design",
     ),
     "gradients": ("gradients", "integrated_hessians"),
-    "multipliers": ("deep_shap", "deep_feature_interaction"),
+    "multipliers": (
+        "deep_shap",
+        "deep_feature_interaction",
+        "layer_contributions",
+        "grad_cam",
+        "attention_maps",
+    ),
 }
 
 
@@ -253,7 +259,9 @@ class SequenceModel:
         >>> model.select_targets(["G"]).predict(np.eye(4)[np.array([[2, 2, 3]])])
         array([[2.]])
         """
-        names = tuple(names)
+        if not isinstance(names, Iterable) or isinstance(names, bytes):
+            raise InputError(f"targets: expected names of targets, got {names!r}")
+        names = (names,) if isinstance(names, str) else tuple(names)
         if not names:
             raise InputError(f"targets: expected at least one of {listed(self.target_names)}, got none")
         for name in names:

@@ -89,19 +89,23 @@ class StrandAverageEdits:
         strands = (one_hot, reverse_complement(one_hot))
         return [self.inner.cached_activations(strand, auxiliary, width) for strand in strands]
 
-    def activations_and_outputs(
-        self, one_hot: NDArray, auxiliary: Auxiliary, width: int
-    ) -> tuple[Any, NDArray]:
-        """Activations of both strands, and the mean of their outputs."""
-        strands = one_hot, reverse_complement(one_hot)
-        forward, backward = (self.inner.activations_and_outputs(s, auxiliary, width) for s in strands)
-        return [forward[0], backward[0]], (forward[1] + backward[1]) / 2
+    def predict_both(
+        self, one_hot: NDArray, auxiliary: Auxiliary, sequence: NDArray, first: NDArray, codes: NDArray
+    ) -> tuple[NDArray, NDArray]:
+        """Means of the two strands' outputs, for the sequences and for edits of them."""
+        mirrored = self._mirrored(first, codes)
+        forward = self.inner.predict_both(one_hot, auxiliary, sequence, first, codes)
+        backward = self.inner.predict_both(reverse_complement(one_hot), auxiliary, sequence, *mirrored)
+        return (forward[0] + backward[0]) / 2, (forward[1] + backward[1]) / 2
+
+    def _mirrored(self, first: NDArray, codes: NDArray) -> tuple[NDArray, NDArray]:
+        """Edits as they are on the other strand."""
+        return self.length - first - codes.shape[1], _COMPLEMENT[codes[:, ::-1]]
 
     def predict(self, cached: Any, sequence: NDArray, first: NDArray, codes: NDArray) -> NDArray:
         """Mean of the two strands' outputs (edit, column)."""
         forward = self.inner.predict(cached[0], sequence, first, codes)
-        mirrored = self.length - first - codes.shape[1]
-        backward = self.inner.predict(cached[1], sequence, mirrored, _COMPLEMENT[codes[:, ::-1]])
+        backward = self.inner.predict(cached[1], sequence, *self._mirrored(first, codes))
         return (forward + backward) / 2
 
     def pair_cost(self, n_edits: int) -> PairCost:

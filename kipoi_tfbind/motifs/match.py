@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -20,7 +20,6 @@ from kipoi_tfbind.motifs.motif import Motif
 from kipoi_tfbind.motifs.read import JASPAR_RELEASE, read_meme
 
 _FEWEST_TARGETS = 25
-_ORIENTATIONS = np.array(["+", "-"])
 
 
 def match_motifs(
@@ -73,35 +72,12 @@ def match_motifs(
     >>> matches["match_name"].values.tolist()  # doctest: +SKIP
     [['USF1']]
     """
-    try:
-        from memelite import tomtom
-    except ImportError:
-        raise MissingProgramError("memelite is not installed: pip install 'kipoi_tfbind[motifs]'") from None
     if top < 1:
         raise InputError(f"top: expected at least 1, got {top}")
     queries = collect_motifs(motifs)
-    known, described = _database(database, release, collection, tax_group)
-    if len(known) < _FEWEST_TARGETS:
-        raise InputError(
-            f"database: expected at least {_FEWEST_TARGETS} motifs, of whose columns Tomtom makes its null "
-            f"distribution, got {len(known)}; add a collection such as JASPAR's to them"
-        )
-    targets = [np.ascontiguousarray(_matrix(motif).T) for motif in known.values()]
-    kept = {name: kept_columns(_matrix(motif), trim) for name, motif in queries.items()}
-    compared = [name for name, (start, end) in kept.items() if end > start]
-    columns = _no_match(len(queries), min(top, len(known)))
-    if compared:
-        cut = [_matrix(queries[name])[slice(*kept[name])] for name in compared]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            p, _, offset, overlap, strand = tomtom(
-                [np.ascontiguousarray(m.T) for m in cut], targets, n_jobs=1
-            )
-        rows = [list(queries).index(name) for name in compared]
-        shift = np.array([kept[name][0] for name in compared])[:, np.newaxis]
-        found = _best(np.clip(p, 0, 1), offset - shift, overlap, strand, list(known), known, columns)
-        for label, values in found.items():
-            columns[label][rows] = values
+    known, described = known_motifs(database, release=release, collection=collection, tax_group=tax_group)
+    found = compare(queries, known, trim=trim)
+    columns = _best(found, known, min(top, len(known)))
     return schema.annotate(
         xr.Dataset(
             {label: (("motif", "rank"), values) for label, values in columns.items()},
@@ -117,6 +93,61 @@ def match_motifs(
             },
         )
     )
+
+
+class Comparison(NamedTuple):
+    """Tomtom's comparisons of queries with known motifs: (query, known), NaN where a query has no columns.
+
+    Attributes
+    ----------
+    p_value
+        Of the best offset on either strand.
+    offset
+        Column of the known motif at which the query begins.
+    overlap
+        Number of columns that are compared.
+    is_reverse
+        1 where the known motif is alike as its reverse complement.
+    """
+
+    p_value: NDArray[np.float64]
+    offset: NDArray[np.float64]
+    overlap: NDArray[np.float64]
+    is_reverse: NDArray[np.float64]
+
+
+def compare(queries: Mapping[str, Motif], known: Mapping[str, Motif], *, trim: float = 0.2) -> Comparison:
+    """Compare each of some motifs with each known one, by Tomtom.
+
+    Raises
+    ------
+    InputError
+        Fewer than 25 known motifs.
+    MissingProgramError
+        memelite is not installed.
+    """
+    try:
+        from memelite import tomtom
+    except ImportError:
+        raise MissingProgramError("memelite is not installed: pip install 'kipoi_tfbind[motifs]'") from None
+    if len(known) < _FEWEST_TARGETS:
+        raise InputError(
+            f"database: expected at least {_FEWEST_TARGETS} motifs, of whose columns Tomtom makes its null "
+            f"distribution, got {len(known)}; add a collection such as JASPAR's to them"
+        )
+    matrices = [_matrix(motif) for motif in queries.values()]
+    kept = np.array([kept_columns(matrix, trim) for matrix in matrices])
+    rows = np.flatnonzero(kept[:, 1] > kept[:, 0])
+    found = Comparison(*(np.full((len(queries), len(known)), np.nan) for _ in Comparison._fields))
+    if rows.size:
+        cut = [np.ascontiguousarray(matrices[row][slice(*kept[row])].T) for row in rows]
+        targets = [np.ascontiguousarray(_matrix(motif).T) for motif in known.values()]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            p, _, offset, overlap, strand = tomtom(cut, targets, n_jobs=1)
+        found.p_value[rows], found.offset[rows] = np.clip(p, 0, 1), offset - kept[rows, :1]
+        found.overlap[rows], found.is_reverse[rows] = overlap, strand
+    return found
 
 
 def kept_columns(matrix: NDArray, trim: float) -> tuple[int, int]:
@@ -151,13 +182,14 @@ def _matrix(motif: Motif) -> NDArray[np.float64]:
     return np.where(matrix.any(axis=1, keepdims=True), matrix, 0.25)
 
 
-def _database(
-    database: str | os.PathLike[str] | Mapping[str, Motif],
-    release: str,
-    collection: str,
-    tax_group: str | None,
+def known_motifs(
+    database: str | os.PathLike[str] | Mapping[str, Motif] = "JASPAR",
+    *,
+    release: str = JASPAR_RELEASE,
+    collection: str = "CORE",
+    tax_group: str | None = "vertebrates",
 ) -> tuple[Mapping[str, Motif], dict[str, Any]]:
-    """Known motifs by id, and what the result says of where they are from."""
+    """Known motifs by id, and what a result says of where they are from; as `match_motifs` takes them."""
     if isinstance(database, str) and database == "JASPAR":
         settings = {"release": release, "collection": collection, "tax_group": tax_group or "all"}
         known = jaspar_motifs(release=release, collection=collection, tax_group=tax_group)
@@ -167,38 +199,24 @@ def _database(
     return read_meme(database), {"database": os.fspath(database)}
 
 
-def _no_match(n: int, top: int) -> dict[str, NDArray]:
-    text, number = np.full((n, top), "", dtype=object), np.full((n, top), np.nan)
-    return {
-        "match_id": text.copy(),
-        "match_name": text.copy(),
-        "match_orientation": text.copy(),
-        **{f"match_{name}": number.copy() for name in ("p_value", "q_value", "offset", "overlap")},
-    }
-
-
-def _best(
-    p: NDArray,
-    offset: NDArray,
-    overlap: NDArray,
-    strand: NDArray,
-    identifiers: list[str],
-    known: Mapping[str, Motif],
-    columns: Mapping[str, NDArray],
-) -> dict[str, NDArray]:
-    """The best matches (query, rank) of all (query, target)."""
-    order = np.argsort(p, axis=1, kind="stable")[:, : columns["match_id"].shape[1]]
+def _best(found: Comparison, known: Mapping[str, Motif], top: int) -> dict[str, NDArray]:
+    """The best matches (query, rank) of all (query, known)."""
+    has = np.isfinite(found.p_value[:, 0])
+    order = np.argsort(found.p_value, axis=1, kind="stable")[:, :top]
 
     def taken(values: NDArray) -> NDArray:
         return np.take_along_axis(values, order, axis=1)
 
-    names = np.array([known[identifier].name for identifier in identifiers], dtype=object)
-    return {
-        "match_id": np.array(identifiers, dtype=object)[order],
-        "match_name": names[order],
-        "match_orientation": _ORIENTATIONS[taken(strand).astype(int)].astype(object),
-        "match_p_value": taken(p),
-        "match_q_value": taken(false_discovery_control(p, axis=1)),
-        "match_offset": taken(offset),
-        "match_overlap": taken(overlap),
+    q = np.full(found.p_value.shape, np.nan)
+    q[has] = false_discovery_control(found.p_value[has], axis=1)
+    texts = {
+        "match_id": np.array(list(known), dtype=object)[order],
+        "match_name": np.array([motif.name for motif in known.values()], dtype=object)[order],
+        "match_orientation": np.where(taken(found.is_reverse) == 1, "-", "+").astype(object),
+    }
+    return {name: np.where(has[:, np.newaxis], text, "") for name, text in texts.items()} | {
+        "match_p_value": taken(found.p_value),
+        "match_q_value": taken(q),
+        "match_offset": taken(found.offset),
+        "match_overlap": taken(found.overlap),
     }

@@ -89,8 +89,10 @@ def parse_motifs(motifs: Mapping[str, str | Motif | NDArray] | Iterable[str | Mo
         motifs = [motifs]
     if isinstance(motifs, Mapping):
         found = [parse_motif(motif, name=name) for name, motif in motifs.items()]
-    else:
+    elif isinstance(motifs, Iterable):
         found = [parse_motif(motif) for motif in motifs]
+    else:
+        raise InputError(f"motifs: expected a mapping of names to motifs, or a list, got {motifs!r}")
     if not found:
         raise InputError("motifs: expected at least one, got none")
     names = [motif.name for motif in found]

@@ -80,6 +80,29 @@ def find_sites(codes: NDArray[np.uint8], motif: Motif, *, threshold: float = 0.8
     ]
 
 
+def best_scores(codes: NDArray[np.uint8], motif: Motif) -> NDArray[np.float64]:
+    """Score of the best site in each sequence, on either strand, as `Site.score`; -inf where there is none.
+
+    Parameters
+    ----------
+    codes
+        uint8 base codes (sequence, position), 4 for N.
+    motif
+        A motif.
+
+    Examples
+    --------
+    >>> from kipoi_tfbind.motifs.read import parse_motif
+    >>> from kipoi_tfbind.dna.one_hot import encode_bases
+    >>> best_scores(encode_bases(["TTGATAAGTT", "TTCTTATCTT", "NNNNNNNNNN"]), parse_motif("GATAAG")).tolist()
+    [1.0, 1.0, -inf]
+    """
+    if codes.shape[1] < len(motif):
+        return np.full(len(codes), -np.inf)
+    strands = (_scores(codes, each) for each in (motif.matrix, motif.matrix[::-1, ::-1]))
+    return np.maximum(*strands).max(axis=1)
+
+
 def _is_consensus(matrix: NDArray[np.float64]) -> bool:
     """Whether every row allows some bases equally, and no other."""
     largest = matrix.max(axis=1, keepdims=True)

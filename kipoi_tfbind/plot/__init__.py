@@ -4,6 +4,7 @@ Imports results and the schema; reports and commands import it, but no module th
 """
 
 from kipoi_tfbind.plot.agreement import plot_agreement
+from kipoi_tfbind.plot.attention import plot_attention
 from kipoi_tfbind.plot.cooperativity import plot_cooperativity
 from kipoi_tfbind.plot.design import plot_design
 from kipoi_tfbind.plot.distribution_shift import plot_distribution_shift
@@ -12,6 +13,7 @@ from kipoi_tfbind.plot.filter_motifs import plot_motifs
 from kipoi_tfbind.plot.hits import plot_hits
 from kipoi_tfbind.plot.importance_curve import plot_importance_curve
 from kipoi_tfbind.plot.interaction import plot_interaction
+from kipoi_tfbind.plot.layer_contributions import plot_layer_contributions
 from kipoi_tfbind.plot.logo import plot_logo
 from kipoi_tfbind.plot.mutation_map import plot_mutation_map
 from kipoi_tfbind.plot.occlusion import plot_occlusion
@@ -27,6 +29,7 @@ __all__ = [
     "KINDS",
     "check_format",
     "plot_agreement",
+    "plot_attention",
     "plot_cooperativity",
     "plot_design",
     "plot_distribution_shift",
@@ -35,6 +38,7 @@ __all__ = [
     "plot_importance",
     "plot_importance_curve",
     "plot_interaction",
+    "plot_layer_contributions",
     "plot_logo",
     "plot_motifs",
     "plot_mutation_map",

@@ -75,7 +75,7 @@ def plot_cooperativity(
     if ax is None:
         size = 1.8 + 0.7 * len(names)
         _, ax = plt.subplots(figsize=(size + 1.2, size))
-    largest = max(float(np.abs(values).max()), np.finfo(float).tiny)
+    largest = max(float(np.nanmax(np.abs(values))), np.finfo(float).tiny)  # pairs may be missing
     image = ax.imshow(values, cmap=DIVERGING, vmin=-largest, vmax=largest)
     if len(names) <= _ROOM:
         _write_numbers(ax, values, sure, largest)
@@ -104,6 +104,8 @@ def _matrices(view: xr.Dataset, names: list[str]) -> tuple[NDArray, NDArray[np.b
 
 def _write_numbers(ax: Axes, values: NDArray, sure: NDArray[np.bool_], largest: float) -> None:
     for (row, column), value in np.ndenumerate(values):
+        if np.isnan(value):
+            continue
         text = number(float(value), "+.2f")
         ax.text(
             column,

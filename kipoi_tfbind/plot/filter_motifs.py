@@ -31,7 +31,7 @@ def plot_motifs(
     top: int = 20,
     known: dict[str, Motif] | None = None,
 ) -> Figure:
-    """Draw the motifs of filters or patterns, one under the other, the most important first.
+    r"""Draw the motifs of filters or patterns, one under the other, the most important first.
 
     To the left the logo of each in bits; in the middle the known motif that it is most like, at its offset
     and in its orientation, with the q-value, pale where that is above 0.05; to the right, of filters, the
@@ -57,6 +57,14 @@ def plot_motifs(
     ------
     InputError
         The result has no motifs with a site, or no such target.
+
+    Examples
+    --------
+    >>> from kipoi_tfbind.motifs.collect import collect_motifs, motif_table
+    >>> table = motif_table(collect_motifs({"AP-1": "TGASTCA", "E-box": "CACGTG"}))
+    >>> page = plot_motifs(table.assign(n_motif_sites=("motif", [20, 1200])))
+    >>> page.axes[0].get_ylabel()
+    'E-box\n1,200 sites'
     """
     schema.require(result, "motif_matrix", "n_motif_sites")
     has_sites = np.flatnonzero(result["n_motif_sites"].values > 0)

@@ -115,6 +115,17 @@ def plot_hits(
     ------
     InputError
         No hits, or no such sequence or target.
+
+    Examples
+    --------
+    >>> from kipoi_tfbind import as_sequence_model, encode_sequences, in_silico_mutagenesis
+    >>> model = as_sequence_model(lambda x: x[:, 3:9, 2].sum(axis=1) ** 2, targets=["G"])
+    >>> result = in_silico_mutagenesis(model, encode_sequences(["ACTGGGGGGTCA"]))
+    >>> hit = {"sequence": 0, "start": 3, "end": 9, "strand": "+", "motif": "GGGGGG"}
+    >>> hit |= {"contribution": 9.0, "q_value": 0.01}
+    >>> hits = xr.Dataset({f"hit_{name}": ("hit", [value]) for name, value in hit.items()})
+    >>> plot_hits(result, hits, target="G").figure.axes[1].texts[-1].get_text()
+    'GGGGGG (q = 0.01)'
     """
     schema.require(hits, "hit_start", "hit_end", "hit_strand", "hit_motif")
     if not 0 <= sequence < result.sizes["sequence"]:

@@ -78,6 +78,8 @@ def _position(ax: Axes, view: xr.Dataset) -> None:
 def _spacing(ax: Axes, view: xr.Dataset) -> None:
     view = with_role(view, "pair")
     a, b = view.attrs["motif_a"], view.attrs["motif_b"]
+    if "motif_a" in view.coords:  # of several pairs, the first
+        view = view.isel(pattern=((view["motif_a"] == a) & (view["motif_b"] == b)).values)
     for colour, orientation in zip(LINES, ("++", "+-", "-+", "--"), strict=True):
         own = view.isel(pattern=(view["orientation"] == orientation).values)
         if own.sizes["pattern"]:

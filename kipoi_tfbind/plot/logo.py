@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import logomaker
+from functools import cache
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.font_manager import FontProperties
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
+from matplotlib.textpath import TextPath
+from matplotlib.transforms import Affine2D
 from numpy.typing import NDArray
 
 from kipoi_tfbind.dna.one_hot import BASES
@@ -108,14 +114,17 @@ def draw_logo(ax: Axes, view: xr.Dataset, at: NDArray | None = None) -> None:
 
 def draw_letter(ax: Axes, letter: str, x: float, extent: list[float], *, flip: bool = False) -> None:
     """Draw one letter over one position, from the lower to the upper end of its extent."""
-    logomaker.Glyph(
-        x,
-        letter,
-        floor=extent[0],
-        ceiling=extent[1],
-        flip=flip,
-        color=BASE_COLOURS[letter],
-        vpad=0,
-        width=_LETTER_WIDTH,
-        ax=ax,
+    low, high = extent
+    height = low - high if flip else high - low
+    place = Affine2D().scale(_LETTER_WIDTH, height).translate(x - _LETTER_WIDTH / 2, high if flip else low)
+    ax.add_patch(
+        PathPatch(place.transform_path(letter_outline(letter)), facecolor=BASE_COLOURS[letter], linewidth=0)
     )
+
+
+@cache
+def letter_outline(letter: str) -> Path:
+    """Outline of a bold letter that fills the square from (0, 0) to (1, 1)."""
+    path = TextPath((0, 0), letter, size=100, prop=FontProperties(family="sans", weight="bold"))
+    box = path.get_extents()
+    return Affine2D().translate(-box.x0, -box.y0).scale(1 / box.width, 1 / box.height).transform_path(path)

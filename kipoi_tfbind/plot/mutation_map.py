@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import CenteredNorm
 from mpl_toolkits.axes_grid1 import make_axes_locatable  # type: ignore[import-untyped]
 
+from kipoi_tfbind import schema
 from kipoi_tfbind.dna.one_hot import BASES
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.plot._colours import DIVERGING
@@ -92,6 +93,7 @@ def plot_mutation_map(
 
 
 def _variable(result: xr.Dataset) -> str:
+    schema.require(result)
     for name in _MAPS:
         if name in result:
             return name

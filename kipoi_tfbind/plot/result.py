@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.plot.agreement import plot_agreement
+from kipoi_tfbind.plot.attention import plot_attention
 from kipoi_tfbind.plot.cooperativity import plot_cooperativity
 from kipoi_tfbind.plot.design import plot_design
 from kipoi_tfbind.plot.distribution_shift import plot_distribution_shift
 from kipoi_tfbind.plot.epistasis import plot_epistasis
 from kipoi_tfbind.plot.importance_curve import plot_importance_curve
 from kipoi_tfbind.plot.interaction import plot_interaction
+from kipoi_tfbind.plot.layer_contributions import plot_layer_contributions
 from kipoi_tfbind.plot.logo import plot_logo
 from kipoi_tfbind.plot.mutation_map import plot_mutation_map
 from kipoi_tfbind.plot.occlusion import plot_occlusion
@@ -37,6 +39,8 @@ _PLOTS: dict[str, Callable[..., Axes]] = {
     "surrogate": plot_surrogate,
     "samples": plot_samples,
     "design": plot_design,
+    "attention": plot_attention,
+    "units": plot_layer_contributions,
 }
 # Of results that are not about sequences.
 _PATTERN_PLOTS: dict[str, Callable[..., Axes]] = {
@@ -56,7 +60,10 @@ _KIND_OF = {
     "deep_shap": "logo",
     "gradients": "logo",
     "sampled_shapley": "logo",
+    "grad_cam": "logo",
     "occlusion": "occlusion",
+    "attention_maps": "attention",
+    "layer_contributions": "units",
     "distribution_shift": "shift",
     "integrated_hessians": "interaction",
     "deep_feature_interaction": "interaction",
@@ -81,7 +88,7 @@ _NEARLY = 0.85  # of the best window's strength
 # Kinds that show scores of positions, and those that show effects of patterns.
 _OF_POSITIONS = ("logo", "map", "epistasis", "occlusion")
 _OF_PATTERNS = ("importance", "curve", "cooperativity")
-_ANY_WIDTH = {"occlusion", "interaction", "surrogate", "samples", "design"}
+_ANY_WIDTH = {"occlusion", "interaction", "surrogate", "samples", "design", "attention", "units"}
 
 
 def plot_result(

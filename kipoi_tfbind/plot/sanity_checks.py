@@ -22,7 +22,7 @@ def plot_sanity_checks(
     r"""Draw the rank correlation of each randomised model's map with that of the whole one.
 
     A bar is the interval of the mean over the sequences, thin lines are the sequences; the dashed line is the
-    map of a shuffle of the sequence.
+    map of a shuffle of the sequence, the dotted one that of a model trained on shuffled labels.
 
     Parameters
     ----------
@@ -75,6 +75,18 @@ def plot_sanity_checks(
         fontsize=8,
         color="#0072B2",
     )
+    if "relabelled" in view.attrs:
+        relabelled = float(view["mean_relabelled_correlation"])
+        ax.axhline(relabelled, color="#D55E00", linestyle=":", linewidth=1.2)
+        ax.annotate(
+            "map of a model trained on shuffled labels",
+            (x[-1], relabelled),
+            (0, 3),
+            textcoords="offset points",
+            ha="right",
+            fontsize=8,
+            color="#D55E00",
+        )
     ax.axhline(0, color="black", linewidth=0.5)
     ax.set_ylim(min(-0.05, float(np.nanmin(view["randomised_correlation"])) - 0.05), 1.05)
     ax.set_xticks(

@@ -110,7 +110,7 @@ def _check_outputs(arguments: argparse.Namespace, outputs: Sequence[str]) -> Non
     for output in outputs:
         refuse_inputs(output, inputs)
         folder = Path(output).resolve().parent
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             raise InputError(f"{output}: there is no folder {folder}; make it, or give another one")
         if not os.access(folder, os.W_OK | os.X_OK):
             raise unwritable(output, PermissionError(13, "no permission to write to its folder"))

@@ -45,7 +45,8 @@ def completeness(result: xr.Dataset) -> list[Check]:
     tolerance is the result's (attribute ``tolerance``). Empty where its method promises nothing of the
     kind.
     """
-    if "completeness_error" not in result or "mean_reference_prediction" not in result:
+    needed = ("completeness_error", "mean_reference_prediction", "contribution")
+    if not all(name in result for name in needed):
         return []
     error = _by_target(result, "completeness_error")
     if np.isnan(error).all():  # saliency
@@ -59,6 +60,8 @@ def completeness(result: xr.Dataset) -> list[Check]:
 def _largest_contribution(result: xr.Dataset) -> NDArray[np.float64]:
     """Largest magnitude of a contribution (sequence, target), read a few sequences at a time."""
     n = result.sizes["sequence"]
+    if "contribution" not in result:  # of pairs or units: the difference itself is the scale
+        return np.zeros((n, result.sizes["target"]))
     parts = [
         abs(result["contribution"].isel(sequence=slice(first, first + _AT_ONCE))).max(("position", "base"))
         for first in range(0, n, _AT_ONCE)

@@ -19,7 +19,7 @@ from kipoi_tfbind.plot.position_axes import label_positions
 from kipoi_tfbind.plot.result import kind_of, plot_result
 from kipoi_tfbind.report.places import Place
 from kipoi_tfbind.report.tables import top_table
-from kipoi_tfbind.results.position_scores import scores_of, source_of
+from kipoi_tfbind.results.position_scores import has_scores, scores_of, source_of
 from kipoi_tfbind.results.view import interval, name_of, number, select
 
 _DPI = 180  # of the picture's own size; on paper it is smaller and so finer
@@ -32,13 +32,21 @@ _SHAPES = {
     "epistasis": (6.6, 7.7),
     "occlusion": (11.0, 2.4),
     "surrogate": (5.6, 5.2),
+    "interaction": (6.6, 6.0),
+    "samples": (9.0, 2.4),
+    "design": (8.0, 3.6),
 }
+# Of results without a score of each position: no table, no tracks, and all of it in the picture.
+ONLY_PICTURES = ("interaction", "samples", "design")
 _NAMES = {
     "surrogate": "Effects in the surrogate beside those of ISM",
     "map": "Logo and map",
     "logo": "Logo",
     "epistasis": "Epistasis map",
     "occlusion": "Occlusion profile",
+    "interaction": "Interactions of pairs",
+    "samples": "Logo of the samples",
+    "design": "Predictions of a design",
 }
 _MARGINS = {"left": 0.08, "right": 0.94}
 _STRIP = 0.55  # inches; the whole sequence under what is shown of it
@@ -86,12 +94,10 @@ def draw(
     places
         Hits and seqlets in the sequence, drawn beneath its logo.
     """
-    kind = kind_of(result)
-    if kind == "logo" and "hypothetical_contribution" in result:
-        kind = "map"  # has the logo over it
+    kind = shown_kind(result)
     width, height = _SHAPES[kind]
     here = {"sequence": sequence, "target": target}
-    view = select(result, source_of(result), **here)
+    view = select(result, *([] if kind in ONLY_PICTURES else [source_of(result)]), **here)
     first, last = view["position"].values[[0, -1]]
     is_part = kind in ("map", "logo") and bool(window[0] > first or window[1] < last + 1)
 
@@ -107,10 +113,17 @@ def draw(
         _draw_arrows(figure.add_subplot(grid[1]), arrows, window, beside_map=kind == "map")
     if is_part:
         _draw_strip(figure.add_subplot(grid[-1]), view, window, beside_map=kind == "map")
-    start, end = (None, None) if kind == "occlusion" else window
+    start, end = (None, None) if kind in ("occlusion", *ONLY_PICTURES) else window
     plot_result(result, kind=kind, start=start, end=end, whole=True, ax=ax, **here)
     source, size = encode(figure)
     return Picture(source, f"{_NAMES[kind]} of {_described(view)}", *size)
+
+
+def shown_kind(result: xr.Dataset) -> str:
+    """Kind of the picture that a report shows of a result."""
+    kind = kind_of(result)
+    # A map has the logo over it.
+    return "map" if kind == "logo" and "hypothetical_contribution" in result else kind
 
 
 def _arrows(places: Sequence[Place], window: tuple[int, int]) -> list[Arrow]:
@@ -150,14 +163,16 @@ def _draw_strip(ax: Axes, view: xr.Dataset, window: tuple[int, int], *, beside_m
 
 def _described(view: xr.Dataset) -> str:
     """Description of a picture: the place of the sequence, and its strongest positions."""
+    prediction = number(float(view["prediction"]))
+    words = f"{name_of(view)}, {interval(view)}, target {view['target'].item()}, prediction {prediction}"
+    if not has_scores(view):
+        return words
     table = top_table(view, 1)
     strongest = (
         ", ".join(f"{c} {cell}" for c, cell in zip(table.columns, table.rows[0], strict=True))
         if table.rows
         else ""
     )
-    prediction = number(float(view["prediction"]))
-    words = f"{name_of(view)}, {interval(view)}, target {view['target'].item()}, prediction {prediction}"
     return f"{words}; strongest: {strongest}" if strongest else f"{words}; nothing has an effect"
 
 

@@ -11,7 +11,9 @@ import xarray as xr
 from kipoi_tfbind import schema
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.plot.result import kind_of
+from kipoi_tfbind.report.figures import ONLY_PICTURES
 from kipoi_tfbind.report.map_checks import MAP_CHECKS, map_check_title
+from kipoi_tfbind.report.more_methods import MORE_TITLES, check_more, is_more
 from kipoi_tfbind.report.motifs import is_about_motifs, motif_title
 from kipoi_tfbind.report.patterns import PATTERN_METHODS, pattern_title
 from kipoi_tfbind.report.places import is_about_places, place_title
@@ -26,6 +28,8 @@ _TITLES = {
     "occlusion": "Occlusion",
     "sampled_shapley": "Sampled Shapley values",
     "surrogate": "Surrogate",
+    "grad_cam": "Grad-CAM",
+    **MORE_TITLES,
 }
 _ELSEWHERE = ("method", "versions")  # attributes that are no settings
 _SIZES = (
@@ -45,7 +49,8 @@ class Labelled:
     result
         The result.
     about
-        "sequences", "patterns", "variants", "maps", "motifs" or "places": its part of the page.
+        "sequences", "patterns", "variants", "maps", "motifs", "places" or "more": its part
+        of the page.
     """
 
     title: str
@@ -85,8 +90,11 @@ def _about(result: xr.Dataset) -> str:
         return "places"
     if is_about_motifs(result):
         return "motifs"
-    schema.require(result, source_of(result), "prediction", "one_hot")
-    kind_of(result)
+    if is_more(result):
+        check_more(result)
+        return "more"
+    source = () if kind_of(result) in ONLY_PICTURES else (source_of(result),)
+    schema.require(result, *source, "prediction", "one_hot")
     if not result.sizes["sequence"]:
         raise InputError("results: expected results with a sequence, got one without")
     return "sequences"
@@ -104,7 +112,7 @@ def _title(result: xr.Dataset, about: str) -> str:
     if about in titles:
         return titles[about](result)
     method = str(result.attrs["method"])
-    kind = str(result.attrs.get("kind", "")).replace("_", " ")
+    kind = str(result.attrs.get("gradient_method", "")).replace("_", " ")
     return _TITLES.get(method, method.replace("_", " ").capitalize()) + (f" ({kind})" if kind else "")
 
 

@@ -6,13 +6,12 @@ from functools import cache
 
 import numpy as np
 from markupsafe import Markup
-from matplotlib.font_manager import FontProperties
 from matplotlib.path import Path
-from matplotlib.textpath import TextPath
 from numpy.typing import NDArray
 
 from kipoi_tfbind.dna.one_hot import BASES
 from kipoi_tfbind.motifs.match import information
+from kipoi_tfbind.plot.logo import letter_outline
 
 _COMMANDS = {Path.MOVETO: "M", Path.LINETO: "L", Path.CURVE3: "Q", Path.CURVE4: "C", Path.CLOSEPOLY: "Z"}
 _COLUMN, _BIT = 12, 20.0  # pixels of a logo in a table: width of a column, height of a bit
@@ -35,15 +34,11 @@ def outlines() -> dict[str, str]:
 
 
 def _outline(letter: str) -> str:
-    path = TextPath((0, 0), letter, size=100, prop=FontProperties(family="DejaVu Sans", weight="bold"))
-    box = path.get_extents()
     words = []
-    for points, code in path.iter_segments(curves=True, simplify=False):
+    for points, code in letter_outline(letter).iter_segments(curves=True, simplify=False):
         # Of the end of an outline, the point says nothing.
         pairs = np.asarray(points).reshape(-1, 2) if code != Path.CLOSEPOLY else np.empty((0, 2))
-        unit = (pairs - [box.x0, box.y0]) / [box.width, box.height]
-        unit[:, 1] = 1 - unit[:, 1]
-        words.append(_COMMANDS[code] + " ".join(f"{x:.3f} {y:.3f}" for x, y in unit))
+        words.append(_COMMANDS[code] + " ".join(f"{x:.3f} {1 - y:.3f}" for x, y in pairs))
     return "".join(words)
 
 

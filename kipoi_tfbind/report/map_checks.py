@@ -65,6 +65,8 @@ def _sanity_table(view: xr.Dataset) -> Table:
         for at in range(view.sizes["layer"])
     ]
     rows.append(["(a shuffle of the sequence)", _with_interval(view, "mean_shuffled_correlation")])
+    if "relabelled" in view.attrs:
+        rows.append(["(trained on shuffled labels)", _with_interval(view, "mean_relabelled_correlation")])
     return Table(str(view["verdict"].item()), ["randomised down to", "rank correlation"], rows)
 
 

@@ -21,6 +21,7 @@ from kipoi_tfbind.report.checks import completeness, equivariance
 from kipoi_tfbind.report.labelled import Labelled, label, settings
 from kipoi_tfbind.report.letters import symbols
 from kipoi_tfbind.report.map_checks import map_check_panels
+from kipoi_tfbind.report.more_methods import more_panels
 from kipoi_tfbind.report.motifs import motif_section
 from kipoi_tfbind.report.patterns import pattern_panels
 from kipoi_tfbind.report.places import Place, place_section, places_of
@@ -34,7 +35,7 @@ from kipoi_tfbind.results.files import check_writable, whole_file
 _LARGEST = 5_900_000  # bytes of a page
 _PICTURES = 3_500_000  # bytes of its pictures of sequences
 _MOST = 2000  # sequences in the table
-_PARTS = ("sequences", "patterns", "variants", "maps", "motifs", "places")
+_PARTS = ("sequences", "patterns", "variants", "maps", "motifs", "places", "more")
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class _Sequences:
     sections
         Pictures and tables of the first ones.
     rows
-        Of the table, for each of the first 2,000.
+        Of the table, for each of the first 2,000 that has scores of its positions.
     tracked
         Numbers of the same, for the page's own pictures.
     places
@@ -73,11 +74,13 @@ def write_report(
 ) -> None:
     """Write an HTML page about results: model card, settings, checks, pictures and tables.
 
-    Results of global importance analysis are about patterns, and have a part of the page to themselves; so
-    have explained variants, as a table that can be sorted and searched, whose rows open as pictures.
+    Results of global importance analysis, motifs, hits and seqlets, explained variants and checks of maps
+    have parts of the page to themselves. In a browser, tables can be sorted and searched, and every sequence
+    has tracks that can be zoomed and read base by base; without its script, the page has all the pictures and
+    tables.
 
-    Everything is inside the one file; the page loads nothing from anywhere and prints well. The same
-    results make the same page, byte for byte.
+    Everything is inside the one file, which stays under 6 MB; the page loads nothing from anywhere and prints
+    well. The same results make the same page, byte for byte.
 
     Parameters
     ----------
@@ -91,8 +94,9 @@ def write_report(
     targets
         Names of the targets to show; by default each sequence's own one of the largest prediction.
     max_sequences
-        How many sequences to show: those with the largest prediction (for a raw output, the largest
-        magnitude). The page says how many were left out.
+        How many sequences to draw: those with the largest prediction (for a raw output, the largest
+        magnitude), as far as the page has room. The page says how many were left out; up to 2,000 are in its
+        table, and have tracks as far as there is room.
     title
         Title of the page; by default it names the models, as their cards do.
 
@@ -118,7 +122,7 @@ def write_report(
     if max_sequences < 1:
         raise InputError(f"max_sequences: expected at least 1, got {max_sequences}")
     about = {part: [each for each in labelled if each.about == part] for part in _PARTS}
-    with_targets = [*about["sequences"], *about["maps"], *about["patterns"]]
+    with_targets = [*about["sequences"], *about["maps"], *about["patterns"], *about["more"]]
     check_targets([each.result for each in with_targets], targets if with_targets else None)
     cards = cards_of(results, model)
     sequences = _sequences(about["sequences"], about["places"], targets, max_sequences)
@@ -128,13 +132,14 @@ def write_report(
         "labelled": labelled,
         "cards": cards,
         "settings": settings(labelled),
-        "completeness": [(each, completeness(each.result)) for each in about["sequences"]],
+        "completeness": [(each, completeness(each.result)) for each in (*about["sequences"], *about["more"])],
         "equivariance": [(each, equivariance(each.result)) for each in about["sequences"]],
         "motifs": [motif_section(each.title, each.result, one) for each in about["motifs"]],
         "places": [place_section(each.title, each.result) for each in about["places"]],
         "patterns": [(each.title, pattern_panels(each.result, targets)) for each in about["patterns"]],
         "variants": variant_section([each.result for each in about["variants"]]),
         "map_checks": [(each.title, map_check_panels(each.result, targets)) for each in about["maps"]],
+        "more": [(each.title, more_panels(each.result, targets, max_sequences)) for each in about["more"]],
         "sequences": sequences,
         "targets": targets,
         "n_targets": max(result.sizes.get("target", 1) for result in results),
@@ -165,6 +170,7 @@ def _sequences(
             break
         sections.append(section)
     tracked = track_sequences(subjects[:_MOST], [each.result for each in labelled])
+    tracked = [one for one in tracked if one.tracks]
     rows = [sequence_row(one, found.get(one.place["name"], ())) for one in tracked]
     return _Sequences(sections, rows, tracked, found, len(subjects))
 

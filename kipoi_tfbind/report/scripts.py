@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from markupsafe import Markup
 
-_PARTS = ("chart", "tables", "variants", "pairs", "tracks", "locus", "start")
+_PARTS = ("chart", "tables", "variants", "data", "places", "pairs", "tracks", "locus", "start")
 
 
 def page_script() -> tuple[Markup, str]:

@@ -10,13 +10,14 @@ import numpy as np
 import xarray as xr
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.plot.result import kind_of, strongest_window
-from kipoi_tfbind.report.figures import Picture, draw
+from kipoi_tfbind.plot.result import strongest_window
+from kipoi_tfbind.report.figures import Picture, draw, shown_kind
 from kipoi_tfbind.report.labelled import Labelled
 from kipoi_tfbind.report.places import Place
 from kipoi_tfbind.report.subjects import Subject
 from kipoi_tfbind.report.tables import Table, top_table
 from kipoi_tfbind.report.tracks import TrackedSequence
+from kipoi_tfbind.results.position_scores import has_scores
 from kipoi_tfbind.results.view import has_coordinates, interval, name_of, number, select, unit
 
 _ROWS = 10  # of a table of top positions
@@ -52,11 +53,15 @@ _LEGENDS = {
     "map": "Above, each base is as high as minus the mean effect of its three substitutions, or as its "
     "contribution; below, the effect of each base in its place: red raises the prediction, blue lowers it, a "
     "dot marks the observed base.",
-    "logo": "Each base is as high as its contribution to the prediction.",
+    "logo": "Each base is as high as its contribution to the prediction, or its Grad-CAM.",
     "epistasis": "Each cell is the strongest epistasis of the two positions: red where both substitutions "
     "together do more for the prediction than the sum of each, blue where less; below, each base is as high "
     "as minus the mean effect of its three substitutions.",
     "occlusion": "Change of the prediction when a window is occluded, at the middle of the window.",
+    "interaction": "What every two positions or segments do together beyond each alone; red raises the "
+    "prediction, blue lowers it.",
+    "samples": "Information in the bases of samples whose prediction is that of the sequence.",
+    "design": "Predictions after each substitution; black is the target.",
     "surrogate": "Effect of each substitution in the additive model against its effect in the sequence as "
     "it is, with 95% intervals.",
 }
@@ -77,8 +82,9 @@ def sequence_section(
         title = f"{each.title}: {target}"
         try:
             picture = draw(each.result, window=shown, places=places.get(name_of(view), ()), **here)
-            legend = _LEGENDS.get(kind_of(each.result), "")
-            panels.append(Panel(title, legend, picture, top_table(view, _ROWS)))
+            legend = _LEGENDS.get(shown_kind(each.result), "")
+            table = top_table(view, _ROWS) if has_scores(view) else None
+            panels.append(Panel(title, legend, picture, table))
         except InputError as error:
             panels.append(Panel(title, problem=str(error)))
         value = number(float(view["prediction"]))
@@ -96,6 +102,8 @@ def _window(
 
     The first long result of a sequence chooses; the next ones show the same, as far as they have it.
     """
+    if not has_scores(result):
+        return common, (0, 0)  # drawn whole
     own = strongest_window(result, **here)
     first, last = (int(position) for position in result["position"].values[[0, -1]])
     if own == (first, last + 1):

@@ -146,11 +146,19 @@ def _windows(view: xr.Dataset, n: int) -> Table:
     )
 
 
+def _grad_cam(view: xr.Dataset, n: int) -> Table:
+    values = np.nan_to_num(scores_of(view).values)
+    rows = [[_coordinate(view, i), _letter(view, i), number(values[i], ".3f")] for i in _strongest(values, n)]
+    caption = f"Positions where layer {view.attrs.get('layer', '')} sees most of the target ({unit(view)})"
+    return Table(caption, [_place(view), "base", "Grad-CAM"], rows)
+
+
 _TABLES: dict[str, Callable[[xr.Dataset, int], Table]] = {
     "epistasis": _pairs,
     "contribution": _contributions,
     "mutation_effect": _substitutions,
     "occlusion_effect": _windows,
+    "grad_cam": _grad_cam,
 }
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from kipoi_tfbind.dna.one_hot import codes_of
 from kipoi_tfbind.report.subjects import Subject
 from kipoi_tfbind.results.files import pieces
-from kipoi_tfbind.results.position_scores import base_scores, source_of
+from kipoi_tfbind.results.position_scores import base_scores, has_scores, source_of
 from kipoi_tfbind.results.view import has_coordinates, name_of, number, unit
 
 _AT_ONCE = 256  # sequences
@@ -88,7 +88,7 @@ def track_sequences(subjects: Sequence[Subject], results: Sequence[xr.Dataset]) 
     subjects
         The sequences, in the order of the page.
     results
-        The results that they appear in.
+        The results that they appear in; those without scores of positions have no tracks.
     """
     tracked = [TrackedSequence({}) for _ in subjects]
     for index, result in enumerate(results):
@@ -98,7 +98,7 @@ def track_sequences(subjects: Sequence[Subject], results: Sequence[xr.Dataset]) 
                 if appearance.result == index:
                     wanted[appearance.sequence].append((row, appearance.target))
         first = 0
-        for part in pieces(result, _AT_ONCE) if wanted else ():
+        for part in pieces(result, _AT_ONCE) if wanted and has_scores(result) else ():
             n = part.sizes["sequence"]
             _read_part(part, index, {i: wanted[first + i] for i in range(n) if first + i in wanted}, tracked)
             first += n
@@ -197,6 +197,8 @@ def _place(one: xr.Dataset) -> dict[str, Any]:
 
 def describe_result(title: str, result: xr.Dataset) -> dict[str, Any]:
     """What the page has to know of a result to draw its tracks."""
+    if not has_scores(result):
+        return {"title": title}
     positions = result["position"].values
     contiguous = positions[-1] - positions[0] == len(positions) - 1
     words = {

@@ -18,7 +18,8 @@ from markupsafe import Markup
 from kipoi_tfbind.results.view import number
 
 VARIANT_METHOD = "explain_variants"
-_LARGEST = 2_000_000  # bytes of the pictures' numbers
+_LARGEST = 1_500_000  # bytes of the pictures' numbers
+_MOST = 2000  # rows
 _COLUMNS = ("chrom", "pos", "variant_id", "ref", "alt", "explained_target", "effect")
 _MOTIF_COLUMNS = ("motif", "motif_change", "motif_ref_score", "motif_alt_score")
 _HEADINGS = {
@@ -50,12 +51,15 @@ class VariantSection:
         JSON of what the pictures are drawn from.
     n_without
         Alleles without a picture, where there are more than a page has room for.
+    n_left_out
+        Alleles that are not in the table: those with the smallest effects, beyond 2,000.
     """
 
     headings: list[str]
     rows: list[list[tuple[str, float | None]]]
     data: Markup
     n_without: int
+    n_left_out: int
 
 
 def is_about_variants(result: xr.Dataset) -> bool:
@@ -75,6 +79,8 @@ def variant_section(results: Sequence[xr.Dataset]) -> VariantSection | None:
     variants = [variant for result in results for variant in _variants(result, columns)]
     effect = columns.index("effect")
     variants.sort(key=lambda one: -abs(one["cells"][effect] or 0))
+    n = len(variants)
+    variants = variants[:_MOST]
     rows = [
         [_text(name, cell) for name, cell in zip(columns, one.pop("cells"), strict=True)] for one in variants
     ]
@@ -87,7 +93,8 @@ def variant_section(results: Sequence[xr.Dataset]) -> VariantSection | None:
             break
         texts.append(text)
     data = Markup("[" + ",".join(texts) + "]")
-    return VariantSection([_HEADINGS[name] for name in columns], rows, data, len(rows) - len(texts))
+    headings = [_HEADINGS[name] for name in columns]
+    return VariantSection(headings, rows, data, len(rows) - len(texts), n - len(rows))
 
 
 def _text(name: str, cell: Any) -> tuple[str, float | None]:

@@ -167,8 +167,8 @@ def open_for_append(
         try:
             yield out
             out.finish(complete, None if marks is None else marks())
-        except BaseException:
-            if out.n_finished:
+        except BaseException as error:
+            if out.n_finished and str(partial_folder(path)) not in str(error):
                 notice(
                     f"{path}: not finished; {out.n_finished} {dimension}s are done and kept in "
                     f"{partial_folder(path)}; run the same command again to go on after them"

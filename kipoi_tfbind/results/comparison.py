@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,17 @@ def differences(stored: Attributes, given: Attributes, *, both: bool = False) ->
         for name in names
         if name not in stored or stored[name] != given[name]
     ]
+
+
+def listed(found: Sequence[str], most: int = 4) -> str:
+    """Differences in a message: the first ones.
+
+    Examples
+    --------
+    >>> listed(["seed was 1, is now 2", "end was 5, is now 6", "path was full, is now auto"], most=2)
+    'seed was 1, is now 2; end was 5, is now 6; ...'
+    """
+    return "; ".join([*found[:most], *(["..."] if len(found) > most else [])])
 
 
 def check_fits(piece: xr.Dataset, template: xr.Dataset, path: Path, dimension: str) -> None:

@@ -141,8 +141,14 @@ def write_netcdf(result: xr.Dataset, path: str | os.PathLike[str]) -> None:
     reserve(path, result.nbytes + _FILE_OVERHEAD)
     # Kept in the order of their creation, variables would have the time of it in the file, too: the same
     # result would be other bytes.
+    # Nor do the bytes tell in what order the variables were computed.
+    in_order = xr.Dataset(
+        {name: result[name].variable for name in sorted(result.data_vars, key=str)},
+        coords={name: result[name].variable for name in sorted(result.coords, key=str)},
+        attrs=dict(sorted(result.attrs.items())),
+    )
     with h5netcdf.File(path, "w", track_order=False) as file:
-        result.dump_to_store(xr.backends.H5NetCDFStore(file), encoding=encoding)
+        in_order.dump_to_store(xr.backends.H5NetCDFStore(file), encoding=encoding)
 
 
 def chunk_shape(shape: Sequence[int], dtype: np.dtype) -> tuple[int, ...]:

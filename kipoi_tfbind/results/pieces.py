@@ -47,6 +47,14 @@ class Piece:
         except (OSError, KeyError):
             return False
 
+    def is_along_another_dimension(self) -> bool:
+        """Whether it can be opened, and is of a result that is put together along another dimension."""
+        try:
+            with h5py.File(self.path) as file:
+                return UNFINISHED in file.attrs and self.dimension not in file
+        except OSError:
+            return False
+
 
 @contextmanager
 def locked(path: str | os.PathLike[str]) -> Iterator[None]:
@@ -98,6 +106,11 @@ def usable_pieces(folder: Path, dimension: str = "sequence", *, discard_others: 
         if (match := _PIECE_NAME.fullmatch(file.name))
     ]
     usable: list[Piece] = []
+    if found and found[0].is_along_another_dimension():
+        raise InputError(
+            f"{folder}: holds the unfinished result of another command; repeat that one to go on with it, or "
+            "begin anew (--restart; restart=True)"
+        )
     for piece in found:
         if piece.start != (usable[-1].end if usable else 0) or not piece.is_sound():
             break

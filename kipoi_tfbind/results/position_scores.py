@@ -17,7 +17,7 @@ from kipoi_tfbind.results.view import unit
 from kipoi_tfbind.schema import SPREAD
 
 # The first of these variables that a result has is the source of its scores.
-_SOURCES = ("contribution", "mutation_effect", "occlusion_effect")
+_SOURCES = ("contribution", "mutation_effect", "occlusion_effect", "grad_cam")
 _KINDS = {
     "saliency": "gradient",
     "gradient_x_input": "gradient × input",
@@ -53,6 +53,10 @@ def source_of(result: xr.Dataset) -> str:
     InputError
         There is none.
     """
+    if not isinstance(result, xr.Dataset):
+        raise InputError(
+            f"result: expected a Dataset, of a method or of open_result, got {type(result).__name__}"
+        )
     for name in _SOURCES:
         if name in result:
             return name
@@ -63,11 +67,16 @@ def source_of(result: xr.Dataset) -> str:
     )
 
 
+def has_scores(result: xr.Dataset) -> bool:
+    """Whether a result has scores of positions."""
+    return any(name in result for name in _SOURCES)
+
+
 def base_scores(result: xr.Dataset) -> NDArray:
     """Score of the observed base at each position; NaN at N and where nothing is known.
 
-    Its contribution; of mutagenesis, minus the mean effect of its three substitutions; of occlusion, minus
-    the mean effect of the windows that occlude the position.
+    Its contribution, or what Grad-CAM has there; of mutagenesis, minus the mean effect of its three
+    substitutions; of occlusion, minus the mean effect of the windows that occlude the position.
 
     Parameters
     ----------
@@ -95,6 +104,8 @@ def base_scores(result: xr.Dataset) -> NDArray:
     source = source_of(result)
     if source == "contribution":
         scores = result[source].transpose(..., "position", "base").values.sum(axis=-1)
+    elif source == "grad_cam":
+        scores = result[source].transpose(..., "position").values
     elif source == "mutation_effect":
         effect = result[source].transpose(..., "position", "base").values
         scores = -effect.sum(axis=-1) / (len(BASES) - 1)
@@ -146,6 +157,8 @@ def scores_of(view: xr.Dataset) -> PositionScores:
             by_base = view[source + SPREAD].transpose("position", "base").values
             one_hot = view["one_hot"].transpose("position", "base").values
             spread = np.where(one_hot > 0, by_base, 0).sum(axis=-1)
+    elif source == "grad_cam":
+        label = f"Grad-CAM\n({unit(view)})"
     else:
         what = "substitution" if source == "mutation_effect" else "occlusion"
         label = f"− mean effect\nof {what}\n({unit(view)})"
@@ -156,7 +169,7 @@ def contribution_kind(view: xr.Dataset) -> str:
     """Name of the method of a contribution, in the words of an axis label."""
     if view.attrs.get("method") == "deep_shap":
         return "DeepSHAP"
-    kind = str(view.attrs.get("kind", view.attrs.get("method", "attribution")))
+    kind = str(view.attrs.get("gradient_method", view.attrs.get("method", "attribution")))
     return _KINDS.get(kind, kind.replace("_", " "))
 
 

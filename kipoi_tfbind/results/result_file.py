@@ -10,7 +10,7 @@ from pathlib import Path
 import xarray as xr
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.results.comparison import Attributes, check_fits, differences, first_difference
+from kipoi_tfbind.results.comparison import Attributes, check_fits, differences, first_difference, listed
 from kipoi_tfbind.results.files import UNFINISHED, partial_folder, write_netcdf
 from kipoi_tfbind.results.join import write_attributes
 from kipoi_tfbind.results.pieces import MERGED, WRITING, Piece, discard, merge, usable_pieces
@@ -60,8 +60,8 @@ class ResultFile:
         self._template = _template(self._pieces[0].path, dimension) if self._pieces else None
         if self._template is not None and (other := differences(self._template.attrs, self._attributes)):
             raise InputError(
-                f"{path}: the unfinished result in {self._folder} is of another run ({'; '.join(other)}); "
-                "repeat that run to go on with it, or delete the folder to begin anew"
+                f"{path}: the unfinished result in {self._folder} is of another run ({listed(other)}); "
+                "repeat that run to go on with it, or begin anew (--restart; restart=True)"
             )
 
     @property
@@ -98,6 +98,11 @@ class ResultFile:
             first += n
         if first < done:
             raise self._other_sequences(f"it has {done} sequences, this run only {first}")
+
+    def finished(self) -> Iterator[xr.Dataset]:
+        """The pieces that are safely written, in memory."""
+        for piece in self._pieces:
+            yield xr.load_dataset(piece.path, engine="h5netcdf")
 
     def append(self, result: xr.Dataset) -> None:
         """Write the result of further sequences; they are safe when this returns.
@@ -195,7 +200,7 @@ class ResultFile:
     def _other_sequences(self, problem: str) -> InputError:
         return InputError(
             f"{self._path}: the unfinished result in {self._folder} is of other sequences ({problem}); "
-            "repeat that run to go on with it, or delete the folder to begin anew"
+            "repeat that run to go on with it, or begin anew (--restart; restart=True)"
         )
 
 

@@ -112,12 +112,17 @@ class OwnBlocks:
         self.n = 0
 
     def __iter__(self) -> Iterator[xr.Dataset]:
+        for block, is_own in self.all():
+            if is_own:
+                yield block
+
+    def all(self) -> Iterator[tuple[xr.Dataset, bool]]:
+        """All blocks, and whether they are the shard's."""
         for number, block in enumerate(in_blocks(self._batches, self._size)):
             self.n += block.sizes["sequence"]
             if self._shard is not None:
                 self._add_to_digest(block)
-            if (self._shard or WHOLE).has(number):
-                yield block
+            yield block, (self._shard or WHOLE).has(number)
 
     def marks(self) -> dict[str, Any]:
         """Attributes of a file of the shard, when all blocks were read."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from kipoi_tfbind import schema
 from kipoi_tfbind.arguments import whole_number
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.notices import progress
@@ -104,11 +105,17 @@ def stream(
     """
     check_writable(path)
     whole_number("block", block, least=1)
-    if at_once is not None and at_once < 1:
-        raise InputError(f"at_once: expected at least 1 sequence, got {at_once}")
+    if at_once is not None:
+        whole_number("at_once", at_once, least=1)
+    if not callable(method) or not hasattr(method, "__name__"):
+        raise InputError(f"method: expected a function such as deep_shap, got {method!r}")
     source = [batches] if isinstance(batches, xr.Dataset) else batches
+    if not isinstance(source, Iterable) or isinstance(source, str):
+        raise InputError(f"batches: expected Datasets, as iterate_intervals gives them, got {source!r}")
     batches = iter(source)
     first = next(batches, None)
+    if first is not None:
+        schema.require(first)
     if at_once is None and first is not None:
         n_targets = len(model.target_names) if getattr(model, "is_asked", False) else 1
         at_once = number_at_once(4 * first.sizes.get("position", 1) * n_targets)

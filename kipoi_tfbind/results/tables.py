@@ -9,7 +9,7 @@ import xarray as xr
 
 from kipoi_tfbind.results.files import save_result, whole_file
 
-_RESULT_SUFFIXES = (".nc", ".h5")
+_RESULT_SUFFIXES = (".nc", ".nc4", ".h5", ".hdf5")
 
 
 def write_table(result: xr.Dataset, path: str | os.PathLike[str]) -> None:

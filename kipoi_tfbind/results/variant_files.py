@@ -14,9 +14,9 @@ import shutil
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 import pysam
@@ -26,8 +26,10 @@ from kipoi_tfbind.genome.reference import silent_htslib
 from kipoi_tfbind.genome.text_files import BGZF_END
 from kipoi_tfbind.notices import notice
 from kipoi_tfbind.results.bgzip_blocks import is_packed, packed
-from kipoi_tfbind.results.files import check_writable, partial_folder
+from kipoi_tfbind.results.files import partial_folder
+from kipoi_tfbind.results.folder_lock import LOCK, lock_folder
 from kipoi_tfbind.results.late_score import LateScore, add_late_score, rewrite_table, rewrite_vcf
+from kipoi_tfbind.results.variant_outputs import STDOUT, kind_of_output
 from kipoi_tfbind.results.variant_tables import (
     TableColumns,
     columns_of_part,
@@ -37,17 +39,6 @@ from kipoi_tfbind.results.variant_tables import (
     write_part,
 )
 
-STDOUT = "-"
-_KINDS = {
-    ".vcf": "vcf",
-    ".vcf.gz": "vcf",
-    ".vcf.bgz": "vcf",
-    ".tsv": "tsv",
-    ".tsv.gz": "tsv",
-    ".parquet": "parquet",
-    ".nc": "nc",
-    ".h5": "nc",
-}
 _STATE = "state.json"
 _DATA = "data"
 _FINAL = "final"
@@ -56,48 +47,6 @@ _INDEX = ".tbi"
 SHARD_SUFFIX = ".shard"
 Line = bytes
 Columns = Mapping[str, Any]
-
-
-def kind_of_output(path: str | os.PathLike[str]) -> str:
-    """Tell by its name what an output is: "vcf", "tsv", "parquet" or "nc".
-
-    Raises
-    ------
-    InputError
-        Its name says none of these.
-
-    Examples
-    --------
-    >>> kind_of_output("a.vcf.gz"), kind_of_output("-")
-    ('vcf', 'vcf')
-    """
-    name = os.fspath(path)
-    if name == STDOUT:
-        return "vcf"
-    for suffix in sorted(_KINDS, key=len, reverse=True):
-        if name.lower().endswith(suffix):
-            return _KINDS[suffix]
-    raise InputError(f"{name}: expected a name that ends in one of {', '.join(_KINDS)}, or - for a VCF")
-
-
-def check_outputs(paths: Sequence[str | os.PathLike[str]]) -> None:
-    """Check, before long work, that outputs can be written, each under a name of its own.
-
-    Raises
-    ------
-    InputError
-        Two have one name, one has an unknown suffix, or there is no such folder.
-    """
-    if not paths:
-        raise InputError("outputs: expected at least one, got none (-o)")
-    names = [os.fspath(path) for path in paths]
-    real = [os.path.realpath(name) if name != STDOUT else name for name in names]
-    for name, place in zip(names, real, strict=True):
-        kind_of_output(name)
-        if real.count(place) > 1:
-            raise InputError(f"{name}: is given twice as an output; give each its own name")
-        if name != STDOUT:
-            check_writable(name)
 
 
 class VariantFiles:
@@ -148,6 +97,19 @@ class VariantFiles:
         self.tallies: dict[str, int] = {}
         self.top: list[list[Any]] = []
         self._sizes: dict[str, int] = {}
+        self._locks = ExitStack()
+        self._made: list[str] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Let other processes write; of a new run on bad input, or that has done nothing, nothing is left."""
+        is_bad_input = isinstance(error, InputError) and not isinstance(error.__cause__, OSError)
+        if is_bad_input or not (self.n_lines or self.is_complete):
+            for path in self._made:
+                shutil.rmtree(partial_folder(path), ignore_errors=True)
+        self._locks.close()
 
     @property
     def in_files(self) -> list[str]:
@@ -160,10 +122,14 @@ class VariantFiles:
         Raises
         ------
         InputError
-            There is an interrupted run with other options, or an output cannot be written.
+            There is an interrupted run with other options, another process is writing an output, or it
+            cannot be written.
         """
-        if self._late is not None and STDOUT in self.paths:
-            raise InputError("-: q-values are known at the end only; write to a file, or leave out the nulls")
+        with _disk(self.in_files):
+            for path in self.in_files:
+                is_new = not partial_folder(path).exists()
+                self._locks.enter_context(lock_folder(partial_folder(path), path))
+                self._made += [path] if is_new else []
         if self.in_files and not restart and self._resume():
             if STDOUT in self.paths:
                 raise InputError(
@@ -173,8 +139,9 @@ class VariantFiles:
             return
         with _disk(self.in_files):
             for path in self.in_files:
-                shutil.rmtree(partial_folder(path), ignore_errors=True)
-                partial_folder(path).mkdir()
+                for stale in partial_folder(path).iterdir():
+                    if stale.name != LOCK:
+                        stale.unlink()
         self._append_text("vcf", b"".join(header))
         self._append_text("tsv", self.columns.header)
         self._note()

@@ -23,7 +23,8 @@ from kipoi_tfbind.results.files import check_finished
 from kipoi_tfbind.results.late_score import LateScore
 from kipoi_tfbind.results.merge_shards import ShardFile, in_order
 from kipoi_tfbind.results.shards import Shard, marks
-from kipoi_tfbind.results.variant_files import SHARD_SUFFIX, VariantFiles, kind_of_output
+from kipoi_tfbind.results.variant_files import SHARD_SUFFIX, VariantFiles
+from kipoi_tfbind.results.variant_outputs import kind_of_output
 from kipoi_tfbind.results.variant_tables import TableColumns
 
 _KEY = b"kipoi_tfbind_shard"
@@ -198,18 +199,18 @@ def merge_variant_shards(
     if first.late is not None:
         name, source, keys = first.late
         late = LateScore(name, source, make_late, tuple(key.encode() for key in keys))
-    whole = VariantFiles([path], first.attributes, first.columns, late)
-    whole.begin(first.header, restart=True)
-    readers = [file.blocks() for file in files]
-    for number in range(sum(len(file.counts) for file in files)):
-        block = next(readers[number % len(files)], None)
-        if block is None:
-            raise InputError(
-                f"{files[number % len(files)].path}: has fewer blocks than its run; run it again"
-            )
-        lines, table = block
-        whole.append(lines, lines, table)
-    whole.finish()
+    with VariantFiles([path], first.attributes, first.columns, late) as whole:
+        whole.begin(first.header, restart=True)
+        readers = [file.blocks() for file in files]
+        for number in range(sum(len(file.counts) for file in files)):
+            block = next(readers[number % len(files)], None)
+            if block is None:
+                raise InputError(
+                    f"{files[number % len(files)].path}: has fewer blocks than its run; run it again"
+                )
+            lines, table = block
+            whole.append(lines, lines, table)
+        whole.finish()
     return whole.n_lines
 
 

@@ -35,6 +35,12 @@ CHECKS = {
         ("sequence", "target"),
         "rank correlation of the magnitudes of a map with those of a shuffle of the sequence",
     ),
+    **_with_means(
+        "relabelled_correlation",
+        ("sequence", "target"),
+        "rank correlation of the magnitudes of a map with those of a model that was trained on shuffled "
+        "labels; missing where there is none",
+    ),
     "layer": Variable(("layer",), "last layer, from the output down, that was randomised"),
     "verdict": Variable(("target",), "what the checks say, in words"),
 }

@@ -39,7 +39,37 @@ def _matches() -> dict[str, Variable]:
     return {f"match_{name}": Variable(("motif", "rank"), text) for name, text in texts.items()}
 
 
+def _pairs() -> dict[str, Variable]:
+    """The variables of pairs of motifs that have hits in the same sequences, and of their interaction."""
+    texts = {
+        "pair_motif_a": ("one motif of the pair", None),
+        "pair_motif_b": ("the other motif of the pair", None),
+        "n_with_both": ("number of sequences with hits of both", None),
+        "expected_with_both": ("number of such sequences if hits of the two were independent", None),
+        "odds_ratio": ("odds of a hit of the one with and without the other, 1/2 added to each number", None),
+        "pair_distance": ("median distance of the centres of the closest two hits in a sequence", "bp"),
+        "pair_p_value": ("probability of as many sequences with both, or more, by chance (Fisher)", None),
+        "pair_q_value": ("that, corrected for the number of pairs (Benjamini-Hochberg)", None),
+    }
+    found = {name: Variable(("pair",), text, unit) for name, (text, unit) in texts.items()}
+    texts = {
+        "interaction": (
+            "interaction with the smallest q-value of all that were tested of the pair",
+            "output",
+        ),
+        "interaction_low": ("lower end of its interval", "output"),
+        "interaction_high": ("upper end of its interval", "output"),
+        "interaction_q_value": ("its q-value, corrected for all patterns of all pairs", None),
+        "interaction_pattern": ("the pattern that has it", None),
+        "n_interacting": ("number of the pair's patterns with a q-value below 0.05", None),
+        "n_arrangements": ("number of the pair's patterns", None),
+    }
+    dims = ("pair", "target")
+    return found | {f"pair_{name}": Variable(dims, text, unit) for name, (text, unit) in texts.items()}
+
+
 MOTIFS = {
+    **_pairs(),
     **_matches(),
     "motif_matrix": Variable(
         ("motif", "column", "base"), "probability of the base in this column of the motif"
@@ -68,6 +98,11 @@ MOTIFS = {
         )
         for end, text in (("", ""), ("_low", ", lower end of its interval"), ("_high", ", upper end"))
     },
+    "silencing_change": Variable(
+        ("sequence", "motif", "target"),
+        "change of a sequence's prediction with the filter silenced",
+        "output",
+    ),
     "contribution_matrix": Variable(
         ("motif", "column", "base"), "mean contribution of the base in this column of the motif", "output"
     ),

@@ -9,11 +9,12 @@ from kipoi_tfbind.schema.alleles import ALLELES
 from kipoi_tfbind.schema.checks import CHECKS
 from kipoi_tfbind.schema.coordinates import COORDINATES
 from kipoi_tfbind.schema.interactions import INTERACTIONS
+from kipoi_tfbind.schema.layers import LAYERS
 from kipoi_tfbind.schema.motifs import MOTIFS
 from kipoi_tfbind.schema.patterns import PATTERNS
 from kipoi_tfbind.schema.sequences import SEQUENCES
 
-VARIABLES = SEQUENCES | CHECKS | INTERACTIONS | PATTERNS | MOTIFS | ALLELES | COORDINATES
+VARIABLES = SEQUENCES | CHECKS | INTERACTIONS | LAYERS | PATTERNS | MOTIFS | ALLELES | COORDINATES
 
 # What an ensemble of models adds to a variable: the standard deviation over its members.
 SPREAD = "_sd"

@@ -24,14 +24,18 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from kipoi_tfbind import schema
+from kipoi_tfbind.arguments import whole_number
 from kipoi_tfbind.dna.one_hot import BASES, N_CODE, codes_of, decode_codes, decode_one_hot
 from kipoi_tfbind.dna.random import random_sequences
 from kipoi_tfbind.dna.shuffle import SHUFFLE_METHODS, klet_length, shuffle_codes
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.memory import check_fits
 from kipoi_tfbind.sequences.read import encode_sequences
 
 BACKGROUND_KINDS = ("uniform", "profile", *SHUFFLE_METHODS, "markov:K")
 MAX_ORDER = 8
+# One-hot in single precision, and a draw in double precision.
+_BYTES_EACH_BASE = 24
 
 
 def make_backgrounds(
@@ -86,8 +90,14 @@ def make_backgrounds(
     >>> shuffled["id"].values.tolist()
     ['0 shuffle 0', '1 shuffle 0', '0 shuffle 1']
     """
-    if n < 1:
-        raise InputError(f"n: expected at least 1 background, got {n}")
+    if not isinstance(kind, str):
+        raise InputError(f"background: expected one of {', '.join(BACKGROUND_KINDS)}, got {kind!r}")
+    whole_number("n", n, least=1)
+    whole_number("seed", seed)
+    if length is not None:
+        whole_number("length", length, least=1)
+    width = length or (sequences.sizes.get("position", 1) if sequences is not None else 1)
+    check_fits("n", f"{n:,} backgrounds of {width:,} bp", _BYTES_EACH_BASE * float(n) * width, "take fewer")
     attributes = {"background": kind, "background_seed": seed}
     if kind == "uniform":
         length = length or (sequences.sizes["position"] if sequences is not None else None)

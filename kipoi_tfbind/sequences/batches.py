@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 
 import xarray as xr
+
+from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.genome.fasta import read_records
+from kipoi_tfbind.notices import notice
 
 
 class Batches(Iterator[xr.Dataset]):
@@ -22,3 +27,28 @@ class Batches(Iterator[xr.Dataset]):
 
     def __next__(self) -> xr.Dataset:
         return next(self._batches)
+
+
+def check_records(path: str | os.PathLike[str], length: int | None) -> tuple[int, int]:
+    """Length and number of the sequences, after all records were read once and found to have it.
+
+    Raises
+    ------
+    InputError
+        The file cannot be used; a record is shorter than `length`, or of another length than the first.
+    """
+    wanted, first, is_cut, n = length, "", False, 0
+    for name, text in read_records(path):
+        n += 1
+        if wanted is None:
+            wanted, first = len(text), name
+        if len(text) < wanted or (length is None and len(text) > wanted):
+            expected = f"{length} are wanted" if length is not None else f"record {first!r} has {wanted}"
+            raise InputError(
+                f"{path}: record {name!r} has {len(text)} bases, where {expected}; give sequences of one "
+                "length, or a length that all of them have (length=; --length)"
+            )
+        is_cut |= len(text) > wanted
+    if is_cut:
+        notice(f"{path}: of records longer than {wanted} bases, the central {wanted} are taken")
+    return int(wanted or 0), n

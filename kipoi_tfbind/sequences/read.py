@@ -8,17 +8,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
 from kipoi_tfbind import schema
+from kipoi_tfbind.arguments import file_name, whole_number
 from kipoi_tfbind.dna.one_hot import BASES, codes_of, encode_bases, one_hot_codes, reverse_complement_codes
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.fasta import read_records
 from kipoi_tfbind.genome.intervals import Center, Intervals, check_places, read_intervals
 from kipoi_tfbind.genome.reference import Genome
-from kipoi_tfbind.notices import notice
-from kipoi_tfbind.sequences.batches import Batches
+from kipoi_tfbind.sequences.batches import Batches, check_records
 
 
 def encode_sequences(sequences: Sequence[str], *, ids: Sequence[str] | None = None) -> xr.Dataset:
@@ -47,6 +48,9 @@ def encode_sequences(sequences: Sequence[str], *, ids: Sequence[str] | None = No
     >>> encode_sequences(["ACGN"], ids=["promoter"])["one_hot"].sel(base="C").values
     array([[0., 1., 0., 0.]], dtype=float32)
     """
+    for name, given in (("sequences", sequences), ("ids", [] if ids is None else ids)):
+        if not isinstance(given, Sequence | np.ndarray | pd.Series | pd.Index):
+            raise InputError(f"{name}: expected a list of strings, got {given!r}")
     codes = encode_bases(sequences)
     if not codes.size:
         raise InputError("sequences: expected at least one sequence with at least one base, got none")
@@ -190,6 +194,11 @@ def iterate_intervals(
     >>> [part.sizes["sequence"] for part in iterate_intervals(fasta, bed, chunk=2)]
     [2, 1]
     """
+    if length is not None:
+        whole_number("length", length, least=1)
+    file_name("fasta", fasta)
+    if not isinstance(intervals, Intervals):
+        file_name("intervals", intervals)
 
     def make(batches: Batches) -> Iterator[xr.Dataset]:
         table = intervals if isinstance(intervals, Intervals) else read_intervals(intervals, center=center)
@@ -288,33 +297,17 @@ def iterate_fasta(
     >>> [sequences["id"].values.tolist() for sequences in iterate_fasta(path, length=3, chunk=1)]
     [['first'], ['second']]
     """
+    file_name("path", path)
+    if length is not None:
+        whole_number("length", length, least=1)
 
     def make(batches: Batches) -> Iterator[xr.Dataset]:
-        wanted, batches.n_sequences = _check_records(path, length)
+        wanted, batches.n_sequences = check_records(path, length)
         records = ((name, text[len(text) // 2 - wanted // 2 :][:wanted]) for name, text in read_records(path))
         while some := list(itertools.islice(records, chunk)):
             yield encode_sequences([text for _, text in some], ids=[name for name, _ in some])
 
     return Batches(make)
-
-
-def _check_records(path: str | os.PathLike[str], length: int | None) -> tuple[int, int]:
-    """Length and number of the sequences, after all records were read once and found to have it."""
-    wanted, first, is_cut, n = length, "", False, 0
-    for name, text in read_records(path):
-        n += 1
-        if wanted is None:
-            wanted, first = len(text), name
-        if len(text) < wanted or (length is None and len(text) > wanted):
-            expected = f"{length} are wanted" if length is not None else f"record {first!r} has {wanted}"
-            raise InputError(
-                f"{path}: record {name!r} has {len(text)} bases, where {expected}; give sequences of one "
-                "length, or a length that all of them have (length=; --length)"
-            )
-        is_cut |= len(text) > wanted
-    if is_cut:
-        notice(f"{path}: of records longer than {wanted} bases, the central {wanted} are taken")
-    return int(wanted or 0), n
 
 
 def _slices(n: int, step: int | None) -> list[slice]:

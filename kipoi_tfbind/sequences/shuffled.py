@@ -6,8 +6,10 @@ import numpy as np
 import xarray as xr
 
 from kipoi_tfbind import schema
+from kipoi_tfbind.arguments import whole_number
 from kipoi_tfbind.dna.one_hot import codes_of, one_hot_codes
 from kipoi_tfbind.dna.shuffle import klet_length, shuffle_codes
+from kipoi_tfbind.memory import check_fits
 
 
 def shuffled_sequences(
@@ -44,6 +46,10 @@ def shuffled_sequences(
     ['a shuffle 0', 'a shuffle 1']
     """
     schema.require(sequences, "one_hot")
+    whole_number("seed", seed)
+    whole_number("n", n, least=1)
+    what = f"{n:,} shuffles of each of {sequences.sizes['sequence']:,} sequences"
+    check_fits("n", what, 4.0 * n * sequences["one_hot"].size, "take fewer")
     codes = shuffle_codes(codes_of(sequences["one_hot"].values), n, k=klet_length(method), seed=seed)
     names = sequences["id"].values if "id" in sequences.coords else np.arange(len(codes))
     identifiers = [f"{name} shuffle {i}" for name in names for i in range(n)]

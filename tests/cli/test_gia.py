@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 import kipoi_tfbind as tfb
 from kipoi_tfbind.cli import main
+from kipoi_tfbind.interpret.global_importance import _analyse, kept_effects, stream_experiment
 
 LENGTH = 80
 MODEL = """
@@ -186,6 +187,69 @@ def test_kmers_go_on_where_they_were(folder: Path, monkeypatch: pytest.MonkeyPat
         np.testing.assert_allclose(whole[name], expected[name], rtol=1e-9, err_msg=name)
         assert whole[name].attrs["long_name"] == expected[name].attrs["long_name"]
     assert whole["pattern"].values.tolist() == expected["pattern"].values.tolist()
+
+
+@pytest.mark.parametrize(("experiment", "models"), [("effect", 2), ("spacing", 1)])
+def test_experiments_go_on_where_they_were(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, experiment: str, models: int
+) -> None:
+    monkeypatch.setattr(kept_effects, "_BLOCK", 15)
+    name = f"{experiment}_{models}.nc"
+    others = [str(folder / "counter")] * (models - 1)
+    arguments = (experiment, *others, *EXPERIMENTS[experiment])
+    assert gia(folder, *arguments, output="whole.nc").exit_code == 0
+    effects, done = _analyse.pattern_effects, list[int]()
+
+    def counted(path: Any, batch: Any, *rest: Any, **options: Any) -> Any:
+        if len(done) == 3 * models - 1:
+            raise KeyboardInterrupt
+        done.append(len(batch))
+        return effects(path, batch, *rest, **options)
+
+    monkeypatch.setattr(_analyse, "pattern_effects", counted)
+    ran = gia(folder, *arguments, output=name)
+    assert ran.exit_code == 130
+    assert "run the same command again to go on after them" in ran.stderr
+    assert not (folder / name).exists()
+    assert set(done) == {14}  # equal blocks, the last one filled up
+
+    done.clear()
+    refused = gia(folder, *arguments, "--seed", "5", output=name)
+    assert refused.exit_code == 1
+    assert "of another run" in refused.stderr
+    assert "--restart" in refused.stderr
+    ran = gia(folder, *arguments, "--batch-size", "64", output=name)
+    assert ran.exit_code == 0, ran.output
+    assert done == [14]
+    whole, parts = (tfb.open_result(folder / each) for each in ("whole.nc", name))
+    for each in whole.variables:
+        np.testing.assert_array_equal(parts[each], whole[each], err_msg=str(each))
+    assert parts.drop_vars(parts.variables).attrs.keys() == whole.attrs.keys()
+
+    monkeypatch.setattr(_analyse, "pattern_effects", effects)
+    monkeypatch.setattr(kept_effects, "_BLOCK", 256)
+    again = gia(folder, *arguments, output="again.nc")
+    assert again.exit_code == 0, again.output
+    for each in whole.variables:
+        np.testing.assert_array_equal(tfb.open_result(folder / "again.nc")[each], whole[each])
+
+
+def test_restart_throws_away_what_was_done(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ("effect", "--motif", "GATAAG", *UNIFORM)
+    with monkeypatch.context() as patched:
+        patched.setattr(kept_effects, "_BLOCK", 20)
+        patched.setattr(stream_experiment.KeptEffects, "of", _fails_after_the_first)
+        assert gia(folder, *arguments, output="restart.nc").exit_code == 130
+    assert (folder / "restart.nc.partial").is_dir()
+    ran = gia(folder, *arguments, "--seed", "9", "--restart", output="restart.nc")
+    assert ran.exit_code == 0, ran.output
+    assert not (folder / "restart.nc.partial").exists()
+    assert tfb.open_result(folder / "restart.nc").attrs["seed"] == 9
+
+
+def _fails_after_the_first(self: Any, n: int, patterns: Any, targets: Any, compute: Any) -> Any:
+    self._block(np.arange(20), 20, n, patterns, targets, compute)
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def all_commands() -> Iterator[tuple[str, click.Command]]:
 
 
 COMMANDS = dict(all_commands())
-OF_MODELS = [name for name, command in COMMANDS.items() if "source" in {p.name for p in command.params}]
+OF_MODELS = [name for name, each in COMMANDS.items() if {"model", "source"} <= {p.name for p in each.params}]
 LONG = [*OF_MODELS, "train", "evaluate", "ensemble"]
 
 

@@ -79,8 +79,10 @@ def test_an_input_is_never_overwritten(folder: Path) -> None:
         refused(ism(*BED, "-o", "soft.nc", *more), folder, before, "soft.nc: is the input --fasta")
         ran = ism("--dataloader_args", loader, "-o", "hard.nc", *more)
         refused(ran, folder, before, "hard.nc: is the input --dataloader_args")
-    refused(ism(*BED, "-o", "sites.bed"), folder, before, "expected a name that ends in .nc or .h5")
-    refused(ism(*BED, "-o", "-"), folder, before, "expected a name that ends in .nc or .h5")
+    refused(
+        ism(*BED, "-o", "sites.bed"), folder, before, "expected a name that ends in .nc, .nc4, .h5 or .hdf5"
+    )
+    refused(ism(*BED, "-o", "-"), folder, before, "expected a name that ends in .nc, .nc4, .h5 or .hdf5")
 
 
 def test_a_result_is_not_overwritten_by_what_is_made_of_it(folder: Path) -> None:

@@ -40,7 +40,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ism = mutagenesis()
     save_result(ism, folder / "ism.nc")
     save_result(contributions(ism), folder / "deepshap.nc")
-    gradients = contributions(ism).assign_attrs(method="gradients", kind="gradient_x_input")
+    gradients = contributions(ism).assign_attrs(method="gradients", gradient_method="gradient_x_input")
     save_result(gradients, folder / "gradients.nc")
     pairs = second_order("ACGTTGCA", [0, 1, 2, 5])
     save_result(pairs.assign_coords(id=("sequence", ["site"])), folder / "pairs.nc")

@@ -115,3 +115,51 @@ def test_files(tmp_path, run):
     with pytest.raises(InputError, match="path: expected the name of a file, got 3"):
         tfb.open_result(3)
     assert not list(tmp_path.iterdir())
+
+
+def of_backgrounds(function, model, *arguments, **options):
+    return function(model, tfb.make_backgrounds("uniform", 3, length=4), *arguments, **options)
+
+
+CALLS = [
+    (lambda model: tfb.load_model(None), "model: expected the name of a file, got None"),
+    (lambda model: tfb.encode_sequences(None), "sequences: expected a list of strings, got None"),
+    (lambda model: tfb.encode_sequences(["AC"], ids=5), "ids: expected a list of strings, got 5"),
+    (lambda model: tfb.read_sequences(None, None), "fasta: expected the name of a file, got None"),
+    (lambda model: tfb.read_sequences("a.fa", 3), "intervals: expected the name of a file, got 3"),
+    (lambda model: tfb.read_sequences("a.fa", "a.bed", length=1.5), "length: expected a whole number"),
+    (lambda model: tfb.read_sequences("a.fa", "a.bed", length=-5), "length: expected at least 1, got -5"),
+    (lambda model: tfb.read_sequences("a.fa", "a.bed", length=2**70), "no more than 64 bits"),
+    (lambda model: tfb.read_fasta_sequences(None), "path: expected the name of a file, got None"),
+    (lambda model: tfb.make_backgrounds("uniform", "a", length=4), "n: expected a whole number"),
+    (lambda model: tfb.make_backgrounds("uniform", 5, length="a"), "length: expected a whole number"),
+    (lambda model: tfb.make_backgrounds(None, 5), "background: expected one of uniform"),
+    (lambda model: model.select_targets(None), "targets: expected names of targets, got None"),
+    (lambda model: of_backgrounds(tfb.motif_importance, model, None), "motifs: expected a mapping"),
+    (
+        lambda model: of_backgrounds(tfb.motif_importance, model, ["A"], confidence="x"),
+        "confidence: expected a number between 0 and 1, such as 0.95, got 'x'",
+    ),
+    (
+        lambda model: of_backgrounds(tfb.global_importance_analysis, model, None),
+        "patterns: expected a mapping",
+    ),
+    (lambda model: tfb.stream(None, model, [], "a.nc"), "method: expected a function"),
+    (lambda model: tfb.stream(tfb.occlusion, model, None, "a.nc"), "batches: expected Datasets"),
+    (lambda model: tfb.stream(tfb.occlusion, model, ["ACGT"], "a.nc"), "expected a Dataset, got str"),
+    (lambda model: tfb.stream(tfb.occlusion, model, [], "a.nc", at_once="x"), "at_once: expected a whole"),
+    (lambda model: tfb.plot_logo("a.nc"), "result: expected a Dataset, of a method or of open_result"),
+    (lambda model: tfb.plot_mutation_map(None), "expected a Dataset, got NoneType"),
+]
+
+
+@pytest.mark.parametrize(("call", "problem"), CALLS)
+def test_other_functions(tmp_path, monkeypatch, model, call, problem):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=problem):
+        call(model)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_target_may_be_named_alone(model):
+    assert model.select_targets("y").target_names == ("y",)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +20,9 @@ from kipoi_tfbind.dna.one_hot import decode_one_hot, reverse_complement
 from kipoi_tfbind.dna.random import random_sequences
 from kipoi_tfbind.errors import InputError, UnsupportedModelError
 from kipoi_tfbind.interpret._site_counts import Largest
+from kipoi_tfbind.interpret.permuted_filters import permuted_filter_motifs
 from kipoi_tfbind.models.convolution_layer import convolution_layer, kernel_of
+from kipoi_tfbind.motifs.chance import ChanceMatches
 from kipoi_tfbind.motifs.collect import collect_motifs
 
 LENGTH, WIDTH, FILTERS = 60, 7, 5
@@ -166,7 +170,7 @@ def test_deeper_layers_by_their_receptive_field(networks: tuple, sequences: xr.D
     assert deep.attrs["receptive_field"] == 3 * 4 + WIDTH - 1
     assert deep.attrs["stride"] == 4
     assert np.isnan(deep["kernel_matrix"].values).all()
-    layer = convolution_layer(as_sequence_model(networks[1], length=LENGTH), LENGTH, "convolution 2")
+    layer = convolution_layer(as_sequence_model(networks[1], length=LENGTH), LENGTH, "4")
     assert (layer.size, layer.stride, layer.offset) == (18, 4, -3)
     assert kernel_of(layer, LENGTH) is None
 
@@ -233,6 +237,66 @@ def test_names_and_false_names(tmp_path: Path) -> None:
     assert (q[1:] > q[0]).all()
     assert found.attrs["false_match_rate"] <= 0.05
     assert found.attrs["release"] == "JASPAR2024"
+
+
+def test_permuted_filters_by_a_loop(networks: tuple, sequences: xr.Dataset) -> None:
+    """As many sites as the filter has, the strongest; the same from a stream, in any order."""
+    result = filter_motifs(networks[0], sequences, importance=False)
+    found = permuted_filter_motifs(result, sequences, n=2, seed=4)
+
+    def stream() -> Iterator[xr.Dataset]:
+        for rows in (slice(50, 80), slice(0, 50)):
+            yield sequences.isel(sequence=rows)
+
+    np.testing.assert_array_equal(
+        permuted_filter_motifs(result, stream, n=2, seed=4)["motif_matrix"].values,
+        found["motif_matrix"].values,
+    )
+    assert found.sizes["motif"] == 2 * 4  # one filter is dead
+    windows = np.lib.stride_tricks.sliding_window_view(
+        sequences["one_hot"].values.astype(np.float64), (WIDTH, 4), axis=(1, 2)
+    )[:, :, 0].reshape(-1, WIDTH, 4)
+    weights = np.log(result["kernel_matrix"].values[0])
+    digest = hashlib.sha256(np.rint(weights * 1e4).astype(np.int64).tobytes()).digest()
+    permuted = np.random.default_rng([4, *digest]).permutation(weights.ravel()).reshape(WIDTH, 4)
+    scores = np.einsum("nwb,wb->n", windows, permuted)
+    n = int(result["n_motif_sites"].values[0])
+    strongest = windows[np.argsort(-scores, kind="stable")[:n]].mean(axis=0)
+    np.testing.assert_allclose(found["motif_matrix"].values[0], strongest, atol=1.5 / n)
+
+
+def test_permuted_filters_in_constant_memory(networks: tuple, sequences: xr.Dataset) -> None:
+    result = filter_motifs(networks[0], sequences, importance=False)
+
+    def peak(n: int) -> int:
+        def stream() -> Iterator[xr.Dataset]:
+            return (sequences for _ in range(n))
+
+        tracemalloc.start()
+        permuted_filter_motifs(result, stream, n=2)
+        highest = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return highest
+
+    peak(1)
+    assert peak(60) < 1.1 * peak(20)
+
+
+def test_chance_counts_by_known_motif() -> None:
+    """One known motif is matched by all that is permuted, another by none of it."""
+    rng = np.random.default_rng(0)
+    null = rng.random((500, 40))
+    null[:, 0] **= 20
+    chance = ChanceMatches(null)
+    common, rare = (chance.q_values(np.array([[1e-9]]), np.array([[at]]))[0, 0] for at in (0, 1))
+    assert rare == 1 / 501
+    assert common > 0.2
+    # Other draws from the same null: the share below 0.05 is no larger than that.
+    other = rng.random((500, 40))
+    other[:, 0] **= 20
+    best = other.argmin(axis=1)
+    single = [chance.q_values(other[[i], [best[i]]][:, None], best[[i]][:, None])[0, 0] for i in range(500)]
+    assert np.mean(np.array(single) < 0.05) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 500)
 
 
 def test_bad_input(networks: tuple, sequences: xr.Dataset) -> None:

@@ -39,6 +39,10 @@ def planted(motifs: dict[str, Motif]) -> Planted:
 
 @pytest.fixture(scope="module")
 def in_context(planted: Planted, motifs: dict[str, Motif]) -> Planted:
+    return planted_in_context(planted, motifs)
+
+
+def planted_in_context(planted: Planted, motifs: dict[str, Motif]) -> Planted:
     """Only the planted sites contribute: what a model that sees more than the motif knows."""
     rng = np.random.default_rng(1)
     results = []

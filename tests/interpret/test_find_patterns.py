@@ -6,12 +6,16 @@ import importlib.util
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from kipoi_tfbind.cli import main
 from kipoi_tfbind.interpret.find_patterns import find_patterns
+from kipoi_tfbind.interpret.match_patterns import match_patterns
+from kipoi_tfbind.motifs.collect import motif_table
 from kipoi_tfbind.motifs.match import match_motifs
+from kipoi_tfbind.motifs.motif import Motif
 from kipoi_tfbind.motifs.read import parse_motif
 from kipoi_tfbind.results.files import save_result
 from tests.planted import plant
@@ -26,6 +30,24 @@ def test_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run.exit_code == 1
     assert "pip install 'kipoi_tfbind[modisco]'" in run.output
     assert not output.exists()
+
+
+def test_names_of_patterns_and_false_names() -> None:
+    """CTCF as it is keeps its name; diffuse patterns, which Tomtom takes for long known motifs, have none."""
+    pytest.importorskip("memelite")
+    pytest.importorskip("pyjaspar")
+    rng = np.random.default_rng(0)
+    diffuse = {f"diffuse {i}": Motif("d", rng.dirichlet([1.2] * 4, size=40)) for i in range(5)}
+    patterns = motif_table({"own": parse_motif("MA0139.2")} | diffuse)
+    patterns = patterns.assign(n_motif_sites=("motif", [100] + [25] * 5))
+    plain = match_motifs(patterns, top=1)["match_q_value"].values[:, 0]
+    named = match_patterns(patterns, n_permutations=20)
+    q = named["match_q_value"].values[:, 0]
+    assert named["match_name"].values[0, 0] == "CTCF"
+    assert q[0] < 0.1
+    assert (plain[1:] < 0.05).any()
+    assert (q[1:] > 0.05).all()
+    assert named.attrs["false_match_rate"] <= 0.05
 
 
 @pytest.mark.slow

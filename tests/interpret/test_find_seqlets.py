@@ -276,6 +276,6 @@ def test_ten_thousand_sequences_in_ten_seconds() -> None:
     result = labelled(codes, rng.laplace(size=codes.shape))
     null = labelled(codes[:, ::-1], rng.laplace(size=codes.shape))
     find_seqlets(result.isel(sequence=slice(5)), null.isel(sequence=slice(5)))  # compiled once
-    began = time.perf_counter()
+    began = time.process_time()  # of this process: what else the machine does is not counted
     find_seqlets(result, null)
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 
 from kipoi_tfbind import as_sequence_model, deep_shap, gradients, sanity_checks
@@ -74,6 +75,29 @@ def test_a_map_of_the_sequence_alone_is_seen_through() -> None:
     np.testing.assert_allclose(result["randomised_correlation"], 1)
     for text in result["verdict"].values:
         assert text.startswith("a_map_of_the_sequence_alone does not depend on what the model has learned")
+
+
+def test_a_model_trained_on_shuffled_labels_has_another_map_and_pieces_add_up() -> None:
+    network, other = same_weights.torch_network(), same_weights.torch_network()
+    wrapping = WRAPPING | {"length": same_weights.LENGTH}
+    options: dict[str, Any] = {"options": {"n_references": 5}, "wrapping": wrapping, "layers": ["head"]}
+    # Labels that say nothing leave random weights: here those of the filters, in another order.
+    with torch.no_grad():
+        kernel = next(other.parameters())
+        order = np.random.default_rng(0).permutation(kernel.numel())
+        kernel.copy_(kernel.flatten()[torch.as_tensor(order)].reshape(tuple(kernel.shape)))
+    whole = sanity_checks(network, sequences(), relabelled=other, **options)
+    assert float(whole["mean_relabelled_correlation"].max()) < 0.5
+    assert all("it depends on the labels: 0." in text for text in whole["verdict"].values)
+    same = sanity_checks(network, sequences(), relabelled=same_weights.torch_network(), **options)
+    np.testing.assert_allclose(same["relabelled_correlation"], 1)
+    assert all("it does not depend on the labels: 1.00" in text for text in same["verdict"].values)
+    pieces = (sequences().isel(sequence=slice(first, first + 5)) for first in (0, 5, 10))
+    parts = sanity_checks(network, pieces, relabelled=other, **options)
+    xr.testing.assert_allclose(parts.drop_vars("verdict"), whole.drop_vars("verdict"), atol=1e-6)
+    wrong = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4 * same_weights.LENGTH, 3))
+    with pytest.raises(InputError, match="relabelled: expected the model's targets 0, 1, got 0, 1, 2"):
+        sanity_checks(network, sequences(), relabelled=wrong, wrapping={"length": same_weights.LENGTH})
 
 
 def test_weights_are_permuted_layer_by_layer_and_nothing_else() -> None:

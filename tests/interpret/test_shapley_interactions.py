@@ -68,6 +68,29 @@ def test_it_is_the_index_by_its_definition() -> None:
     assert (result["interaction_standard_error"] == 0).all()
 
 
+def test_it_is_that_of_shapiq() -> None:
+    shapiq = pytest.importorskip("shapiq")
+    f, one = nonlinear(), random_sequences(1, 20, seed=2)
+    reference = random_sequences(1, 20, seed=7)["one_hot"].values
+    x = one["one_hot"].values[0].astype(float)
+
+    def game(coalitions: np.ndarray) -> np.ndarray:
+        mixed = np.repeat(x[np.newaxis], len(coalitions), axis=0)
+        for player, (start, end) in enumerate(SEGMENTS):
+            mixed[~coalitions[:, player].astype(bool), start:end] = reference[0, start:end]
+        return f(mixed)
+
+    exact = shapiq.ExactComputer(n_players=len(SEGMENTS), game=game)
+    found = shapley_interactions(
+        as_sequence_model(f, targets=["y"]), one, segments=SEGMENTS, references=reference
+    )
+    index, values = exact("SII", order=2), exact("SV", order=1)
+    expected = [index[pair] for pair in combinations(range(len(SEGMENTS)), 2)]
+    np.testing.assert_allclose(found["interaction"].values[0, :, 0], expected, rtol=0, atol=1e-10)
+    expected = [values[(player,)] for player in range(len(SEGMENTS))]
+    np.testing.assert_allclose(found["segment_value"].values[0, :, 0], expected, rtol=0, atol=1e-10)
+
+
 def test_sampled_ones_are_within_three_standard_errors_over_200_seeds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -116,3 +116,38 @@ def test_sanity_checks_are_a_curve_under_their_verdict() -> None:
     np.testing.assert_allclose(np.asarray(black.get_ydata(), dtype=float), mean[:, 0])
     assert [label.get_text() for label in ax.get_xticklabels()] == ["none", "logit", "motifs"]
     assert any("depends on what the model has learned" in text.get_text() for text in ax.texts)
+
+
+def test_attention_and_units_lie_on_the_bases_that_they_see() -> None:
+    import torch
+    from torch import nn
+
+    class Attends(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.pooled = nn.Sequential(nn.Conv1d(4, 4, 3, padding=1), nn.ReLU(), nn.MaxPool1d(2))
+            self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.pooled(x).transpose(1, 2)
+            return self.attention(x, x, x, need_weights=False)[0].mean((1, 2))[:, None]
+
+    one = tfb.as_sequence_model(Attends().eval(), length=LENGTH, targets=["CTCF"])
+    result = tfb.attention_maps(one, sequences(), n_paired=3)
+    ax = plot_result(result, sequence=1)
+    best = int(np.argmax(result["ism_correlation"].values[1, :, 0]))
+    assert any(text.get_text().startswith(f"attention/{best}; rank") for text in ax.texts)
+    (mesh,) = ax.collections
+    drawn = np.asarray(mesh.get_array()).reshape(6, 6)
+    np.testing.assert_allclose(drawn, result["attention"].values[1, best], rtol=1e-6)
+    # Pools of 2, one behind the other.
+    np.testing.assert_allclose(mesh.get_coordinates()[0, :, 0], np.arange(7) * 2 - 0.5)  # type: ignore[attr-defined, arg-type]
+
+    units = tfb.layer_contributions(one, sequences(), layer="pooled.2", n_references=2)
+    ax = plot_result(units, sequence=2)
+    (mesh,) = ax.collections
+    expected = units["unit_contribution"].values[2, :, 0].reshape(6, 4).T
+    np.testing.assert_allclose(np.asarray(mesh.get_array()).reshape(4, 6), expected, rtol=1e-6)
+    logo = plot_result(tfb.grad_cam(one, sequences()))
+    assert logo.get_ylabel() == "Grad-CAM\n(output)"

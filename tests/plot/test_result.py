@@ -103,7 +103,7 @@ def test_each_method_has_its_picture(result: xr.Dataset) -> None:
     assert plot_result(second_order("ACGTAC", [0, 1, 3])).get_ylabel().startswith("Position in the sequence")
     contributions = result.rename(mutation_effect="contribution").assign_attrs(method="deep_shap")
     assert plot_result(contributions).get_ylabel().startswith("Contribution")
-    contributions.attrs.update(method="gradients", kind="saliency")
+    contributions.attrs.update(method="gradients", gradient_method="saliency")
     assert plot_result(contributions).get_ylabel().startswith("Contribution\n(gradient")
 
 

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
+from kipoi_tfbind.cli import main as tfbind
 from kipoi_tfbind.errors import InputError
 from tests import test_plugin as toy
 
 ROWS = ("--dataloader_args", "n=5")
 # More bytes than this are refused by the system, as on a full disk.
 SMALL_DISK = 20_000
+NOBODY = 65534
 
 
 @pytest.fixture(scope="module")
@@ -129,14 +136,68 @@ class TestArguments:
         with pytest.raises(InputError, match=r"x\.tsv: there is no folder .*/no"):
             predict("-o", "no/x.tsv", *ROWS)
 
-    def test_the_commands_of_the_package_say_the_same(self, kipoi_cli, model, tmp_path):
-        args = ("tfbind", "ism", model, "--source=dir", "-o", tmp_path / "x.nc", "--layout", "L*4")
-        process = kipoi_cli(*args, "--dataloader_args", "lenght=4", check=False)
-        assert process.returncode == 1
-        assert process.stderr.splitlines()[-1].startswith("error: dataloader: has no argument 'lenght'")
+    def test_the_commands_of_the_package_say_the_same(self, model, tmp_path):
+        args = ("ism", model, "--source=dir", "-o", tmp_path / "x.nc", "--layout", "L*4")
+        ran = CliRunner().invoke(tfbind, [*map(str, args), "--dataloader_args", "lenght=4"])
+        assert ran.exit_code == 1
+        assert ran.stderr.splitlines()[-1].startswith("error: dataloader: has no argument 'lenght'")
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """A folder that nothing can be written to, whoever runs the tests."""
+    folder.chmod(0o555)
+    with as_nobody():
+        yield
+    folder.chmod(0o755)
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Without the rights of root, whom no folder is closed to."""
+    is_root = os.geteuid() == 0
+    try:
+        if is_root:
+            os.setresuid(NOBODY, NOBODY, 0)
+        yield
+    finally:
+        if is_root:
+            os.setresuid(0, 0, 0)
 
 
 class TestDisk:
+    @pytest.mark.parametrize(
+        ("ending", "is_seen_before"),
+        [("tsv", True), ("tsv", False), ("bed", False), ("h5", False), ("parquet", False)],
+    )
+    def test_a_read_only_folder(self, model, monkeypatch, ending, is_seen_before):
+        from kipoi.cli import main
+
+        if not is_seen_before:
+            # As on a network file system, which tells only when something is written.
+            monkeypatch.setattr(os, "access", lambda *_: True)
+        # Not in pytest's own folder, which nobody else may enter.
+        with tempfile.TemporaryDirectory() as name:
+            folder, output = Path(name), Path(name, f"x.{ending}")
+            shutil.copytree(model, folder / "model")
+            (folder / "model").chmod(0o755)
+            before = files_in(folder)
+            arguments = [str(folder / "model"), "--source=dir", "-m", "-o", str(output), *ROWS]
+            with (
+                read_only(folder),
+                pytest.raises(InputError, match=r"cannot be written \(.*ermission") as error,
+            ):
+                main.cli_predict("predict", arguments)
+            assert str(error.value).count("\n") == 0
+            assert str(error.value).startswith(f"{output}: ")
+            assert files_in(folder) == before
+            if is_seen_before:
+                folder.chmod(0o000)
+                arguments[arguments.index(str(output))] = str(folder / "inside" / "x.tsv")
+                with as_nobody(), pytest.raises(InputError, match="there is no folder"):
+                    main.cli_predict("predict", arguments)
+                folder.chmod(0o755)
+
     @pytest.mark.parametrize("ending", ["tsv", "bed", "h5", "parquet"])
     def test_a_full_disk(self, model, kipoi_home, tmp_path, ending):
         process = kipoi(
@@ -148,19 +209,6 @@ class TestDisk:
         assert line.startswith(f"error: {tmp_path / 'x'}.{ending}: cannot be written (")
         assert "Traceback" not in process.stderr
         assert files_in(tmp_path) == []
-
-    def test_a_folder_that_is_read_only(self, tmp_path):
-        folder = tmp_path / "closed"
-        folder.mkdir(mode=0o555)
-        script = (
-            "import os, kipoi.writers\n"
-            "os.geteuid() or os.setuid(65534)  # root may write anywhere\n"
-            "kipoi.writers.get_writer('x.tsv')"
-        )
-        process = subprocess.run(
-            [sys.executable, "-P", "-c", script], cwd=folder, capture_output=True, text=True
-        )
-        assert "InputError: x.tsv: cannot be written (Permission denied); give a folder" in process.stderr
 
     def test_interrupted(self, model, kipoi_home, tmp_path):
         command = [

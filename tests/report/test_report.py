@@ -21,6 +21,7 @@ from PIL import Image
 
 from kipoi_tfbind import (
     as_sequence_model,
+    design,
     encode_sequences,
     in_silico_mutagenesis,
     make_backgrounds,
@@ -372,9 +373,26 @@ def test_a_result_without_numbers_is_named_and_the_others_are_shown(ism: xr.Data
     assert "number of G is not shown: importance: is missing (NaN) everywhere" in shown.text
 
 
+def test_results_without_scores_are_pictures(tmp_path: Path) -> None:
+    model = as_sequence_model(lambda x: x[:, :, 2].sum(axis=1), targets=["number of G"])
+    sequences = encode_sequences(["ACTTACTT"], ids=["start"])
+    designed = design(model, sequences, n_edits=2)
+    for results in ([designed], [in_silico_mutagenesis(model, sequences), designed]):
+        write_report(results, tmp_path / "report.html")
+        page = Page(tmp_path / "report.html")
+        described = [str(image["alt"]) for image in page.attributes("img")]
+        assert len(described) == len(results)
+        words = "start, positions 0-7 (0-based), target number of G, prediction 0"
+        assert described[-1] == f"Predictions of a design of start, {words}"
+        assert "Design: number of G" in page.text
+        packed = [script for script in page.attributes("script") if script.get("id") == "track-data"]
+        assert len(packed) == len(results) - 1
+
+
 def test_settings_of_many_results_are_a_list(ism: xr.Dataset, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    write_report([ism.assign_attrs(path="full" if i else "incremental") for i in range(5)], path)
+    one = ism.isel(sequence=[0])
+    write_report([one.assign_attrs(path="full" if i else "incremental") for i in range(5)], path)
     text = Page(path).text
     assert "Of all results:" in text
     assert text.count("path: full") == 4

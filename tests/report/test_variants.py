@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 
 from kipoi_tfbind import write_report
+from kipoi_tfbind.report import variants
 from tests.report.test_report import Page, in_chromium
 
 
@@ -98,3 +99,21 @@ def test_a_thousand_variants_open_fast_and_can_be_searched_and_opened(tmp_path: 
     assert abs(float(found["first"].replace("−", "-"))) == pytest.approx(sizes[0], rel=0.01)
     assert abs(float(found["last"].replace("−", "-"))) == pytest.approx(sizes[-1], rel=0.01)
     assert found["loaded"] == []
+
+
+def test_of_many_variants_the_largest_effects_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(variants, "_MOST", 30)
+    monkeypatch.setattr(variants, "_LARGEST", 20_000)
+    result = explained(50)
+    section = variants.variant_section([result])
+    assert section is not None
+    largest = np.sort(np.abs(result["effect"].values))[::-1]
+    assert [row[6][1] for row in section.rows] == pytest.approx(largest[:30], rel=1e-5)
+    assert section.n_left_out == 20
+    drawn = json.loads(section.data)
+    assert 0 < len(drawn) == 30 - section.n_without < 30
+    assert [abs(one["effect"]) for one in drawn] == pytest.approx(largest[: len(drawn)], rel=1e-5)
+    write_report(result, tmp_path / "page.html")
+    assert "20 with smaller effects are left out" in Page(tmp_path / "page.html").text

@@ -155,7 +155,7 @@ def test_mistakes(tmp_path: Path) -> None:
     model, path = model_of(WEIGHTS), tmp_path / "ism.nc"
     with pytest.raises(TypeError, match="positionz"):
         tfb.stream(tfb.in_silico_mutagenesis, model, sequences(), path, positionz=[1])
-    with pytest.raises(InputError, match="at_once: expected at least 1 sequence, got 0"):
+    with pytest.raises(InputError, match="at_once: expected at least 1, got 0"):
         tfb.stream(tfb.in_silico_mutagenesis, model, sequences(), path, at_once=0)
     with pytest.raises(InputError, match="no sequence to write"):
         tfb.stream(tfb.in_silico_mutagenesis, model, [], path)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from kipoi_tfbind import survey
+from kipoi_tfbind import survey_source
 from kipoi_tfbind.cli import main
 from kipoi_tfbind.errors import InputError
 from tests.foreign_models import FOREIGN_MODELS
@@ -69,7 +69,7 @@ def test_a_broken_entry_stops_nothing(tmp_path: Path) -> None:
     record = tmp_path / "survey" / "records" / "broken.json"
     record.write_text(json.dumps({"state": "loading", "methods": {}}))
     started = time.monotonic()
-    again = survey(str(tmp_path / "zoo"), tmp_path / "survey", methods=["predict", "ism"])
+    again = survey_source(str(tmp_path / "zoo"), tmp_path / "survey", methods=["predict", "ism"])
     assert (tmp_path / "survey" / "records" / "keras_3.json").stat().st_mtime_ns == before
     assert json.loads(record.read_text())["state"] == "done"
     assert list(again["model"]) == sorted(records)
@@ -78,7 +78,7 @@ def test_a_broken_entry_stops_nothing(tmp_path: Path) -> None:
 
 def test_a_model_that_hangs_is_given_up(tmp_path: Path) -> None:
     write_entries(tmp_path / "zoo")
-    table = survey(str(tmp_path / "zoo"), tmp_path / "survey", models=["keras_3"], timeout=0.2)
+    table = survey_source(str(tmp_path / "zoo"), tmp_path / "survey", models=["keras_3"], timeout=0.2)
     assert table["problem"].tolist() == ["starting: given up after 0.2 s"]
 
 
@@ -91,4 +91,4 @@ def test_what_is_refused(tmp_path: Path) -> None:
         (str(tmp_path / "zoo"), {"timeout": 0}, "some seconds"),
     ):
         with pytest.raises(InputError, match=words):
-            survey(source, tmp_path / "survey", **options)
+            survey_source(source, tmp_path / "survey", **options)

@@ -5,18 +5,19 @@ from typing import Any
 import click
 
 from kipoi_tfbind.cli._command import command as new_command
-from kipoi_tfbind.cli._gia import CONSENSUS, OFFSET, importance_options, read_motifs, run_experiment
+from kipoi_tfbind.cli._gia import (
+    CONSENSUS,
+    OFFSET,
+    importance_options,
+    motif_option,
+    read_motifs,
+    run_experiment,
+)
 from kipoi_tfbind.errors import InputError
 
 
 @new_command(short_help="Effect of motifs.")
-@click.option(
-    "--motif",
-    "motifs",
-    multiple=True,
-    metavar="[NAME=]MOTIF",
-    help="Sequence or IUPAC consensus; JASPAR id such as MA0139.2; FILE.meme or FILE.meme:ID.",
-)
+@motif_option(required=False)
 @click.option(
     "--pattern",
     "patterns",

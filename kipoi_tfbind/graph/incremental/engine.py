@@ -44,10 +44,23 @@ class Incremental(ABC):
         """Cached activations of some sequences, from their inputs and base codes, for edits of `width`."""
 
     @abstractmethod
-    def activations_and_outputs(
-        self, inputs: Sequence[NDArray], codes: NDArray, width: int
-    ) -> tuple[list[Any], NDArray]:
-        """Cached activations, and the outputs (sequence, target) for the sequences, of one pass."""
+    def predict_both(
+        self,
+        inputs: Sequence[NDArray],
+        codes: NDArray,
+        sequence: NDArray,
+        first: NDArray,
+        new_codes: NDArray,
+    ) -> tuple[NDArray, NDArray]:
+        """Predictions (sequence, target) of sequences and (edit, target) of edits of them, of one pass.
+
+        Parameters
+        ----------
+        inputs, codes
+            Of the sequences, as for `cached_activations`.
+        sequence, first, new_codes
+            Of the edits, as for `predict`.
+        """
 
     @abstractmethod
     def predict(self, cached: list[Any], sequence: NDArray, first: NDArray, codes: NDArray) -> NDArray:

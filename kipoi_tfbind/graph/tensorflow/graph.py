@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import tensorflow as tf
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import UnsupportedModelError
 from kipoi_tfbind.graph.graph import Graph, Node, Ref, Scan
+from kipoi_tfbind.graph.operations import Operation
 from kipoi_tfbind.graph.tensorflow.operations import Call, converted
 from kipoi_tfbind.graph.tensorflow.ops import TensorFlowOps
 from kipoi_tfbind.graph.tensorflow.vjp import node_vjp
@@ -125,6 +126,16 @@ class TensorFlowGraph(Graph):
             tensors = [tf.compat.v1.placeholder(spec.dtype, spec.shape) for spec in self.signature()]
             values = self.run(tensors, self.outputs)
         return [values[ref].shape for ref in self.outputs]
+
+    def input_node(self, shape: Sequence[int]) -> Node:
+        """See the base class."""
+        dtypes = (self.nodes[i].call.dtype for i in self.inputs)
+        dtype = next((dtype for dtype in dtypes if dtype.is_floating), tf.float32)
+        return Node("Placeholder", Operation("input"), call=tf.TensorSpec((None, *shape), dtype))
+
+    def made_of(self, nodes: tuple[Node, ...], inputs: tuple[int, ...], outputs: tuple[Ref, ...]) -> Self:
+        """See the base class: nothing of the traced function is left."""
+        return replace(self, nodes=nodes, inputs=inputs, outputs=outputs, frozen=None, sources={})
 
     def in_precision(self, dtype: Literal["float32", "float64"]) -> TensorFlowGraph:
         """The same graph with every float32 (or float64) constant and operation in `dtype`."""

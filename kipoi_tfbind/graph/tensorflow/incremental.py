@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -61,13 +61,22 @@ class TensorFlowIncremental(Incremental):
         """See the base class."""
         return self._looked_up(self._planned(width)[1], inputs, codes)
 
-    def activations_and_outputs(
-        self, inputs: Sequence[NDArray], codes: NDArray, width: int
-    ) -> tuple[list[Any], NDArray]:
-        """See the base class."""
-        wanted = [*self._planned(width)[1], Cached(self.program.output, "whole")]
-        *cached, outputs = self._looked_up(wanted, inputs, codes)
-        return cached, outputs.numpy()
+    def predict_both(
+        self,
+        inputs: Sequence[NDArray],
+        codes: NDArray,
+        sequence: NDArray,
+        first: NDArray,
+        new_codes: NDArray,
+    ) -> tuple[NDArray, NDArray]:
+        """See the base class. One function of both: no activation leaves it, which saves copies and calls."""
+        flat = tf.constant(codes.reshape(-1), tf.int32)
+        arguments = [self._tensors(inputs), flat, *_places(sequence, first, new_codes)]
+        outputs, edited = self._call(self._both, arguments, new_codes.shape[1])
+        return outputs.numpy(), edited.numpy()
+
+    def _tensors(self, inputs: Sequence[NDArray]) -> list[tf.Tensor]:
+        return [tf.constant(array, spec.dtype) for array, spec in zip(inputs, self._signature, strict=True)]
 
     def _looked_up(self, keys: list[Cached], inputs: Sequence[NDArray], codes: NDArray) -> list[Any]:
         wanted = tuple(key for key in keys if key.form != "codes")
@@ -77,35 +86,34 @@ class TensorFlowIncremental(Incremental):
                 input_signature=[self._signature],
                 autograph=False,
             )
-        tensors = [
-            tf.constant(array, spec.dtype) for array, spec in zip(inputs, self._signature, strict=True)
-        ]
-        found = iter(self._of_sequences[wanted](tensors))
+        found = iter(self._of_sequences[wanted](self._tensors(inputs)))
         flat = tf.constant(codes.reshape(-1), tf.int32)
         return [flat if key.form == "codes" else next(found) for key in keys]
 
     def predict(self, cached: list[Any], sequence: NDArray, first: NDArray, codes: NDArray) -> NDArray:
         """See the base class."""
-        places = [tf.constant(array, tf.int32) for array in (sequence, first, codes)]
-        width = codes.shape[1]
+        arguments = [cached, *_places(sequence, first, codes)]
+        return self._call(self._outputs, arguments, codes.shape[1]).numpy()
+
+    def _call(self, function: Callable[..., Any], arguments: list[Any], width: int) -> Any:
+        """Outputs of a function of edits of a width, compiled where that is worth it."""
         if self._fuses(width):
-            key = (len(codes), width, len(cached[0]))
+            key = (function.__name__, width, len(arguments[-1]), len(arguments[0][0]))
             if key not in self._of_edits:
-                signature = specs_of([cached, *places], any_number=False)
+                signature = specs_of(arguments, any_number=False)
                 self._of_edits[key] = tf.function(
-                    self._outputs, input_signature=signature, autograph=False, jit_compile=True
+                    function, input_signature=signature, autograph=False, jit_compile=True
                 )
             try:
-                return self._of_edits[key](cached, *places).numpy()
+                return self._of_edits[key](*arguments)
             except (tf.errors.OpError, ValueError, TypeError):
                 self._not_fused.add(width)  # XLA does not have every operation.
-        if width not in self._of_edits:
-            self._of_edits[width] = tf.function(
-                self._outputs,
-                input_signature=specs_of([cached, *places], any_number=True),
-                autograph=False,
+        if (function.__name__, width) not in self._of_edits:
+            signature = specs_of(arguments, any_number=True)
+            self._of_edits[function.__name__, width] = tf.function(
+                function, input_signature=signature, autograph=False
             )
-        return self._of_edits[width](cached, *places).numpy()
+        return self._of_edits[function.__name__, width](*arguments)
 
     def _fuses(self, width: int) -> bool:
         """Whether XLA is to compile it: it must know all shapes, and takes long for long graphs."""
@@ -141,8 +149,27 @@ class TensorFlowIncremental(Incremental):
         values = self._graph.run(tensors, {key.ref for key in keys})
         return [make_cached(self._ops, self.program, key, values[key.ref]) for key in keys]
 
+    def _both(
+        self,
+        tensors: list[tf.Tensor],
+        flat: tf.Tensor,
+        sequence: tf.Tensor,
+        first: tf.Tensor,
+        codes: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        keys = self._planned(codes.shape[1])[1]
+        wanted = [*(key for key in keys if key.form != "codes"), Cached(self.program.output, "whole")]
+        *found, outputs = self._cached(wanted, tensors)
+        rest = iter(found)
+        cached = [flat if key.form == "codes" else next(rest) for key in keys]
+        return outputs, self._outputs(cached, sequence, first, codes)
+
     def _outputs(
         self, cached: list[tf.Tensor], sequence: tf.Tensor, first: tf.Tensor, codes: tf.Tensor
     ) -> tf.Tensor:
         keys = self._planned(codes.shape[1])[1]
         return self.propagation(keys, cached, sequence, first, codes).outputs()
+
+
+def _places(sequence: NDArray, first: NDArray, codes: NDArray) -> list[tf.Tensor]:
+    return [tf.constant(array, tf.int32) for array in (sequence, first, codes)]

@@ -8,6 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 
+class Running:
+    """Layer of the node of a graph that is being run: a graph that is traced again keeps its layers."""
+
+    layer = ""
+
+
 @dataclass(frozen=True)
 class Slot:
     """Where an operation takes one of its tensors."""

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch.utils._pytree import tree_leaves, tree_map
 
 from kipoi_tfbind.graph.graph import Graph, Node, Ref
-from kipoi_tfbind.graph.torch.call import BatchInteger, Call, batch_leads, filled
+from kipoi_tfbind.graph.operations import Operation
+from kipoi_tfbind.graph.torch.call import BatchInteger, Call, Running, batch_leads, filled
 from kipoi_tfbind.graph.torch.ops import TorchOps
 from kipoi_tfbind.graph.torch.vjp import node_vjp
 from kipoi_tfbind.graph.vjp import VJP, windows_of_axes
@@ -42,7 +43,11 @@ class TorchGraph(Graph):
             if found is not None:
                 return [found]
         args, kwargs = filled(node.call.arguments, values, batch_size)
-        result = node.call.function(*args, **kwargs)
+        Running.layer = node.layer
+        try:
+            result = node.call.function(*args, **kwargs)
+        finally:
+            Running.layer = ""
         if isinstance(result, torch.Tensor):
             return [result]
         return [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)][: node.n_outputs]
@@ -85,6 +90,11 @@ class TorchGraph(Graph):
             return [values[ref] for ref in self.outputs]
 
         return run
+
+    def input_node(self, shape: Sequence[int]) -> Node:
+        """See the base class."""
+        dtype = next((dtype for dtype in self.dtypes if dtype.is_floating_point), torch.float32)
+        return Node("input", Operation("input"), call=dtype)
 
     def in_precision(self, dtype: Literal["float32", "float64"]) -> TorchGraph:
         """The same graph with every float32 (or float64) constant and operation in `dtype`."""

@@ -60,13 +60,18 @@ class TorchIncremental(Incremental):
         """See the base class."""
         return self._looked_up(self._planned(width)[1], inputs, codes)
 
-    def activations_and_outputs(
-        self, inputs: Sequence[NDArray], codes: NDArray, width: int
-    ) -> tuple[list[Any], NDArray]:
+    def predict_both(
+        self,
+        inputs: Sequence[NDArray],
+        codes: NDArray,
+        sequence: NDArray,
+        first: NDArray,
+        new_codes: NDArray,
+    ) -> tuple[NDArray, NDArray]:
         """See the base class."""
-        wanted = [*self._planned(width)[1], Cached(self.program.output, "whole")]
+        wanted = [*self._planned(new_codes.shape[1])[1], Cached(self.program.output, "whole")]
         *cached, outputs = self._looked_up(wanted, inputs, codes)
-        return cached, outputs.cpu().numpy()
+        return outputs.cpu().numpy(), self.predict(cached, sequence, first, new_codes)
 
     def predict(self, cached: list[Any], sequence: NDArray, first: NDArray, codes: NDArray) -> NDArray:
         """See the base class."""

@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from kipoi_tfbind.errors import UnsupportedModelError
 from kipoi_tfbind.graph.graph import Ref
-from kipoi_tfbind.graph.torch.call import Slot
+from kipoi_tfbind.graph.torch.call import Running, Slot
 
 
 @dataclass
@@ -66,7 +66,7 @@ class Recorder(TorchDispatchMode):
         outputs = [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
         if not outputs:
             return result
-        layer = self.layers[-1] if self.layers else ""
+        layer = self.layers[-1] if self.layers else Running.layer
         call = RecordedCall(operation, arguments, slots, [tuple(t.shape) for t in outputs], None, layer)
         if operation is not function and torch.Tag.inplace_view not in function.tags:
             self._overwrite(args[0])
@@ -82,7 +82,7 @@ class Recorder(TorchDispatchMode):
             )
         if id(tensor) not in self._refs:
             constant = tensor.detach()
-            layer = self.layers[-1] if self.layers else ""
+            layer = self.layers[-1] if self.layers else Running.layer
             self._record(RecordedCall("constant", None, [], [tuple(tensor.shape)], constant, layer), [tensor])
         return self._refs[id(tensor)]
 

@@ -11,7 +11,8 @@ from kipoi_tfbind.interpret.global_importance.necessity import motif_necessity
 from kipoi_tfbind.interpret.global_importance.number import number_importance
 from kipoi_tfbind.interpret.global_importance.orientation import orientation_importance
 from kipoi_tfbind.interpret.global_importance.position import position_importance
-from kipoi_tfbind.interpret.global_importance.spacing import spacing_importance
+from kipoi_tfbind.interpret.global_importance.proposed_pairs import interaction_of_proposed_pairs
+from kipoi_tfbind.interpret.global_importance.spacing import spacing_importance, spacing_of_pairs
 from kipoi_tfbind.interpret.global_importance.swap import context_swap
 from kipoi_tfbind.interpret.global_importance.verdicts import interaction_verdicts, needed_backgrounds
 
@@ -19,6 +20,7 @@ __all__ = [
     "context_importance",
     "context_swap",
     "cooperativity",
+    "interaction_of_proposed_pairs",
     "interaction_verdicts",
     "kmer_importance",
     "motif_importance",
@@ -28,5 +30,6 @@ __all__ = [
     "orientation_importance",
     "position_importance",
     "spacing_importance",
+    "spacing_of_pairs",
     "stream_kmer_importance",
 ]

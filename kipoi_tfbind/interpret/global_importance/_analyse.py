@@ -161,12 +161,12 @@ def analyse(
     for each in placed.values():
         if each.notes:
             notice(each.notes)
-    codes = codes_of(backgrounds["one_hot"].values)
     paths = Paths(settings.path)
 
     def effects(member: SequenceModel, batch: Batch, prediction: NDArray) -> NDArray:
         share = len(placed) / (design.n_in_all or len(placed))
         path = paths.of(member, batch)
+        codes = codes_of(batch.one_hot)
         return pattern_effects(path, batch, codes, placed, prediction, settings, share=share)
 
     labels = Labels(
@@ -203,8 +203,16 @@ def summarise(
 
     def variables(member: SequenceModel) -> Variables:
         batch = batch_of(backgrounds, member)
-        prediction = predict_all(member, batch, batch_size=settings.batch_size, description="backgrounds")
-        found = effects(member, batch, prediction)
+
+        def of(rows: NDArray[np.intp]) -> tuple[NDArray, NDArray]:
+            some = batch.rows(rows)
+            prediction = predict_all(member, some, batch_size=settings.batch_size, description="backgrounds")
+            return prediction, effects(member, some, prediction)
+
+        if settings.kept is None:
+            prediction, found = of(np.arange(len(batch)))
+        else:
+            prediction, found = settings.kept.of(len(batch), labels.names, member.target_names, of)
         return {
             "unedited_prediction": (("background", "target"), prediction),
             "pattern_effect": (("pattern", "background", "target"), found),

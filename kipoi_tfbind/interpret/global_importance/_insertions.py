@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from kipoi_tfbind.arguments import whole_number
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch
 from kipoi_tfbind.interpret._edits import Edits, edited, predict_edits, rounded_widths
@@ -187,6 +188,7 @@ def _numbered(name: str, pattern: Pattern) -> tuple[Insertion, ...]:
             raise InputError(f"pattern {name!r}: expected (motif, offset), got {given!r}") from None
         if not isinstance(offset, int | np.integer):
             raise InputError(f"pattern {name!r}: expected a whole number as an offset, got {offset!r}")
+        whole_number("offset", offset, least=None)
         parsed = parse_motif(motif)
         seen[parsed.key] = seen.get(parsed.key, -1) + 1
         insertions.append(Insertion(parsed, int(offset), seen[parsed.key]))

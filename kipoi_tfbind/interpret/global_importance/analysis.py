@@ -7,6 +7,7 @@ from typing import Any, Unpack
 
 import xarray as xr
 
+from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret.global_importance._analyse import Design, analyse
 from kipoi_tfbind.interpret.global_importance._comparisons import Comparison
 from kipoi_tfbind.interpret.global_importance._insertions import Pattern
@@ -98,5 +99,7 @@ def global_importance_analysis(
     >>> result["difference"].sel(pattern="both").item()
     0.0
     """
+    if not isinstance(patterns, Mapping):
+        raise InputError(f"patterns: expected a mapping such as {{'both': [('GATA', 3)]}}, got {patterns!r}")
     design = Design("effect", dict(patterns), dict(comparisons or {}))
     return analyse(model, backgrounds, design, Settings(**options))

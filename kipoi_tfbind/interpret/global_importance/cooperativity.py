@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
 import xarray as xr
@@ -25,6 +25,7 @@ def cooperativity(
     *,
     gaps: Sequence[int] = (5, 10, 20),
     orientations: Sequence[str] = ("++",),
+    pairs: Sequence[tuple[str, str]] | None = None,
     **options: Unpack[Options],
 ) -> xr.Dataset:
     """Interaction of every two of some motifs, at some gaps between them.
@@ -43,6 +44,8 @@ def cooperativity(
         Numbers of bases between the end of the first and the start of the second; the pair is in the middle.
     orientations
         Some of "++", "+-", "-+" and "--".
+    pairs
+        Names of the motifs of each pair that is to be tested, in either order; by default every two.
     **options
         ``on_conflict``, ``confidence``, ``n_resamples``, ``seed``, ``path``, ``verify`` and ``batch_size``,
         as in `global_importance_analysis`.
@@ -56,7 +59,8 @@ def cooperativity(
     Raises
     ------
     InputError
-        A negative gap, another orientation, a pair that does not fit, or as `global_importance_analysis`.
+        A negative gap, another orientation, a pair that does not fit or of motifs that are not there, or as
+        `global_importance_analysis`.
 
     Examples
     --------
@@ -75,14 +79,34 @@ def cooperativity(
             raise InputError(f"orientations: expected some of {', '.join(ORIENTATIONS)}, got {orientation!r}")
     if not len(gaps) or min(gaps) < 0 or not orientations:
         raise InputError(f"gaps, orientations: expected gaps from 0 on and an orientation, got {list(gaps)}")
-    for a in parsed.values():
-        for b in parsed.values():
-            for gap in gaps:
-                at = centre(length, len(a) + gap + len(b))
-                for orientation in orientations:
-                    _add_pair(design, a, b, at, gap, orientation)
+    for a, b in ordered_pairs(parsed, pairs):
+        for gap in gaps:
+            at = centre(length, len(a) + gap + len(b))
+            for orientation in orientations:
+                _add_pair(design, a, b, at, gap, orientation)
     design.attributes = {"gaps": ",".join(map(str, gaps)), "orientations": ",".join(orientations)}
     return analyse(model, backgrounds, design, Settings(**options))
+
+
+def ordered_pairs(
+    motifs: Mapping[str, Motif], pairs: Sequence[tuple[str, str]] | None
+) -> list[tuple[Motif, Motif]]:
+    """Every two motifs, or those of some pairs, in either order.
+
+    Raises
+    ------
+    InputError
+        A pair has a motif that is not there, or there is no pair.
+    """
+    chosen = [(a, b) for a in motifs for b in motifs] if pairs is None else list(pairs)
+    unknown = [name for pair in chosen for name in pair if name not in motifs]
+    if unknown or not chosen:
+        raise InputError(
+            f"pairs: expected pairs of {', '.join(motifs)}, got {repr(unknown[0]) if unknown else 'none'}"
+        )
+    if pairs is not None:
+        chosen = list(dict.fromkeys(each for a, b in chosen for each in ((a, b), (b, a))))
+    return [(motifs[a], motifs[b]) for a, b in chosen]
 
 
 def _add_pair(design: Design, a: Motif, b: Motif, at: int, gap: int, orientation: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, Unpack
+import os
+from typing import Any, Literal, NamedTuple, Unpack, cast
 
 import numpy as np
 import xarray as xr
@@ -16,6 +17,7 @@ from kipoi_tfbind.interpret._batches import Batch
 from kipoi_tfbind.interpret._edits import Edits, predict_edits
 from kipoi_tfbind.interpret._paths import EditPath, Paths
 from kipoi_tfbind.interpret.global_importance._analyse import Attributes, Labels, length_of, summarise
+from kipoi_tfbind.interpret.global_importance._hit_sites import hit_sites
 from kipoi_tfbind.interpret.global_importance.effect import Motifs
 from kipoi_tfbind.interpret.global_importance.settings import Settings, StatisticsOptions
 from kipoi_tfbind.models.sequence_model import SequenceModel
@@ -39,8 +41,9 @@ class _Ablation(NamedTuple):
 def motif_necessity(
     model: SequenceModel | Any,
     sequences: xr.Dataset,
-    motifs: Motifs,
+    motifs: Motifs | None = None,
     *,
+    hits: xr.Dataset | str | os.PathLike[str] | None = None,
     replacement: Replacement = "shuffle",
     n_replacements: int = 10,
     threshold: float = 0.85,
@@ -61,7 +64,11 @@ def motif_necessity(
     sequences
         Dataset with ``one_hot``.
     motifs
-        {name: motif}, or a list, as `kipoi_tfbind.motifs.read.parse_motifs` takes them.
+        {name: motif}, or a list, as `kipoi_tfbind.motifs.read.parse_motifs` takes them: every occurrence by
+        its bases is a site.
+    hits
+        Instead of motifs, a result of `find_hits` on contributions of these sequences, or the file of one:
+        its hits are the sites, and `threshold` is not asked.
     replacement
         Bases that replace those of a site: "shuffle", the same in another order; or "background", bases
         drawn with the frequencies that they have in the sequence.
@@ -83,7 +90,8 @@ def motif_necessity(
     Raises
     ------
     InputError
-        Fewer than two sequences, no occurrence of any of the motifs, or an option that is none.
+        Fewer than two sequences, no occurrence of any of the motifs, hits in other sequences, neither or
+        both of `motifs` and `hits`, or an option that is none.
 
     Examples
     --------
@@ -96,15 +104,21 @@ def motif_necessity(
     array([-1., -1., nan])
     """
     length_of(sequences)
-    parsed = parse_motifs(motifs)
+    if (motifs is None) == (hits is None):
+        raise InputError("motifs, hits: expected one of the two")
     if replacement not in ("shuffle", "background"):
         raise InputError(f"replacement: expected 'shuffle' or 'background', got {replacement!r}")
     if n_replacements < 1:
         raise InputError(f"n_replacements: expected at least 1, got {n_replacements}")
     settings = Settings(**options)
     codes = codes_of(sequences["one_hot"].values)
-    sites = {name: find_sites(codes, motif, threshold=threshold) for name, motif in parsed.items()}
-    _check_occurrence(sites, len(codes), threshold)
+    if hits is not None:
+        ids = sequences["id"].values if "id" in sequences.coords else np.arange(len(codes))
+        parsed, sites = hit_sites(hits, codes, ids)
+    else:
+        parsed = parse_motifs(cast("Motifs", motifs))
+        sites = {name: find_sites(codes, motif, threshold=threshold) for name, motif in parsed.items()}
+        _check_occurrence(sites, len(codes), threshold)
     ablations = [
         _Maker(codes, motif, label, replacement, settings.seed).all(sites[name], n_replacements, is_control)
         for name, motif in parsed.items()
@@ -120,7 +134,7 @@ def motif_necessity(
     of_its_own = {
         "replacement": replacement,
         "n_replacements": n_replacements,
-        "threshold": threshold,
+        **({"sites": "hits"} if hits is not None else {"sites": "matches", "threshold": threshold}),
     }
     labels = _labels(list(parsed), lambda: {"experiment": "necessity", **of_its_own, **paths.settings()})
     result = summarise(model, sequences, effects, labels, settings)

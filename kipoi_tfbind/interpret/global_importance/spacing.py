@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret.global_importance._analyse import Design, analyse, centre, length_of
 from kipoi_tfbind.interpret.global_importance._insertions import Insertion
+from kipoi_tfbind.interpret.global_importance.effect import Motifs
 from kipoi_tfbind.interpret.global_importance.settings import Options, Settings
 from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.motifs.motif import Motif
-from kipoi_tfbind.motifs.read import parse_motif
+from kipoi_tfbind.motifs.read import parse_motif, parse_motifs
 from kipoi_tfbind.notices import notice
 
 ORIENTATIONS = ("++", "+-", "-+", "--")
@@ -88,23 +89,7 @@ def spacing_importance(
     distances = _distances(
         first, second, at, length, max_distance, step, options.get("on_conflict", "refuse")
     )
-    # Two copies of one motif are two draws from it.
-    copy = int(first.key == second.key)
-    for orientation in orientations:
-        a, b = (
-            m if sign == "+" else m.reverse_complement()
-            for m, sign in zip((first, second), orientation, strict=True)
-        )
-        alone = f"{first.name} {orientation[0]}"
-        design.add(alone, [Insertion(a, at)], distance=0, orientation=orientation, role="first")
-        for distance in distances:
-            other = Insertion(b, at + distance, copy)
-            single = f"{second.name} {orientation[1]} {distance:+d} alone"
-            design.add(single, [other], distance=distance, orientation=orientation, role="second")
-            name = f"{first.name} {second.name} {orientation} {distance:+d}"
-            pattern = [Insertion(a, at), other]
-            compared = [alone, single]
-            design.add(name, pattern, compared, distance=distance, orientation=orientation, role="pair")
+    _add_pair(design, first, second, at, distances, orientations)
     design.attributes = {
         "motif_a": first.name,
         "motif_b": second.name,
@@ -113,6 +98,108 @@ def spacing_importance(
     }
     design.attributes |= {"max_distance": max_distance, "step": step, "offset": at}
     return analyse(model, backgrounds, design, Settings(**options))
+
+
+def spacing_of_pairs(
+    model: SequenceModel | Any,
+    backgrounds: xr.Dataset,
+    motifs: Motifs,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    max_distance: int = 50,
+    step: int = 1,
+    orientations: Sequence[str] = ORIENTATIONS,
+    **options: Unpack[Options],
+) -> xr.Dataset:
+    """Importance of several pairs of motifs at each distance, as `spacing_importance` of each.
+
+    All are in one result, and the q-values are for all of them together. The first motif of each pair is in
+    the middle of the backgrounds.
+
+    Parameters
+    ----------
+    model, backgrounds
+        As in `global_importance_analysis`.
+    motifs
+        {name: motif}, or a list, as `kipoi_tfbind.motifs.read.parse_motifs` takes them.
+    pairs
+        Names of the motifs of each pair.
+    max_distance, step, orientations
+        As in `spacing_importance`.
+    **options
+        As in `spacing_importance`.
+
+    Returns
+    -------
+    xr.Dataset
+        As of `spacing_importance`, with the coordinates ``motif_a`` and ``motif_b`` by pattern.
+
+    Raises
+    ------
+    InputError
+        A pair has a motif that is not there, or as `spacing_importance`.
+
+    Examples
+    --------
+    >>> from kipoi_tfbind import as_sequence_model, make_backgrounds
+    >>> from kipoi_tfbind.testing import motif_counter
+    >>> model = as_sequence_model(motif_counter("GATANNCACG"))
+    >>> backgrounds, motifs = make_backgrounds("uniform", 50, length=40), ["GATA", "CACG", "TTT"]
+    >>> pairs = [("GATA", "CACG"), ("GATA", "TTT")]
+    >>> result = spacing_of_pairs(model, backgrounds, motifs, pairs, max_distance=8, orientations=["++"])
+    >>> best = result.isel(pattern=np.nanargmax(result["difference"].values[:, 0]))
+    >>> best["motif_b"].item(), int(best["distance"])
+    ('CACG', 6)
+    """
+    parsed, length, design = parse_motifs(motifs), length_of(backgrounds), Design("spacing")
+    _check(max_distance, step, orientations)
+    unknown = [name for pair in pairs for name in pair if name not in parsed]
+    if unknown or not pairs:
+        raise InputError(
+            f"pairs: expected pairs of {', '.join(parsed)}, got {repr(unknown[0]) if unknown else 'none'}"
+        )
+    conflict = options.get("on_conflict", "refuse")
+    for first, second in ((parsed[a], parsed[b]) for a, b in pairs):
+        at = centre(length, len(first))
+        distances = _distances(first, second, at, length, max_distance, step, conflict)
+        _add_pair(design, first, second, at, distances, orientations)
+    first, second = (parsed[name] for name in pairs[0])
+    # Of the first pair, which a plot shows.
+    design.attributes = {"motif_a": first.name, "motif_b": second.name}
+    design.attributes |= {"width_a": len(first), "width_b": len(second)}
+    design.attributes |= {"n_pairs": len(pairs), "max_distance": max_distance, "step": step}
+    return analyse(model, backgrounds, design, Settings(**options))
+
+
+def _add_pair(
+    design: Design,
+    first: Motif,
+    second: Motif,
+    at: int,
+    distances: Sequence[int],
+    orientations: Sequence[str],
+) -> None:
+    """Add two motifs at each distance, and each alone."""
+    # Two copies of one motif are two draws from it.
+    copy = int(first.key == second.key)
+    for orientation in orientations:
+        a, b = (
+            m if sign == "+" else m.reverse_complement()
+            for m, sign in zip((first, second), orientation, strict=True)
+        )
+        labels: dict[str, Any] = {"motif_a": first.name, "motif_b": second.name, "orientation": orientation}
+        alone = f"{first.name} {orientation[0]}"
+        design.add(alone, [Insertion(a, at)], distance=0, role="first", **labels)
+        for distance in distances:
+            other = Insertion(b, at + distance, copy)
+            single = f"{second.name} {orientation[1]} {distance:+d} alone"
+            # The same distance from a first motif of another width is another place.
+            if any(known[1:] != other[1:] for known in design.patterns.get(single, ())):
+                single = f"{second.name} {orientation[1]} {distance:+d} from {first.name}, alone"
+            design.add(single, [other], distance=distance, role="second", **labels)
+            name = f"{first.name} {second.name} {orientation} {distance:+d}"
+            compared = [alone, single]
+            design.add(name, [Insertion(a, at), other], compared, distance=distance, role="pair", **labels)
 
 
 def _check(max_distance: int, step: int, orientations: Sequence[str]) -> None:

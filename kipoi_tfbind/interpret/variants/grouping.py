@@ -56,13 +56,22 @@ def stretches(
     return stretch
 
 
-def groups(window: NDArray[np.intp], size: int) -> Iterator[slice]:
-    """Slices of sorted window numbers that have at most so many windows each."""
+def groups(window: NDArray[np.intp], n_windows: int, n_edits: int) -> Iterator[slice]:
+    """Slices of sorted window numbers, one for each edit, that have at most so many windows and edits each.
+
+    Examples
+    --------
+    >>> [(s.start, s.stop) for s in groups(np.array([3, 3, 4, 6, 6, 6, 8]), 2, 4)]
+    [(0, 3), (3, 7)]
+    """
     is_new = np.concatenate([[True], np.diff(window) != 0])
     rank = np.cumsum(is_new) - 1
-    edges = np.flatnonzero(is_new & (rank % size == 0)).tolist()
-    for begin, end in zip(edges, [*edges[1:], len(window)], strict=True):
+    begin = 0
+    while begin < len(window):
+        last = int(np.searchsorted(rank, rank[begin] + n_windows))
+        end = min(last, begin + n_edits)
         yield slice(begin, end)
+        begin = end
 
 
 def padded(n: int, batch_size: int) -> int:

@@ -80,31 +80,32 @@ class NullEffects:
         Where their tail begins.
     share
         Share of the nulls above it.
-    tails
-        Fits of that tail: to these nulls, and to those of all strata of their class, where there are enough.
+    tail
+        Fit of that tail: to the nulls of all strata of a class, or to these alone; None where there are too
+        few.
     """
 
     signed: NDArray[np.float64]
     magnitudes: NDArray[np.float64]
     threshold: float
     share: float
-    tails: tuple[Tail, ...]
+    tail: Tail | None
 
     @classmethod
     def of(cls, effects: NDArray, shared: Tail | None = None) -> NullEffects:
-        """Sort the effects, and fit their tail; `shared` is that of all strata of a class.
+        """Sort the effects, and fit their tail where `shared`, that of all strata of a class, is not given.
 
         Examples
         --------
         >>> nulls = NullEffects.of(np.random.default_rng(0).exponential(size=100_000))
-        >>> [bool(abs(tail.scale * nulls.threshold - 1) < 0.05) for tail in nulls.tails]
-        [True]
+        >>> bool(abs(nulls.tail.scale * nulls.threshold - 1) < 0.05)
+        True
         """
         signed = np.sort(np.asarray(effects, dtype=np.float64))
         magnitudes = np.sort(np.abs(signed))
         threshold, excess = _exceedances(magnitudes)
-        tails = tuple(each for each in (Tail.of([magnitudes]), shared) if each is not None)
-        return cls(signed, magnitudes, threshold, len(excess) / max(len(magnitudes), 1), tails)
+        tail = shared if shared is not None else Tail.of([magnitudes])
+        return cls(signed, magnitudes, threshold, len(excess) / max(len(magnitudes), 1), tail)
 
     def p_values(self, effects: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Two-sided p-value of each effect, and the p-value of the tail's fit where that was used."""
@@ -114,11 +115,11 @@ class NullEffects:
         p = (1 + as_large) / (1 + k)
         fit = np.full(len(p), np.nan)
         beyond = (as_large < _FEW) & (sizes > self.threshold)
-        if self.tails and self.threshold > 0 and beyond.any():
+        if self.tail is not None and self.threshold > 0 and beyond.any():
             excess = (sizes[beyond] - self.threshold) / self.threshold
-            each = [stats.genpareto.sf(excess, tail.shape, scale=tail.scale) for tail in self.tails]
-            p[beyond] = np.clip(self.share * np.max(each, axis=0), np.finfo(float).tiny, 1)
-            fit[beyond] = self.tails[0].fit
+            beyond_it = stats.genpareto.sf(excess, self.tail.shape, scale=self.tail.scale)
+            p[beyond] = np.clip(self.share * beyond_it, np.finfo(float).tiny, 1)
+            fit[beyond] = self.tail.fit
         return np.where(np.isnan(effects), np.nan, p), fit
 
     def quantiles(self, effects: NDArray) -> NDArray[np.float64]:

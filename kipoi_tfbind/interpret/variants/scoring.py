@@ -195,9 +195,15 @@ class AlleleScorer:
             chosen = order[bucket[order] == each]
             first = np.minimum((changes.start - starts)[rows[chosen]], self.length - width)
             stretch = stretches(changes, starts, rows[chosen], first, codes, width)
-            for part in groups(window[chosen], self.batch_size):
+            # All batches have as many windows, and edits, after padding: compiled once, and each bit is the
+            # same in any company.
+            n_windows = padded(len(np.unique(window[chosen])), self.batch_size)
+            n_edits = n_windows * max(round(len(chosen) / len(np.unique(window[chosen]))), 1)
+            for part in groups(window[chosen], n_windows, n_edits):
                 own, place = np.unique(window[chosen[part]], return_inverse=True)
-                ref, alt = self._edit_batch(member, engine, windows[own], place, first[part], stretch[part])
+                filled = np.minimum(np.arange(n_windows), len(own) - 1)
+                batch = windows[own[filled]], place, first[part], stretch[part]
+                ref, alt = self._edit_batch(member, engine, *batch, n_edits)
                 sums.add(rows[chosen[part]], ref, alt)
 
     def _edit_batch(
@@ -208,23 +214,19 @@ class AlleleScorer:
         place: NDArray[np.intp],
         first: NDArray[np.int64],
         stretch: NDArray[np.uint8],
+        n_edits: int,
     ) -> tuple[NDArray, NDArray]:
-        """Predictions (edit, target) of the windows of some edits, and of the edits.
+        """Predictions (edit, target) of the windows of some edits, and of the edits, `n_edits` with padding.
 
         One pass over the windows gives their predictions, and what their edits are predicted from.
         """
         if engine is None:
             raise InputError("path: the model has no engine of edits")
-        width = stretch.shape[1]
-        own = np.minimum(np.arange(padded(len(windows), self.batch_size)), len(windows) - 1)
-        cached, ref = engine.activations_and_outputs(one_hot_codes(windows[own]), {}, width)
-        found = []
-        step = len(own)
-        for begin in range(0, len(place), step):
-            some = np.minimum(np.arange(begin, begin + step), len(place) - 1)
-            found.append(engine.predict(cached, place[some], first[some], stretch[some].astype(np.intp)))
+        some = np.minimum(np.arange(n_edits), len(place) - 1)
+        new = stretch[some].astype(np.intp)
+        ref, alt = engine.predict_both(one_hot_codes(windows), {}, place[some], first[some], new)
         columns = list(member.columns)
-        ref, alt = ref[:, columns], np.concatenate(found)[: len(place), columns]
+        ref, alt = ref[:, columns], alt[: len(place), columns]
         for predictions in (ref, alt):
             member.check_finite(predictions, "prediction")
         return ref[place], alt

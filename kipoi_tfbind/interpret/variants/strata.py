@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from kipoi_tfbind.interpret.variants.null_statistics import NullEffects, Tail
 
 NULL_SCORES = ("effect_p_value", "effect_quantile", "effect_tail_fit", "n_nulls")
-# Nulls in a stratum, at least; a tail has a tenth of them.
-_STRATUM = 1000
+# Nulls in a stratum, at least: with half of them, p-values of 1% come from the tail's fit, and are too large.
+_STRATUM = 2000
 
 
 class Strata:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +17,15 @@ from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.all_snvs import AllSnvs
 from kipoi_tfbind.genome.intervals import read_intervals
 from kipoi_tfbind.genome.reference import Genome
-from kipoi_tfbind.genome.vcf_stream import RecordBlock, VcfStream
+from kipoi_tfbind.genome.vcf_stream import VcfStream
 from kipoi_tfbind.interpret._method import provenance
 from kipoi_tfbind.interpret.variants.annotations import annotated, columns, info_keys, status_key, table_of
 from kipoi_tfbind.interpret.variants.evaluate import ScoredBlock, VariantEvaluator, VariantOptions
-from kipoi_tfbind.interpret.variants.haplotypes import sample_column, with_haplotypes
+from kipoi_tfbind.interpret.variants.haplotypes import sample_column
 from kipoi_tfbind.interpret.variants.null_statistics import q_values
 from kipoi_tfbind.interpret.variants.nulls import NullVariants
 from kipoi_tfbind.interpret.variants.peaks import PeakPredictions
+from kipoi_tfbind.interpret.variants.scored_blocks import added, scored_blocks
 from kipoi_tfbind.interpret.variants.scores import (
     check_scores,
     default_scores,
@@ -34,16 +40,12 @@ from kipoi_tfbind.results.annotated_vcf import (
     InfoKey,
     header_with_keys,
 )
+from kipoi_tfbind.results.background import WriteBehind
 from kipoi_tfbind.results.files import OPTION
 from kipoi_tfbind.results.late_score import LateScore
 from kipoi_tfbind.results.shards import MARK, Shard
-from kipoi_tfbind.results.variant_files import (
-    STDOUT,
-    VariantFiles,
-    check_outputs,
-    checksum,
-    kind_of_output,
-)
+from kipoi_tfbind.results.variant_files import VariantFiles
+from kipoi_tfbind.results.variant_outputs import STDOUT, check_outputs, kind_of_output
 from kipoi_tfbind.results.variant_shards import OwnRecords, Records, write_beside
 from kipoi_tfbind.results.variant_tables import TableColumns
 
@@ -77,7 +79,7 @@ def write_variant_effects(
         As for `variant_effects`; instead of a VCF, every SNV of some intervals.
     outputs
         Names that end in .vcf, .vcf.gz (with its index), .tsv, .tsv.gz, .parquet, .nc; "-" is standard
-        output.
+        output, which gets nothing before the end where there are q-values.
     options
         How variants are scored.
     scores
@@ -155,19 +157,44 @@ def write_variant_effects(
         beside = _beside(stream, attributes, evaluator.options, header, late, table_columns)
         attributes = attributes | {"shard": str(shard)}
         header = header_with_keys(stream.header, all_keys, attributes, prefix, stream.name)
-    files = VariantFiles(paths, attributes, table_columns, late, beside)
-    files.begin(header, restart=restart)
-    evaluator.tallies |= files.tallies
-    with progress("variants", unit="allele", initial=files.n_alleles, leave=True) as bar:
-        for block, is_new in _scored_blocks(stream, evaluator, files, column):
-            if is_new:
+    with (
+        _ends_at_stdout(paths, late) as own,
+        VariantFiles(own, attributes, table_columns, late, beside) as files,
+    ):
+        files.begin(header, restart=restart)
+        evaluator.tallies |= files.tallies
+        with (
+            progress("variants", unit="allele", initial=files.n_alleles, leave=True) as bar,
+            WriteBehind() as writer,
+        ):
+
+            def write(block: ScoredBlock) -> None:
+                files.tallies = added(files.tallies, block)
                 files.top = strongest(block, files.top, top)
                 lines = list(annotated(block, keys, prefix))
                 files.append(lines, block.records.lines, table_of(block))
                 bar.update(len(block))
-    evaluator.top = [ScoredAllele(*row) for row in files.top]
-    files.finish()
+
+            for block, is_new in scored_blocks(stream, evaluator, files, column, BLOCK):
+                if is_new:
+                    writer.call(partial(write, block))
+        evaluator.top = [ScoredAllele(*row) for row in files.top]
+        files.finish()
     return evaluator
+
+
+@contextmanager
+def _ends_at_stdout(paths: list[str], late: LateScore | None) -> Iterator[list[str]]:
+    """The outputs; where a score is known at the end only, a file for standard output, sent there then."""
+    if late is None or STDOUT not in paths:
+        yield paths
+        return
+    with tempfile.TemporaryDirectory(prefix="variants-") as folder:
+        whole = os.path.join(folder, "stdout.vcf")
+        yield [whole if path == STDOUT else path for path in paths]
+        with open(whole, "rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
 
 
 def _default_scores(model: SequenceModel) -> list[str]:
@@ -261,65 +288,6 @@ def _beside(
         write_beside(parts, path, facts, late, table_columns)
 
     return write
-
-
-def _scored_blocks(
-    stream: Records, evaluator: VariantEvaluator, files: VariantFiles, column: int | None
-) -> Iterator[tuple[ScoredBlock, bool]]:
-    """The blocks that are left to write, and before them, for haplotypes, the last one that is written."""
-    if files.is_complete:
-        return
-    skip = column is not None and files.n_lines > 0
-
-    def scored() -> Iterator[ScoredBlock]:
-        for records, is_new in _remaining(stream, files):
-            if is_new:
-                yield evaluator.evaluate(records, stream.unit)
-            elif column is not None:
-                tallies = dict(evaluator.tallies)
-                yield evaluator.evaluate(records, stream.unit)
-                evaluator.tallies = tallies
-
-    blocks = scored()
-    if column is not None:
-        blocks = with_haplotypes(blocks, evaluator.scorer, column)
-    for block in blocks:
-        files.tallies = _added(files.tallies, block) if not skip else files.tallies
-        yield block, not skip
-        skip = False
-
-
-def _added(tallies: dict[str, int], block: ScoredBlock) -> dict[str, int]:
-    """Tallies with those of a block: as the evaluator counts, but block by block as they are written."""
-    return {name: tallies.get(name, 0) + n for name, n in block.tallies.items()} | {
-        name: n for name, n in tallies.items() if name not in block.tallies
-    }
-
-
-def _remaining(stream: Records, files: VariantFiles) -> Iterator[tuple[RecordBlock, bool]]:
-    """The last block that an interrupted run has done, and then, marked as new, those that it has not.
-
-    Raises
-    ------
-    InputError
-        The lines that it has done are not those of this file.
-    """
-    finished = files.n_lines, files.checksum  # which change as blocks are added
-    n = skipped = 0
-    for records in stream.blocks(BLOCK):
-        if n >= finished[0]:
-            yield records, True
-            continue
-        n += len(records.lines)
-        skipped = checksum(records.lines, skipped)
-        if n >= finished[0]:
-            if (n, skipped) != finished:
-                break
-            yield records, False
-    if (n, skipped) != finished:
-        raise InputError(
-            f"{stream.name}: is not the file that an interrupted run has begun with; use --restart"
-        )
 
 
 def _attributes(evaluator: VariantEvaluator, chosen: Sequence[str], prefix: str) -> dict[str, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -126,3 +128,16 @@ def test_files_with_p_and_q(tmp_path: Path, genome: Genome, regions: bool) -> No
         found = str(pysam.bcftools.query("-f", "%TFB_Q_c\\n", str(out))).replace(",", "\n").split()
         values = [float(v) for v in found if v != "."]
         np.testing.assert_allclose(values, q[ok, 2], rtol=1e-5)
+
+
+def test_q_values_on_standard_output(tmp_path: Path, genome: Genome) -> None:
+    bed, out, stdout = tmp_path / "a.bed", tmp_path / "a.vcf", tmp_path / "stdout.vcf"
+    bed.write_text("20\t100\t3900\n")
+    source, options = odd_vcf(tmp_path / "in.vcf"), NullOptions(40, bed)
+    some: dict[str, Any] = {"nulls": options, "scores": ["signal_difference"]}
+    write_variant_effects(model_of_numpy(), source, genome, [out], **some)
+    with pytest.MonkeyPatch.context() as patch, stdout.open("wb") as file:
+        patch.setattr("sys.stdout", SimpleNamespace(buffer=file))
+        write_variant_effects(model_of_numpy(), source, genome, ["-"], **some)
+    assert stdout.read_bytes() == out.read_bytes()
+    assert b"TFB_Q_c=" in stdout.read_bytes()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -201,7 +204,10 @@ def test_bcf_and_pipes(tmp_path: Path, fasta: Path, monkeypatch: pytest.MonkeyPa
     assert b"end-of-file block is missing" in process.stderr
 
 
+# Copies of one process that has imported everything: a process of its own for each run would take its time
+# with that alone.
 SLOW = """
+import json, os, traceback
 w.BLOCK = 7
 fast = counts
 def counts(x):
@@ -209,53 +215,101 @@ def counts(x):
     return fast(x)
 model = as_sequence_model(counts, targets=["a", "b", "c"], length=64)
 print("ready", flush=True)
-write(*sys.argv[1:])
-print("done", flush=True)
+for line in sys.stdin:
+    pid = os.fork()
+    if not pid:
+        try:
+            write(*json.loads(line))
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    print(pid, flush=True)
+    print(os.waitpid(pid, 0)[1], flush=True)
 """
 
 
-def test_killed_at_random_and_the_same_bytes(tmp_path: Path, fasta: Path) -> None:
-    source = odd_vcf(tmp_path / "in.vcf")
-    names = ("out.vcf.gz", "out.tsv", "out.nc", "out.parquet")
+class Copies:
+    """Copies of a process that write outputs, slowly, one at a time."""
 
-    def start(folder: Path) -> subprocess.Popen[str]:
-        outputs = [str(folder / name) for name in names]
-        return subprocess.Popen(
-            [sys.executable, "-c", MODEL + SLOW, str(source), str(fasta), *outputs],
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", MODEL + SLOW],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
             text=True,
         )
+        assert self._told() == "ready"
 
+    def start(self, *paths: Path) -> int:
+        """Begin a run; its process."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps([str(path) for path in paths]) + "\n")
+        self._process.stdin.flush()
+        return int(self._told())
+
+    def end(self) -> int:
+        """Wait for the run; 0 if it is complete."""
+        return int(self._told())
+
+    def _told(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+
+@pytest.fixture(scope="module")
+def copies() -> Iterator[Copies]:
+    found = Copies()
+    yield found
+    found._process.kill()
+    found._process.wait()
+
+
+def test_killed_at_random_and_the_same_bytes(tmp_path: Path, fasta: Path, copies: Copies) -> None:
+    source = odd_vcf(tmp_path / "in.vcf")
+    names = ("out.vcf.gz", "out.tsv", "out.nc", "out.parquet")
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir()
     broken.mkdir()
-    process = start(whole)
-    assert process.stdout is not None
-    process.stdout.readline()
     begun = time.time()
-    assert process.communicate()[0] == "done\n"
+    copies.start(source, fasta, *(whole / name for name in names))
+    assert copies.end() == 0
     duration = time.time() - begun
     rng = np.random.default_rng(6)
     kills = 0
-    for _ in range(40):
-        process = start(broken)
-        assert process.stdout is not None
-        process.stdout.readline()
+    for _ in range(60):
+        process = copies.start(source, fasta, *(broken / name for name in names))
         if kills < 10:
             time.sleep(float(rng.uniform(0, duration / 3)))
-            process.send_signal(signal.SIGKILL)
-            kills += 1
-        if "done" in process.communicate()[0]:
-            if kills < 10:
-                for name in names:  # too soon: once more from the beginning
-                    (broken / name).unlink()
-                continue
-            break
+            with suppress(ProcessLookupError):  # where it was done before
+                os.kill(process, signal.SIGKILL)
+        ended = copies.end()
+        kills += ended == signal.SIGKILL
+        if not ended:
+            if kills == 10:
+                break
+            for name in names:  # too soon: once more from the beginning
+                (broken / name).unlink()
     assert kills == 10
     for name in (*names, "out.vcf.gz.tbi"):
         assert (broken / name).read_bytes() == (whole / name).read_bytes(), name
     assert sorted(p.name for p in broken.iterdir()) == sorted([*names, "out.vcf.gz.tbi"])
+
+
+def test_two_processes_do_not_write_one_output(tmp_path: Path, fasta: Path, copies: Copies) -> None:
+    source, out, other = odd_vcf(tmp_path / "in.vcf"), tmp_path / "out.vcf", tmp_path / "out.tsv"
+    process = copies.start(source, fasta, out)
+    while not (tmp_path / "out.vcf.partial" / "state.json").exists():
+        time.sleep(0.002)
+    os.kill(process, signal.SIGSTOP)
+    with pytest.raises(InputError, match=r"out\.vcf: another process is writing this output"):
+        write(source, fasta, other, out)
+    assert not (tmp_path / "out.tsv.partial").exists()
+    os.kill(process, signal.SIGCONT)
+    assert copies.end() == 0
+    assert restored(out) == source.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.vcf", "out.vcf"]
+    write(source, fasta, other, out)
 
 
 def test_an_interrupted_run_goes_on_only_with_the_same(tmp_path: Path, fasta: Path) -> None:
@@ -311,7 +365,18 @@ def test_bad_input_ends_in_one_line_and_no_file(tmp_path: Path, fasta: Path, tex
     with pytest.raises(InputError, match=message) as caught:
         write(source, fasta, out)
     assert "\n" not in str(caught.value)
-    assert not out.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.vcf"]
+
+
+def test_a_bad_line_far_down_leaves_nothing(
+    tmp_path: Path, fasta: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kipoi_tfbind.interpret.variants.write.BLOCK", 1)
+    source = tmp_path / "in.vcf"
+    source.write_text(HEADER_LINE + 5 * GOOD + "20\t300\n")
+    with pytest.raises(InputError, match="line 7: expected 8 columns"):
+        write(source, fasta, tmp_path / "out.vcf.gz", tmp_path / "out.tsv")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.vcf"]
 
 
 def test_bad_outputs(tmp_path: Path, fasta: Path) -> None:

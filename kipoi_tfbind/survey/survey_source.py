@@ -21,7 +21,7 @@ from kipoi_tfbind.survey.page import survey_page
 METHODS = ("predict", "ism", "second-order-ism", "gradients", "deepshap", "occlusion", "sampled-shapley")
 
 
-def survey(
+def survey_source(
     source: str,
     output: str | os.PathLike[str],
     *,
@@ -65,7 +65,7 @@ def survey(
 
     Examples
     --------
-    >>> table = survey("model_zoo", "survey", models=["TFBind/CTCF"])  # doctest: +SKIP
+    >>> table = survey_source("model_zoo", "survey", models=["TFBind/CTCF"])  # doctest: +SKIP
     """
     unknown = sorted(set(methods) - set(METHODS))
     if unknown or not methods:

@@ -1,0 +1,91 @@
+"""A traced model from one of its inner values on: gradients and DeepLIFT multipliers of that value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kipoi_tfbind.backends.layer_values import LayerValues
+from kipoi_tfbind.graph.from_value import from_value
+from kipoi_tfbind.graph.graph import Ref
+
+
+class LayerHead:
+    """The part of a model behind one of its inner values.
+
+    Parameters
+    ----------
+    values
+        The model, with its inner values at hand.
+    ref
+        The value.
+    shape
+        Its shape, without the batch.
+    """
+
+    def __init__(self, values: LayerValues, ref: Ref, shape: Sequence[int]) -> None:
+        self._values = values
+        self._shape = tuple(shape)
+        self._graph: Any = from_value(values.graph, ref, shape)
+        self._function: Any = None
+        self._deep_lift: Any = None
+
+    def gradient(self, value: NDArray, inputs: Sequence[NDArray], columns: Sequence[int]) -> NDArray:
+        """Gradient (sequence, *shape, column) of some outputs, where the inner value is `value`.
+
+        What does not pass through the value stays as it is.
+        """
+        if self._function is None:
+            self._function = self._graph.as_function()
+        run = self._torch_gradient if self._values.is_torch else self._tensorflow_gradient
+        return np.moveaxis(run(value, inputs, columns), 0, -1)
+
+    def multipliers(
+        self, value: NDArray, references: NDArray, inputs: Sequence[NDArray], columns: Sequence[int]
+    ) -> tuple[NDArray, NDArray]:
+        """DeepLIFT multipliers (sequence, reference, *shape, column) of the value, against references.
+
+        With them the outputs at the references (sequence, reference, column).
+        """
+        if self._deep_lift is None:
+            if self._values.is_torch:
+                from kipoi_tfbind.graph.torch.deep_lift import TorchDeepLift as DeepLift
+            else:
+                from kipoi_tfbind.graph.tensorflow.deep_lift import (  # type: ignore[assignment]
+                    TensorFlowDeepLift as DeepLift,
+                )
+            self._deep_lift = DeepLift(self._graph)
+        found = self._deep_lift([value, *inputs], references, columns)
+        return found.multipliers, found.reference_output
+
+    def _torch_gradient(self, value: NDArray, inputs: Sequence[NDArray], columns: Sequence[int]) -> NDArray:
+        import torch
+
+        tensors = self._values.tensors(inputs)
+        own = torch.as_tensor(value).to(tensors[0]).requires_grad_(True)
+        with torch.enable_grad():
+            (output,) = self._function([own, *tensors])
+            found = [
+                torch.autograd.grad(output[:, column].sum(), own, retain_graph=True, materialize_grads=True)[
+                    0
+                ]
+                for column in columns
+            ]
+        return torch.stack(found).cpu().numpy()
+
+    def _tensorflow_gradient(
+        self, value: NDArray, inputs: Sequence[NDArray], columns: Sequence[int]
+    ) -> NDArray:
+        import tensorflow as tf
+
+        tensors = self._values.tensors(inputs)
+        own = tf.convert_to_tensor(value)
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            tape.watch(own)
+            (output,) = self._function([own, *tensors])
+            chosen = [output[:, column] for column in columns]
+        zero = tf.UnconnectedGradients.ZERO
+        return np.stack([tape.gradient(y, own, unconnected_gradients=zero).numpy() for y in chosen])
