@@ -43,6 +43,10 @@ HEAD = _drawn(POSITIONS, FILTERS, TARGETS)
 HEAD_BIAS = _drawn(TARGETS)
 GLOBAL_HEAD = _drawn(FILTERS, TARGETS)
 AUXILIARY_HEAD = _drawn(3, TARGETS)
+UNITS = 2
+# Of the LSTM that reads forward, and of the one that reads backward: from the base, from the state, bias.
+GATES = [(_drawn(4, 4 * UNITS), _drawn(UNITS, 4 * UNITS), _drawn(4 * UNITS)) for _ in range(2)]
+STEP_HEAD, STEP_BIAS = _drawn(2 * UNITS, 1), _drawn(1)
 
 
 # The network, in float64.
@@ -82,6 +86,26 @@ def auxiliary_probabilities(one_hot: NDArray, auxiliary: NDArray = AUXILIARY) ->
 def flat_profile(one_hot: NDArray) -> NDArray:
     """(sequence, position, base) -> (sequence, position x filter): the features as a profile."""
     return features(one_hot).reshape(len(one_hot), -1)
+
+
+def _lstm(one_hot: NDArray, kernel: NDArray, recurrent: NDArray, bias: NDArray) -> NDArray:
+    """(sequence, position, base) -> (sequence, position, unit)."""
+    state = cell = np.zeros((len(one_hot), UNITS))
+    found = []
+    for position in range(one_hot.shape[1]):
+        gates = one_hot[:, position] @ kernel + state @ recurrent + bias
+        take, forget, new, give = np.split(gates, 4, axis=1)
+        cell = sigmoid(forget) * cell + sigmoid(take) * np.tanh(new)
+        state = sigmoid(give) * np.tanh(cell)
+        found.append(state)
+    return np.stack(found, axis=1)
+
+
+def step_probabilities(one_hot: NDArray) -> NDArray:
+    """(sequence, position, base) -> (sequence, position), by an LSTM in either direction."""
+    x = one_hot.astype(np.float64)
+    states = [_lstm(x, *GATES[0]), _lstm(x[:, ::-1], *GATES[1])[:, ::-1]]
+    return sigmoid(np.concatenate(states, axis=2) @ STEP_HEAD + STEP_BIAS)[..., 0]
 
 
 def gc_and_motif(one_hot: NDArray) -> NDArray:
@@ -430,6 +454,24 @@ def build_keras_3(folder: Path) -> str:
     return _write_entry(folder, _keras_model("model.keras"), _dna(f"({LENGTH}, 4)"))
 
 
+def build_recurrent(folder: Path) -> str:
+    """A probability at each position, by an LSTM in both directions."""
+    import keras
+
+    layers = keras.layers
+    network = keras.Sequential(
+        [
+            keras.Input((LENGTH, 4), name="seq"),
+            layers.Bidirectional(layers.LSTM(UNITS, return_sequences=True)),
+            layers.TimeDistributed(layers.Dense(1, activation="sigmoid")),
+        ]
+    )
+    network.set_weights([*GATES[0], *GATES[1], STEP_HEAD, STEP_BIAS])
+    network.save(folder / "model.keras")
+    targets = {"name": "branchpoint", "shape": f"({LENGTH}, 1)", "doc": "at each position"}
+    return _write_entry(folder, _keras_model("model.keras"), _dna(f"({LENGTH}, 4)"), targets=targets)
+
+
 def build_other_alphabet(folder: Path) -> str:
     """Bases in the order A G C T, as kipoiseq's argument `alphabet` has it."""
     keras_network(KERNEL[:, [0, 2, 1, 3]]).save(folder / "model.keras")
@@ -590,6 +632,23 @@ class NamedHeads(Network):
         return {{"ctcf": torch.sigmoid(logits[:, :1]), "max": torch.sigmoid(logits[:, 1:])}}
 
 
+class JoinedHeads(Network):
+    def forward(self, x):
+        logits = self.head(self.hidden(x))
+        return torch.cat([torch.sigmoid(logits[:, i : i + 1]) for i in range({TARGETS})], 1)
+
+
+class Spectral(Network):
+    \"\"\"The convolution as a product of spectra.\"\"\"
+
+    def hidden(self, x):
+        n = {LENGTH}
+        kernel = torch.fft.rfft(self.convolution.weight.flip(2), n=n)
+        spectrum = torch.einsum("nbf,obf->nof", torch.fft.rfft(x, n=n), kernel)
+        found = torch.fft.irfft(spectrum, n=n)[:, :, {WIDTH} - 1 :] + self.convolution.bias[:, None]
+        return torch.flatten(self.pool(torch.relu(found)), 1)
+
+
 class Image(nn.Module):
     \"\"\"For inputs with an axis of length 1: kernel and pool have two axes.\"\"\"
 
@@ -732,6 +791,18 @@ def build_dict_outputs(folder: Path) -> str:
     return _write_torch_entry(folder, network, _dna(f"(4, {LENGTH})"), targets=targets, alphabet_axis=0)
 
 
+def build_joined_heads(folder: Path) -> str:
+    """The heads side by side, each with a sigmoid of its own."""
+    network = _torch_network(folder, "JoinedHeads")
+    return _write_torch_entry(folder, network, _dna(f"(4, {LENGTH})"), alphabet_axis=0)
+
+
+def build_spectral(folder: Path) -> str:
+    """Complex numbers within."""
+    network = _torch_network(folder, "Spectral")
+    return _write_torch_entry(folder, network, _dna(f"(4, {LENGTH})"), alphabet_axis=0)
+
+
 # scikit-learn, and models without a framework
 
 
@@ -828,6 +899,7 @@ FOREIGN_MODELS: dict[str, ForeignModel] = {
     "keras_2_h5": ForeignModel(build_keras_2_h5, probabilities),
     "keras_2_image": ForeignModel(build_keras_2_image, probabilities, lambda x: x[..., np.newaxis]),
     "keras_3": ForeignModel(build_keras_3, probabilities),
+    "recurrent": ForeignModel(build_recurrent, step_probabilities),
     "other_alphabet": ForeignModel(build_other_alphabet, probabilities, lambda x: x[..., [0, 2, 1, 3]]),
     "any_length": ForeignModel(build_any_length, global_probabilities, length=None),
     "profile": ForeignModel(build_profile, flat_profile, output="raw"),
@@ -851,6 +923,8 @@ FOREIGN_MODELS: dict[str, ForeignModel] = {
     "torch_pickle": ForeignModel(
         build_torch_pickle, probabilities, channels_first, pickled=True, frameworks=("torch",)
     ),
+    "joined_heads": ForeignModel(build_joined_heads, probabilities, channels_first, frameworks=("torch",)),
+    "spectral": ForeignModel(build_spectral, probabilities, channels_first, frameworks=("torch",)),
     "torchscript": ForeignModel(build_torchscript, probabilities, channels_first, frameworks=("torch",)),
     "list_inputs": ForeignModel(
         build_list_inputs,

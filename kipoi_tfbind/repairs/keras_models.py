@@ -200,7 +200,8 @@ def _objects(path: str | None) -> dict[str, Any]:
 
     try:
         with concise_importable():
-            return dict(load_module(path).OBJECTS)
+            # None where the package that the file imports has entered its layers in Keras itself.
+            return dict(load_module(path).OBJECTS or {})
     except UnsupportedModelError:
         raise
     except Exception as error:  # the code is somebody else's, and so is the choice of exception

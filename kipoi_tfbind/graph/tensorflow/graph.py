@@ -110,10 +110,22 @@ class TensorFlowGraph(Graph):
             for i in added:
                 outputs = self.run_node(self.nodes[i], [values[ref] for ref in self.nodes[i].inputs])
                 values |= {(i, j): output for j, output in enumerate(outputs)}
-            return [values[ref] for ref in self.outputs]
+            outputs = [values[ref] for ref in self.outputs]
+            if any(None in (y.shape[1:] if y.shape.rank else (None,)) for y in outputs):
+                # TensorFlow forgets the shapes of what a loop gives.
+                for y, shape in zip(outputs, self._output_shapes(), strict=True):
+                    y.set_shape(shape)
+            return outputs
 
         compiled = tf.function(run, input_signature=self.signature(), autograph=False).get_concrete_function()
         return lambda tensors: list(compiled(*tensors))
+
+    def _output_shapes(self) -> list[tf.TensorShape]:
+        """Shapes of the outputs, as far as the nodes tell."""
+        with tf.Graph().as_default():
+            tensors = [tf.compat.v1.placeholder(spec.dtype, spec.shape) for spec in self.signature()]
+            values = self.run(tensors, self.outputs)
+        return [values[ref].shape for ref in self.outputs]
 
     def input_node(self, shape: Sequence[int]) -> Node:
         """See the base class."""

@@ -137,12 +137,20 @@ def test_a_model_as_those_of_rbp_eclip(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_an_entry_whose_custom_objects_import_concise(tmp_path: Path) -> None:
+CUSTOM_OBJECTS = {
+    "some": "from concise.layers import ConvDNA, SplineT\n\n"
+    "OBJECTS = {'SplineT': SplineT, 'ConvDNA': ConvDNA}\n",
+    "all": "import concise\n\nOBJECTS = concise.custom_objects\n",
+    # Concise enters its layers as it is imported.
+    "none": "import concise\n\nOBJECTS = None\n",
+}
+
+
+@pytest.mark.parametrize("objects", CUSTOM_OBJECTS)
+def test_an_entry_whose_custom_objects_import_concise(objects: str, tmp_path: Path) -> None:
     """It is predicted and explained; concise is not there before, nor afterwards."""
     write(tmp_path, architecture(), ARRAYS)
-    (tmp_path / "custom_keras_objects.py").write_text(
-        "from concise.layers import ConvDNA, SplineT\n\nOBJECTS = {'SplineT': SplineT, 'ConvDNA': ConvDNA}\n"
-    )
+    (tmp_path / "custom_keras_objects.py").write_text(CUSTOM_OBJECTS[objects])
     (tmp_path / "model.yaml").write_text(f"""
 defined_as: kipoi.model.KerasModel
 args: {{weights: weights.h5, arch: model.json, custom_objects: custom_keras_objects.py}}
