@@ -9,7 +9,8 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -113,16 +114,8 @@ def progress(
     ...     for _ in range(3):
     ...         _ = bar.update()
     """
-    from tqdm import tqdm
-
-    class Bar(tqdm):
-        def update(self, n: float | None = 1) -> bool | None:
-            if leave and _listener is not None:
-                _listener(int(n or 0))
-            return super().update(n)
-
     columns, rows = _terminal_size()
-    return Bar(
+    bar: tqdm = _bar_class()(
         desc=description,
         total=total,
         unit=unit,
@@ -134,6 +127,23 @@ def progress(
         ncols=columns,
         nrows=rows,
     )
+    return bar
+
+
+@cache
+def _bar_class() -> Any:
+    from tqdm import tqdm
+
+    class Bar(tqdm):
+        # Without tqdm's thread, which looks for stalled bars for as long as the process lives.
+        monitor_interval = 0
+
+        def update(self, n: float | None = 1) -> bool | None:
+            if self.leave and _listener is not None:
+                _listener(int(n or 0))
+            return super().update(n)
+
+    return Bar
 
 
 def followed(things: Sequence[Thing], description: str, *, unit: str = "seq") -> Iterator[Thing]:
