@@ -234,7 +234,7 @@ def test_report_has_pictures_and_tables_of_patterns(tmp_path: Path) -> None:
     text = path.read_text()
     for title in ("spacing", "number of copies", "k-mers", "cooperativity", "context", "position"):
         assert f"Global importance analysis: {title}</h3>" in text
-    assert text.count("<img src=") == len(everything)
+    assert text.count("data:image/png;base64,") == len(everything)
     assert "synergistic" in text
     assert "Backgrounds and real sequences" in text
     assert 'id="sequences"' not in text

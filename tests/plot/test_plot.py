@@ -180,7 +180,7 @@ def test_logo_of_contributions(result: xr.Dataset) -> None:
     ],
 )
 def test_logo_says_which_gradients(result: xr.Dataset, kind: str, label: str) -> None:
-    contributions = contribution_result(result).assign_attrs(method="gradients", kind=kind)
+    contributions = contribution_result(result).assign_attrs(method="gradients", gradient_method=kind)
     assert plot_logo(contributions, end=5).get_ylabel() == f"Contribution\n({label},\noutput)"
 
 
