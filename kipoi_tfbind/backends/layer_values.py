@@ -1,4 +1,4 @@
-"""Values inside a traced model: of any node, and predictions with some channels of a node at zero."""
+"""Values inside a traced model, of any node."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class LayerValues:
             raise UnsupportedModelError("model: cannot be traced, so that its layers are not known")
         self._backend = backend
         self.is_torch = framework == "torch"
-        self._functions: dict[Any, Any] = {}
+        self._functions: dict[Ref, Any] = {}
         if self.is_torch:
             self.graph: Graph = backend._graph(backend._tensors(inputs))
         else:
@@ -43,50 +43,29 @@ class LayerValues:
 
     def values(self, inputs: Sequence[NDArray], ref: Ref) -> NDArray:
         """Values of a node's output, the batch first."""
-        return self._run(inputs, ref, None, None)
+        if self.is_torch:
+            import torch
 
-    def silenced(self, inputs: Sequence[NDArray], ref: Ref, kept: NDArray) -> NDArray:
-        """Outputs (sequence, column) with a node's output times `kept`, which broadcasts."""
-        return self._run(inputs, self.graph.outputs[0], ref, kept)
+            with torch.no_grad():
+                tensors = self._backend._tensors(inputs)
+                found: NDArray = self._propagate(tensors, len(inputs[0]), ref).cpu().numpy()
+                return found
+        import tensorflow as tf
+
+        if ref not in self._functions:
+
+            def run(tensors: Any) -> Any:
+                return self._propagate(tensors, tf.shape(tensors[0])[0], ref)
+
+            self._functions[ref] = tf.function(run, input_signature=[self._specs], autograph=False)
+        return np.asarray(self._functions[ref](self._backend.tensors(inputs)).numpy())
 
     def tensors(self, inputs: Sequence[NDArray]) -> list[Any]:
         """The inputs as tensors of the framework."""
         found: list[Any] = (self._backend._tensors if self.is_torch else self._backend.tensors)(inputs)
         return found
 
-    def _run(
-        self, inputs: Sequence[NDArray], wanted: Ref, changed: Ref | None, kept: NDArray | None
-    ) -> NDArray:
-        if self.is_torch:
-            import torch
-
-            with torch.no_grad():
-                tensors = self._backend._tensors(inputs)
-                mask = None if kept is None else torch.as_tensor(kept).to(tensors[0])
-                found: NDArray = self._propagate(tensors, len(inputs[0]), wanted, changed, mask).cpu().numpy()
-                return found
-        import tensorflow as tf
-
-        if (wanted, changed) not in self._functions:
-            # The type of the changed value is that of the mask, as far as floating point goes.
-            dtype = next((spec.dtype for spec in self._specs if spec.dtype.is_floating), tf.float32)
-            own = [] if kept is None else [tf.TensorSpec(kept.shape, dtype)]
-
-            def run(tensors: Any, *masks: Any) -> Any:
-                size = tf.shape(tensors[0])[0]
-                return self._propagate(tensors, size, wanted, changed, masks[0] if masks else None)
-
-            self._functions[wanted, changed] = (
-                tf.function(run, input_signature=[self._specs, *own], autograph=False),
-                dtype,
-            )
-        function, dtype = self._functions[wanted, changed]
-        masks = [] if kept is None else [tf.constant(kept, dtype)]
-        return np.asarray(function(self._backend.tensors(inputs), *masks).numpy())
-
-    def _propagate(
-        self, tensors: Sequence[Any], batch_size: Any, wanted: Ref, changed: Ref | None, mask: Any
-    ) -> Any:
+    def _propagate(self, tensors: Sequence[Any], batch_size: Any, wanted: Ref) -> Any:
         """Value of one output of a node, from the inputs on."""
         graph = self.graph
         values: dict[Ref, Any] = {(i, 0): t for i, t in zip(graph.inputs, tensors, strict=True)}
@@ -95,8 +74,6 @@ class LayerValues:
                 node = graph.nodes[i]
                 outputs = graph.run_node(node, [values[ref] for ref in node.inputs], batch_size)
                 values |= {(i, j): output for j, output in enumerate(outputs)}
-            if changed is not None and changed[0] == i:
-                values[changed] = values[changed] * mask
         return values[wanted]
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import CenteredNorm
 
 from kipoi_tfbind.plot._colours import DIVERGING
-from kipoi_tfbind.plot.position_axes import PLAIN, figure_of, position_ticks, title, width_of
+from kipoi_tfbind.plot.position_axes import PLAIN, figure_of, new_axes, position_ticks, title, width_of
 from kipoi_tfbind.results.view import position_label, select, unit
 
 _BARS = 20
@@ -63,8 +62,7 @@ def plot_layer_contributions(
     'Channel of layer 0'
     """
     view = select(result, "unit_contribution", sequence=sequence, target=target, start=start, end=end)
-    if ax is None:
-        _, ax = plt.subplots(figsize=(8, 4.4))
+    ax = new_axes(ax, 8, 4.4)
     values, position = view["unit_contribution"].values, view["unit_position"].values
     channel, layer = view["unit_channel"].values, view.attrs.get("layer", "")
     ax.tick_params(labelsize=8)

@@ -382,9 +382,9 @@ def test_results_without_scores_are_pictures(tmp_path: Path) -> None:
         page = Page(tmp_path / "report.html")
         described = [str(image["alt"]) for image in page.attributes("img")]
         assert len(described) == len(results)
-        words = "start, positions 0-7 (0-based), target number of G"
-        assert any(text.startswith(f"Design of start, {words}") for text in described)
-        assert "Design" in page.text
+        words = "start, positions 0-7 (0-based), target number of G; first row: 0, G, +1.000, +1.000"
+        assert f"Design of start, {words}" in described
+        assert "start: number of G" in page.text
         packed = [script for script in page.attributes("script") if script.get("id") == "track-data"]
         assert len(packed) == len(results) - 1
 
