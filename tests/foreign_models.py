@@ -46,7 +46,8 @@ AUXILIARY_HEAD = _drawn(3, TARGETS)
 UNITS = 2
 # Of the LSTM that reads forward, and of the one that reads backward: from the base, from the state, bias.
 GATES = [(_drawn(4, 4 * UNITS), _drawn(UNITS, 4 * UNITS), _drawn(4 * UNITS)) for _ in range(2)]
-STEP_HEAD, STEP_BIAS = _drawn(2 * UNITS, 1), _drawn(1)
+# Steep enough that the probabilities along a sequence spread over more than a tenth.
+STEP_HEAD, STEP_BIAS = 8 * _drawn(2 * UNITS, 1), _drawn(1)
 
 
 # The network, in float64.
