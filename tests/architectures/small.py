@@ -18,9 +18,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "dilated_residual_cnn": {
         "kernel_size": 7,
         "pool_size": 4,
-        "bin_length": 24,
+        "bin_length": 32,
         "dilation_rates": (1, 2),
-        "block_filters": 3,
+        "block_filters": 5,
         "exponential_bound": 50.0,
     },
     "dilated_dense_cnn": {"kernel_size": 7, "pool_size": 4, "dilation_rates": (1, 2), "growth": 3},
