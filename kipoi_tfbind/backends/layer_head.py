@@ -89,3 +89,32 @@ class LayerHead:
             chosen = [output[:, column] for column in columns]
         zero = tf.UnconnectedGradients.ZERO
         return np.stack([tape.gradient(y, own, unconnected_gradients=zero).numpy() for y in chosen])
+
+
+def linear_between(
+    backend: Backend, graph: Graph, source: Ref, after: Ref, shape: Sequence[int], inputs: Sequence[NDArray]
+) -> NDArray:
+    """What linear operations between two values make of ones, less what they make of zeros."""
+    part = from_value(graph, source, shape)
+    part = part.made_of(part.nodes, part.inputs, ((after[0] + 1, after[1]),))
+    function, own = part.as_function(), np.zeros((2, *shape))
+    own[0] = 1
+    any_backend: Any = backend
+    tensors = any_backend.tensors(inputs)
+    if backend.framework == "torch":
+        import torch
+
+        with torch.no_grad():
+            (found,) = function([torch.as_tensor(own).to(_floating(tensors)), *tensors])
+            values = found.cpu().numpy()
+    else:
+        import tensorflow as tf
+
+        (found,) = function([tf.constant(own, _floating(tensors).dtype), *tensors])
+        values = found.numpy()
+    return values[0] - values[1]
+
+
+def _floating(tensors: Sequence[Any]) -> Any:
+    """The first of the tensors that holds real numbers."""
+    return next(t for t in tensors if getattr(t.dtype, "is_floating_point", None) or getattr(t.dtype, "is_floating", None))
