@@ -117,4 +117,5 @@ def linear_between(
 
 def _floating(tensors: Sequence[Any]) -> Any:
     """The first of the tensors that holds real numbers."""
-    return next(t for t in tensors if getattr(t.dtype, "is_floating_point", None) or getattr(t.dtype, "is_floating", None))
+    names = ("is_floating_point", "is_floating")  # PyTorch's and TensorFlow's
+    return next(t for t in tensors if any(getattr(t.dtype, name, False) for name in names))

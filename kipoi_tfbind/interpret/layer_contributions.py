@@ -154,11 +154,12 @@ def layer_contributions(
 
 def _check_same_units(member: SequenceModel, own: Layer, first: Layer) -> None:
     """Check that a member's units are as many as those of the first, at the same positions."""
-    if own.shape != first.shape or own.axis != first.axis or not np.array_equal(own.fields(), first.fields()):
+    same = own.shape == first.shape and own.axis == first.axis
+    if not same or not np.array_equal(own.fields(), first.fields()):
         raise InputError(
-            f"layer: that of member {member.name}, {own.name}, has the shape {own.shape}, and that of the first "
-            f"member, {first.name}, {first.shape}, or they see other positions: expected the same, for their "
-            "mean; name another layer, or give one member (model.members)"
+            f"layer: {own.name} of member {member.name} has the shape {own.shape}, and {first.name} of the first "
+            f"{first.shape}, or they see other positions: expected the same, for their mean; name another layer, "
+            "or give one member (model.members)"
         )
 
 

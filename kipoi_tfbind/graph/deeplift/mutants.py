@@ -24,6 +24,7 @@ from scipy.special import expit
 
 from kipoi_tfbind.graph.deeplift.secants import SECANTS
 from kipoi_tfbind.graph.incremental.chain import Block, Part, Value
+from kipoi_tfbind.graph.position_kernel import PositionKernel
 
 FUNCTIONS: dict[str, Callable[[NDArray], NDArray]] = {
     "exp": np.exp,
@@ -62,9 +63,10 @@ def _routing(x: NDArray, r: NDArray, fx: NDArray, fr: NDArray, largest: NDArray)
     """Slopes of maxima, as `rules.maximum_of_many`, of windows (..., window, position, channel)."""
     gain = fx - fr
     gain[np.abs(gain) <= largest * (_NEAR * np.finfo(gain.dtype).eps)] = 0
-    to_x, to_r = np.where(gain > 0, fx, np.nan), np.where(gain < 0, fr, np.nan)
-    present = (x == to_x[..., None, :]) | (r == to_r[..., None, :])
-    share = gain / np.maximum(present.sum(axis=-2, dtype=gain.dtype), 1)
+    at_x, at_r = x == fx[..., None, :], r == fr[..., None, :]
+    n_x, n_r = at_x.sum(axis=-2), at_r.sum(axis=-2)
+    share = gain / np.where(gain > 0, n_x, n_r).astype(gain.dtype)
+    present = (at_x & (gain > 0)[..., None, :]) | (at_r & (gain < 0)[..., None, :])
     slope = np.zeros(present.shape, gain.dtype)
     np.divide(share[..., None, :], x - r, out=slope, where=present)
     return slope
@@ -86,6 +88,11 @@ class _Region:
         """The positions that there are, and where they are in the region."""
         low, high = max(self.start, 0), max(min(self.start + self.width, length), 0)
         return slice(low, max(low, high)), slice(low - self.start, max(low, high) - self.start)
+
+
+def _convolved_region(kernel: PositionKernel, region: _Region) -> _Region:
+    """What a convolution makes of a region."""
+    return _Region(region.start - kernel.span + 1 + kernel.before, region.width + kernel.span - 1)
 
 
 class MutantContributions:
@@ -122,7 +129,7 @@ class MutantContributions:
     @staticmethod
     def _kept(array: NDArray, value: Value, region: _Region) -> NDArray:
         """An array (..., position, channel) of a region, 0 where it reaches beyond the value's ends."""
-        there, part = region.within(value.length)
+        _, part = region.within(value.length)
         if part.stop - part.start < region.width:
             array = array.copy()
             array[..., : part.start, :] = array[..., part.stop :, :] = 0
@@ -136,10 +143,9 @@ class MutantContributions:
         """Of each block, the affected region of its convolution's output, and of its own."""
         found, at = [], _Region(position, 1)
         for block in self.blocks:
-            kernel = block.kernel
-            start, width = at.start - kernel.span + 1 + kernel.before, at.width + kernel.span - 1
+            reached = _convolved_region(block.kernel, at)
             # As many windows as any start may need.
-            first, n = start // block.span, (width + block.span - 2) // block.span + 1
+            first, n = reached.start // block.span, (reached.width + block.span - 2) // block.span + 1
             at = _Region(first, n)
             found.append((_Region(first * block.span, n * block.span), at))
         return found
@@ -150,9 +156,12 @@ class MutantContributions:
         """Change (..., position, channel) of a region, convolved into another."""
         kernel = block.kernel
         found = np.zeros((*change.shape[:-2], target.width, block.convolved.channels), change.dtype)
-        for tap, weight in enumerate(kernel.kernel.astype(change.dtype, copy=False)):
+        taps = kernel.kernel.astype(change.dtype, copy=False)
+        matrix = taps.transpose(1, 0, 2).reshape(taps.shape[1], -1)
+        spread = (change.reshape(-1, len(matrix)) @ matrix).reshape(*change.shape[:-1], len(taps), -1)
+        for tap in range(len(taps)):
             start = source.start - tap * kernel.dilation + kernel.before - target.start
-            found[..., start : start + source.width, :] += change @ weight
+            found[..., start : start + source.width, :] += spread[..., tap, :]
         return self._kept(found, block.convolved, target)
 
     def _slope_of(self, part: Part) -> NDArray:
@@ -172,25 +181,36 @@ class MutantContributions:
         return found
 
     def _mutated(
-        self, block: Block, change: NDArray, target: _Region, output: _Region
+        self, k: int, change: NDArray, region: _Region, target: _Region, output: _Region
     ) -> tuple[NDArray, list[NDArray]]:
-        """Change of a block's output, and slopes (mutant, reference, position, channel) of its parts."""
-        slopes, at = [], target
-        for part in block.parts:
+        """Change of a block's output, and slopes (mutant, reference, position, channel) of its parts.
+
+        The change is that of its convolution in the `target`, of which only `region` may have changed.
+        """
+        slopes, at, m = [], target, self._margin
+        for part, own in zip(self.blocks[k].parts, self._unmutated_in(k, target, output), strict=True):
             before, after = self._own[part.before.ref], self._own[part.after.ref]
-            x = at.of(before[0], self._margin, 0) + self._scaled(change, part)
-            r = at.of(before[1:], self._margin, 1)
+            change = self._scaled(change, part)
             if part.function:
+                inner = slice(region.start - at.start, region.start - at.start + region.width)
+                x = region.of(before[0], m, 0) + change[:, inner]
                 fx = FUNCTIONS[part.function](x)
-                fr = at.of(after[1:], self._margin, 1)
-                slopes.append(_secant(part, x[:, None], r, fx[:, None], fr))
+                r, fr = region.of(before[1:], m, 1), region.of(after[1:], m, 1)
+                slope = np.repeat(own[np.newaxis], len(x), axis=0)
+                slope[:, :, inner] = _secant(part, x[:, None], r, fx[:, None], fr)
+                slopes.append(slope)
+                change = np.zeros_like(change)
+                change[:, inner] = fx - region.of(after[0], m, 0)
             else:
+                x, r = at.of(before[0], m, 0) + change, at.of(before[1:], m, 1)
                 x, r = (a.reshape(len(a), output.width, part.span, -1) for a in (x, r))
-                fx, at = x.max(axis=2), output
-                fr = at.of(after[1:], self._margin, 1)
-                slope = _routing(x[:, None], r, fx[:, None], fr, self._largest[part.after.ref])
+                fx, at, region = x.max(axis=2), output, output
+                slope = _routing(
+                    x[:, None], r, fx[:, None], at.of(after[1:], m, 1), self._largest[part.after.ref]
+                )
                 slopes.append(slope.reshape(*slope.shape[:2], -1, slope.shape[-1]))
-            change = self._kept(fx - at.of(after[0], self._margin, 0), part.after, at)
+                change = fx - at.of(after[0], m, 0)
+            change = self._kept(change, part.after, at)
         return change, slopes
 
     def _pushed(self, block: Block, slopes: Sequence[NDArray], change: NDArray) -> NDArray:
@@ -225,11 +245,14 @@ class MutantContributions:
         kernel = block.kernel
         shape = (*cotangent.shape[:-2], source.width, block.kernel.kernel.shape[1])
         found = np.zeros(shape, cotangent.dtype)
-        for tap, weight in enumerate(kernel.kernel.astype(cotangent.dtype, copy=False)):
+        taps = kernel.kernel.astype(cotangent.dtype, copy=False)
+        matrix = taps.transpose(2, 0, 1).reshape(taps.shape[2], -1)
+        spread = (cotangent.reshape(-1, len(matrix)) @ matrix).reshape(*cotangent.shape[:-1], len(taps), -1)
+        for tap in range(len(taps)):
             start = source.start - tap * kernel.dilation + kernel.before - target.start
             low, high = max(start, 0), min(start + source.width, target.width)
             if low < high:
-                found[..., low - start : high - start, :] += cotangent[..., low:high, :] @ weight.T
+                found[..., low - start : high - start, :] += spread[..., low:high, tap, :]
         return found
 
     # What is asked.
@@ -266,11 +289,20 @@ class MutantContributions:
         return found
 
     def mutants(self, position: int, changes: NDArray) -> tuple[NDArray, list[list[NDArray]]]:
-        """The change of the last value in its region, and slopes, for changes (mutant, channel) of the input."""
+        """The change of the last value in its region, and slopes.
+
+        Parameters
+        ----------
+        position
+            The substituted one.
+        changes
+            Of the input there (mutant, channel).
+        """
         change, source, slopes = changes[:, None], _Region(position, 1), []
-        for block, (target, output) in zip(self.blocks, self.regions(position), strict=True):
-            change = self._convolved(block, change, source, target)
-            change, own = self._mutated(block, change, target, output)
+        for k, (target, output) in enumerate(self.regions(position)):
+            kernel = self.blocks[k].kernel
+            change = self._convolved(self.blocks[k], change, source, target)
+            change, own = self._mutated(k, change, _convolved_region(kernel, source), target, output)
             slopes.append(own)
             source = output
         return change, slopes

@@ -95,9 +95,9 @@ class Block:
     Attributes
     ----------
     kernel
-        The convolution.
+        The convolution, with factors of the channels before and after it.
     source, convolved
-        Its input and output.
+        Its input, and its output with those factors.
     parts
         What follows.
     """
@@ -141,8 +141,7 @@ def blocks_of(program: Program, functions: frozenset[str], measure: Measure) -> 
             scale = _scale(scaled_from, at, measure)
             if op.kernel.stride != 1 or scale is None or (found and not found[-1].parts):
                 break
-            kernel = replace(op.kernel, kernel=op.kernel.kernel * scale[:, np.newaxis].astype(op.kernel.kernel.dtype))
-            found.append(Block(kernel, at, after))
+            found.append(Block(_times(op.kernel, scale[:, np.newaxis]), at, after))
             scaled_from = None
         elif kind in _LINEAR or kind in ("reshape", "transpose"):
             # Reshapes before the first convolution change no number.
@@ -154,7 +153,11 @@ def blocks_of(program: Program, functions: frozenset[str], measure: Measure) -> 
             scale = _scale(scaled_from, at, measure)
             if scale is None:
                 break
-            found[-1] = replace(found[-1], parts=(*found[-1].parts, replace(part, scale=scale)))
+            if found[-1].parts:
+                part = replace(part, scale=scale)
+            else:
+                found[-1] = replace(found[-1], kernel=_times(found[-1].kernel, scale), convolved=at)
+            found[-1] = replace(found[-1], parts=(*found[-1].parts, part))
             scaled_from = None
         else:
             break
@@ -195,6 +198,10 @@ def _part(
         fits = after.length * op.span <= at.length and all(part.span == 1 for part in block.parts)
         return Part(at, after, "", op.span, nothing) if fits else None
     return None
+
+
+def _times(kernel: PositionKernel, scale: NDArray) -> PositionKernel:
+    return replace(kernel, kernel=kernel.kernel * scale.astype(kernel.kernel.dtype))
 
 
 def _scale(start: Value | None, at: Value, measure: Measure) -> NDArray | None:
