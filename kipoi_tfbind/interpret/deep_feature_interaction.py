@@ -45,7 +45,7 @@ def deep_feature_interaction(
     itself, mean over the substitutions and the references, where the model is a sum of pairs, of which
     DeepSHAP gives half to either base.
 
-    Computed as defined, that is DeepSHAP for 3 n mutants of n positions. A mutant's multipliers differ from the
+    As defined it costs DeepSHAP for 3 n mutants of n positions. A mutant's multipliers differ from the
     sequence's by the rules' factors in the affected regions, and by what comes back from behind them: of a
     model that begins with convolutions, only these are computed, with the same result (`path`).
 
@@ -65,8 +65,8 @@ def deep_feature_interaction(
         Of references that are drawn; the draws also depend on the sequence, and on nothing else.
     path
         "incremental": compute only what a substitution changes of the multipliers of the model's first blocks
-        of convolution, activation and pool, which is exact; "full": DeepSHAP of each mutant; "auto": the first
-        where the model has such blocks and there are enough mutants. The result says which it was.
+        of convolution, activation and pool, which is exact; "full": DeepSHAP of each mutant; "auto": the
+        first, where the model has such blocks and mutants are many. The result says which it was.
     batch_size
         Number of references that are run at once, of one or several mutants.
 
@@ -166,8 +166,8 @@ class _Paths:
             engine = mutant_engine(model, batch.one_hot, batch.auxiliary)
         if engine is None and self._path == "incremental":
             raise InputError(
-                f"path: model {model.name} does not begin with blocks of convolution, activation and pool, or "
-                "its graph is not known; use path='full' (--path full)"
+                f"path: model {model.name} does not begin with blocks of convolution, activation and pool, "
+                "or its graph is not known; use path='full' (--path full)"
             )
         self._taken.add("full" if engine is None else "incremental")
         return engine

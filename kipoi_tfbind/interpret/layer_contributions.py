@@ -157,9 +157,9 @@ def _check_same_units(member: SequenceModel, own: Layer, first: Layer) -> None:
     same = own.shape == first.shape and own.axis == first.axis
     if not same or not np.array_equal(own.fields(), first.fields()):
         raise InputError(
-            f"layer: {own.name} of member {member.name} has the shape {own.shape}, and {first.name} of the first "
-            f"{first.shape}, or they see other positions: expected the same, for their mean; name another layer, "
-            "or give one member (model.members)"
+            f"layer: {own.name} of member {member.name} has the shape {own.shape}, and {first.name} of the "
+            f"first {first.shape}, or they see other positions: expected the same, for their mean; name "
+            "another layer, or give one member (model.members)"
         )
 
 

@@ -146,7 +146,7 @@ def test_paths_are_the_same_on_every_architecture(name: str) -> None:
     options: dict[str, Any] = {"n_references": 2, "positions": [0, 17, 20, graph_models.LENGTH - 1]}
     if mutant_engine(model, one["one_hot"].values, {}) is None:
         assert name not in ("relu", "exponential", "sigmoid", "tanh", "pooled")
-        with pytest.raises(InputError, match="does not begin with blocks of convolution.*path='full'"):
+        with pytest.raises(InputError, match=r"does not begin with blocks of convolution.*path='full'"):
             deep_feature_interaction(model, one, path="incremental", **options)
         return
     found, expected = (
