@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.backends.layer_head import LayerHead, linear_between
 from kipoi_tfbind.dna.one_hot import codes_of
-from kipoi_tfbind.graph.deeplift.mutants import FUNCTIONS, MutantContributions
+from kipoi_tfbind.graph.deeplift.block_regions import FUNCTIONS
+from kipoi_tfbind.graph.deeplift.mutants import MutantContributions
 from kipoi_tfbind.graph.graph import Graph
 from kipoi_tfbind.graph.incremental.chain import Block, blocks_of
 from kipoi_tfbind.models.adapted import Adapted, base_encodings
