@@ -153,13 +153,15 @@ class _Paths:
     @property
     def taken(self) -> str:
         """Which it was; of an ensemble, perhaps both."""
-        return ", ".join(sorted(self._taken)) or "full"
+        return "mixed" if len(self._taken) > 1 else next(iter(self._taken), "full")
 
     def engine(
         self, model: SequenceModel, batch: Batch, references: str | ArrayLike, n_references: int
     ) -> MutantEngine | None:
         """The engine of the incremental path, if that is taken."""
-        n = n_references if isinstance(references, str) else np.shape(references)[-3]
+        n = n_references
+        if not isinstance(references, str):
+            *_, n, _, _ = (1, 1, 1, *np.shape(references))
         few = self._n_mutants * n < _FEW
         engine = None
         if self._path == "incremental" or (self._path == "auto" and not few):

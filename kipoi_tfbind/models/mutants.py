@@ -15,6 +15,7 @@ from kipoi_tfbind.graph.deeplift.block_regions import FUNCTIONS
 from kipoi_tfbind.graph.deeplift.mutants import MutantContributions
 from kipoi_tfbind.graph.graph import Graph
 from kipoi_tfbind.graph.incremental.chain import Block, blocks_of
+from kipoi_tfbind.memory import memory_budget
 from kipoi_tfbind.models.adapted import Adapted, base_encodings
 from kipoi_tfbind.models.layer import example_inputs, program_of, traced
 from kipoi_tfbind.models.sequence_model import SequenceModel
@@ -22,6 +23,8 @@ from kipoi_tfbind.models.sequence_model import SequenceModel
 Auxiliary = Mapping[str, NDArray]
 # Of the multipliers at the end of the blocks that are in memory at once.
 _BYTES = 128 << 20
+# Of what units give to contributions.
+_TABLE_BYTES = 1 << 30
 # Sites whose affected regions lie near each other.
 _TOGETHER = 16
 
@@ -67,34 +70,52 @@ class MutantEngine:
         positions
             Whose contributions are asked for.
         """
+        end = self.blocks[-1].output
+        values = [*(block.convolved for block in self.blocks[1:]), end]
+        bytes_each = 8 * len(positions) * sum(value.length * value.channels for value in values)
+        n_at_once = int(np.clip(min(memory_budget(), _TABLE_BYTES) // bytes_each, 1, len(references)))
+        total = 0.0
+        for at in range(0, len(references), n_at_once):
+            some = references[at : at + n_at_once]
+            found = self._changes(one_hot, some, auxiliary, sites, positions)
+            total = total + found * (len(some) / len(references))
+        return np.asarray(total)
+
+    def _changes(
+        self,
+        one_hot: NDArray,
+        references: NDArray,
+        auxiliary: Auxiliary,
+        sites: NDArray[np.intp],
+        positions: NDArray[np.intp],
+    ) -> NDArray[np.float64]:
+        """As `changes`, for as many references as memory holds the tables of."""
         rows = np.concatenate([one_hot, references.astype(one_hot.dtype)])
         inputs = self._inputs(rows, auxiliary)
         values = {v.ref: v for b in self.blocks for part in b.parts for v in (part.before, part.after)}
         found = {ref: self._adapted.backend.activations(inputs, ref) for ref in values}
         end, encodings = self.blocks[-1].output, self._encodings
-        dtype = found[end.ref].dtype
-        encoded = rows.astype(dtype) @ encodings[:4].astype(dtype)
-        engine = MutantContributions(self.blocks, found, encoded)
+        last, dtype = found[end.ref], found[end.ref].dtype
+        engine = MutantContributions(self.blocks, found, rows.astype(dtype) @ encodings[:4].astype(dtype))
         tables = engine.tables(positions)
-        own = self._multipliers(found[end.ref][:1], found[end.ref][1:], auxiliary)[0]
+        own = self._multipliers(last[:1], last[1:], auxiliary)[0]
         codes = codes_of(one_hot)[0]
-        n_targets, n_references = own.shape[1], len(references)
-        bytes_each = 3 * n_references * n_targets * end.length * end.channels * dtype.itemsize
+        bytes_each = 3 * len(references) * own[0].size * dtype.itemsize
         n_at_once = int(np.clip(_BYTES // bytes_each, 1, _TOGETHER))
-        changes = np.empty((len(sites), len(positions), n_targets))
+        changes = np.empty((len(sites), len(positions), own.shape[1]))
         for at in range(0, len(sites), n_at_once):
-            some = sites[at : at + n_at_once]
-            slopes, mutated = [], np.repeat(found[end.ref][:1], 3 * len(some), axis=0)
-            by_position = end.by_position(mutated).copy()
+            some = sites[at : at + n_at_once].tolist()
+            mutated = end.by_position(np.repeat(last[:1], 3 * len(some), axis=0)).copy()
+            slopes = []
             for k, site in enumerate(some):
                 new = (codes[site] + 1 + np.arange(3)) % 4
                 change, slope = engine.mutants(site, (encodings[new] - encodings[codes[site]]).astype(dtype))
                 slopes.append(slope)
-                engine.add_at_end(by_position[3 * k : 3 * k + 3], site, change)
-            cotangents = self._multipliers(end.in_layout(by_position), found[end.ref][1:], auxiliary)
+                engine.add_at_end(mutated[3 * k : 3 * k + 3], site, change)
+            cotangents = self._multipliers(end.in_layout(mutated), last[1:], auxiliary)
             cotangents = cotangents.reshape(len(some), 3, *cotangents.shape[1:])
             changes[at : at + n_at_once] = engine.contributions(
-                some.tolist(), slopes, cotangents, own, tables, positions
+                some, slopes, cotangents, own, tables, positions
             )
         return changes
 
