@@ -54,8 +54,8 @@ def _routing(x: NDArray, r: NDArray, fx: NDArray, fr: NDArray, largest: NDArray)
     n_x, n_r = at_x.sum(axis=-2), at_r.sum(axis=-2)
     share = gain / np.where(gain > 0, n_x, n_r).astype(gain.dtype)
     present = (at_x & (gain > 0)[..., None, :]) | (at_r & (gain < 0)[..., None, :])
-    slope = np.zeros(present.shape, gain.dtype)
-    np.divide(share[..., None, :], x - r, out=slope, where=present)
+    # Nothing goes where the maximum is not.
+    slope: NDArray = share[..., None, :] / np.where(present, x - r, np.inf)
     return slope
 
 
@@ -223,14 +223,23 @@ class BlockRegions:
     def transposed(self, cotangent: NDArray, target: Region, source: Region) -> NDArray:
         """Cotangent of a region of a convolution's input, of one of its output."""
         kernel = self.block.kernel
-        shape = (*cotangent.shape[:-2], source.width, self.block.kernel.kernel.shape[1])
-        found = np.zeros(shape, cotangent.dtype)
         taps = kernel.kernel.astype(cotangent.dtype, copy=False)
-        matrix = taps.transpose(2, 0, 1).reshape(taps.shape[2], -1)
-        spread = (cotangent.reshape(-1, len(matrix)) @ matrix).reshape(*cotangent.shape[:-1], len(taps), -1)
-        for tap in range(len(taps)):
+        lead, (n_taps, n_in, n_out) = cotangent.shape[:-2], taps.shape
+        overlaps = []
+        for tap in range(n_taps):
             start = source.start - tap * kernel.dilation + kernel.before - target.start
             low, high = max(start, 0), min(start + source.width, target.width)
-            if low < high:
-                found[..., low - start : high - start, :] += spread[..., low:high, tap, :]
+            overlaps.append((slice(low - start, max(high, low) - start), slice(low, max(high, low)), tap))
+        if source.width < target.width:
+            # What comes to a position from all taps side by side, and one product.
+            gathered = np.zeros((*lead, source.width, n_taps, n_out), cotangent.dtype)
+            for there, here, tap in overlaps:
+                gathered[..., there, tap, :] = cotangent[..., here, :]
+            matrix = taps.transpose(0, 2, 1).reshape(-1, n_in)
+            return (gathered.reshape(-1, len(matrix)) @ matrix).reshape(*lead, source.width, n_in)
+        matrix = taps.transpose(2, 0, 1).reshape(n_out, -1)
+        spread = (cotangent.reshape(-1, n_out) @ matrix).reshape(*cotangent.shape[:-1], n_taps, n_in)
+        found = np.zeros((*lead, source.width, n_in), cotangent.dtype)
+        for there, here, tap in overlaps:
+            found[..., there, :] += spread[..., here, tap, :]
         return found
