@@ -74,12 +74,12 @@ class MutantEngine:
         values = [*(block.convolved for block in self.blocks[1:]), end]
         bytes_each = 8 * len(positions) * sum(value.length * value.channels for value in values)
         n_at_once = int(np.clip(min(memory_budget(), _TABLE_BYTES) // bytes_each, 1, len(references)))
-        total = 0.0
+        total: NDArray[np.float64] = np.zeros((len(sites), len(positions), len(self._model.columns)))
         for at in range(0, len(references), n_at_once):
             some = references[at : at + n_at_once]
             found = self._changes(one_hot, some, auxiliary, sites, positions)
-            total = total + found * (len(some) / len(references))
-        return np.asarray(total)
+            total += found * (len(some) / len(references))
+        return total
 
     def _changes(
         self,

@@ -114,9 +114,10 @@ def test_both_paths_are_the_same(name: str) -> None:
         module(torch.tensor(sequences["one_hot"].values).float().transpose(1, 2))
         for part in module:
             if isinstance(part, torch.nn.BatchNorm1d):
-                part.running_mean.normal_()
-                part.running_var.uniform_(0.5, 2)
-                torch.nn.init.uniform_(part.weight, -2, 2)
+                state = part.state_dict()
+                state["running_mean"].normal_()
+                state["running_var"].uniform_(0.5, 2)
+                state["weight"].uniform_(-2, 2)
     model = as_sequence_model(module.eval(), length=33, double_precision=True)
     engine = mutant_engine(model, sequences["one_hot"].values, {})
     assert engine is not None

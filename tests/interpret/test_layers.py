@@ -246,7 +246,7 @@ def test_ensembles_are_means_and_nothing_depends_on_the_batch() -> None:
             assert np.nanmax(found[f"{name}_sd"].values) > 0
         precise = tfb.as_sequence_model(members[0], length=24, double_precision=True)
         # In float64, where nothing but the order of sums differs; a completeness error is just rounding.
-        close = {"rtol": 1e-9, "atol": 1e-14}
+        close: dict[str, Any] = {"rtol": 1e-9, "atol": 1e-14}
         assert_batch_invariant(method, precise, sequences, batch_sizes=(1, 2), **close, **options)
         assert_order_invariant(method, precise, sequences, **close, **options)
         exact = method(precise, sequences, **options)

@@ -52,7 +52,7 @@ def _routing(x: NDArray, r: NDArray, fx: NDArray, fr: NDArray, largest: NDArray)
     gain[np.abs(gain) <= largest * (_NEAR * np.finfo(gain.dtype).eps)] = 0
     at_x, at_r = x == fx[..., None, :], r == fr[..., None, :]
     n_x, n_r = at_x.sum(axis=-2), at_r.sum(axis=-2)
-    share = gain / np.where(gain > 0, n_x, n_r).astype(gain.dtype)
+    share = gain / np.maximum(np.where(gain > 0, n_x, n_r), 1).astype(gain.dtype)
     present = (at_x & (gain > 0)[..., None, :]) | (at_r & (gain < 0)[..., None, :])
     # Nothing goes where the maximum is not.
     slope: NDArray = share[..., None, :] / np.where(present, x - r, np.inf)
@@ -188,10 +188,10 @@ class BlockRegions:
             else:
                 x, r = at.of(before[0], m, 0) + change, at.of(before[1:], m, 1)
                 x, r = (a.reshape(len(a), output.width, part.span, -1) for a in (x, r))
-                fx, at, region = x.max(axis=2), output, output
-                slope = _routing(
-                    x[:, None], r, fx[:, None], at.of(after[1:], m, 1), self._largest[part.after.ref]
-                )
+                at = region = output
+                # Windows that there are not may hold positions that no window has.
+                fx, fr = self.kept(x.max(axis=2), part.after, at), at.of(after[1:], m, 1)
+                slope = _routing(x[:, None], r, fx[:, None], fr, self._largest[part.after.ref])
                 slopes.append(slope.reshape(*slope.shape[:2], -1, slope.shape[-1]))
                 change = fx - at.of(after[0], m, 0)
             change = self.kept(change, part.after, at)
