@@ -160,6 +160,15 @@ def mutant_engine(model: SequenceModel, one_hot: NDArray, auxiliary: Auxiliary) 
         One model that can be traced.
     one_hot, auxiliary
         Sequences like those that will come, as in `SequenceModel.predict`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from kipoi_tfbind import as_sequence_model
+    >>> parts = torch.nn.Conv1d(4, 2, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(12, 1)
+    >>> model = as_sequence_model(torch.nn.Sequential(*parts), length=8)
+    >>> len(mutant_engine(model, np.eye(4)[np.newaxis, [0, 1, 2, 3, 0, 1, 2, 3]], {}).blocks)
+    1
     """
     adapted = model.evaluator
     if not isinstance(adapted, Adapted) or not adapted.layout.has_bases or adapted.layout.flattened:

@@ -129,6 +129,17 @@ def blocks_of(program: Program, functions: frozenset[str], measure: Measure) -> 
         Functions of one number that a block may have.
     measure
         Gives what linear operations make of their input.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from kipoi_tfbind.graph import trace_torch
+    >>> module = torch.nn.Sequential(torch.nn.Conv1d(4, 2, 3), torch.nn.ReLU(), torch.nn.Flatten())
+    >>> graph = trace_torch(lambda x: [module(x[0])], [torch.zeros(1, 4, 10)])
+    >>> program = Program.of(graph, 0, 2, [(4, 10)], np.empty(0))
+    >>> (block,) = blocks_of(program, frozenset({"relu"}), lambda source, after: np.ones(1))
+    >>> block.kernel.kernel.shape, [part.function for part in block.parts], block.output.length
+    ((3, 4, 2), ['relu'], 8)
     """
     shape = program.shapes[program.sequence]
     at, scaled_from = Value(program.sequence, program.axis, shape), None
