@@ -117,7 +117,9 @@ def simulate(folder: Path, number: int) -> None:
         (folder / f"{activation}.yaml").write_text(yaml.safe_dump({**settings, "hyperparameters": own}))
 
 
-def recovered(folder: Path, run: Path, choices: list[tuple[str, float]], sample: int) -> None:
+def recovered(
+    folder: Path, run: Path, choices: list[tuple[str, float]], sample: int, with_untrained: bool
+) -> None:
     """Which planted motifs are a filter's best match at q < 0.05, and how often filters match by chance.
 
     The chance is that of permuted filters, and of the filters of the same network before its training.
@@ -138,7 +140,8 @@ def recovered(folder: Path, run: Path, choices: list[tuple[str, float]], sample:
     sequences = read_sequences(folder / "genome.fa", windows, length=WINDOW)
     untrained = build_model(TrainingConfig.from_yaml(run / "config.yaml"))
     print("weights\tsites\texact\tfamily\tfilters\tmedian sites\tpermuted\tby Tomtom\tnot found\tothers")
-    for name, network in (("trained", keras.models.load_model(run / "model.keras")), ("random", untrained)):
+    networks = {"trained": keras.models.load_model(run / "model.keras"), "random": untrained}
+    for name, network in list(networks.items())[: 1 + with_untrained]:
         model = as_sequence_model(network, targets=list(planted))
         for sites, threshold in choices if name == "trained" else choices[:1]:
             found = filter_motifs(model, sequences, sites=sites, threshold=threshold, importance=False)
@@ -273,7 +276,10 @@ def main() -> None:
     two.add_argument("run_folder", type=Path)
     two.add_argument("--choices", default=CHOICES)
     two.add_argument("--sample", type=int, default=3, help="every how many-th of the 24,000 windows")
-    two.set_defaults(run=lambda a: recovered(a.folder, a.run_folder, parsed(a.choices), a.sample))
+    two.set_defaults(
+        run=lambda a: recovered(a.folder, a.run_folder, parsed(a.choices), a.sample, not a.trained_only)
+    )
+    two.add_argument("--trained-only", action="store_true", help="leave the network before its training out")
     three = commands.add_parser("strongest")
     for name in ("entry", "genome"):
         three.add_argument(name, type=Path)
