@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 # Fewer nulls than this as large as the effect, and the tail's fit is used: with ten, and a tail of a tenth,
-# null variants had p at most 0.001 in 1.4 times as many cases as they should, as strata differ in their tails.
+# null variants had p at most 0.001 in 1.4 times as many cases as they should: strata differ in their tails.
 _FEW = 3
 _TAIL_SHARE = 0.05
 _LEAST_TAIL = 50
