@@ -15,8 +15,8 @@ from kipoi_tfbind.memory import memory_budget
 
 # Numbers that a value may have for all pairs that are run at once: more would be slower, out of the cache.
 _AT_ONCE = 2**21
-# How often the values of a pair are in memory at once, about; and in recurrent layers, whose many small
-# operations keep their slopes and their values at the sequences as well (measured on LSTMs).
+# How often the values of a pair are in memory at once, about; in recurrent layers, whose many small
+# operations keep their slopes and their values at the sequences as well, so often (measured on LSTMs).
 _KEPT, _KEPT_BY_ROWS = 2, 5
 # And for all targets of them.
 WITH_TARGETS = 2**26
