@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kipoi_tfbind import load_model
+from kipoi_tfbind import encode_sequences, gradients, load_model
 from kipoi_tfbind.dna.one_hot import one_hot
 from kipoi_tfbind.errors import WeightsError
+from kipoi_tfbind.report.labelled import label, settings
 
 ROOT = Path(__file__).parents[1]
 GROUP = ROOT / "model_zoo" / "TFBind"
@@ -74,6 +75,13 @@ def test_a_target_that_is_not_learned_is_named_once_when_it_is_interpreted(capfd
     assert len(said) == 1
     assert "EP300 (" in said[0]
     assert "CTCF (" not in said[0]
+    # Its results say so too, and the report shows it among their settings.
+    result = gradients(model, encode_sequences(["ACGT" * 150]))
+    assert result.attrs["not_learned"] == "EP300 (context only)"
+    assert ("not_learned", ["EP300 (context only)"]) in settings(label([result]))
+    assert (
+        "not_learned" not in gradients(model.select_targets(["CTCF"]), encode_sequences(["ACGT" * 150])).attrs
+    )
 
 
 @pytest.mark.slow

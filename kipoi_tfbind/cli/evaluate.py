@@ -42,13 +42,18 @@ def command(
     metrics = evaluate(
         run, fasta, peaks, split=split, prevalence=prevalence, other_cells=_by_target(other_cells)
     )
-    tables = (metrics_table(metrics), calibration_table(metrics), other_cells_table(metrics))
+    restated = prevalence is not None
+    tables = (
+        metrics_table(metrics),
+        calibration_table(metrics, restated=restated),
+        other_cells_table(metrics),
+    )
     say("\n\n".join(filter(None, tables)))
-    if prevalence is not None:
-        say(f"\nAt a prevalence of {prevalence:g} (calibration above is for it):")
+    if restated:
+        say(f"\nThe line and its calibration are for a prevalence of {prevalence:g}. AUPRC there:")
         for target, result in metrics["targets"].items():
             auprc = result["at_prevalence"]["auprc"]
-            say(f"{target}: AUPRC {auprc['value']:.3f} ({auprc['low']:.3f} to {auprc['high']:.3f})")
+            say(f"{target}: {auprc['value']:.3f} ({auprc['low']:.3f}–{auprc['high']:.3f})")
 
 
 def _by_target(other_cells: tuple[str, ...]) -> dict[str, dict[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from kipoi_tfbind.training.conformal import LEVEL
 from kipoi_tfbind.training.learned import FEW_BINS, LEARNED, LEAST_AUROC, LEAST_RESPONSE, N_BACKGROUNDS
 
 _BASELINES = {"motif": "motif", "kmer": "k-mer", "boosting": "boosting", "composition": "GC, CpG"}
-_AT_PREVALENCE = "the genome's prevalence, on the validation regions"
 _HOW = "`training/{name}.yaml` holds the whole configuration. "
 _HOW_MEMBERS = """\
 `training/{name}.member-1.yaml` to `.member-{n}.yaml` hold the configurations of the members, and
@@ -131,7 +131,8 @@ def model_card(
     earlier
         A paragraph on versions before this one.
     """
-    config, windows = configs[0], configs[0].windows
+    config = max(configs, key=lambda config: config.length)
+    windows = config.windows
     is_ensemble = len(configs) > 1
     return _TEMPLATE.format(
         name=name,
@@ -153,7 +154,9 @@ def model_card(
         calibration_section=_section(_CALIBRATION, calibration_table(metrics), level=LEVEL),
         elsewhere=_section(_ELSEWHERE, other_cells_table(metrics)),
         limits=_ONE_CONTIG if len(config.contigs) == 1 else "",
-        calibration=_AT_PREVALENCE if is_ensemble else _negatives(config),
+        calibration=fill(
+            calibrated_to(configs), 100, subsequent_indent="  ", initial_indent=" " * 33
+        ).strip(),
         learned=learned_table(metrics),
         n_backgrounds=N_BACKGROUNDS,
         least_response=LEAST_RESPONSE,
@@ -200,13 +203,19 @@ def _architecture(configs: Sequence[TrainingConfig]) -> str:
     )
 
 
-def _negatives(config: TrainingConfig) -> str:
-    windows = config.windows
+def calibrated_to(configs: Sequence[TrainingConfig]) -> str:
+    """Return what the probabilities of a model are calibrated to, in words.
+
+    An ensemble is fitted to the validation regions; a model of one run is left as it was trained.
+    """
+    if len(configs) > 1:
+        return "the share of bound bins in the validation regions, all of whose bins count"
+    windows = configs[0].windows
     shuffled = f", {windows.shuffled:g} shuffles" if windows.shuffled else ""
     bins = f"{windows.gc_matched:g} GC-matched and {windows.random:g} random bins{shuffled}"
     return (
-        f"the training mix ({bins} for each\n"
-        "  bound one), not to the genome: use them to rank and to compare alleles"
+        f"the training mix ({bins} for each bound one), not to the genome; use them to rank and to "
+        "compare alleles, or calibrate them as the card says"
     )
 
 
@@ -268,11 +277,13 @@ def metrics_table(metrics: Mapping[str, Any]) -> str:
     return "\n".join(rows)
 
 
-def calibration_table(metrics: Mapping[str, Any]) -> str:
+def calibration_table(metrics: Mapping[str, Any], *, restated: bool = False) -> str:
     """Return calibration and label sets as a Markdown table; empty where no target has them.
 
-    Where the metrics are stated for a prevalence of the user's, expected : observed, slope and the offset
-    of the line are those for it.
+    Parameters
+    ----------
+    restated
+        Give expected : observed, slope and the offset for the prevalence that was asked of `evaluate`.
     """
     rows = _header(
         *("target", "calibrated", "expected : observed", "slope"),
@@ -283,7 +294,7 @@ def calibration_table(metrics: Mapping[str, Any]) -> str:
         line, sets = result.get("calibration"), result.get("label_sets")
         if line is None:
             continue
-        line = line | line.get("at_prevalence", {})
+        line = line | line["at_prevalence"] if restated else line
         cells = [
             target,
             f"{line['scale']:.3f} z {line['offset']:+.2f}".replace("-", "− ").replace("+", "+ "),
