@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def test_the_group_has_the_promised_entries():
     assert len(targets("HepG2")) == 19
 
 
-@pytest.mark.parametrize("entry", ["HepG2-ensemble"])
+@pytest.mark.parametrize("entry", [entry for entry in ENTRIES if "/" not in entry])
 def test_verdicts_of_the_card_are_those_that_the_model_tells(entry):
     metrics = json.loads((GROUP / "training" / f"{entry}.metrics.json").read_text())
     verdicts = {name: result["verdict"] for name, result in metrics["targets"].items()}
@@ -64,6 +65,18 @@ def test_verdicts_of_the_card_are_those_that_the_model_tells(entry):
     for name, said in verdicts.items():
         row = next(line for line in card.splitlines() if line.startswith(f"| {name} |"))
         assert said in row.split("|")[-2]
+    assert metrics["model_md5"] == ROWS[entry]["md5"]
+    # The card says what the line of models.tsv does, and has the numbers that were measured.
+    assert ROWS[entry]["calibrated_to"].split(" (")[0] in " ".join(card.split())
+    for name, result in metrics["targets"].items():
+        if "label_sets" in result:
+            assert f"{result['label_sets']['bound']['value']:.2f} (" in card
+        assert {"auprc", "auroc", "recall"} == set(result["model"])
+        for baseline in {"motif", "boosting", "composition", "kmer"} & set(result):
+            assert {"gain_low", "gain_high"} < set(result[baseline]["auprc"])
+        own = result.get("own_motif")
+        # A matrix without its version is another one tomorrow.
+        assert own is None or re.fullmatch(r"MA\d{4}\.\d+", own["matrix"]), name
 
 
 def test_a_target_that_is_not_learned_is_named_once_when_it_is_interpreted(capfd):
@@ -85,7 +98,14 @@ def test_a_target_that_is_not_learned_is_named_once_when_it_is_interpreted(capfd
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("entry", "folder"), [*((entry, ROOT) for entry in ENTRIES), ("CTCF", Path("/"))])
+@pytest.mark.parametrize(
+    ("entry", "folder"),
+    # Each kind of model and of entry; the others' predictions are compared below, in this process.
+    [
+        *((entry, ROOT) for entry in ("CTCF", "CTCF/variants", "HepG2-ensemble/variants", "K562")),
+        ("HepG2", Path("/")),
+    ],
+)
 def test_kipoi_test_passes_with_the_expected_predictions(entry, folder, kipoi_cli):
     run = kipoi_cli("test", str(GROUP / entry), "--source=dir", cwd=folder)
     assert "All predictions match" in run.stdout + run.stderr

@@ -28,10 +28,11 @@ _CALIBRATION = """
 
 Fitted on the validation regions, measured on the test regions. *calibrated*: natural log-odds of binding
 at the prevalence of the validation bins, from the model's log-odds z. *expected : observed* bound bins, and
-*slope*: both 1 where log-odds are calibrated. Label sets (split conformal, each class by itself): a window
-can be bound where z is at least *bound from*, and unbound where z is at most *unbound to*; *covers*: share
-of the bound and of the unbound test bins whose set has their label, meant to be {level:.0%}; *both*: share of
-all bins whose set has both labels.
+*slope*: both 1 where log-odds are calibrated; a ratio that is not 1 beside a slope that is says that bound
+bins are more or less frequent in the test regions, for which log-odds are to be restated (below). Label sets
+(split conformal, each class by itself): a window can be bound where z is at least *bound from*, and unbound
+where z is at most *unbound to*; *covers*: share of the bound and of the unbound test bins whose set has their
+label, meant to be {level:.0%}; *both*: share of all bins whose set has both labels.
 
 {table}
 """
