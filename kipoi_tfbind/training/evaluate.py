@@ -130,8 +130,10 @@ def evaluate(
             **_elsewhere(elsewhere.get(target, {}), predictors, weights),
         }
         if validation is not None:
-            held_out = (values[:, column] for values in validation)
-            targets[target] |= held_out_calibration(*held_out, scores[:, column], labels, weights, prevalence)
+            log_odds, known = validation[0][:, column], validation[1][:, column]
+            targets[target] |= held_out_calibration(
+                log_odds, known, scores[:, column], labels, weights, prevalence
+            )
         if prevalence is not None:
             at = score_target(labels, {"model": scores[:, column]}, weights, prevalence=prevalence)["model"]
             targets[target]["at_prevalence"] = {"prevalence": prevalence, **at}

@@ -152,7 +152,7 @@ def score_target(
     """
     known = labels >= 0
     bound = labels[known] == 1
-    resamples = with_both_classes(bound, weights[:, known])
+    resamples: NDArray = with_both_classes(bound, weights[:, known])
     once: NDArray = np.ones((1, len(bound)), dtype=np.uint16)
     if prevalence is not None:
         once, resamples = (weights_at_prevalence(bound, each, prevalence) for each in (once, resamples))
