@@ -98,7 +98,7 @@ def coverage(
         labels) -> `value`, `low`, `high`.
     """
     sets = label_sets.sets(log_odds)
-    parts = {
+    parts: dict[str, tuple[NDArray[np.bool_], NDArray[np.bool_]]] = {
         "bound": (labels == 1, sets[:, 1]),
         "unbound": (labels == 0, sets[:, 0]),
         "both": (labels >= 0, sets.all(axis=1)),

@@ -46,6 +46,7 @@ def test_fit_is_that_of_scikit_learn_and_leaves_out_ambiguous_bins():
     known = labels >= 0
     oracle = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1_000).fit(log_odds[known, None], labels[known])
     line = fit_calibration(log_odds, labels)
+    assert line is not None
     # L-BFGS ends where the loss no longer changes by 2e-9 of itself.
     assert line.scale == pytest.approx(oracle.coef_[0, 0], abs=2e-3)
     assert line.offset == pytest.approx(oracle.intercept_[0], abs=5e-3)
@@ -61,6 +62,7 @@ def test_a_calibration_at_one_prevalence_is_good_at_another():
     rng = np.random.default_rng(2)
     labels, truth = two_normals(rng, 40_000, 0.03)
     line = fit_calibration(truth / 2 + 5, labels)
+    assert line is not None
     others, other_truth = two_normals(rng, 40_000, 0.3)
     # What the same model says of the other bins: its log-odds do not know their prevalence.
     said = (other_truth - logit(0.3) + logit(0.03)) / 2 + 5

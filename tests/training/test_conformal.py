@@ -16,6 +16,7 @@ def test_thresholds_are_the_order_statistics_of_the_definition():
     rng = np.random.default_rng(0)
     log_odds, labels = draw(rng, 3_000)
     found = fit_label_sets(log_odds, labels, 0.9)
+    assert found is not None
     bound, unbound = np.sort(log_odds[labels == 1])[::-1], np.sort(log_odds[labels == 0])
     assert found.bound == bound[int(np.ceil((len(bound) + 1) * 0.9)) - 1]
     assert found.unbound == unbound[int(np.ceil((len(unbound) + 1) * 0.9)) - 1]
@@ -27,7 +28,9 @@ def test_either_class_is_covered_as_promised(level):
     rng = np.random.default_rng(1)
     shares = []
     for _ in range(300):
-        sets = fit_label_sets(*draw(rng, 2_000), level)
+        held_out, known = draw(rng, 2_000)
+        sets = fit_label_sets(held_out, known, level)
+        assert sets is not None
         log_odds, labels = draw(rng, 2_000)
         found = coverage(sets, log_odds, labels, np.ones((1, 2_000)))
         shares.append([found["bound"]["value"], found["unbound"]["value"]])
