@@ -101,7 +101,7 @@ def coverage(
     parts: dict[str, tuple[NDArray[np.bool_], NDArray[np.bool_]]] = {
         "bound": (labels == 1, sets[:, 1]),
         "unbound": (labels == 0, sets[:, 0]),
-        "both": (labels >= 0, sets.all(axis=1)),
+        "both": (labels >= 0, sets[:, 0] & sets[:, 1]),
     }
     result = {}
     for name, (rows, hit) in parts.items():
