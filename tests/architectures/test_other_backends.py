@@ -9,12 +9,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parents[1]
-FILES = (
-    "layers/test_layers.py",
-    "architectures/test_architectures.py",
-    "architectures/test_training.py",
-    "backends/test_monte_carlo_dropout.py",
-)
+FILES = ("layers/test_layers.py", "architectures/test_architectures.py")
 
 
 @pytest.mark.slow

@@ -60,10 +60,14 @@ def test_a_few_steps_on_real_windows(name: str, strands: str, windows: Any) -> N
     # Eagerly: as many compiled functions would take longer than their steps.
     loss = MaskedCrossEntropy([1.0])
     on_logits.compile(keras.optimizers.Adam(0.02), loss, run_eagerly=True)
-    before = float(loss(labels, on_logits(sequences, training=True)))
+
+    def loss_of_all() -> float:
+        return float(ops.convert_to_numpy(loss(labels, on_logits(sequences, training=True))))
+
+    before = loss_of_all()
     for _ in range(8):
         on_logits.train_on_batch(sequences, labels)
-    assert float(loss(labels, on_logits(sequences, training=True))) < before
+    assert loss_of_all() < before
 
 
 @pytest.mark.parametrize("name", OTHER_INPUTS_OR_OUTPUTS)
@@ -85,7 +89,8 @@ def test_likelihood_of_a_profile_is_that_of_multinomial_draws() -> None:
 
     expected = -np.sum([log_likelihood(counts[i, :, t], p[i, :, t]) for i in range(3) for t in range(2)]) / 3
     found = float(MultinomialNLL(dtype="float64")(counts, ops.convert_to_tensor(log_odds)))
-    assert found == pytest.approx(expected, rel=1e-9)
+    # Keras' sum rounds float64 to float32 on PyTorch and JAX.
+    assert found == pytest.approx(expected, rel=1e-9 if keras.backend.backend() == "tensorflow" else 1e-6)
 
 
 def simulated_profiles(n: int, length: int, seed: int) -> tuple[NDArray, NDArray]:
