@@ -51,7 +51,7 @@ PAGES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "training": (
         "Training",
         ("training",),
-        ("training.config", "training.fit", "training.evaluate", "training.package"),
+        ("training.config", "training.options", "training.fit", "training.evaluate", "training.package"),
     ),
     "errors": ("Errors and warnings", (), ("errors",)),
     "testing": ("Testing", ("testing",), ("testing",)),
