@@ -13,7 +13,7 @@ _HEAD = (
     "sd over seeds",
     "gain in AUPRC (95%)",
     "AUROC (95%)",
-    "own motif, log-odds",
+    "weakest own motif, log-odds",
     "own motifs",
     "agreement of maps (95%)",
     "RC difference",

@@ -43,7 +43,7 @@ def comparison_table(comparison: Comparison, runs: Mapping[str, Mapping[int, Pat
     pandas.DataFrame
         A row for each setting, in the plan's order: its levels, `seeds`, `parameters`, `cpu_seconds`,
         `auprc`, `auroc` and `auprc_gain`, each with `_low` and `_high`; `auprc_sd` (over seeds),
-        `rc_difference` (largest, log-odds), `own_motif` (mean response over targets, log-odds),
+        `rc_difference` (largest, log-odds), `own_motif` (of the target that responds least, log-odds),
         `own_motifs` (targets that respond, mean over seeds), `agreement` (mean cosine between maps of two
         seeds) with its interval over windows; `auprc:TARGET`, `own_motif:TARGET`.
     """
@@ -138,7 +138,7 @@ def _row(
     own = [record["own_motif"] for record in records]
     targets = list(own[0])
     responses = {target: float(np.mean([each[target]["value"] for each in own])) for target in targets}
-    row["own_motif"] = float(np.mean(list(responses.values()))) if targets else np.nan
+    row["own_motif"] = min(responses.values()) if targets else np.nan
     row["own_motifs"] = float(np.mean([sum(map(_responds, each.values())) for each in own]))
     names = setting.config(0).target_names
     row |= {f"auprc:{name}": v for name, v in zip(names, samples.values["auprc"].mean(axis=0), strict=True)}
@@ -174,5 +174,5 @@ def _own_maps(folder: Path) -> NDArray[np.float64]:
     """Map (window, position) of each window, of the target that it was chosen for."""
     result = open_result(folder / MAPS)
     names = [str(target) for target in result["target"].values]
-    chosen = [names.index(str(name).rsplit(":", 1)[0]) for name in result["sequence_id"].values]
+    chosen = [names.index(str(name).rsplit(":", 1)[0]) for name in result["id"].values]
     return position_maps(result)[np.arange(len(chosen)), :, chosen]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import time
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from kipoi_tfbind import architectures
 from kipoi_tfbind.backends.keras_objective import ObjectiveModel
 from kipoi_tfbind.dna.one_hot import one_hot_codes
-from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.errors import InputError, MissingProgramError
 from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.layers import RevCompConv1D
 from kipoi_tfbind.results.files import whole_file
@@ -190,7 +191,19 @@ class MaskedCrossEntropy(keras.losses.Loss):
 
 
 def tensorboard_log(run_dir: str | Path) -> keras.callbacks.Callback:
-    """Callback of `train` that writes losses, learning rate and validation into `run_dir/tensorboard`."""
+    """Callback of `train` that writes losses and validation into `run_dir/tensorboard`.
+
+    Raises
+    ------
+    MissingProgramError
+        TensorBoard is not installed.
+    """
+    try:
+        importlib.import_module("tensorboard")
+    except ImportError:
+        raise MissingProgramError(
+            "TensorBoard is not installed: pip install 'kipoi_tfbind[tensorboard]', or train without its log"
+        ) from None
     return keras.callbacks.TensorBoard(str(Path(run_dir) / "tensorboard"), write_graph=False)
 
 

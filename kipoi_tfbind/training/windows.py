@@ -253,9 +253,7 @@ def _check_assembly(peaks: pd.DataFrame, path: Path, genome: Genome) -> None:
     some = np.unique(np.linspace(0, len(here) - 1, _SAMPLE).astype(int))
     bases = genome.windows(here["chrom"].iloc[some].tolist(), middle.iloc[some].to_numpy(), 1)
     if (unknown := int((bases == N_CODE).sum())) > max(2, _MOST_ON_N * len(some)):
-        notice(
-            f"{path}: {unknown} of {len(some)} peaks lie on N in {genome.path}; are both of one assembly?"
-        )
+        notice(f"{path}: {unknown} of {len(some)} peaks lie on N in {genome.path}; are both of one assembly?")
 
 
 def _fasta_name(contig: str, genome: Genome) -> str:

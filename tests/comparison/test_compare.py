@@ -71,7 +71,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a genome, a plan and its comparison, done in two goes."""
     folder = tmp_path_factory.mktemp("comparison")
     write_planted_genome(folder)
-    (folder / "plan.yaml").write_text(yaml.safe_dump(PLAN))
+    (folder / "plan.yaml").write_text(yaml.safe_dump(PLAN, sort_keys=False))
     assert len(run(folder, folder / "out", max_minutes=0)) == 0
     run(folder, folder / "out")
     return folder
@@ -163,7 +163,7 @@ def test_killed_comparison_goes_on_and_ends_as_if_it_had_not_been(folder: Path, 
 
 def test_folder_of_another_plan_is_refused_before_anything_runs(folder: Path, tmp_path: Path) -> None:
     base = {**PLAN["base"], "fit": {**PLAN["base"]["fit"], "epochs": 3}}
-    (tmp_path / "plan.yaml").write_text(yaml.safe_dump({**PLAN, "base": base}))
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump({**PLAN, "base": base}, sort_keys=False))
     with pytest.raises(
         InputError, match=r"plain\.seed-1/config\.yaml: this folder holds a run of another plan"
     ):

@@ -39,7 +39,7 @@ def plan() -> dict[str, Any]:
 
 
 def write(folder: Path, entries: Any) -> Path:
-    (folder / "plan.yaml").write_text(yaml.safe_dump(entries))
+    (folder / "plan.yaml").write_text(yaml.safe_dump(entries, sort_keys=False))
     return folder / "plan.yaml"
 
 

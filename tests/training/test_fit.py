@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
 from kipoi_tfbind.dna.one_hot import one_hot_codes
-from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.errors import InputError, MissingProgramError
 from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.training import fit
 from kipoi_tfbind.training.batches import TrainingBatches, with_shuffles
@@ -46,12 +47,13 @@ AIDED = replace(
     auxiliary={"helper": ("peaks.bed",)},
     windows=replace(CONFIG.windows, shuffled=0.5),
     fit=replace(CONFIG.fit, epochs=1),
+    regularise=RegulariseConfig(adversarial_weight=0.3, adversarial_steps=1, prior_weight=0.1),
 )
-# Everything that is drawn, or computed beside the loss, at once.
-ALL_OPTIONS = replace(
+# Everything that is drawn: dropout too.
+ALL_DRAWS = replace(
     CONFIG,
     augment=AugmentConfig(5, 5, 5, 5, mutation=0.05, reverse_complement=0.5, noise=0.05, mixup=0.3),
-    regularise=RegulariseConfig(label_smoothing=0.02, adversarial_weight=0.3, prior_weight=0.1),
+    regularise=RegulariseConfig(label_smoothing=0.02),
 )
 
 
@@ -299,7 +301,7 @@ class Interrupt:
 def through(planted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a run that nothing interrupts."""
     run_dir = tmp_path_factory.mktemp("through") / "run"
-    run(ALL_OPTIONS, planted, run_dir)
+    run(ALL_DRAWS, planted, run_dir)
     return run_dir
 
 
@@ -317,8 +319,8 @@ def test_interrupted_run_ends_as_if_it_had_not_been(
 ) -> None:
     Interrupt(monkeypatch, kind, method, epoch=1)
     with pytest.raises(KeyboardInterrupt):
-        run(ALL_OPTIONS, planted, tmp_path / "run")
-    again = run(ALL_OPTIONS, planted, tmp_path / "run")
+        run(ALL_DRAWS, planted, tmp_path / "run")
+    again = run(ALL_DRAWS, planted, tmp_path / "run")
     history = pd.read_csv(tmp_path / "run" / "history.csv")
     assert history["epoch"].tolist() == [0, 1, 2]
     # The optimiser's state, the learning rate's place on its curve and the draws all go on as they were.
@@ -332,7 +334,7 @@ def test_interrupted_run_ends_as_if_it_had_not_been(
 @pytest.mark.needs_bedtools
 def test_run_that_has_ended_hands_out_its_model(planted: Path, through: Path) -> None:
     history, model = (through / "history.csv").read_text(), (through / "model.keras").read_bytes()
-    found = weights(run(ALL_OPTIONS, planted, through))
+    found = weights(run(ALL_DRAWS, planted, through))
     assert (through / "history.csv").read_text() == history
     assert (through / "model.keras").read_bytes() == model
     for one, other in zip(found, weights(keras.models.load_model(through / "model.keras")), strict=True):
@@ -363,6 +365,12 @@ def test_run_that_cannot_begin_leaves_no_folder(planted: Path, tmp_path: Path) -
         assert not (tmp_path / "run").exists()
 
 
+def test_tensorboard_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    with pytest.raises(MissingProgramError, match=r"pip install 'kipoi_tfbind\[tensorboard\]'"):
+        fit.tensorboard_log(tmp_path)
+
+
 def test_filters_of_an_untied_layer_start_as_motifs_on_both_strands() -> None:
     sequence = keras.Input((50, 4))
     x = keras.layers.Conv1D(5, 19, name="motifs")(sequence)
@@ -379,6 +387,7 @@ def test_filters_of_an_untied_layer_start_as_motifs_on_both_strands() -> None:
 
 @pytest.mark.needs_bedtools
 def test_training_with_motif_filters_auxiliary_targets_and_shuffles(planted: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
     log = fit.tensorboard_log(tmp_path / "run")
     model = fit.train(AIDED, planted / "genome.fa", planted, tmp_path / "run", verbose=0, callbacks=[log])
     events = [path.read_bytes() for path in (tmp_path / "run" / "tensorboard").rglob("events*")]
