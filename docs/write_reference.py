@@ -51,7 +51,14 @@ PAGES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "training": (
         "Training",
         ("training",),
-        ("training.config", "training.options", "training.fit", "training.evaluate", "training.package"),
+        (
+            "training.config",
+            "training.options",
+            "training.fit",
+            "training.profile_losses",
+            "training.evaluate",
+            "training.package",
+        ),
     ),
     "errors": ("Errors and warnings", (), ("errors",)),
     "testing": ("Testing", ("testing",), ("testing",)),

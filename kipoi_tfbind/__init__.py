@@ -78,6 +78,7 @@ _MODULE_OF = {
     "orientation_importance": "interpret",
     "parse_motif": "motifs.read",
     "package_model": "packaging",
+    "predict_with_dropout": "backends.monte_carlo_dropout",
     "plot_agreement": "plot",
     "plot_attention": "plot",
     "plot_cooperativity": "plot",

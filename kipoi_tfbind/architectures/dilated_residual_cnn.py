@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
-from kipoi_tfbind.layers import (
-    BoundedExponential,
-    RevCompBatchNormalization,
-    RevCompConv1D,
-    RevCompResidualBlock,
-    StrandPool,
-)
+from kipoi_tfbind.architectures._network import Network
 
 
 def dilated_residual_cnn(
@@ -27,9 +23,11 @@ def dilated_residual_cnn(
     head_dropout: float = 0.3,
     l2: float = 1e-6,
     block_filters: int | None = None,
+    activation: str = "exponential",
     exponential_bound: float | None = None,
+    strands: str = "tied",
 ) -> keras.Model:
-    """RC-tied dilated residual CNN: binding at the centre, in the context of the whole window.
+    """Dilated residual CNN: binding at the centre, in the context of the whole window.
 
     A motif layer with an exponential activation, which makes its filters read as motifs (Koo and
     Ploenzke 2021, doi:10.1038/s42256-020-00291-x), and a max pool, then residual blocks whose
@@ -41,7 +39,7 @@ def dilated_residual_cnn(
     ----------
     length
         Window length in bp; a multiple of `pool_size`, or pooling would see the two strands
-        differently.
+        differently, and the bin would not lie in the centre of the pooled positions.
     n_targets
         Number of outputs, each a probability.
     filters, kernel_size
@@ -61,9 +59,13 @@ def dilated_residual_cnn(
     block_filters
         Features per strand of the residual blocks, after a convolution of width 1 that mixes the
         pooled motifs; as many as `filters`, and no such convolution, when not given.
+    activation
+        Of the first layer: "exponential", or another one, such as "relu", for comparisons.
     exponential_bound
         Bound of the activation after the first layer (:class:`kipoi_tfbind.layers.BoundedExponential`);
         without one it is the plain exponential.
+    strands
+        What is done about the two strands: see :mod:`kipoi_tfbind.architectures`.
 
     Returns
     -------
@@ -89,37 +91,25 @@ def dilated_residual_cnn(
             f"bin_length must be a multiple of pool_size={pool_size}, at most length={length}, and leave an "
             f"even number of pooled positions outside. Received: bin_length={bin_length}"
         )
+    net = Network(strands)
     penalty = keras.regularizers.L2(l2)
+
+    def body(x: Any) -> Any:
+        x = net.conv(x, "motifs", filters, kernel_size, use_bias=False, kernel_regularizer=penalty)
+        x = net.activation(net.norm(x, "motifs_norm"), "motifs_exp", activation, exponential_bound)
+        x = net.make(keras.layers.MaxPooling1D, "motifs_pool", pool_size)(x)
+        if block_filters is not None:
+            x = net.norm(x, "motifs_scale")
+            x = net.conv(x, "motifs_mix", block_filters, 1, use_bias=False)
+        for rate in dilation_rates:
+            x = net.residual_block(x, f"block_{rate}", block_kernel_size, rate, dropout)
+        x = net.make(keras.layers.Cropping1D, "central_bin", outside // 2)(x)
+        x = net.activation(net.norm(x, "bin_norm"), "bin_relu", "relu")
+        return net.pool_positions(x, "bin")
+
     sequence = keras.Input((length, 4), name="sequence")
-    x = RevCompConv1D(filters, kernel_size, use_bias=False, kernel_regularizer=penalty, name="motifs")(
-        sequence
-    )
-    x = RevCompBatchNormalization(name="motifs_norm")(x)
-    x = (
-        keras.layers.Activation("exponential", name="motifs_exp")
-        if exponential_bound is None
-        else BoundedExponential(exponential_bound, name="motifs_exp")
-    )(x)
-    x = keras.layers.MaxPooling1D(pool_size, name="motifs_pool")(x)
-    if block_filters is not None:
-        x = RevCompBatchNormalization(name="motifs_scale")(x)
-        x = RevCompConv1D(block_filters, 1, use_bias=False, name="motifs_mix")(x)
-    for rate in dilation_rates:
-        x = RevCompResidualBlock(
-            block_kernel_size, dilation_rate=rate, dropout=dropout, name=f"block_{rate}"
-        )(x)
-    x = keras.layers.Cropping1D(outside // 2, name="central_bin")(x)
-    x = RevCompBatchNormalization(name="bin_norm")(x)
-    x = keras.layers.Activation("relu", name="bin_relu")(x)
-    x = keras.layers.Concatenate(name="bin_pool")(
-        [
-            StrandPool("max", name="strand_max")(keras.layers.GlobalMaxPooling1D(name="bin_max")(x)),
-            StrandPool("mean", name="strand_mean")(keras.layers.GlobalAveragePooling1D(name="bin_mean")(x)),
-        ]
-    )
-    x = keras.layers.Dropout(head_dropout, name="head_dropout")(x)
+    x = net.dropout(net.over_strands(body, sequence), "head_dropout", head_dropout)
     logit = keras.layers.Dense(
         n_targets, kernel_initializer="zeros", kernel_regularizer=penalty, name="logit"
     )(x)
-    probability = keras.layers.Activation("sigmoid", name="probability")(logit)
-    return keras.Model(sequence, probability, name="dilated_residual_cnn")
+    return net.model(sequence, net.probability(logit), "dilated_residual_cnn")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
-from kipoi_tfbind.layers import RevCompBatchNormalization, RevCompConv1D, RevCompDense
+from kipoi_tfbind.architectures._network import Network
 
 
 def motif_cnn(
@@ -20,8 +22,10 @@ def motif_cnn(
     dropout: float = 0.3,
     l2: float = 1e-6,
     activation: str = "exponential",
+    exponential_bound: float | None = None,
+    strands: str = "tied",
 ) -> keras.Model:
-    """Shallow RC-tied CNN whose first-layer filters can be read as motifs.
+    """Shallow CNN whose first-layer filters can be read as motifs.
 
     An exponential activation after the first convolution and a pool wide enough to hide a motif's
     parts from the next layer make each filter learn a whole motif (Koo and Ploenzke 2021,
@@ -30,7 +34,7 @@ def motif_cnn(
     Parameters
     ----------
     length
-        Window length in bp; a multiple of `pool_size`, or pooling would see the two strands
+        Window length in bp; with tied strands a multiple of `pool_size`, or pooling would see the two
         differently.
     n_targets
         Number of outputs, each a probability.
@@ -41,13 +45,17 @@ def motif_cnn(
     second_filters, second_kernel_size
         Second layer, on the pooled map.
     hidden_units
-        Width of the RC-tied dense layer before the outputs.
+        Width of the dense layer before the outputs.
     dropout
         Share of units dropped after the second convolution and the hidden layer, in training.
     l2
         L2 penalty on all kernels.
     activation
         Of the first layer; another one, such as "relu", is for comparisons.
+    exponential_bound
+        Bound of an exponential activation (:class:`kipoi_tfbind.layers.BoundedExponential`), if any.
+    strands
+        What is done about the two strands: see :mod:`kipoi_tfbind.architectures`.
 
     Returns
     -------
@@ -58,32 +66,30 @@ def motif_cnn(
     Raises
     ------
     ValueError
-        If `length` is not a multiple of `pool_size`.
+        If the strands are tied and `length` is not a multiple of `pool_size` or a width is even.
 
     Examples
     --------
     >>> motif_cnn(length=200, n_targets=2).output_shape
     (None, 2)
     """
-    if length % pool_size:
-        raise ValueError(f"length must be a multiple of pool_size={pool_size}. Received: length={length}")
+    net = Network(strands)
+    net.check_pooling(length, pool_size)
     penalty = keras.regularizers.L2(l2)
+
+    def body(x: Any) -> Any:
+        x = net.conv(x, "motifs", filters, kernel_size, use_bias=False, kernel_regularizer=penalty)
+        x = net.norm(x, "motifs_norm")
+        x = net.activation(x, "motifs_exp", activation, exponential_bound)
+        x = net.make(keras.layers.MaxPooling1D, "motifs_pool", pool_size)(x)
+        x = net.conv(
+            x, "combinations", second_filters, second_kernel_size, use_bias=False, kernel_regularizer=penalty
+        )
+        x = net.activation(net.norm(x, "combinations_norm"), "combinations_relu", "relu")
+        x = net.dropout(x, "combinations_dropout", dropout)
+        return net.dense(x, "hidden", hidden_units, activation="relu", kernel_regularizer=penalty)
+
     sequence = keras.Input((length, 4), name="sequence")
-    x = RevCompConv1D(filters, kernel_size, use_bias=False, kernel_regularizer=penalty, name="motifs")(
-        sequence
-    )
-    x = RevCompBatchNormalization(name="motifs_norm")(x)
-    x = keras.layers.Activation(activation, name="motifs_exp")(x)
-    x = keras.layers.MaxPooling1D(pool_size, name="motifs_pool")(x)
-    x = RevCompConv1D(
-        second_filters, second_kernel_size, use_bias=False, kernel_regularizer=penalty, name="combinations"
-    )(x)
-    x = RevCompBatchNormalization(name="combinations_norm")(x)
-    x = keras.layers.Activation("relu", name="combinations_relu")(x)
-    x = keras.layers.Dropout(dropout, name="combinations_dropout")(x)
-    x = RevCompDense(hidden_units, activation="relu", kernel_regularizer=penalty, name="hidden")(x)
-    x = keras.layers.Dropout(dropout, name="hidden_dropout")(x)
+    x = net.dropout(net.over_strands(body, sequence), "hidden_dropout", dropout)
     logit = keras.layers.Dense(n_targets, kernel_regularizer=penalty, name="logit")(x)
-    return keras.Model(
-        sequence, keras.layers.Activation("sigmoid", name="probability")(logit), name="motif_cnn"
-    )
+    return net.model(sequence, net.probability(logit), "motif_cnn")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
-from kipoi_tfbind.layers import Composition, RevCompConv1D, StrandPool
+from kipoi_tfbind.architectures._network import Network
+from kipoi_tfbind.layers import Composition
 
 
 def motif_scan(
@@ -17,13 +20,14 @@ def motif_scan(
     hidden_units: int = 64,
     dropout: float = 0.2,
     l2: float = 1e-5,
+    strands: str = "tied",
 ) -> keras.Model:
     """Scan the centre for motifs that stay as they are, and weigh their best matches and the composition.
 
     For factors with too few peaks to learn a motif from: the filters of the first layer are set from known
     motifs (`motif_filters` of a training configuration) and not trained; a perceptron with one hidden layer
-    reads the best match of each, on either strand, and the GC and CpG content of the centre and of the
-    whole window. What it says of a sequence is what those motifs and the composition say.
+    reads the best match of each, on either strand (by `strands`), and the GC and CpG content of the centre
+    and of the whole window. What it says of a sequence is what those motifs and the composition say.
 
     Parameters
     ----------
@@ -41,6 +45,8 @@ def motif_scan(
         Share of hidden units dropped, in training.
     l2
         L2 penalty on the kernels of the hidden and the last layer.
+    strands
+        What is done about the two strands: see :mod:`kipoi_tfbind.architectures`.
 
     Returns
     -------
@@ -64,22 +70,29 @@ def motif_scan(
             f"scan_length must be at most length={length} and leave an even number of positions outside. "
             f"Received: scan_length={scan_length}"
         )
+    net = Network(strands)
     penalty = keras.regularizers.L2(l2)
+
+    def body(sequence: Any) -> Any:
+        centre = net.make(keras.layers.Cropping1D, "centre", outside // 2)(sequence)
+        x = net.conv(centre, "motifs", filters, kernel_size, padding="valid", use_bias=False, trainable=False)
+        x = net.make(keras.layers.GlobalMaxPooling1D, "best_match")(x)
+        x = net.make(keras.layers.Concatenate, "features")(
+            [
+                net.pool_strands(x, "best_strand", "max"),
+                net.make(Composition, "composition_centre")(centre),
+                net.make(Composition, "composition_window")(sequence),
+            ]
+        )
+        x = net.make(keras.layers.BatchNormalization, "features_norm")(x)
+        hidden = net.make(
+            keras.layers.Dense, "hidden", hidden_units, activation="relu", kernel_regularizer=penalty
+        )
+        return hidden(x)
+
     sequence = keras.Input((length, 4), name="sequence")
-    centre = keras.layers.Cropping1D(outside // 2, name="centre")(sequence)
-    x = RevCompConv1D(filters, kernel_size, padding="valid", use_bias=False, trainable=False, name="motifs")(
-        centre
-    )
-    x = keras.layers.GlobalMaxPooling1D(name="best_match")(x)
-    x = StrandPool("max", name="best_strand")(x)
-    x = keras.layers.Concatenate(name="features")(
-        [x, Composition(name="composition_centre")(centre), Composition(name="composition_window")(sequence)]
-    )
-    x = keras.layers.BatchNormalization(name="features_norm")(x)
-    x = keras.layers.Dense(hidden_units, activation="relu", kernel_regularizer=penalty, name="hidden")(x)
-    x = keras.layers.Dropout(dropout, name="hidden_dropout")(x)
+    x = net.dropout(net.over_strands(body, sequence), "hidden_dropout", dropout)
     logit = keras.layers.Dense(
         n_targets, kernel_initializer="zeros", kernel_regularizer=penalty, name="logit"
     )(x)
-    probability = keras.layers.Activation("sigmoid", name="probability")(logit)
-    return keras.Model(sequence, probability, name="motif_scan")
+    return net.model(sequence, net.probability(logit), "motif_scan")

@@ -16,7 +16,7 @@ import pandas as pd
 from keras import ops
 from numpy.typing import NDArray
 
-from kipoi_tfbind import architectures
+from kipoi_tfbind.architectures import ARCHITECTURES
 from kipoi_tfbind.backends.keras_objective import ObjectiveModel
 from kipoi_tfbind.dna.one_hot import one_hot_codes
 from kipoi_tfbind.errors import InputError, MissingProgramError
@@ -122,14 +122,21 @@ def bins_of_run(
 
 def build_model(config: TrainingConfig, n_targets: int | None = None) -> keras.Model:
     """Return the untrained model that a configuration describes; by default without auxiliary targets."""
-    if config.architecture not in architectures.__all__:
-        raise InputError(f"architecture {config.architecture!r} is unknown; known: {architectures.__all__}")
+    if config.architecture not in ARCHITECTURES:
+        raise InputError(f"architecture {config.architecture!r} is unknown; known: {sorted(ARCHITECTURES)}")
     try:
-        return getattr(architectures, config.architecture)(
+        model = ARCHITECTURES[config.architecture](
             **config.hyperparameters, n_targets=n_targets or len(config.targets)
         )
     except (TypeError, ValueError) as error:
         raise InputError(f"hyperparameters of {config.architecture}: {error}") from None
+    inputs = [tensor.name for tensor in model.inputs]
+    if inputs != ["sequence"] or not hasattr(model.output, "shape"):
+        raise InputError(
+            f"architecture {config.architecture!r} takes {inputs} and gives {model.output_names}; a training "
+            "run has sequences alone, and bound or not for each target"
+        )
+    return model
 
 
 def model_in_training(model: keras.Model, config: TrainingConfig, steps: int) -> keras.Model:

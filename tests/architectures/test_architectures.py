@@ -1,103 +1,139 @@
-"""Whole networks: strand symmetry, shapes, reload, and what they refuse."""
+"""Whole networks: what each choice of strands promises, reload, and what they refuse."""
+
+from functools import cache
+from itertools import product
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from kipoi_tfbind.architectures import dilated_residual_cnn, motif_cnn, motif_scan
+from kipoi_tfbind import architectures
+from kipoi_tfbind.architectures import ARCHITECTURES, binding_energies
+from tests.architectures.small import LENGTH, SETTINGS, inputs, outputs, randomise, small, turned
 
-SMALL = {
-    "motif_cnn": lambda: motif_cnn(length=200, n_targets=3),
-    "dilated_residual_cnn": lambda: dilated_residual_cnn(length=600, n_targets=3, dilation_rates=(1, 2, 4)),
-    "bounded": lambda: dilated_residual_cnn(
-        length=600, n_targets=3, filters=24, block_filters=16, dilation_rates=(1, 2), exponential_bound=50.0
-    ),
-    "motif_scan": lambda: motif_scan(length=300, n_targets=3, filters=12),
-}
+SYMMETRIC = list(product(ARCHITECTURES, ("siamese", "tied")))
+built = cache(small)
 
-
-@pytest.fixture
-def sequences():
-    return np.eye(4)[np.random.default_rng(1).integers(4, size=(4, 600))]
+# Keras' mean and its product of matrices, and so its pooling and its dense layers, round float64 to float32
+# on JAX and PyTorch.
+TOLERANCE = {"float32": 1e-6, "float64": 1e-12 if keras.backend.backend() == "tensorflow" else 1e-6}
 
 
-def unsettled(model, x):
-    """Move every weight and every moving average off its initial value."""
-    rng = np.random.default_rng(0)
-    for weight in model.trainable_variables:
-        weight.assign(weight + rng.normal(0, 0.05, size=weight.shape))
-    for _ in range(20):
-        model(x, training=True)
-    return model
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("name", "strands"), SYMMETRIC)
+def test_both_strands_have_the_same_prediction(name: str, strands: str, dtype: str) -> None:
+    model = built(name, strands, dtype)
+    x = inputs(name, dtype=dtype)
+    found, of_reverse = outputs(model, x), outputs(model, turned(x))
+    for key, value in found.items():
+        assert value.dtype == dtype
+        assert np.ptp(value) > 1e-2
+        other = of_reverse[key][:, ::-1] if key == "profile" else of_reverse[key]
+        np.testing.assert_allclose(other, value, rtol=0, atol=TOLERANCE[dtype] * max(1, np.abs(value).max()))
 
 
-# Keras' mean, and so its global average pooling, rounds float64 to float32 on JAX and PyTorch.
-FLOAT64_TOLERANCE = 1e-12 if keras.backend.backend() == "tensorflow" else 1e-7
+@pytest.mark.parametrize("strands", ["siamese", "tied"])
+def test_a_stranded_profile_exchanges_its_strands(strands: str) -> None:
+    model = small("profile_cnn", strands, stranded=True)
+    x = inputs("profile_cnn")
+    profile, of_reverse = (outputs(model, arrays)["profile"] for arrays in (x, turned(x)))
+    assert profile.shape == (3, LENGTH, 4)
+    assert np.abs(profile - profile[:, ::-1]).max() > 1e-2
+    np.testing.assert_allclose(of_reverse[:, ::-1, ::-1], profile, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", FLOAT64_TOLERANCE)])
-@pytest.mark.parametrize("name", SMALL)
-def test_prediction_is_the_same_for_both_strands(name, dtype, tolerance, sequences):
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(dtype)
-    # One draw of weights for all runs. These bounds do not hold for any: of 30 draws, 13 keep them on
-    # TensorFlow and 23 on PyTorch, the others come to twice them. This one comes to 0.63 on either. The next
-    # test is of several draws, by the terms of their logits.
-    keras.utils.set_random_seed(22)
-    try:
-        model = SMALL[name]()
-        x = sequences[:, : model.input_shape[1]].astype(dtype)
-        model = unsettled(model, x)
-        # A logit is a sum of terms up to a hundred, and float32 resolves 1.2e-7 of each: PyTorch and JAX,
-        # which add in another order on the two strands, keep 1e-6 of the probability only.
-        logits = keras.Model(model.input, model.get_layer("logit").output)
-        in_order = dtype == "float64" or keras.backend.backend() == "tensorflow"
-        for network in (model, logits) if in_order else (model,):
-            y, flipped = (ops.convert_to_numpy(network(s)) for s in (x, x[:, ::-1, ::-1].copy()))
-            assert y.dtype == dtype
-            assert np.ptp(y) > 1e-3
-            np.testing.assert_allclose(flipped, y, rtol=0, atol=tolerance * max(1, np.abs(y).max()))
-    finally:
-        keras.config.set_dtype_policy(before)
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_one_strand_tells_the_strands_apart_and_siamese_is_the_mean_of_both(name: str) -> None:
+    """The log-odds of a siamese network are the means of those of a network for one strand."""
+    one, siamese = built(name, "none"), built(name, "siamese")
+    assert [w.shape for w in one.weights] == [w.shape for w in siamese.weights]
+    for weight, same in zip(one.weights, siamese.weights, strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(weight), ops.convert_to_numpy(same))
+    x = inputs(name)
+    found = outputs(siamese, x)
+    for key, forward in outputs(one, x).items():
+        reverse = outputs(one, turned(x))[key]
+        reverse = reverse[:, ::-1] if key == "profile" else reverse
+        assert np.abs(forward - reverse).max() > 1e-3
+        if name == "biophysical":  # whose strands' sites are added up
+            np.testing.assert_allclose(found[key], outputs(built(name, "tied"), x)[key], rtol=0, atol=1e-6)
+            continue
+        if key == "probability":
+            forward, reverse = np.log(forward / (1 - forward)), np.log(reverse / (1 - reverse))
+        mean = (forward + reverse) / 2
+        expected = 1 / (1 + np.exp(-mean)) if key == "probability" else mean
+        np.testing.assert_allclose(found[key], expected, rtol=0, atol=3e-6)
 
 
-@pytest.mark.skipif(keras.backend.backend() == "jax", reason="not measured on JAX")
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("name", SMALL)
-def test_strands_differ_by_the_rounding_of_the_terms_of_a_logit(name, seed, sequences):
-    keras.utils.set_random_seed(seed)
-    model = SMALL[name]()
-    x = sequences[:, : model.input_shape[1]].astype("float32")
-    logit = unsettled(model, x).get_layer("logit")
-    logits, hidden = (keras.Model(model.input, tensor) for tensor in (logit.output, logit.input))
-    y, flipped = (ops.convert_to_numpy(logits(s)) for s in (x, x[:, ::-1, ::-1].copy()))
-    terms = np.abs(ops.convert_to_numpy(hidden(x))) @ np.abs(ops.convert_to_numpy(logit.kernel))
-    # Float32 resolves 1.2e-7 of each term, whatever the logit that they leave.
-    np.testing.assert_allclose(flipped, y, rtol=0, atol=1e-6 * terms.max())
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_augmentation_is_one_strand_under_a_name_that_says_so(name: str) -> None:
+    model = built(name, "augmentation")
+    assert model.name == f"{name}_augmentation"
+    x = inputs(name)
+    for key, value in outputs(built(name, "none"), x).items():
+        np.testing.assert_array_equal(outputs(model, x)[key], value)
 
 
-@pytest.mark.parametrize("name", SMALL)
-def test_saved_and_reloaded_predicts_the_same(name, sequences, tmp_path):
-    model = SMALL[name]()
-    x = sequences[:, : model.input_shape[1]].astype("float32")
-    model = unsettled(model, x)
+@pytest.mark.parametrize(("name", "strands"), SYMMETRIC)
+def test_saved_and_reloaded_predicts_the_same(name: str, strands: str, tmp_path) -> None:
+    model, x = built(name, strands), inputs(name)
     model.save(tmp_path / "model.keras")
     reloaded = keras.models.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(ops.convert_to_numpy(reloaded(x)), ops.convert_to_numpy(model(x)))
+    assert reloaded.name == (name if strands == "tied" else f"{name}_siamese")
+    for key, value in outputs(model, x).items():
+        np.testing.assert_array_equal(outputs(reloaded, x)[key], value)
+
+
+@pytest.mark.parametrize("name", [name for name in SETTINGS if name not in ("biophysical", "motif_scan")])
+def test_the_first_activation_is_a_choice(name: str) -> None:
+    options = SETTINGS[name] | {"exponential_bound": None}
+    relu, exponential = (small(name, **options | {"activation": kind}) for kind in ("relu", "exponential"))
+    x = inputs(name)
+    bounded = small(name, **options | {"activation": "exponential", "exponential_bound": 1e9})
+    for key, value in outputs(exponential, x).items():
+        assert np.abs(outputs(relu, x)[key] - value).max() > 1e-3
+        np.testing.assert_allclose(outputs(bounded, x)[key], value, atol=1e-5)
+    with pytest.raises(ValueError, match=r"belongs to activation='exponential'.*'relu'"):
+        small(name, **options | {"activation": "relu", "exponential_bound": 1.0})
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: motif_cnn(length=210), "multiple of pool_size=20.*length=210"),
-        (lambda: dilated_residual_cnn(length=1001), "multiple of pool_size=8.*length=1001"),
+        (lambda: architectures.motif_cnn(length=210), "multiple of pool_size=20.*length=210"),
+        (lambda: architectures.dilated_residual_cnn(length=1001), "multiple of pool_size=8.*length=1001"),
         (
-            lambda: dilated_residual_cnn(length=1000, bin_length=208),
+            lambda: architectures.dilated_residual_cnn(length=1000, bin_length=208),
             "even number of pooled positions outside",
         ),
+        (lambda: architectures.dilated_dense_cnn(length=202), "multiple of pool_size=8.*length=202"),
+        (lambda: architectures.cnn_lstm(length=600), "length - kernel_size \\+ 1 must be a multiple.*=575"),
+        (lambda: architectures.cnn_attention(length=100), "multiple of pool_size=6.*length=100"),
+        (lambda: architectures.motif_cnn(kernel_size=18), "must be even, or one side is padded"),
+        (lambda: architectures.profile_cnn(profile_kernel_size=24), "must be even, or one side is padded"),
+        (lambda: architectures.biophysical(length=10), "at least kernel_size=15.*length=10"),
+        (lambda: architectures.motif_cnn(strands="both"), "strands must be one of none.*'both'"),
     ],
 )
-def test_lengths_that_break_the_symmetry_are_refused(make, message):
+def test_settings_that_break_the_symmetry_or_mean_nothing_are_refused(make, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_lengths_that_only_tied_strands_refuse() -> None:
+    x = np.eye(4, dtype="float32")[np.random.default_rng(0).integers(4, size=(2, 50))]
+    model = small("motif_cnn", "siamese", length=50)
+    np.testing.assert_allclose(outputs(model, [x])["probability"], outputs(model, turned([x]))["probability"])
+
+
+def test_binding_energies_are_those_of_the_probability() -> None:
+    """A window of a consensus site and the rest N: its occupancy is that of the sites that touch it."""
+    model = small("biophysical", "none", length=7, n_targets=1, kernel_size=7)
+    randomise(model, seed=4)
+    energy, chemical_potential = binding_energies(model)
+    codes = np.random.default_rng(2).integers(4, size=(5, 7))
+    total = energy[0][np.arange(7), codes].sum(axis=1)
+    occupancy = 1 / (1 + np.exp(total - chemical_potential[0]))
+    found = outputs(model, [np.eye(4, dtype="float32")[codes]])["probability"][:, 0]
+    np.testing.assert_allclose(found, occupancy, rtol=1e-5)

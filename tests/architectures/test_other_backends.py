@@ -9,6 +9,12 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parents[1]
+FILES = (
+    "layers/test_layers.py",
+    "architectures/test_architectures.py",
+    "architectures/test_training.py",
+    "backends/test_monte_carlo_dropout.py",
+)
 
 
 @pytest.mark.slow
@@ -16,7 +22,7 @@ TESTS = Path(__file__).parents[1]
 def test_layers_and_architectures_on(backend):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
-    files = [str(TESTS / name) for name in ("layers/test_layers.py", "architectures/test_architectures.py")]
+    files = [str(TESTS / name) for name in FILES]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
     environment = {**os.environ, "KERAS_BACKEND": backend, "JAX_ENABLE_X64": "1"}
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -8,12 +8,18 @@ import pytest
 from keras import ops
 
 from kipoi_tfbind.layers import (
+    BothStrands,
     BoundedExponential,
+    CircularConv1D,
     Composition,
+    Occupancy,
     RevCompBatchNormalization,
+    RevCompConcatenate,
     RevCompConv1D,
     RevCompDense,
     RevCompResidualBlock,
+    ReverseComplement,
+    SelfAttention,
     StrandPool,
 )
 
@@ -55,6 +61,9 @@ MAPS: dict[str, Any] = {
     "valid": lambda dtype: RevCompConv1D(6, 4, dilation_rate=3, padding="valid", use_bias=False, dtype=dtype),
     "norm": lambda dtype: RevCompBatchNormalization(dtype=dtype),
     "block": lambda dtype: RevCompResidualBlock(3, dilation_rate=2, dropout=0.5, dtype=dtype),
+    "lstm": lambda dtype: BothStrands(keras.layers.LSTM(3, return_sequences=True, dtype=dtype), dtype=dtype),
+    "attention": lambda dtype: BothStrands(SelfAttention(2, 3, 5, dtype=dtype), dtype=dtype),
+    "circular": lambda dtype: BothStrands(CircularConv1D(3, 6, dtype=dtype), dtype=dtype),
 }
 
 
@@ -196,6 +205,9 @@ def test_layers_survive_save_and_reload(name, rng, tmp_path):
         (lambda: StrandPool()(np.zeros((1, 5), "float32")), "even number of channels.*channels=5"),
         (lambda: RevCompBatchNormalization()(np.zeros((1, 4, 5), "float32")), "channels=5"),
         (lambda: RevCompDense(1)(keras.Input((None, 4))), "fixed length"),
+        (lambda: RevCompConcatenate()([keras.Input((9, 4)), keras.Input((9, 3))]), "channels=3"),
+        (lambda: Occupancy(3), "must be 1 or 2.*n_strands=3"),
+        (lambda: Occupancy(2)(keras.Input((9, 3))), "channels for 2 strands"),
     ],
 )
 def test_unusable_arguments_are_named(make, message):
@@ -221,3 +233,83 @@ def test_composition_is_that_of_the_sequence_on_either_strand(rng):
     expected = [[(s.count("G") + s.count("C")) / 40, s.count("CG") / 40] for s in text]
     np.testing.assert_allclose(array(Composition()(x)), expected, atol=1e-6)
     np.testing.assert_allclose(array(Composition()(flip(x))), expected, atol=1e-6)
+
+
+def test_concatenated_maps_are_one_map(rng):
+    maps = [RevCompConv1D(filters, 3) for filters in (2, 3)]
+    x = one_hot(rng, 2, 20)
+    together = array(RevCompConcatenate()([layer(x) for layer in maps]))
+    turned = array(RevCompConcatenate()([layer(flip(x)) for layer in maps]))
+    np.testing.assert_allclose(flip(turned), together, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(
+        together[:, :, :5], np.concatenate([array(m(x))[:, :, : m.filters] for m in maps], -1)
+    )
+
+
+def test_both_strands_of_a_convolution_are_a_tied_convolution(rng):
+    x = one_hot(rng, 2, 30)
+    wrapped = BothStrands(keras.layers.Conv1D(4, 5, padding="same", activation="relu"))
+    wrapped(x)
+    randomise(wrapped, rng)
+    tied = RevCompConv1D(4, 5, activation="relu")
+    tied(x)
+    tied.set_weights([array(weight) for weight in wrapped.weights])
+    np.testing.assert_allclose(array(wrapped(x)), array(tied(x)), rtol=0, atol=1e-6)
+
+
+def test_reverse_complement_of_a_sequence_and_of_a_track(rng):
+    x = one_hot(rng, 2, 7)
+    np.testing.assert_array_equal(array(ReverseComplement()(x)), flip(x))
+    np.testing.assert_array_equal(array(ReverseComplement(channels=False)(x)), x[:, ::-1])
+    assert ReverseComplement.from_config(ReverseComplement(channels=False).get_config()).channels is False
+
+
+def test_circular_filters_are_all_shifts_of_each_filter(rng):
+    x = one_hot(rng, 2, 15, "float64")
+    layer = CircularConv1D(3, 4, dtype="float64")
+    y = array(layer(x)).reshape(2, 12, 4, 3)
+    kernel = array(layer.kernel)
+    for shift in range(4):
+        shifted = np.roll(kernel, shift, axis=0)
+        expected = np.stack([np.einsum("nwc,wcf->nf", x[:, i : i + 4], shifted) for i in range(12)], axis=1)
+        np.testing.assert_allclose(y[:, :, shift], expected, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("n_strands", [1, 2])
+def test_occupancy_is_that_of_independent_sites(n_strands, rng):
+    energy = rng.normal(2, 3, size=(3, 10, 4))
+    layer = Occupancy(n_strands, dtype="float64")
+    layer.build(energy.shape)
+    layer.bias.assign(rng.normal(size=4 // n_strands))
+    mu = array(layer.chemical_potential)
+    np.testing.assert_allclose(mu, array(layer.bias) - np.log(10 * n_strands), rtol=1e-12)
+    sites = energy if n_strands == 1 else np.concatenate([energy[:, :, :2], energy[:, :, :1:-1]], axis=1)
+    free = (1 - 1 / (1 + np.exp(sites - mu))).prod(axis=1)
+    # Keras' sum rounds float64 to float32 on PyTorch and JAX.
+    tolerance = 1e-9 if keras.backend.backend() == "tensorflow" else 1e-5
+    np.testing.assert_allclose(array(layer(-energy)), np.log(1 / free - 1), rtol=tolerance)
+
+
+def test_occupancy_of_no_site_and_of_strong_sites_is_finite():
+    layer = Occupancy()
+    found = array(layer(np.array([[[-200.0], [-300.0]], [[500.0], [400.0]]], "float32")))
+    assert found[0, 0] == pytest.approx(np.log(1e-30), rel=1e-5)
+    assert found[1, 0] == pytest.approx(900 - 2 * np.log(2), rel=1e-6)
+
+
+def test_self_attention_is_the_softmax_of_products_of_queries_and_keys(rng):
+    x = rng.normal(size=(2, 6, 4))
+    layer = SelfAttention(2, 3, 5, dtype="float64")
+    layer(x)
+    randomise(layer, rng)
+    named = {"/".join(weight.path.split("/")[-2:]): array(weight) for weight in layer.weights}
+
+    def part(name):
+        return np.einsum("nlc,chd->nhld", x, named[f"{name}/kernel"]) + named[f"{name}/bias"][:, None]
+
+    scores = np.exp(part("query") @ part("key").swapaxes(2, 3) / np.sqrt(3))
+    heads = scores / scores.sum(axis=-1, keepdims=True) @ part("value")
+    expected = np.einsum("nhld,hdu->nlu", heads, named["attention_output/kernel"])
+    expected += named["attention_output/bias"]
+    tolerance = 1e-12 if keras.backend.backend() == "tensorflow" else 1e-5
+    np.testing.assert_allclose(array(layer(x)), expected, rtol=0, atol=tolerance)
