@@ -15,6 +15,7 @@ from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.notices import progress
 from kipoi_tfbind.results.files import whole_file
 from kipoi_tfbind.training.config import TrainingConfig
+from kipoi_tfbind.training.fit import build_model
 
 TABLE, PAGE = "comparison.tsv", "comparison.md"
 
@@ -61,6 +62,8 @@ def compare(
     runs = list(comparison.runs())
     for setting, seed in runs:
         _check_config(setting.config(seed), run_folder(output, setting, seed))
+    for setting in comparison.settings:
+        _check_model(setting, comparison.seeds[0])
     (output / "runs").mkdir(parents=True, exist_ok=True)
     (output / "bins").mkdir(exist_ok=True)
     with progress("runs", len(runs), unit="run") as bar:
@@ -93,6 +96,14 @@ def _write(comparison: Comparison, output: Path) -> pd.DataFrame:
     with whole_file(output / PAGE) as path:
         path.write_text(comparison_page(comparison, table))
     return table
+
+
+def _check_model(setting: Setting, seed: int) -> None:
+    """Refuse settings of which no model can be made, before any run begins."""
+    try:
+        build_model(setting.config(seed))
+    except InputError as error:
+        raise InputError(f"{setting.name}: {error}") from None
 
 
 def _check_config(config: TrainingConfig, folder: Path) -> None:

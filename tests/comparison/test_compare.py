@@ -173,3 +173,12 @@ def test_folder_of_another_plan_is_refused_before_anything_runs(folder: Path, tm
         InputError, match=r"plain\.seed-1/config\.yaml: this folder holds a run of another plan"
     ):
         compare(tmp_path / "plan.yaml", folder / "genome.fa", folder, folder / "out")
+
+
+def test_setting_that_makes_no_model_is_refused_before_anything_runs(folder: Path, tmp_path: Path) -> None:
+    factors = {"training": {**PLAN["factors"]["training"], "deep": {"hyperparameters": {"depth": 9}}}}
+    entries = {**PLAN, "factors": factors, "grid": [{"training": ["plain", "deep"]}]}
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(entries, sort_keys=False))
+    with pytest.raises(InputError, match=r"deep: hyperparameters of motif_cnn: .*'depth'"):
+        compare(tmp_path / "plan.yaml", folder / "genome.fa", folder, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
