@@ -26,10 +26,13 @@ class Setting:
         Factor -> name of its level.
     entries
         Entries of the training configuration, without the seed.
+    block
+        Place in the plan's grid of the block that it is in.
     """
 
     levels: Mapping[str, str]
     entries: Mapping[str, Any]
+    block: int = 0
 
     @property
     def name(self) -> str:
@@ -64,10 +67,12 @@ class Comparison:
     seeds: tuple[int, ...]
 
     def runs(self) -> Iterator[tuple[Setting, int]]:
-        """All runs, seed by seed, so that the table is complete early."""
-        for seed in self.seeds:
-            for setting in self.settings:
-                yield setting, seed
+        """All runs: block by block of the grid, and in a block seed by seed."""
+        for block in sorted({setting.block for setting in self.settings}):
+            for seed in self.seeds:
+                for setting in self.settings:
+                    if setting.block == block:
+                        yield setting, seed
 
 
 def read_comparison(path: str | Path) -> Comparison:
@@ -116,9 +121,9 @@ def _comparison(entries: Mapping[str, Any]) -> Comparison:
     blocks = entries["grid"]
     if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
         raise InputError(f"grid: expected a list of mappings of factors to levels, got {blocks!r}")
-    for block in blocks:
+    for place, block in enumerate(blocks):
         for chosen in _combinations(block, factors):
-            setting = Setting(chosen, _entries(base, factors, chosen))
+            setting = Setting(chosen, _entries(base, factors, chosen), place)
             settings.setdefault(setting.name, setting)
     seeds = entries["seeds"]
     if not isinstance(seeds, list) or not all(type(seed) is int for seed in seeds):

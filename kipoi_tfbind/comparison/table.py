@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -92,8 +93,12 @@ class _Samples:
         return float(values.mean()), float(low), float(high)
 
 
+@cache
 def run_metrics(folder: Path) -> tuple[dict[str, NDArray], dict[str, NDArray]]:
-    """AUPRC and AUROC of a run: (target), and mean over targets in resamples of blocks (resample)."""
+    """AUPRC and AUROC of a run: (target), and mean over targets in resamples of blocks (resample).
+
+    Kept: the table is written anew after each run.
+    """
     with np.load(folder / SCORES) as file:
         scores, labels, blocks = file["scores"], file["labels"], file["blocks"]
     weights = block_weights(blocks, N_RESAMPLES, 0)

@@ -50,9 +50,13 @@ def test_settings_are_the_combinations_of_the_grid_once_each(tmp_path: Path) -> 
         "exponential_noise",
         "relu_plain",
     ]
-    assert [(setting.name, seed) for setting, seed in found.runs()][2:4] == [
-        ("relu_plain", 1),
+    assert [(setting.name, seed) for setting, seed in found.runs()] == [
+        ("exponential_plain", 1),
+        ("exponential_noise", 1),
         ("exponential_plain", 2),
+        ("exponential_noise", 2),
+        ("relu_plain", 1),
+        ("relu_plain", 2),
     ]
     relu = found.settings[2].config(7)
     assert relu.hyperparameters == {"length": 200, "filters": 8, "activation": "relu"}
