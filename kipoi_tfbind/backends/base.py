@@ -144,6 +144,17 @@ class Backend(Protocol):
     def weights(self) -> list[NDArray]:
         """All weights of the model, in an order of their own; empty where they cannot be had."""
 
+    def bytes_per_row(self, inputs: Sequence[NDArray], *, backward: bool) -> int:
+        """Memory that a sequence takes in a batch, about; 0 where it is not known.
+
+        Parameters
+        ----------
+        inputs
+            Some of the sequences.
+        backward
+            Of a gradient, and not of a prediction.
+        """
+
 
 class NoGradients:
     """The part of a backend whose models give predictions only."""
@@ -183,6 +194,10 @@ class NoGradients:
     ) -> NDArray:
         """Refuse."""
         raise UnsupportedModelError("model: gives predictions only, no layer of it can be silenced")
+
+    def bytes_per_row(self, inputs: Sequence[NDArray], *, backward: bool) -> int:
+        """It is not known."""
+        return 0
 
 
 def leaves(output: Any, order: Sequence[Path] | None = None) -> list[tuple[Path, Any]]:

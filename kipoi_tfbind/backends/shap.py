@@ -60,6 +60,11 @@ class ShapBackend:
         weights: list[NDArray] = self._inner.weights()
         return weights
 
+    def bytes_per_row(self, inputs: Sequence[NDArray], *, backward: bool) -> int:
+        """See the protocol."""
+        n_bytes: int = self._inner.bytes_per_row(inputs, backward=backward)
+        return n_bytes
+
     def incremental(self, inputs: Sequence[NDArray], wrt: int, axis: int, base_encodings: NDArray) -> Any:
         """See the protocol."""
         return self._inner.incremental(inputs, wrt, axis, base_encodings)

@@ -28,6 +28,7 @@ from kipoi_tfbind.graph.layer_output import (
     convolution_outputs,
     layer_outputs,
 )
+from kipoi_tfbind.graph.live_memory import bytes_per_row
 from kipoi_tfbind.graph.tensorflow.deep_lift import TensorFlowDeepLift
 from kipoi_tfbind.graph.tensorflow.graph import TensorFlowGraph
 from kipoi_tfbind.graph.tensorflow.incremental import TensorFlowIncremental
@@ -106,6 +107,7 @@ class TensorFlowBackend:
         self._deep_lift: dict[int, TensorFlowDeepLift] = {}
         self._incremental: dict[Any, Incremental] = {}
         self._masked: dict[Any, Any] = {}
+        self._row_bytes: dict[Any, int] = {}
 
     def output_shapes(self, inputs: Sequence[NDArray]) -> list[tuple[Path, tuple[int, ...]]]:
         """See the protocol."""
@@ -200,6 +202,15 @@ class TensorFlowBackend:
     def weights(self) -> list[NDArray]:
         """See the protocol."""
         return [np.asarray(variable) for variable in self._variables]
+
+    def bytes_per_row(self, inputs: Sequence[NDArray], *, backward: bool) -> int:
+        """See the protocol."""
+        shapes = tuple(array.shape[1:] for array in inputs)
+        key = shapes, backward
+        if key not in self._row_bytes:
+            itemsize = max(spec.dtype.size for spec in self._specs)
+            self._row_bytes[key] = bytes_per_row(self._traced, shapes, itemsize, keeps_all=backward)
+        return self._row_bytes[key]
 
     def tensors(self, inputs: Sequence[NDArray]) -> list[tf.Tensor]:
         """The inputs as tensors of the model's own types."""

@@ -28,6 +28,7 @@ from kipoi_tfbind.graph.layer_output import (
     convolution_outputs,
     layer_outputs,
 )
+from kipoi_tfbind.graph.live_memory import bytes_per_row
 from kipoi_tfbind.graph.torch.deep_lift import TorchDeepLift
 from kipoi_tfbind.graph.torch.graph import TorchGraph
 from kipoi_tfbind.graph.torch.incremental import TorchIncremental
@@ -87,6 +88,7 @@ class TorchBackend:
         self._graphs: dict[Shapes, TorchGraph] = {}
         self._deep_lift: dict[Any, TorchDeepLift] = {}
         self._incremental: dict[Any, Incremental] = {}
+        self._row_bytes: dict[Any, int] = {}
         parameter = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
         self._own_dtype, self._device = parameter.dtype, parameter.device
         self._dtype = torch.float64 if double_precision else parameter.dtype
@@ -210,6 +212,18 @@ class TorchBackend:
     def weights(self) -> list[NDArray]:
         """See the protocol."""
         return [value.detach().cpu().numpy() for value in torch.nn.Module.state_dict(self._module).values()]
+
+    def bytes_per_row(self, inputs: Sequence[NDArray], *, backward: bool) -> int:
+        """See the protocol."""
+        if "multipliers" not in self.capabilities:
+            return 0
+        shapes = tuple(array.shape[1:] for array in inputs)
+        key = shapes, backward
+        if key not in self._row_bytes:
+            self._model(self._tensors(inputs))
+            itemsize = self._dtype.itemsize
+            self._row_bytes[key] = bytes_per_row(self._traced[shapes], shapes, itemsize, keeps_all=backward)
+        return self._row_bytes[key]
 
     def _tensors(self, inputs: Sequence[NDArray]) -> list[torch.Tensor]:
         # A copy: PyTorch takes no negative strides, and must not write into the caller's array.
