@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,7 +52,8 @@ def test_one_augmentation_changes_as_much_as_it_may(name: str) -> None:
     """Of a window whose bases all differ from place to place: what was there is found again."""
     rng = np.random.default_rng(0)
     window = rng.integers(4, size=300).astype(np.uint8)
-    settings = replace(AugmentConfig(), **{name: 0.1 if name == "mutation" else 20})
+    changes: dict[str, Any] = {name: 0.1 if name == "mutation" else 20}
+    settings = replace(AugmentConfig(), **changes)
     for seed in range(50):
         changed = augment_window(window, settings, np.random.default_rng(seed))
         assert changed.shape == window.shape
@@ -76,9 +78,12 @@ def test_one_augmentation_changes_as_much_as_it_may(name: str) -> None:
 
 def test_at_most_so_many_augmentations_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[str] = []
-    monkeypatch.setattr(
-        "kipoi_tfbind.training.augment._draw_and_apply", lambda name, window, *_: drawn.append(name) or window
-    )
+
+    def note(name: str, window: NDArray[np.uint8], *_: Any) -> NDArray[np.uint8]:
+        drawn.append(name)
+        return window
+
+    monkeypatch.setattr("kipoi_tfbind.training.augment._draw_and_apply", note)
     numbers = []
     for seed in range(100):
         drawn.clear()
