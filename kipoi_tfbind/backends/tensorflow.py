@@ -106,6 +106,7 @@ class TensorFlowBackend:
         self._graphs: dict[Any, TensorFlowGraph] = {}
         self._deep_lift: dict[int, TensorFlowDeepLift] = {}
         self._incremental: dict[Any, Incremental] = {}
+        self._inner: dict[Any, Any] = {}
         self._masked: dict[Any, Any] = {}
         self._row_bytes: dict[Any, int] = {}
 
@@ -156,23 +157,36 @@ class TensorFlowBackend:
         shapes = tuple(array.shape[1:] for array in inputs)
         return convolution_outputs(self._graph(self._of_shapes(shapes)), wrt, axis, shapes)
 
-    def activations(self, inputs: Sequence[NDArray], layer: LayerOutput) -> NDArray:
+    def traced(self, inputs: Sequence[NDArray]) -> TensorFlowGraph:
         """See the protocol."""
-        return self._with_mask(inputs, layer, layer.ref)(self.tensors(inputs), layer.mask(())).numpy()
+        return self._graph(self._of_shapes([array.shape[1:] for array in inputs]))
+
+    def activations(self, inputs: Sequence[NDArray], ref: Ref) -> NDArray:
+        """See the protocol."""
+        specs = self._of_shapes([array.shape[1:] for array in inputs])
+        key = ref, str(specs)
+        if key not in self._inner:
+            graph = self._graph(specs)
+
+            def run(tensors: list[tf.Tensor]) -> tf.Tensor:
+                return graph.run(tensors, {ref}, tf.shape(tensors[0])[0])[ref]
+
+            self._inner[key] = tf.function(run, input_signature=[specs], autograph=False)
+        return self._inner[key](self.tensors(inputs)).numpy()
 
     def predict_silenced(
         self, inputs: Sequence[NDArray], layer: LayerOutput, channels: Sequence[int]
     ) -> NDArray:
         """See the protocol."""
-        return self._with_mask(inputs, layer, None)(self.tensors(inputs), layer.mask(channels)).numpy()
+        return self._with_mask(inputs, layer)(self.tensors(inputs), layer.mask(channels)).numpy()
 
-    def _with_mask(self, inputs: Sequence[NDArray], layer: LayerOutput, wanted: Ref | None) -> Any:
-        """A value, the output by default, as a function of the inputs and a mask on a layer's output."""
+    def _with_mask(self, inputs: Sequence[NDArray], layer: LayerOutput) -> Any:
+        """The output as a function of the inputs and a mask on a layer's output."""
         specs = self._of_shapes([array.shape[1:] for array in inputs])
-        key = (layer, wanted, str(specs))
+        key = layer, str(specs)
         if key not in self._masked:
             graph = self._graph(specs)
-            ref = graph.outputs[0] if wanted is None else wanted
+            (ref,) = graph.outputs
 
             def run(tensors: list[tf.Tensor], mask: tf.Tensor) -> tf.Tensor:
                 changes = {layer.ref: lambda x: x * tf.cast(mask, x.dtype)}
