@@ -28,7 +28,7 @@ def binding_energies(model: keras.Model) -> tuple[NDArray[np.float64], NDArray[n
     --------
     >>> from kipoi_tfbind.architectures import biophysical
     >>> energy, chemical_potential = binding_energies(biophysical(length=60, n_targets=2, kernel_size=8))
-    >>> energy.shape, energy.min(), chemical_potential.shape
+    >>> energy.shape, float(energy.min()), chemical_potential.shape
     ((2, 8, 4), 0.0, (2,))
     """
     kernel = np.moveaxis(ops.convert_to_numpy(model.get_layer("motifs").kernel).astype(np.float64), -1, 0)

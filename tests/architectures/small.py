@@ -59,7 +59,8 @@ def randomise(model: keras.Model, seed: int = 0) -> None:
             continue
         size = np.sqrt(np.prod(weight.shape[:-1])) if len(weight.shape) > 1 else 3
         drawn = rng.normal(0, 1, weight.shape) / size
-        positive = "variance" in weight.path or "gamma" in weight.path
+        # Shifts above 0, or a rectifier may be silent for all sequences.
+        positive = any(part in weight.path for part in ("variance", "gamma", "beta", "bias"))
         weight.assign(np.abs(drawn) + 0.5 if positive else drawn)
 
 

@@ -126,7 +126,7 @@ def test_profiles_and_counts_are_learned_from_simulated_reads() -> None:
 @pytest.mark.slow
 def test_planted_energies_are_recovered_in_kt() -> None:
     rng = np.random.default_rng(3)
-    width, length, mu = 8, 60, 3.0
+    width, length, mu = 8, 60, 0.0
     energy = rng.exponential(2.0, size=(width, 4))
     energy[np.arange(width), rng.integers(4, size=width)] = 0
     codes = rng.integers(4, size=(40_000, length))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from kipoi_tfbind.architectures import motif_cnn
-from kipoi_tfbind.errors import InputError, UnsupportedModelError
 from kipoi_tfbind.backends.monte_carlo_dropout import predict_with_dropout
+from kipoi_tfbind.errors import InputError, UnsupportedModelError
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def linear(rate: float) -> keras.Model:
 
 
 def test_mean_and_spread_of_a_linear_model_are_those_of_bernoulli_draws(x: np.ndarray) -> None:
-    rate, n = 0.3, 2000
+    rate, n = 0.3, 400
     model = linear(rate)
     mean, deviation = predict_with_dropout(model, x, n_passes=n)
     weights = keras.ops.convert_to_numpy(model.layers[-1].kernel).astype(np.float64)

@@ -1,5 +1,6 @@
 """RC layers against their defining laws, against explicit convolutions, and through save and reload."""
 
+import json
 from typing import Any
 
 import keras
@@ -193,7 +194,8 @@ def test_layers_survive_save_and_reload(name, rng, tmp_path):
     x = one_hot(rng, 3, 40)
     np.testing.assert_array_equal(array(reloaded(x)), array(model(x)))
     for layer, again in zip(model.layers, reloaded.layers, strict=True):
-        assert again.get_config() == layer.get_config()
+        # As they are written: a tuple of a wrapped layer comes back as a list.
+        assert json.dumps(again.get_config()) == json.dumps(layer.get_config())
 
 
 @pytest.mark.parametrize(
@@ -311,5 +313,6 @@ def test_self_attention_is_the_softmax_of_products_of_queries_and_keys(rng):
     heads = scores / scores.sum(axis=-1, keepdims=True) @ part("value")
     expected = np.einsum("nhld,hdu->nlu", heads, named["attention_output/kernel"])
     expected += named["attention_output/bias"]
-    tolerance = 1e-12 if keras.backend.backend() == "tensorflow" else 1e-5
+    # Keras scales the products, and on some backends adds them up, in float32.
+    tolerance = 1e-6 if keras.backend.backend() == "tensorflow" else 1e-5
     np.testing.assert_allclose(array(layer(x)), expected, rtol=0, atol=tolerance)
