@@ -57,6 +57,8 @@ PAGES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
             "training.fit",
             "training.profile_losses",
             "training.evaluate",
+            "training.calibration",
+            "training.conformal",
             "training.package",
         ),
     ),
