@@ -18,7 +18,18 @@ from kipoi_tfbind.notices import progress
 from kipoi_tfbind.results.files import whole_file
 from kipoi_tfbind.survey.page import survey_page
 
-METHODS = ("predict", "ism", "second-order-ism", "gradients", "deepshap", "occlusion", "sampled-shapley")
+METHODS = (
+    "predict",
+    "ism",
+    "second-order-ism",
+    "gradients",
+    "deepshap",
+    "occlusion",
+    "sampled-shapley",
+    "gia",
+    "filters",
+    "layer-contributions",
+)
 
 
 def survey_source(
@@ -137,6 +148,7 @@ def _try_model(
         try:
             code = subprocess.run(command, stdout=log, stderr=log, timeout=timeout).returncode
             problem = f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+            problem += _last_line(path.with_suffix(".log"))
         except subprocess.TimeoutExpired:
             code, problem = 1, f"given up after {timeout:g} s"
     if code == 0 and _is_complete(path):
@@ -151,6 +163,12 @@ def _try_model(
     record["state"] = "done"
     with whole_file(path) as partial:
         partial.write_text(json.dumps(record, indent=1))
+
+
+def _last_line(log: Path) -> str:
+    """What a process said last, as the end of a reason."""
+    said = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return f" ({said[-1].strip()[:300]})" if said else ""
 
 
 def _tabulate(records: dict[str, dict[str, Any]]) -> pd.DataFrame:

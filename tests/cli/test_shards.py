@@ -97,9 +97,8 @@ def test_every_command_that_goes_on_after_an_interruption_takes_shards() -> None
     known = commands(main)
     assert len(known) > 30
     for name, parameters in known.items():
-        # A survey goes through models; GIA's experiments, but for k-mers, have few patterns.
-        without = name == ("survey",) or (name[0] == "gia" and name[-1] != "kmers")
-        if "restart" in parameters and not without:
+        # A survey goes through models.
+        if "restart" in parameters and name != ("survey",):
             assert {"shard", "scheduler"} <= parameters, name
 
 
