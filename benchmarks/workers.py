@@ -1,10 +1,11 @@
 """DeepSHAP of 200 sequences by one process, and by one and two workers of a Dask cluster, one thread each.
 
     python benchmarks/workers.py --rounds 3
+    python benchmarks/workers.py --rounds 1 --model HepG2 --references 20 --sequences 8    # what is the start?
 
 The times are those of the whole commands: the start of the cluster, loading and tracing the model on each
-worker, and joining are in them, and are paid off only by a run of minutes. Rounds alternate, and the load
-of the machine is printed.
+worker, and joining are in them, some ten seconds, and are paid off only by a run of minutes. Rounds alternate,
+and the load of the machine is printed: two workers need two cores that nothing else uses.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ ONE_THREAD = {
 }
 
 
-def run(folder: Path, n_references: int, output: str, *more: str) -> float:
+def run(folder: Path, model: str, n_references: int, output: str, *more: str) -> float:
     """Seconds of a command."""
-    arguments = ["deepshap", str(ZOO / "CTCF"), "--source", "dir", "--sequences", "sequences.fa"]
+    arguments = ["deepshap", str(ZOO / model), "--source", "dir", "--sequences", "sequences.fa"]
     arguments += ["--n-references", str(n_references), "--threads", "1", "-o", output, *more]
     start = time.perf_counter()
     subprocess.run(
@@ -47,12 +48,13 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sequences", type=int, default=200)
-    parser.add_argument("--references", type=int, default=200)
+    parser.add_argument("--model", default="HepG2", help="of the zoo")
+    parser.add_argument("--references", type=int, default=100)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         rng = random.Random(0)
-        records = (f">s{i}\n{''.join(rng.choices('ACGT', k=600))}\n" for i in range(options.sequences))
+        records = (f">s{i}\n{''.join(rng.choices('ACGT', k=1000))}\n" for i in range(options.sequences))
         (folder / "sequences.fa").write_text("".join(records))
         seconds: dict[str, list[float]] = {"one process": [], "one worker": [], "two workers": []}
         for number in range(options.rounds):
@@ -63,7 +65,7 @@ def main() -> None:
             ):
                 scheduler = ["--scheduler", *more] if more else []
                 output = f"{kind.replace(' ', '_')}.nc"
-                seconds[kind].append(run(folder, options.references, output, *scheduler))
+                seconds[kind].append(run(folder, options.model, options.references, output, *scheduler))
                 load = os.getloadavg()[0]
                 print(f"round {number + 1}, {kind}: {seconds[kind][-1]:.1f} s; load {load:.1f}", flush=True)
         for kind in ("one_worker.nc", "two_workers.nc"):
