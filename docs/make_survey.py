@@ -2,8 +2,8 @@
 
     python docs/make_survey.py --folder survey
 
-The entries of tests/foreign_models.py are written into FOLDER/foreign, and surveyed with pickles allowed. A survey
-that was interrupted goes on.
+The entries of tests/foreign_models.py are written into FOLDER/foreign, and surveyed with pickles allowed. A
+survey that was interrupted goes on.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "survey_results.md"
 HEAD = """# Surveys of two sources
 
-Written by `docs/make_survey.py`: seconds of each method on two sequences, with what a first call prepares, and the peak of the process's
-memory, on a machine that was in use. A letter is a reason, below its table. What was asked of each model: [Survey](method/survey.md).
+Written by `docs/make_survey.py`: seconds of each method on two sequences, with what a first call prepares,
+and the peak of the process's memory, on a machine that was in use. A letter is a reason, below its table.
+What was asked of each model: [Survey](method/survey.md).
 """
 
 

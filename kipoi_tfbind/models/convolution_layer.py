@@ -62,7 +62,12 @@ class ConvolutionLayer:
         return self._adapted.backend.predict_silenced(inputs, self._output.activated, filters)
 
 
-def convolution_layer(model: SequenceModel, length: int, layer: str | None = None) -> ConvolutionLayer:
+def convolution_layer(
+    model: SequenceModel,
+    length: int,
+    layer: str | None = None,
+    auxiliary: Mapping[str, NDArray] | None = None,
+) -> ConvolutionLayer:
     """A convolution layer of a model, by name; the first by default.
 
     Parameters
@@ -73,6 +78,8 @@ def convolution_layer(model: SequenceModel, length: int, layer: str | None = Non
         Length of the sequences.
     layer
         Name of the convolution layer.
+    auxiliary
+        Inputs of a sequence beside it, where the model has such.
 
     Raises
     ------
@@ -87,10 +94,12 @@ def convolution_layer(model: SequenceModel, length: int, layer: str | None = Non
             f"model {model.name}: is an average of models or strands; give one model, whose filters are meant"
         )
     probes = random_sequences(_PROBES, length, seed=7)
-    output = _chosen(_convolutions(adapted, probes[:2], model.name), layer, model.name)
+    others = {name: np.repeat(values[:1], _PROBES, axis=0) for name, values in (auxiliary or {}).items()}
+    some = {name: values[:2] for name, values in others.items()}
+    output = _chosen(_convolutions(adapted, probes[:2], some, model.name), layer, model.name)
     linear = output.linear
     forward, backward = (
-        _by_filter(adapted, linear, each, None) for each in (probes, reverse_complement(probes))
+        _by_filter(adapted, linear, each, others) for each in (probes, reverse_complement(probes))
     )
     return ConvolutionLayer(
         linear.name,
@@ -104,10 +113,12 @@ def convolution_layer(model: SequenceModel, length: int, layer: str | None = Non
     )
 
 
-def _convolutions(adapted: Adapted, one_hot: NDArray, model: str) -> list[ConvolutionOutput]:
+def _convolutions(
+    adapted: Adapted, one_hot: NDArray, auxiliary: Mapping[str, NDArray], model: str
+) -> list[ConvolutionOutput]:
     if "multipliers" not in adapted.capabilities or adapted.layout.flattened:
         raise UnsupportedModelError(f"model {model}: cannot be traced, so that its layers are not known")
-    inputs = adapted.inputs(one_hot, {})
+    inputs = adapted.inputs(one_hot, auxiliary)
     return adapted.backend.convolutions(inputs, adapted.sequence_index, position_axis(adapted.layout))
 
 
