@@ -1,11 +1,11 @@
 """DeepSHAP of 200 sequences by one process, and by one and two workers of a Dask cluster, one thread each.
 
     python benchmarks/workers.py --rounds 3
-    python benchmarks/workers.py --rounds 1 --model HepG2 --references 20 --sequences 8    # what is the start?
+    python benchmarks/workers.py --rounds 1 --references 20 --sequences 8    # what is the start?
 
 The times are those of the whole commands: the start of the cluster, loading and tracing the model on each
-worker, and joining are in them, some ten seconds, and are paid off only by a run of minutes. Rounds alternate,
-and the load of the machine is printed: two workers need two cores that nothing else uses.
+worker, and joining are in them, some ten seconds, and are paid off only by a run of minutes. Rounds
+alternate, and the load of the machine is printed: two workers need two cores that nothing else uses.
 """
 
 from __future__ import annotations

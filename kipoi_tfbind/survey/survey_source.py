@@ -137,7 +137,7 @@ def _is_complete(path: Path, methods: Sequence[str]) -> bool:
 def _try_model(
     name: str, source: str, path: Path, methods: list[str], timeout: float, allow_pickle: bool
 ) -> None:
-    """Have processes of their own write a model's record: another one where a method took the first with it."""
+    """Have a process of its own write a model's record; another one after a method that took it with it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     found: dict[str, Any] = {}
     if path.is_file():
@@ -151,11 +151,13 @@ def _try_model(
         record = json.loads(path.read_text()) if path.is_file() else {"state": "starting", "methods": {}}
         found |= record["methods"]
         at = record["state"]
-        if problem and at in todo:
-            found[at] = {"runs": False, "why": problem}
-        elif problem:
+        if not problem:
+            break
+        if at not in todo:
             record["problem"] = f"{at}: {problem}"
-        todo = [] if "problem" in record else [method for method in todo if method not in found]
+            break
+        found[at] = {"runs": False, "why": problem}
+        todo = [method for method in todo if method not in found]
         if is_late:
             found |= {method: {"runs": False, "why": f"not tried: {at} was {problem}"} for method in todo}
             todo = []
