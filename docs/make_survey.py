@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from kipoi_tfbind import survey_source
+from kipoi_tfbind.survey.page import without_place
 from kipoi_tfbind.survey.survey_source import METHODS
 
 ROOT = Path(__file__).parents[1]
@@ -48,7 +48,7 @@ def section(title: str, source: Path, survey: Path) -> str:
     records = {name: json.loads((survey / "records" / f"{name}.json").read_text()) for name in table["model"]}
     loaded = {name: record for name, record in records.items() if "problem" not in record}
     reasons: list[str] = []
-    rows = [row(name, record, str(source), reasons) for name, record in records.items()]
+    rows = [row(name, record, reasons) for name, record in records.items()]
     runs = [
         sum(record["methods"].get(m, {}).get("runs", False) for record in loaded.values()) for m in METHODS
     ]
@@ -65,23 +65,23 @@ def section(title: str, source: Path, survey: Path) -> str:
     return "\n".join(lines).removesuffix("\\") + "\n"
 
 
-def row(name: str, record: dict[str, Any], source: str, reasons: list[str]) -> str:
+def row(name: str, record: dict[str, Any], reasons: list[str]) -> str:
     """A line of a table; its reasons are added to those of the others."""
     if "problem" in record:
-        cells = ["", *[letter(found_in(reasons, record["problem"], source, name))] * len(METHODS)]
+        cells = ["", *[letter(found_in(reasons, record["problem"], name))] * len(METHODS)]
     else:
         length = record["length"] or "any length"
         cells = [f"{record['layout']}, {length}; {record['n_targets']}"]
         for method in METHODS:
             found = record["methods"].get(method, {"runs": False, "why": "not tried"})
-            number = None if found["runs"] else found_in(reasons, found["why"], source, name)
+            number = None if found["runs"] else found_in(reasons, found["why"], name)
             cells.append(f"{found['seconds']:.1f}" if number is None else letter(number))
     return f"| {name} | " + " | ".join(cells) + f" | {record.get('peak_mb', 0) / 1000:.1f} |"
 
 
-def found_in(reasons: list[str], text: str, source: str, name: str) -> int:
+def found_in(reasons: list[str], text: str, name: str) -> int:
     """Number of a reason, without what is the model's own in it."""
-    text = re.sub(re.escape(f"{source}/{name}") + r"(/\S+?)?(?=[:,; ]|$)", "MODEL", text).replace("`", "")
+    text = without_place(text, name).replace("`", "")
     if text not in reasons:
         reasons.append(text)
     return reasons.index(text)
