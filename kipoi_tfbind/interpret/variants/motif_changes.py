@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from kipoi_tfbind.dna.one_hot import encode_bases
 from kipoi_tfbind.motifs.collect import jaspar_motifs
 from kipoi_tfbind.motifs.motif import Motif
-from kipoi_tfbind.motifs.sites import find_sites
+from kipoi_tfbind.motifs.sites import best_scores
 
 # A site has at least this score with one of the alleles, and so many bits less with the other.
 _SITE = 0.85
@@ -46,19 +46,7 @@ def changed_motifs(
     """
     motifs = jaspar_motifs() if motifs is None else motifs
     n = len(letters)
-    best = np.zeros((n, len(motifs), 2))
-    for i in range(n):
-        for side in range(2):
-            row = letters[i, side]
-            middle = row[flank : flank + sizes[i]]
-            size = int((middle != "-").sum())
-            left = "".join(row[:flank]).replace("-", "")
-            text = left + "".join(row[flank:]).replace("-", "")
-            codes = encode_bases([text])
-            for m, motif in enumerate(motifs.values()):
-                first = max(len(left) - len(motif) + (1 if size else 0), 0)
-                last = len(left) + size + len(motif) - 1
-                best[i, m, side] = _best(codes[:, first:last], motif)
+    best = _best_scores(letters, sizes, flank, list(motifs.values()))
     ids, names = list(motifs), [motif.name for motif in motifs.values()]
     change = best[..., 1] - best[..., 0]
     worst, span = np.array([_bits(motif) for motif in motifs.values()]).T
@@ -84,7 +72,24 @@ def _bits(motif: Motif) -> tuple[float, float]:
     return float(log_odds.min(axis=1).sum()), float(np.ptp(log_odds, axis=1).sum())
 
 
-def _best(codes: NDArray[np.uint8], motif: Motif) -> float:
-    """The best score on both strands; 0 where the motif does not fit, or a consensus is not there."""
-    sites = find_sites(codes, motif, threshold=0)[0] if codes.shape[1] >= len(motif) else []
-    return max((site.score for site in sites), default=0.0)
+def _best_scores(
+    letters: NDArray, sizes: NDArray[np.int64], flank: int, motifs: list[Motif]
+) -> NDArray[np.float64]:
+    """Score of each motif's best site over the change (allele, motif, side); 0 where there is none."""
+    best = np.zeros((len(letters), len(motifs), 2))
+    changed = np.arange(flank, letters.shape[2]) < flank + sizes[:, np.newaxis]
+    lengths = ((letters[:, :, flank:] != "-") & changed[:, np.newaxis]).sum(axis=2)
+    # Alleles whose changes have one length have their sites in the same columns: one call for all of them.
+    for length in np.unique(lengths):
+        rows = np.argwhere(lengths == length)
+        around = [
+            "".join(letters[i, side, : flank + length])
+            + "".join(letters[i, side, flank + sizes[i] : 2 * flank + sizes[i]])
+            for i, side in rows
+        ]
+        codes = encode_bases([text.replace("-", "N") for text in around])
+        for m, motif in enumerate(motifs):
+            first = max(flank - len(motif) + 1, 0)
+            found = best_scores(codes[:, first : flank + length + len(motif) - 1], motif)
+            best[rows[:, 0], m, rows[:, 1]] = np.where(np.isfinite(found), found, 0)
+    return best

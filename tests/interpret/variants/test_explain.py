@@ -10,11 +10,13 @@ import pytest
 from numpy.typing import NDArray
 
 from kipoi_tfbind import as_sequence_model
+from kipoi_tfbind.dna.one_hot import encode_bases
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret.variants.explain import explain_variants
-from kipoi_tfbind.interpret.variants.motif_changes import changed_motifs
+from kipoi_tfbind.interpret.variants.motif_changes import _best_scores, changed_motifs
 from kipoi_tfbind.interpret.variants.top import ScoredAllele
 from kipoi_tfbind.motifs.read import parse_motif
+from kipoi_tfbind.motifs.sites import best_scores
 from kipoi_tfbind.plot.variant_effects import plot_variant_effects
 from tests.genome.test_changes import CONTIG
 from tests.interpret.variants.test_variant_effects import write_fasta
@@ -83,6 +85,31 @@ def test_jaspar_names_ctcf_at_a_site_that_breaks() -> None:
     assert "CTCF" in str(found["motif"][0])
     assert found["motif_change"].tolist() == ["lost"]
     assert found["motif_ref_score"][0] > found["motif_alt_score"][0] + 0.02
+
+
+def test_each_allele_is_scanned_over_its_own_change() -> None:
+    """Against every site of either strand that touches the change, or spans where bases were deleted."""
+    rng = np.random.default_rng(3)
+    motifs = {f"M{i}": parse_motif(text) for i, text in enumerate(["GATAAG", "CAN", "TTTTCCAAGG", "ACG"])}
+    flank, n = 9, 40
+    sizes = rng.integers(1, 6, n)
+    letters = rng.choice(list("ACGT"), (n, 2, 2 * flank + 5))
+    for i, size in enumerate(sizes):
+        shorter, kept = rng.integers(2), rng.integers(0, size)
+        letters[i, shorter, flank + kept : flank + size] = "-"
+        letters[i, :, 2 * flank + size :] = "-"
+    best = _best_scores(letters, sizes, flank, list(motifs.values()))
+    for i, m, side in np.ndindex(best.shape):
+        motif = list(motifs.values())[m]
+        row = letters[i, side]
+        text = "".join(row).replace("-", "")
+        length = int((row[flank : flank + sizes[i]] != "-").sum())
+        touching = [
+            best_scores(encode_bases([text[s : s + len(motif)]]), motif)[0]
+            for s in range(len(text) - len(motif) + 1)
+            if s < flank + max(length, 0) and s + len(motif) > flank
+        ]
+        assert best[i, m, side] == max(touching, default=0)
 
 
 def test_the_picture(tmp_path: Path) -> None:
