@@ -23,7 +23,7 @@ from kipoi.model import BaseModel
 
 class Dies(BaseModel):
     def predict_on_batch(self, x):
-        if len(x) > {}:
+        if len(x) > 4:
             os.kill(os.getpid(), signal.SIGKILL)
         return x.sum(axis=(1, 2))[:, np.newaxis]
 """
@@ -39,10 +39,9 @@ def write_entries(folder: Path) -> None:
     (folder / "broken").mkdir()
     (folder / "broken" / "model.yaml").write_text("type: [")
     description["schema"]["targets"] = {"shape": "(1,)", "doc": "y"}
-    for name, most in (("dies", 0), ("dies_of_many", 4)):
-        (folder / name).mkdir()
-        (folder / name / "model.yaml").write_text(yaml.safe_dump(description))
-        (folder / name / "model.py").write_text(DIES.format(most))
+    (folder / "dies").mkdir()
+    (folder / "dies" / "model.yaml").write_text(yaml.safe_dump(description))
+    (folder / "dies" / "model.py").write_text(DIES)
 
 
 def test_a_broken_entry_stops_nothing(tmp_path: Path) -> None:
@@ -54,7 +53,7 @@ def test_a_broken_entry_stops_nothing(tmp_path: Path) -> None:
     records = {
         path.stem: json.loads(path.read_text()) for path in (tmp_path / "survey" / "records").glob("*.json")
     }
-    assert set(records) == {"list_inputs", "sklearn", "broken", "dies", "dies_of_many"}
+    assert set(records) == {"list_inputs", "sklearn", "broken", "dies"}
     # A sequence and another input, in a list that its own dataloader makes.
     known = records["list_inputs"]
     assert {name: found.get("why") for name, found in known["methods"].items()} == dict.fromkeys(
@@ -62,17 +61,15 @@ def test_a_broken_entry_stops_nothing(tmp_path: Path) -> None:
     )
     assert (known["example"], known["auxiliary"], known["n_targets"]) == ("its own", ["chromatin"], 2)
     assert "allow" in records["sklearn"]["problem"]
-    assert "SIGKILL" in records["dies"]["problem"]
-    assert "problem" not in records["dies_of_many"]
-    ended = {name: found.get("why", "") for name, found in records["dies_of_many"]["methods"].items()}
+    ended = {name: found.get("why", "") for name, found in records["dies"]["methods"].items()}
     assert ended["predict"] == ""
     assert "ended by SIGKILL" in ended["ism"]
-    assert "SIGKILL" not in ended["filters"]  # tried in another process
+    assert "cannot be traced" in ended["filters"]  # tried in another process
     assert "problem" in records["broken"]
     page = (tmp_path / "survey" / "index.html").read_text()
     assert "SIGKILL" in page
     table = (tmp_path / "survey" / "survey.tsv").read_text().splitlines()
-    assert len(table) == 6
+    assert len(table) == 5
 
     # What has a record is not tried again, what has half a record is.
     before = (tmp_path / "survey" / "records" / "list_inputs.json").stat().st_mtime_ns
