@@ -148,7 +148,9 @@ def _try_model(
     while todo:
         path.unlink(missing_ok=True)
         problem, is_late = _run({**arguments, "methods": todo}, path, timeout)
-        record = json.loads(path.read_text()) if path.is_file() else {"state": "starting", "methods": {}}
+        record: dict[str, Any] = {"state": "starting", "methods": {}}
+        if path.is_file():
+            record = json.loads(path.read_text())
         found |= record["methods"]
         at = record["state"]
         if not problem:

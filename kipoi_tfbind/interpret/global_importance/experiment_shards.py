@@ -17,7 +17,7 @@ import xarray as xr
 
 from kipoi_tfbind import schema
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.interpret._paths import merged
+from kipoi_tfbind.interpret._paths import Settings, merged
 from kipoi_tfbind.interpret.global_importance._summary import FACTORS, MemberEffects, summary
 from kipoi_tfbind.interpret.global_importance.kept_effects import blocks
 from kipoi_tfbind.results.files import check_writable, open_result, whole_file, write_netcdf
@@ -107,8 +107,9 @@ def _members(
             )
         own.append(_parts(result, widths))
     for member in range(n_members):
-        numbers = range(member * len(ranges), (member + 1) * len(ranges))
-        whole = xr.concat([next(own[number % len(own)]) for number in numbers], "background")
+        first = member * len(ranges)
+        blocks_of_it = [next(own[number % len(own)]) for number in range(first, first + len(ranges))]
+        whole = xr.concat(blocks_of_it, "background")
         yield whole["unedited_prediction"].values, whole["pattern_effect"].values
 
 
@@ -121,5 +122,5 @@ def _parts(result: xr.Dataset, widths: Sequence[int]) -> Iterator[xr.Dataset]:
 def _attributes(results: Sequence[xr.Dataset]) -> dict[str, Any]:
     """Attributes of the whole: as those of shards, but for the path, which members may differ in."""
     known = [json.loads(each.attrs[KNOWN]) for each in results if each.sizes.get("background")]
-    paths = [{name: each.pop(name) for name in _PATH if name in each} for each in known]
-    return finished_attributes(known[0], [each["versions"] for each in known]) | merged(paths)
+    paths: list[Settings] = [{name: each.pop(name) for name in _PATH if name in each} for each in known]
+    return finished_attributes(known[0], [each["versions"] for each in known]) | dict(merged(paths))
