@@ -19,7 +19,10 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+import xarray as xr
 import yaml
+
+from kipoi_tfbind.motifs.read import JASPAR_RELEASE
 
 PLANTED = {
     "CTCF": "MA0139.2",
@@ -35,23 +38,58 @@ PLANTED = {
     "SRF": "MA0083.3",
     "RFX1": "MA0509.3",
 }
+CHOICES = "fraction:0.5,fraction:0.3"
+LONGEST, LEAST_BITS = 19, 9.0  # of drawn motifs: as wide as a filter, and enough to be found
 SPACING, SITES_OF_EACH, WINDOW, FREQUENCIES = 500, 2000, 120, (0.29, 0.21, 0.21, 0.29)
 
 
-def simulate(folder: Path) -> None:
+def families() -> dict[str, tuple[str, ...]]:
+    """Family of each matrix of JASPAR's vertebrates, by id."""
+    from pyjaspar import jaspardb
+
+    found = jaspardb(release=JASPAR_RELEASE).fetch_motifs(collection="CORE", tax_group=["vertebrates"])
+    return {motif.matrix_id: tuple(motif.tf_family or ()) for motif in found}
+
+
+def drawn_motifs(number: int) -> dict[str, str]:
+    """Twelve motifs: the named ones, or one drawn at random of each of twelve families drawn at random."""
+    from kipoi_tfbind.motifs.match import information
+    from kipoi_tfbind.motifs.read import parse_motif
+
+    if number == 1:
+        return PLANTED
+    rng = np.random.default_rng(number)
+    by_family: dict[tuple[str, ...], list[str]] = {}
+    for matrix_id, family in sorted(families().items()):
+        by_family.setdefault(family, []).append(matrix_id)
+    drawn: dict[str, str] = {}
+    for i in rng.permutation(len(by_family)):
+        members = list(by_family.values())[i]
+        matrix_id = members[rng.integers(len(members))]
+        motif = parse_motif(matrix_id)
+        if len(motif) <= LONGEST and information(motif.matrix).sum() >= LEAST_BITS and motif.name.isalnum():
+            drawn[motif.name] = matrix_id
+        if len(drawn) == len(PLANTED):
+            break
+    return drawn
+
+
+def simulate(folder: Path, number: int) -> None:
     """A random genome with one site of one motif every 500 bp, on either strand; a peak of 60 bp at each."""
     from kipoi_tfbind.motifs.read import parse_motif
 
     folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(1)
-    n = len(PLANTED) * SITES_OF_EACH
+    planted = drawn_motifs(number)
+    (folder / "planted.yaml").write_text(yaml.safe_dump(planted, sort_keys=False))
+    rng = np.random.default_rng(number)
+    n = len(planted) * SITES_OF_EACH
     genome = rng.choice(4, size=(n + 2) * SPACING, p=FREQUENCIES).astype(np.uint8)
-    order = rng.permutation(np.repeat(np.arange(len(PLANTED)), SITES_OF_EACH))
-    peaks: dict[str, list[str]] = {name: [] for name in PLANTED}
+    order = rng.permutation(np.repeat(np.arange(len(planted)), SITES_OF_EACH))
+    peaks: dict[str, list[str]] = {name: [] for name in planted}
     sites = []
-    motifs = {name: parse_motif(matrix_id) for name, matrix_id in PLANTED.items()}
+    motifs = {name: parse_motif(matrix_id) for name, matrix_id in planted.items()}
     for i, which in enumerate(order):
-        name = list(PLANTED)[which]
+        name = list(planted)[which]
         matrix = motifs[name].matrix
         start = (i + 1) * SPACING + int(rng.integers(100))
         drawn = (rng.random((len(matrix), 1)) > np.cumsum(matrix, axis=1)[:, :3]).sum(axis=1)
@@ -68,18 +106,20 @@ def simulate(folder: Path) -> None:
     size = len(text)
     settings = {
         "architecture": "motif_cnn",
-        "targets": {name: f"{name}.narrowPeak" for name in PLANTED},
+        "targets": {name: f"{name}.narrowPeak" for name in planted},
         "validation": [f"sim1:{int(size * 0.8)}-{int(size * 0.9)}"],
         "test": [f"sim1:{int(size * 0.9)}-{size}"],
         "windows": {"bin_length": 60, "stride": 30, "gc_matched": 0.25, "random": 0.25},
-        "fit": {"epochs": 24, "jitter": 20},
+        "fit": {"epochs": 10, "jitter": 20},
     }
     for activation in ("exponential", "relu"):
         own = {"length": WINDOW, "filters": 32, "activation": activation}
         (folder / f"{activation}.yaml").write_text(yaml.safe_dump({**settings, "hyperparameters": own}))
 
 
-def recovered(folder: Path, run: Path) -> None:
+def recovered(
+    folder: Path, run: Path, choices: list[tuple[str, float]], sample: int, with_untrained: bool
+) -> None:
     """Which planted motifs are a filter's best match at q < 0.05, and how often filters match by chance.
 
     The chance is that of permuted filters, and of the filters of the same network before its training.
@@ -91,68 +131,135 @@ def recovered(folder: Path, run: Path) -> None:
     from kipoi_tfbind.training.config import TrainingConfig
     from kipoi_tfbind.training.fit import build_model
 
-    lines = [line.split() for line in (folder / "sites.bed").read_text().splitlines()[::3]]
+    planted = yaml.safe_load((folder / "planted.yaml").read_text())
+    lines = [line.split() for line in (folder / "sites.bed").read_text().splitlines()[::sample]]
     rng = np.random.default_rng(0)
     centres = [(int(f[1]) + int(f[2])) // 2 + int(rng.integers(-40, 41)) for f in lines]
-    windows = folder / "windows.bed"
+    windows = folder / f"{run.name}.windows.bed"
     windows.write_text("".join(f"sim1\t{c - WINDOW // 2}\t{c + WINDOW // 2}\n" for c in centres))
     sequences = read_sequences(folder / "genome.fa", windows, length=WINDOW)
     untrained = build_model(TrainingConfig.from_yaml(run / "config.yaml"))
-    for name, network in (("trained", keras.models.load_model(run / "model.keras")), ("random", untrained)):
-        model = as_sequence_model(network, targets=list(PLANTED))
-        for threshold in (0.3, 0.5):
-            found = filter_motifs(model, sequences, threshold=threshold, importance=False)
-            result = match_filters(found, sequences)
-            q = result["match_q_value"].values[:, 0]
-            ids = set(result["match_id"].values[:, 0][q < 0.05])
-            missed = [motif for motif, matrix_id in PLANTED.items() if matrix_id not in ids]
-            strangers = ids - set(PLANTED.values())
-            print(
-                f"{name} weights, sites above {threshold:g} of the largest activation: "
-                f"{len(PLANTED) - len(missed)} of {len(PLANTED)} planted motifs are a filter's best match at "
-                f"q < 0.05 (not: {', '.join(missed) or '-'}); filters with a match "
-                f"{int((q < 0.05).sum())} of {len(q)}, other motifs among the best: "
-                f"{', '.join(sorted(strangers)) or '-'}; permuted filters with a match "
-                f"{result.attrs['false_match_rate']:.1%}, by Tomtom alone "
-                f"{result.attrs['tomtom_false_match_rate']:.1%}"
-            )
+    print("weights\tsites\texact\tfamily\tfilters\tmedian sites\tpermuted\tby Tomtom\tnot found\tothers")
+    networks = {"trained": keras.models.load_model(run / "model.keras"), "random": untrained}
+    for name, network in list(networks.items())[: 1 + with_untrained]:
+        model = as_sequence_model(network, targets=list(planted))
+        for sites, threshold in choices if name == "trained" else choices[:1]:
+            found = filter_motifs(model, sequences, sites=sites, threshold=threshold, importance=False)
+            print(name, f"{sites} {threshold:g}", row_of(match_filters(found, sequences), planted), sep="\t")
 
 
-def scan(hits: Path, windows: Path, genome: Path, peaks: Path) -> None:
-    """Shares of hits, and of as many best matches of CTCF's matrix in the same windows, that lie in peaks."""
+def row_of(result: xr.Dataset, planted: dict[str, str]) -> str:
+    """The numbers of one choice of sites, as tab-separated text."""
+    family = families()
+    q = result["match_q_value"].values[:, 0]
+    best = set(result["match_id"].values[:, 0][q < 0.05])
+    of_best = {family.get(matrix_id) for matrix_id in best}
+    exact = [name for name, matrix_id in planted.items() if matrix_id in best]
+    alike = [name for name, matrix_id in planted.items() if family[matrix_id] in of_best]
+    others = {name for name in best if family.get(name) not in {family[each] for each in planted.values()}}
+    cells = [
+        f"{len(exact)} of {len(planted)}",
+        f"{len(alike)} of {len(planted)}",
+        f"{int((q < 0.05).sum())} of {len(q)}",
+        f"{np.median(result['n_motif_sites'].values):.0f}",
+        f"{result.attrs['false_match_rate']:.1%}",
+        f"{result.attrs['tomtom_false_match_rate']:.1%}",
+        ", ".join(name for name in planted if name not in exact) or "-",
+        ", ".join(sorted(others)) or "-",
+    ]
+    return "\t".join(cells)
+
+
+def strongest(entry: Path, genome: Path, target: str, share: float, windows: Path) -> None:
+    """Write the windows of a whole genome, side by side, that have the largest predictions of a target."""
+    import pysam
+
+    from kipoi_tfbind import load_model
+    from kipoi_tfbind.dna.one_hot import encode_bases, one_hot_codes
+
+    model = load_model(str(entry), source="dir")
+    column, size = model.target_names.index(target), model.length
+    places, scores = [], []
+    with pysam.FastaFile(str(genome)) as fasta:
+        for contig in fasta.references:
+            for first in range(0, fasta.get_reference_length(contig) - size, 1024 * size):
+                text = fasta.fetch(contig, first, first + 1024 * size).upper()
+                starts = [i for i in range(0, len(text) - size + 1, size) if "N" not in text[i : i + size]]
+                if starts:
+                    codes = encode_bases([text[i : i + size] for i in starts])
+                    scores.append(model.predict(one_hot_codes(codes))[:, column])
+                    places += [(contig, first + i) for i in starts]
+    order = np.argsort(-np.concatenate(scores), kind="stable")[: round(share * len(places))]
+    kept = sorted(places[i] for i in order)
+    windows.write_text("".join(f"{contig}\t{start}\t{start + size}\n" for contig, start in kept))
+    print(f"{len(kept)} of {len(places)} windows of {size} bp without N")
+
+
+def scan(hits: Path, windows: Path, genome: Path, peaks: list[Path], matrix: str) -> None:
+    """Shares of hits that lie in peaks; of as many best matches of the matrix; and of places by chance."""
     from scipy.stats import binomtest
 
     from kipoi_tfbind import read_sequences
     from kipoi_tfbind.dna.one_hot import codes_of
-    from kipoi_tfbind.genome.text_files import numbered_lines
     from kipoi_tfbind.interpret._motif_scan import Template, base_frequencies
     from kipoi_tfbind.interpret._motif_scan import scan as log_odds
     from kipoi_tfbind.motifs.read import parse_motif
 
-    bound = [line.split("\t") for _, line in numbered_lines(peaks)]
-    bound = [(int(fields[1]), int(fields[2])) for fields in bound]
-    rows = [line.split("\t") for line in hits.read_text().splitlines()[1:]]
+    is_bound = covered(peaks)
+    rows = [line.split("\t") for line in hits.read_text().splitlines() if not line.startswith("#")]
     calls = {"hits": [(int(fields[1]) + int(fields[2])) // 2 for fields in rows]}
     sequences = read_sequences(genome, windows)
-    codes = codes_of(sequences["one_hot"].values)
-    template = Template.of(parse_motif("MA0139.2").matrix, base_frequencies(codes))
+    codes, first = codes_of(sequences["one_hot"].values), sequences["start"].values
+    template = Template.of(parse_motif(matrix).matrix, base_frequencies(codes))
     scores = np.maximum(*(log_odds(codes, each.log_odds) for each in (template, template.reverse())))
     row, start = np.unravel_index(np.argsort(-scores, axis=None, kind="stable"), scores.shape)
     width, taken, places = len(template.log_odds), set(), []
     for r, s in zip(row, start, strict=True):
         if not any((r, s + shift) in taken for shift in range(-width, width + 1)):
             taken.add((r, s))
-            places.append(int(sequences["start"].values[r]) + int(s) + width // 2)
+            places.append(int(first[r]) + int(s) + width // 2)
         if len(places) == len(rows):
             break
-    calls["scan"] = places
+    calls["best matches of the matrix in these windows"] = places
+    rng = np.random.default_rng(0)
+    n = 100 * len(rows)
+    many, inside = rng.integers(len(codes), size=n), rng.integers(codes.shape[1], size=n)
+    calls["places drawn at random in these windows"] = first[many] + inside
+    known = np.flatnonzero(bases_known(genome))
+    calls["places drawn at random in the genome"] = known[rng.integers(len(known), size=n)]
     for name, centres in calls.items():
-        inside = sum(any(low <= centre < high for low, high in bound) for centre in centres)
+        inside = int(is_bound[np.asarray(centres)].sum())
         interval = binomtest(inside, len(centres)).proportion_ci(method="wilson")
         share = inside / len(centres)
         print(
             f"{name}: {len(centres)} calls, in peaks {share:.3f} ({interval.low:.3f} to {interval.high:.3f})"
         )
+
+
+def covered(peaks: list[Path]) -> np.ndarray:
+    """Whether each position of the contig lies in a peak."""
+    from kipoi_tfbind.genome.text_files import numbered_lines
+
+    is_bound = np.zeros(300_000_000, dtype=bool)
+    for path in peaks:
+        for _, line in numbered_lines(path):
+            fields = line.split("\t")
+            is_bound[int(fields[1]) : int(fields[2])] = True
+    return is_bound
+
+
+def bases_known(genome: Path) -> np.ndarray:
+    """Whether each position of the first contig has a base."""
+    import pysam
+
+    with pysam.FastaFile(str(genome)) as fasta:
+        text = fasta.fetch(fasta.references[0]).upper()
+    return np.frombuffer(text.encode(), dtype=np.uint8) != ord("N")
+
+
+def parsed(choices: str) -> list[tuple[str, float]]:
+    """Choices of sites, such as fraction:0.5,maximum:0.5."""
+    return [(sites, float(level)) for sites, _, level in (one.partition(":") for one in choices.split(","))]
 
 
 def main() -> None:
@@ -162,15 +269,30 @@ def main() -> None:
     commands = parser.add_subparsers(required=True)
     one = commands.add_parser("simulate")
     one.add_argument("folder", type=Path)
-    one.set_defaults(run=lambda arguments: simulate(arguments.folder))
+    one.add_argument("--set", dest="number", type=int, default=1)
+    one.set_defaults(run=lambda arguments: simulate(arguments.folder, arguments.number))
     two = commands.add_parser("recovered")
     two.add_argument("folder", type=Path)
     two.add_argument("run_folder", type=Path)
-    two.set_defaults(run=lambda arguments: recovered(arguments.folder, arguments.run_folder))
-    three = commands.add_parser("scan")
-    for name in ("hits", "windows", "genome", "peaks"):
+    two.add_argument("--choices", default=CHOICES)
+    two.add_argument("--sample", type=int, default=3, help="every how many-th of the 24,000 windows")
+    two.set_defaults(
+        run=lambda a: recovered(a.folder, a.run_folder, parsed(a.choices), a.sample, not a.trained_only)
+    )
+    two.add_argument("--trained-only", action="store_true", help="leave the network before its training out")
+    three = commands.add_parser("strongest")
+    for name in ("entry", "genome"):
         three.add_argument(name, type=Path)
-    three.set_defaults(run=lambda a: scan(a.hits, a.windows, a.genome, a.peaks))
+    three.add_argument("target")
+    three.add_argument("share", type=float)
+    three.add_argument("windows", type=Path)
+    three.set_defaults(run=lambda a: strongest(a.entry, a.genome, a.target, a.share, a.windows))
+    four = commands.add_parser("scan")
+    for name in ("hits", "windows", "genome"):
+        four.add_argument(name, type=Path)
+    four.add_argument("peaks", type=Path, nargs="+")
+    four.add_argument("--matrix", default="MA0139.2")
+    four.set_defaults(run=lambda a: scan(a.hits, a.windows, a.genome, a.peaks, a.matrix))
     arguments = parser.parse_args()
     arguments.run(arguments)
 

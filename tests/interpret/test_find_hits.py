@@ -42,13 +42,13 @@ def in_context(planted: Planted, motifs: dict[str, Motif]) -> Planted:
     return planted_in_context(planted, motifs)
 
 
-def planted_in_context(planted: Planted, motifs: dict[str, Motif]) -> Planted:
+def planted_in_context(planted: Planted, motifs: dict[str, Motif], noise: float = 0.1) -> Planted:
     """Only the planted sites contribute: what a model that sees more than the motif knows."""
     rng = np.random.default_rng(1)
     results = []
     for dataset, sites in ((planted.result, planted.sites), (planted.null, [])):
         codes = codes_of(dataset["one_hot"].values)
-        scores = rng.laplace(scale=0.1, size=codes.shape)
+        scores = rng.laplace(scale=noise, size=codes.shape)
         scores[:, 1:] += 0.5 * scores[:, :-1]
         for row, start, end, name, reverse in sites:
             matrix = motifs[name].matrix[::-1, ::-1] if reverse else motifs[name].matrix
