@@ -109,7 +109,7 @@ def filter_motifs(
     if first is None:
         raise InputError("sequences: expected at least one, got none")
     length = first.one_hot.shape[1]
-    found = convolution_layer(model, length, layer)
+    found = convolution_layer(model, length, layer, first.auxiliary)
     largest = Largest(found.n_filters, with_counts=sites == "quantile")
     n = 0
     for batch in _batches(sequences, model, batch_size):

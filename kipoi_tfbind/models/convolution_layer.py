@@ -45,14 +45,19 @@ class ConvolutionLayer:
     partner: tuple[int, ...]
     _adapted: Adapted = field(repr=False)
     _output: ConvolutionOutput = field(repr=False)
+    _others: Mapping[str, NDArray] = field(default_factory=dict, repr=False)
 
     def activations(self, one_hot: NDArray, auxiliary: Mapping[str, NDArray] | None = None) -> NDArray:
         """Activations (sequence, position of the layer, filter), after normalisation and activation."""
         return _by_filter(self._adapted, self._output.activated, one_hot, auxiliary)
 
     def convolved(self, one_hot: NDArray, auxiliary: Mapping[str, NDArray] | None = None) -> NDArray:
-        """Output of the convolution itself (sequence, position of the layer, filter)."""
-        return _by_filter(self._adapted, self._output.linear, one_hot, auxiliary)
+        """Output of the convolution itself (sequence, position of the layer, filter).
+
+        Where no auxiliary inputs are given, those that the layer was found with.
+        """
+        others = _repeated(self._others, len(one_hot)) if auxiliary is None else auxiliary
+        return _by_filter(self._adapted, self._output.linear, one_hot, others)
 
     def silenced(
         self, one_hot: NDArray, filters: Sequence[int], auxiliary: Mapping[str, NDArray] | None = None
@@ -62,7 +67,12 @@ class ConvolutionLayer:
         return self._adapted.backend.predict_silenced(inputs, self._output.activated, filters)
 
 
-def convolution_layer(model: SequenceModel, length: int, layer: str | None = None) -> ConvolutionLayer:
+def convolution_layer(
+    model: SequenceModel,
+    length: int,
+    layer: str | None = None,
+    auxiliary: Mapping[str, NDArray] | None = None,
+) -> ConvolutionLayer:
     """A convolution layer of a model, by name; the first by default.
 
     Parameters
@@ -73,6 +83,8 @@ def convolution_layer(model: SequenceModel, length: int, layer: str | None = Non
         Length of the sequences.
     layer
         Name of the convolution layer.
+    auxiliary
+        Inputs of a sequence beside it, where the model has such.
 
     Raises
     ------
@@ -87,10 +99,13 @@ def convolution_layer(model: SequenceModel, length: int, layer: str | None = Non
             f"model {model.name}: is an average of models or strands; give one model, whose filters are meant"
         )
     probes = random_sequences(_PROBES, length, seed=7)
-    output = _chosen(_convolutions(adapted, probes[:2], model.name), layer, model.name)
+    others = auxiliary or {}
+    there = _convolutions(adapted, probes[:2], _repeated(others, 2), model.name)
+    output = _chosen(there, layer, model.name)
     linear = output.linear
     forward, backward = (
-        _by_filter(adapted, linear, each, None) for each in (probes, reverse_complement(probes))
+        _by_filter(adapted, linear, each, _repeated(others, _PROBES))
+        for each in (probes, reverse_complement(probes))
     )
     return ConvolutionLayer(
         linear.name,
@@ -101,13 +116,21 @@ def convolution_layer(model: SequenceModel, length: int, layer: str | None = Non
         _partners(forward, backward[:, ::-1]),
         adapted,
         output,
+        others,
     )
 
 
-def _convolutions(adapted: Adapted, one_hot: NDArray, model: str) -> list[ConvolutionOutput]:
+def _repeated(auxiliary: Mapping[str, NDArray], n: int) -> dict[str, NDArray]:
+    """Inputs of the first sequence for each of so many."""
+    return {name: np.repeat(values[:1], n, axis=0) for name, values in auxiliary.items()}
+
+
+def _convolutions(
+    adapted: Adapted, one_hot: NDArray, auxiliary: Mapping[str, NDArray], model: str
+) -> list[ConvolutionOutput]:
     if "multipliers" not in adapted.capabilities or adapted.layout.flattened:
         raise UnsupportedModelError(f"model {model}: cannot be traced, so that its layers are not known")
-    inputs = adapted.inputs(one_hot, {})
+    inputs = adapted.inputs(one_hot, auxiliary)
     return adapted.backend.convolutions(inputs, adapted.sequence_index, position_axis(adapted.layout))
 
 
