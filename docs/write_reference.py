@@ -51,7 +51,14 @@ PAGES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "training": (
         "Training",
         ("training",),
-        ("training.config", "training.fit", "training.evaluate", "training.package"),
+        (
+            "training.config",
+            "training.fit",
+            "training.evaluate",
+            "training.calibration",
+            "training.conformal",
+            "training.package",
+        ),
     ),
     "errors": ("Errors and warnings", (), ("errors",)),
     "testing": ("Testing", ("testing",), ("testing",)),

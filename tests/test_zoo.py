@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kipoi_tfbind import load_model
+from kipoi_tfbind import encode_sequences, gradients, load_model
 from kipoi_tfbind.dna.one_hot import one_hot
 from kipoi_tfbind.errors import WeightsError
+from kipoi_tfbind.report.labelled import label, settings
 
 ROOT = Path(__file__).parents[1]
 GROUP = ROOT / "model_zoo" / "TFBind"
@@ -48,12 +50,13 @@ def test_the_group_has_the_promised_entries():
     assert [
         *("CTCF", "CTCF/variants"),
         *("HepG2", "HepG2-ensemble", "HepG2-ensemble/variants", "HepG2/variants"),
+        *("K562", "K562/variants"),
     ] == ENTRIES
     assert targets("HepG2") == targets("HepG2-ensemble")
     assert len(targets("HepG2")) == 19
 
 
-@pytest.mark.parametrize("entry", ["HepG2-ensemble"])
+@pytest.mark.parametrize("entry", [entry for entry in ENTRIES if "/" not in entry])
 def test_verdicts_of_the_card_are_those_that_the_model_tells(entry):
     metrics = json.loads((GROUP / "training" / f"{entry}.metrics.json").read_text())
     verdicts = {name: result["verdict"] for name, result in metrics["targets"].items()}
@@ -63,6 +66,18 @@ def test_verdicts_of_the_card_are_those_that_the_model_tells(entry):
     for name, said in verdicts.items():
         row = next(line for line in card.splitlines() if line.startswith(f"| {name} |"))
         assert said in row.split("|")[-2]
+    assert metrics["model_md5"] == ROWS[entry]["md5"]
+    # The card says what the line of models.tsv does, and has the numbers that were measured.
+    assert ROWS[entry]["calibrated_to"].split(" (")[0] in " ".join(card.split())
+    for name, result in metrics["targets"].items():
+        if "label_sets" in result:
+            assert f"{result['label_sets']['bound']['value']:.2f} (" in card
+        assert {"auprc", "auroc", "recall"} == set(result["model"])
+        for baseline in {"motif", "boosting", "composition", "kmer"} & set(result):
+            assert {"gain_low", "gain_high"} < set(result[baseline]["auprc"])
+        own = result.get("own_motif")
+        # A matrix without its version is another one tomorrow.
+        assert own is None or re.fullmatch(r"MA\d{4}\.\d+", own["matrix"]), name
 
 
 def test_a_target_that_is_not_learned_is_named_once_when_it_is_interpreted(capfd):
@@ -74,10 +89,24 @@ def test_a_target_that_is_not_learned_is_named_once_when_it_is_interpreted(capfd
     assert len(said) == 1
     assert "EP300 (" in said[0]
     assert "CTCF (" not in said[0]
+    # Its results say so too, and the report shows it among their settings.
+    result = gradients(model, encode_sequences(["ACGT" * 150]))
+    assert result.attrs["not_learned"] == "EP300 (context only)"
+    assert ("not_learned", ["EP300 (context only)"]) in settings(label([result]))
+    assert (
+        "not_learned" not in gradients(model.select_targets(["CTCF"]), encode_sequences(["ACGT" * 150])).attrs
+    )
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("entry", "folder"), [*((entry, ROOT) for entry in ENTRIES), ("CTCF", Path("/"))])
+@pytest.mark.parametrize(
+    ("entry", "folder"),
+    # Each kind of model and of entry; the others' predictions are compared below, in this process.
+    [
+        *((entry, ROOT) for entry in ("CTCF", "CTCF/variants", "HepG2-ensemble/variants", "K562")),
+        ("HepG2", Path("/")),
+    ],
+)
 def test_kipoi_test_passes_with_the_expected_predictions(entry, folder, kipoi_cli):
     run = kipoi_cli("test", str(GROUP / entry), "--source=dir", cwd=folder)
     assert "All predictions match" in run.stdout + run.stderr
@@ -161,7 +190,7 @@ def test_two_models_of_different_length_in_one_process_keep_their_own_length():
 
 def test_predictions_do_not_depend_on_the_strand():
     rng = np.random.default_rng(0)
-    for entry in ("CTCF", "HepG2", "HepG2-ensemble"):
+    for entry in ("CTCF", "HepG2", "HepG2-ensemble", "K562"):
         model = kipoi.get_model(str(GROUP / entry), source="dir", with_dataloader=False)
         x = one_hot(["".join(rng.choice(list("ACGT"), int(ROWS[entry]["length"]))) for _ in range(4)])
         _assert_close(model.predict_on_batch(x), model.predict_on_batch(x[:, ::-1, ::-1]))

@@ -18,6 +18,7 @@ from kipoi_tfbind.dna.one_hot import BASES, codes_of, reverse_complement
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch, batch_of, check_batch_size, predict_in_batches
 from kipoi_tfbind.models.load import as_sequence_model
+from kipoi_tfbind.models.not_learned import with_verdicts
 from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.sequences.read import as_sequences
 
@@ -231,6 +232,7 @@ def provenance(method: str, model: SequenceModel, **settings: int | float | str)
     """
     packages = [*_PACKAGES, *(name for name in _FRAMEWORKS if name in sys.modules)]
     versions = (f"{name} {version(_DISTRIBUTION_OF.get(name, name))}" for name in packages)
+    not_learned = with_verdicts(model.target_names, model.not_learned)
     return {
         "method": method,
         "model": model.name,
@@ -238,6 +240,7 @@ def provenance(method: str, model: SequenceModel, **settings: int | float | str)
         "model_hash": model.fingerprint,
         "output": model.output,
         "neutral_value": neutral_value_of(model),
+        **({"not_learned": not_learned} if not_learned else {}),
         **settings,
         "versions": ", ".join(versions),
     }

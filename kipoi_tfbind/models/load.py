@@ -71,7 +71,7 @@ def _loaded(name: Any, source: str | None, allow_pickle: bool) -> Any:
     if isinstance(name, list | tuple):
         return [_loaded(each, source, allow_pickle) for each in name]
     if name is None or isinstance(name, str | os.PathLike | bytes | int | float):
-        return get_kipoi_model(name, source, allow_pickle=allow_pickle)
+        return get_kipoi_model(file_name("model", name), source, allow_pickle=allow_pickle)
     if source is not None:
         raise InputError(f"source: is where a name is looked up, got {source!r} and a model at hand")
     return name

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from kipoi_tfbind.notices import notice
 
-_told: set[tuple[str, tuple[str, ...]]] = set()
+_told: set[tuple[str, str]] = set()
 
 
 def tell_not_learned(model: str, targets: Sequence[str], verdicts: Mapping[str, str]) -> None:
@@ -25,12 +25,21 @@ def tell_not_learned(model: str, targets: Sequence[str], verdicts: Mapping[str, 
     --------
     >>> tell_not_learned("TFBind/HepG2", ["CTCF"], {"ATF3": "too few peaks"})
     """
-    concerned = {name: verdicts[name] for name in targets if name in verdicts}
-    key = (model, tuple(concerned))
-    if concerned and key not in _told:
-        _told.add(key)
-        listed = ", ".join(f"{name} ({verdict})" for name, verdict in concerned.items())
+    concerned = with_verdicts(targets, verdicts)
+    if concerned and (model, concerned) not in _told:
+        _told.add((model, concerned))
         notice(
-            f"model {model} has not learned the motif of {listed}: maps of these show composition and other "
-            "factors' motifs; see its card"
+            f"model {model} has not learned the motif of {concerned}: maps of these show composition and "
+            "other factors' motifs; see its card"
         )
+
+
+def with_verdicts(targets: Sequence[str], verdicts: Mapping[str, str]) -> str:
+    """Those of the targets that have a verdict, with it, as text.
+
+    Examples
+    --------
+    >>> with_verdicts(["CTCF", "ATF3", "SRF"], {"ATF3": "too few peaks", "SRF": "context only"})
+    'ATF3 (too few peaks), SRF (context only)'
+    """
+    return ", ".join(f"{name} ({verdicts[name]})" for name in targets if name in verdicts)

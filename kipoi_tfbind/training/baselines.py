@@ -19,6 +19,7 @@ from kipoi_tfbind.motifs.read import jaspar_counts
 
 _PSEUDOCOUNT = 0.8
 _CHUNK = 10_000
+_IN_CACHE = 32  # sequences whose scores at all positions stay in the processor's cache
 # Of the k-mer model, chosen by AUPRC in validation: similarity of two k-mers per base that differs, L2
 # penalty, and iterations, which penalise too (the likelihood would go on rising long after).
 _SIMILARITY, _L2, _ITERATIONS = 0.08, 30.0, 20
@@ -99,23 +100,21 @@ def best_motif_scores(
     [[8.0, 4.0]]
     """
     scores = np.empty((len(codes), len(matrices)), dtype=np.float32)
-    width = max(map(len, matrices), default=1)
+    n_positions, width = codes.shape[1], max(map(len, matrices), default=1)
     kernel = np.zeros((width, len(BASES), 2, len(matrices)), dtype=np.float32)
     for index, matrix in enumerate(matrices):
         kernel[: len(matrix), :, 0, index], kernel[: len(matrix), :, 1, index] = matrix, matrix[::-1, ::-1]
     # A narrow motif fits further to the right than a wide one: the windows there are filled up with N.
     filled = np.pad(codes, ((0, 0), (0, width - 1)), constant_values=N_CODE)
-    for start in range(0, len(codes), _CHUNK // 10):
-        windows = np.lib.stride_tricks.sliding_window_view(
-            filled[start : start + _CHUNK // 10], width, axis=1
-        )
-        values = one_hot_codes(windows.reshape(-1, width)).reshape(-1, 4 * width) @ kernel.reshape(
-            4 * width, -1
-        )
-        by_position = values.reshape(*windows.shape[:2], 2, len(matrices))
-        for index, matrix in enumerate(matrices):
-            fits = by_position[:, : codes.shape[1] - len(matrix) + 1, :, index]
-            scores[start : start + len(windows), index] = fits.max(axis=(1, 2))
+    last = np.array([n_positions - len(matrix) for matrix in matrices])
+    beyond = np.where(np.arange(n_positions)[:, None] <= last, np.float32(0), -np.float32(np.inf))
+    for start in range(0, len(codes), _IN_CACHE):
+        bases = np.ascontiguousarray(one_hot_codes(filled[start : start + _IN_CACHE]))
+        windows = np.lib.stride_tricks.sliding_window_view(bases, width, axis=1).swapaxes(2, 3)
+        values = windows.reshape(-1, 4 * width) @ kernel.reshape(4 * width, -1)
+        by_strand = values.reshape(len(bases), n_positions, 2, len(matrices))
+        best = np.maximum(by_strand[:, :, 0], by_strand[:, :, 1]) + beyond
+        scores[start : start + len(bases)] = best.max(axis=1)
     return scores
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
+import numpy as np
+
 from kipoi_tfbind.training.config import TrainingConfig
+from kipoi_tfbind.training.conformal import LEVEL
 from kipoi_tfbind.training.learned import FEW_BINS, LEARNED, LEAST_AUROC, LEAST_RESPONSE, N_BACKGROUNDS
 
 _BASELINES = {"motif": "motif", "kmer": "k-mer", "boosting": "boosting", "composition": "GC, CpG"}
-_AT_PREVALENCE = "the genome's prevalence, on the validation regions"
 _HOW = "`training/{name}.yaml` holds the whole configuration. "
 _HOW_MEMBERS = """\
 `training/{name}.member-1.yaml` to `.member-{n}.yaml` hold the configurations of the members, and
@@ -19,6 +22,26 @@ _HOW_MEMBERS = """\
 _ONE_CONTIG = """\
 - Trained on one chromosome, so less accurate than a model of the whole genome, which the same
   configuration trains.
+"""
+_CALIBRATION = """
+## Calibration and label sets
+
+Fitted on the validation regions, measured on the test regions. *calibrated*: natural log-odds of binding
+at the prevalence of the validation bins, from the model's log-odds z. *expected : observed* bound bins, and
+*slope*: both 1 where log-odds are calibrated; a ratio that is not 1 beside a slope that is says that bound
+bins are more or less frequent in the test regions, for which log-odds are to be restated (below). Label sets
+(split conformal, each class by itself): a window can be bound where z is at least *bound from*, and unbound
+where z is at most *unbound to*; *covers*: share of the bound and of the unbound test bins whose set has their
+label, meant to be {level:.0%}; *both*: share of all bins whose set has both labels.
+
+{table}
+"""
+_ELSEWHERE = """
+## In other cell types
+
+The same test regions, with the peaks of the factor in another cell type as labels; *motif* as above.
+
+{table}
 """
 _TEMPLATE = """\
 # TFBind/{name}
@@ -44,9 +67,12 @@ out for that factor. Intervals: {confidence:.0%}, bootstrap over blocks of 100 k
 JASPAR matrix on either strand of the bin; *k-mer*: logistic regression on 10-mers, similar ones sharing
 their weights as in a gapped k-mer SVM; *boosting*: boosted trees on the best scores of many JASPAR
 matrices, GC and CpG content; *GC, CpG*: logistic regression on these two alone; all fitted to the same
-training bins. *gain*: interval of the model's AUPRC minus the best baseline's, paired.
+training bins. *gain*: interval of the model's AUPRC minus the best baseline's, paired. *recall*: largest
+share of the bound bins that is called while at most one in ten of the called is unbound.
 
 {table}
+
+{summary}
 
 ## What it has learned
 
@@ -59,11 +85,13 @@ AUROC of bound windows against their own dinucleotide shuffles. *learned*: a res
 peaks* below {few_bins:,} bound training bins, and *context only*.
 
 {learned}
-{earlier}
+{calibration_section}{elsewhere}{earlier}
 ## Use and limits
 
 {limits}- Peaks are calls from one laboratory protocol: absence of a peak is not proof of absence of binding.
 - Probabilities are calibrated to {calibration}.
+  Natural log-odds for another prevalence P: add log(P / (1 - P)) - log(Q / (1 - Q)), where Q is the
+  prevalence that they are calibrated to.
 - The model reads sequence only, from any assembly.
 
 ## How it was made
@@ -104,7 +132,8 @@ def model_card(
     earlier
         A paragraph on versions before this one.
     """
-    config, windows = configs[0], configs[0].windows
+    config = max(configs, key=lambda config: config.length)
+    windows = config.windows
     is_ensemble = len(configs) > 1
     return _TEMPLATE.format(
         name=name,
@@ -122,8 +151,13 @@ def model_card(
         overlap=windows.min_overlap,
         confidence=metrics["confidence"],
         table=metrics_table(metrics),
+        summary=_summary(metrics),
+        calibration_section=_section(_CALIBRATION, calibration_table(metrics), level=LEVEL),
+        elsewhere=_section(_ELSEWHERE, other_cells_table(metrics)),
         limits=_ONE_CONTIG if len(config.contigs) == 1 else "",
-        calibration=_AT_PREVALENCE if is_ensemble else _negatives(config),
+        calibration=fill(
+            calibrated_to(configs), 100, subsequent_indent="  ", initial_indent=" " * 33
+        ).strip(),
         learned=learned_table(metrics),
         n_backgrounds=N_BACKGROUNDS,
         least_response=LEAST_RESPONSE,
@@ -133,6 +167,29 @@ def model_card(
         how=_HOW_MEMBERS.format(n=len(configs), name=name) if is_ensemble else _HOW.format(name=name),
         train=_commands(name, len(configs)),
     )
+
+
+def _section(template: str, table: str, **values: Any) -> str:
+    """A section of the card, where there is something in its table."""
+    return template.format(table=table, **values) if table else ""
+
+
+def _summary(metrics: Mapping[str, Any]) -> str:
+    """How the targets do together, in a sentence or two."""
+    results = list(metrics["targets"].values())
+    gains = [result[_best_baseline(result)]["auprc"] for result in results]
+    auprc = [result["model"]["auprc"]["value"] for result in results]
+    best = [result[_best_baseline(result)]["auprc"]["value"] for result in results]
+    ahead, behind = (sum(g["gain_low"] > 0 for g in gains), sum(g["gain_high"] < 0 for g in gains))
+    return (
+        f"Mean AUPRC {np.mean(auprc):.3f}, of the best baseline for each {np.mean(best):.3f}; ahead of it\n"
+        f"with an interval above 0 for {ahead} of {len(gains)}, behind it with one below 0 for {behind}."
+    )
+
+
+def _best_baseline(result: Mapping[str, Any]) -> str:
+    """Name of the baseline with the highest AUPRC."""
+    return max((b for b in _BASELINES if b in result), key=lambda name: result[name]["auprc"]["value"])
 
 
 def _architecture(configs: Sequence[TrainingConfig]) -> str:
@@ -147,13 +204,19 @@ def _architecture(configs: Sequence[TrainingConfig]) -> str:
     )
 
 
-def _negatives(config: TrainingConfig) -> str:
-    windows = config.windows
+def calibrated_to(configs: Sequence[TrainingConfig]) -> str:
+    """Return what the probabilities of a model are calibrated to, in words.
+
+    An ensemble is fitted to the validation regions; a model of one run is left as it was trained.
+    """
+    if len(configs) > 1:
+        return "the share of bound bins in the validation regions, all of whose bins count"
+    windows = configs[0].windows
     shuffled = f", {windows.shuffled:g} shuffles" if windows.shuffled else ""
     bins = f"{windows.gc_matched:g} GC-matched and {windows.random:g} random bins{shuffled}"
     return (
-        f"the training mix ({bins} for each\n"
-        "  bound one), not to the genome: use them to rank and to compare alleles"
+        f"the training mix ({bins} for each bound one), not to the genome; use them to rank and to "
+        "compare alleles, or calibrate them as the card says"
     )
 
 
@@ -173,7 +236,7 @@ def _commands(name: str, n_members: int) -> str:
 
 def learned_table(metrics: Mapping[str, Any]) -> str:
     """Return what the model has learned of each target as a Markdown table."""
-    rows = ["| target | own motif | raised most by | against shuffles | verdict |", "|---|---|---|---|---|"]
+    rows = _header("target", "own motif", "raised most by", "against shuffles", "verdict")
     for target, result in metrics["targets"].items():
         own, best, shuffles = (result.get(key) for key in ("own_motif", "best_motif", "shuffles"))
         cells = [
@@ -195,13 +258,12 @@ def metrics_table(metrics: Mapping[str, Any]) -> str:
     metrics
         What :func:`kipoi_tfbind.training.evaluate.evaluate` returns.
     """
-    rows = [
-        "| target | bound bins | AUPRC | " + " | ".join(_BASELINES.values()) + " | gain | AUROC | GC, CpG |",
-        "|---" * (6 + len(_BASELINES)) + "|",
-    ]
+    rows = _header(
+        *("target", "bound bins", "AUPRC", *_BASELINES.values(), "gain", "AUROC", "GC, CpG", "recall")
+    )
     for target, result in metrics["targets"].items():
         there = [name for name in _BASELINES if name in result]
-        gain = result[max(there, key=lambda name: result[name]["auprc"]["value"])]["auprc"]
+        gain = result[_best_baseline(result)]["auprc"]
         cells = [
             target,
             f"{result['n_positive']:,} of {result['n_bins']:,}",
@@ -210,10 +272,63 @@ def metrics_table(metrics: Mapping[str, Any]) -> str:
             f"{gain['gain_low']:+.3f} to {gain['gain_high']:+.3f}",
             _interval(result["model"]["auroc"]),
             f"{result['composition']['auroc']['value']:.3f}" if "composition" in there else "–",
+            _interval(result["model"]["recall"], bold=False),
         ]
         rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows)
 
 
-def _interval(entry: Mapping[str, float]) -> str:
-    return f"**{entry['value']:.3f}** ({entry['low']:.3f}–{entry['high']:.3f})"
+def calibration_table(metrics: Mapping[str, Any], *, restated: bool = False) -> str:
+    """Return calibration and label sets as a Markdown table; empty where no target has them.
+
+    Parameters
+    ----------
+    restated
+        Give expected : observed, slope and the offset for the prevalence that was asked of `evaluate`.
+    """
+    rows = _header(
+        *("target", "calibrated", "expected : observed", "slope"),
+        *("bound from", "unbound to", "covers bound", "covers unbound", "both"),
+    )
+    first = len(rows)
+    for target, result in metrics["targets"].items():
+        line, sets = result.get("calibration"), result.get("label_sets")
+        if line is None:
+            continue
+        line = line | line["at_prevalence"] if restated else line
+        cells = [
+            target,
+            f"{line['scale']:.3f} z {line['offset']:+.2f}".replace("-", "− ").replace("+", "+ "),
+            *(_interval(line[name], bold=False, digits=2) for name in ("expected_to_observed", "slope")),
+            *(f"{sets[name]:.2f}" if sets else "–" for name in ("bound_from", "unbound_to")),
+            *(_interval(sets[name], bold=False, digits=2) if sets else "–" for name in ("bound", "unbound")),
+            f"{sets['both']['value']:.2f}" if sets else "–",
+        ]
+        rows.append("| " + " | ".join(cells) + " |")
+    return "\n".join(rows) if len(rows) > first else ""
+
+
+def other_cells_table(metrics: Mapping[str, Any]) -> str:
+    """Return the metrics on the peaks of other cell types as a Markdown table; empty where there are none."""
+    rows = _header("target", "peaks of", "bound bins", "AUPRC", "motif", "AUROC", "recall")
+    first = len(rows)
+    for target, result in metrics["targets"].items():
+        for cell, there in result.get("other_cells", {}).items():
+            cells = [
+                *(target, cell, f"{there['n_positive']:,}"),
+                _interval(there["model"]["auprc"]),
+                f"{there['motif']['auprc']['value']:.3f}" if "motif" in there else "–",
+                _interval(there["model"]["auroc"]),
+                _interval(there["model"]["recall"], bold=False),
+            ]
+            rows.append("| " + " | ".join(cells) + " |")
+    return "\n".join(rows) if len(rows) > first else ""
+
+
+def _header(*titles: str) -> list[str]:
+    return ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
+
+
+def _interval(entry: Mapping[str, float], *, bold: bool = True, digits: int = 3) -> str:
+    value, low, high = (f"{entry[name]:.{digits}f}" for name in ("value", "low", "high"))
+    return f"{f'**{value}**' if bold else value} ({low}–{high})"

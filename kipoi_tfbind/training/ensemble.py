@@ -36,34 +36,44 @@ def ensemble_runs(
     Parameters
     ----------
     run_dirs
-        Folders that :func:`kipoi_tfbind.training.fit.train` wrote, of the same targets and length.
+        Folders that :func:`kipoi_tfbind.training.fit.train` wrote, of the same targets. A member of a shorter
+        window than the longest sees the middle of it.
     fasta, peaks_dir
         As in training.
     output
-        Folder for `model.keras`, `config.yaml` (of the first run), `member-1.yaml` and so on (of each),
-        and `members.json` (weights of each).
+        Folder for `model.keras`, `config.yaml` (of the first run of the longest window), `member-1.yaml` and
+        so on (of each), and `members.json` (weights of each).
 
     Raises
     ------
     InputError
-        A run has no model, or other targets, length or held-out regions than the first.
+        A run has no model, other targets or held-out regions than the first, or windows whose middles are
+        not those of the longest.
     """
     folders = [Path(folder) for folder in run_dirs]
     configs = [TrainingConfig.from_yaml(folder / "config.yaml") for folder in folders]
-    first = configs[0]
+    first, longest = configs[0], max(configs, key=lambda config: config.length)
     for folder, config in zip(folders, configs, strict=True):
         if not (folder / "model.keras").exists():
             raise InputError(f"{folder}: no trained model here; run `kipoi tfbind train` first")
-        for part in ("targets", "length", "validation", "test"):
+        if (longest.length - config.length) % 2:
+            raise InputError(
+                f"{folder}: windows of {config.length} bp have no place in the middle of {longest.length} bp"
+            )
+        for part in ("targets", "validation", "test"):
             if getattr(config, part) != getattr(first, part):
                 raise InputError(
                     f"{folder}: {part} differ from those of {folders[0]}; they cannot be one model"
                 )
     models = [keras.models.load_model(folder / "model.keras") for folder in folders]
     genome = Genome(fasta)
-    bins = held_out_bins(first, genome, peaks_dir, "validation")
-    codes = bins.codes(genome, first.length)
-    logits = np.stack([predict_codes(_on_logits(model), codes) for model in models])
+    bins = held_out_bins(longest, genome, peaks_dir, "validation")
+    logits = np.stack(
+        [
+            predict_codes(_on_logits(model), bins.codes(genome, config.length))
+            for model, config in zip(models, configs, strict=True)
+        ]
+    )
     weights, bias = fit_mixture(logits, bins.labels)
     mixture = mix_models(models, weights, bias)
     output = Path(output)
@@ -71,7 +81,7 @@ def ensemble_runs(
     with whole_file(output / "model.keras") as path:
         mixture.save(path)
     with whole_file(output / "config.yaml") as path:
-        path.write_text(first.to_yaml())
+        path.write_text(longest.to_yaml())
     for index, config in enumerate(configs):
         with whole_file(output / f"member-{index + 1}.yaml") as path:
             path.write_text(config.to_yaml())
@@ -134,17 +144,21 @@ def mix_models(models: Sequence[keras.Model], weights: NDArray, bias: NDArray) -
     Parameters
     ----------
     models
-        Each with a layer `logit` (sequence, target) and the same input.
+        Each with a layer `logit` (sequence, target), of the same targets. The window is the longest of
+        theirs; the others see its middle.
     weights, bias
         (member, target) and (target).
     """
     n_members, n_targets = weights.shape
-    sequence = keras.Input(models[0].input_shape[1:], name="sequence")
+    length = max(model.input_shape[1] for model in models)
+    sequence = keras.Input((length, 4), name="sequence")
     outputs = []
     for index, model in enumerate(models):
         member = _on_logits(model)
         member.name = f"member_{index + 1}"
-        outputs.append(member(sequence))
+        beside = (length - model.input_shape[1]) // 2
+        middle = keras.layers.Cropping1D(beside, name=f"middle_{index + 1}") if beside else None
+        outputs.append(member(middle(sequence) if middle else sequence))
     x = keras.layers.Concatenate(name="member_logits")(outputs)
     mixture = keras.layers.Dense(n_targets, name="logit", trainable=False)
     logit = mixture(x)

@@ -1,16 +1,20 @@
-"""Held-out metrics of a trained model, beside those of the two baselines on the same bins."""
+"""Held-out metrics of a trained model, beside those of baselines on the same bins."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logit
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.reference import Genome
@@ -26,7 +30,9 @@ from kipoi_tfbind.training.baselines import (
     kmer_counts,
     kmer_model_scores,
 )
+from kipoi_tfbind.training.calibration import calibration_metrics, fit_calibration
 from kipoi_tfbind.training.config import TrainingConfig
+from kipoi_tfbind.training.conformal import coverage, fit_label_sets
 from kipoi_tfbind.training.fit import predict_codes
 from kipoi_tfbind.training.learned import what_is_learned
 from kipoi_tfbind.training.metrics import BLOCK_LENGTH, block_weights, score_target
@@ -36,6 +42,8 @@ log = logging.getLogger(__name__)
 
 # The baselines see the bin with a motif's width on either side: a whole window only adds chance matches.
 _FLANK = 20
+# Predictors that are tested on the peaks of other cell types.
+_MOVED = ("model", "motif")
 
 
 def evaluate(
@@ -45,6 +53,8 @@ def evaluate(
     *,
     split: str = "test",
     n_resamples: int = 500,
+    prevalence: float | None = None,
+    other_cells: Mapping[str, Mapping[str, str]] | None = None,
 ) -> dict[str, Any]:
     """Evaluate the model of a finished run on held-out bins and write `metrics.json` beside it.
 
@@ -55,21 +65,29 @@ def evaluate(
     fasta, peaks_dir
         As in training.
     split
-        ``"test"`` or ``"validation"``.
+        ``"test"`` or ``"validation"``. On the test regions, calibration and label sets are fitted to the
+        validation regions and measured as well.
     n_resamples
         Bootstrap samples of 100-kb blocks behind each interval.
+    prevalence
+        Share of bound bins for which to state everything once more.
+    other_cells
+        Target -> name of another cell type -> file in `peaks_dir` with its peaks of that factor, on which
+        the model is tested too.
 
     Returns
     -------
     dict
         `split`, `n_bins`, `confidence`, `model_md5`, and for each target `n_positive`, `n_bins`
-        (unambiguous), predictor -> metric -> value, low, high (`score_target`), and what it has
-        learned (`what_is_learned`).
+        (unambiguous), predictor -> metric -> value, low, high (`score_target`), what it has learned
+        (`what_is_learned`), and where asked for or possible `calibration`, `label_sets`
+        (`held_out_calibration`), `at_prevalence` and `other_cells`.
 
     Raises
     ------
     InputError
-        The run has no model yet, a file is missing, or a target has no bound bin in the regions.
+        The run has no model yet, a file is missing, a target has no bound bin in the regions, the
+        prevalence is no share, or another cell type is given for what is no target.
     """
     run_dir = Path(run_dir)
     model_path = run_dir / "model.keras"
@@ -77,13 +95,16 @@ def evaluate(
         raise InputError(f"{model_path}: no trained model here; run `kipoi tfbind train` first")
     model_md5 = hashlib.md5(model_path.read_bytes()).hexdigest()
     config = TrainingConfig.from_yaml(run_dir / "config.yaml")
+    _check_request(config, prevalence, other_cells or {})
     genome = Genome(fasta)
     bins = held_out_bins(config, genome, peaks_dir, split)
     _check_both_classes(bins, split)
+    elsewhere = _labels_in_other_cells(config, genome, peaks_dir, split, other_cells or {})
     model = keras.models.load_model(model_path)
     on_logits = keras.Model(model.input, model.get_layer("logit").output)
     codes = bins.codes(genome, config.length)
     scores = predict_codes(on_logits, codes)
+    validation = _validation(config, genome, peaks_dir, on_logits) if split == "test" else None
     training = training_bins(config, genome, peaks_dir)
     baselines = Baselines(config, genome, training, bins)
     learned = what_is_learned(
@@ -106,7 +127,16 @@ def evaluate(
             "n_bins": int((labels >= 0).sum()),
             **score_target(labels, predictors, weights),
             **learned[target],
+            **_elsewhere(elsewhere.get(target, {}), predictors, weights),
         }
+        if validation is not None:
+            log_odds, known = validation[0][:, column], validation[1][:, column]
+            targets[target] |= held_out_calibration(
+                log_odds, known, scores[:, column], labels, weights, prevalence
+            )
+        if prevalence is not None:
+            at = score_target(labels, {"model": scores[:, column]}, weights, prevalence=prevalence)["model"]
+            targets[target]["at_prevalence"] = {"prevalence": prevalence, **at}
         log.info(
             "%s: %s", target, {name: round(targets[target][name]["auprc"]["value"], 3) for name in predictors}
         )
@@ -122,6 +152,84 @@ def evaluate(
     return metrics
 
 
+def held_out_calibration(
+    validation_log_odds: NDArray,
+    validation_labels: NDArray[np.int8],
+    log_odds: NDArray,
+    labels: NDArray[np.int8],
+    weights: NDArray[np.uint16],
+    prevalence: float | None = None,
+) -> dict[str, Any]:
+    """Calibration and label sets of one target, fitted to validation bins, measured on test bins.
+
+    Returns
+    -------
+    dict
+        `calibration`: `scale`, `offset`, `prevalence` (:class:`Calibration`), and its
+        :func:`calibration_metrics` on the test bins; `label_sets`: `level`, thresholds
+        `bound_from` and `unbound_to`, and their :func:`coverage`. Each only where the validation bins
+        allow it. With a prevalence, `calibration` has `at_prevalence` besides: the same metrics, of
+        log-odds restated for it, on test bins weighed to it.
+    """
+    result: dict[str, Any] = {}
+    line = fit_calibration(validation_log_odds, validation_labels)
+    if line is not None:
+        result["calibration"] = {
+            **asdict(line),
+            **calibration_metrics(labels, line.log_odds(log_odds), weights),
+        }
+        if prevalence is not None:
+            restated = line.log_odds(log_odds, prevalence)
+            result["calibration"]["at_prevalence"] = {
+                "prevalence": prevalence,
+                "offset": line.offset + float(logit(prevalence) - logit(line.prevalence)),
+                **calibration_metrics(labels, restated, weights, prevalence=prevalence),
+            }
+    label_sets = fit_label_sets(validation_log_odds, validation_labels)
+    if label_sets is not None:
+        result["label_sets"] = {
+            "level": label_sets.level,
+            "bound_from": label_sets.bound,
+            "unbound_to": label_sets.unbound,
+            **coverage(label_sets, log_odds, labels, weights),
+        }
+    return result
+
+
+def _check_request(
+    config: TrainingConfig, prevalence: float | None, other_cells: Mapping[str, Mapping[str, str]]
+) -> None:
+    if prevalence is not None and not 0 < prevalence < 1:
+        raise InputError(f"prevalence: expected a share between 0 and 1, got {prevalence}")
+    if unknown := sorted(set(other_cells) - set(config.targets)):
+        raise InputError(f"other cells: {unknown} are no targets; targets: {config.target_names}")
+
+
+def _validation(
+    config: TrainingConfig, genome: Genome, peaks_dir: str | Path, on_logits: keras.Model
+) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+    """Log-odds and labels (bin, target) of the validation regions."""
+    bins = held_out_bins(config, genome, peaks_dir, "validation")
+    return predict_codes(on_logits, bins.codes(genome, config.length)), bins.labels
+
+
+def _labels_in_other_cells(
+    config: TrainingConfig,
+    genome: Genome,
+    peaks_dir: str | Path,
+    split: str,
+    other_cells: Mapping[str, Mapping[str, str]],
+) -> dict[str, dict[str, NDArray[np.int8]]]:
+    """Target -> cell type -> labels (bin) of the same held-out bins by that cell type's peaks."""
+    labels: dict[str, dict[str, NDArray[np.int8]]] = {}
+    for target, files in other_cells.items():
+        for cell, file in files.items():
+            there = replace(config, targets={target: (file,)}, auxiliary={}, motifs={})
+            bins = held_out_bins(there, genome, peaks_dir, split)
+            labels.setdefault(target, {})[cell] = bins.labels[:, 0]
+    return labels
+
+
 def _check_both_classes(bins: LabelledBins, split: str) -> None:
     for column, target in enumerate(bins.targets):
         if not {0, 1} <= set(bins.labels[:, column].tolist()):
@@ -129,6 +237,20 @@ def _check_both_classes(bins: LabelledBins, split: str) -> None:
                 f"{target}: the {split} regions lack bins that are bound, or bins that are not; "
                 "choose larger regions, or train without this target"
             )
+
+
+def _elsewhere(
+    labels: Mapping[str, NDArray[np.int8]],
+    predictors: Mapping[str, NDArray],
+    weights: NDArray[np.uint16],
+) -> dict[str, Any]:
+    """`other_cells`, the metrics of predictors of one target on the labels (bin) of other cell types."""
+    moved = {name: predictors[name] for name in _MOVED if name in predictors}
+    found = {
+        cell: {"n_positive": int((there == 1).sum()), **score_target(there, moved, weights)}
+        for cell, there in labels.items()
+    }
+    return {"other_cells": found} if found else {}
 
 
 class Baselines:

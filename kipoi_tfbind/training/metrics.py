@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
 BLOCK_LENGTH = 100_000
+# Recall is given where one in ten of the bins that are called is wrong.
+FALSE_DISCOVERY_RATE = 0.1
 
 
 def mean_auprc(labels: NDArray[np.int8], scores: NDArray) -> float:
@@ -33,12 +35,13 @@ def mean_auprc(labels: NDArray[np.int8], scores: NDArray) -> float:
 
 
 def ranking_metrics(
-    bound: NDArray[np.bool_], scores: NDArray, weights: NDArray[np.uint16]
+    bound: NDArray[np.bool_], scores: NDArray, weights: NDArray
 ) -> dict[str, NDArray[np.float64]]:
-    """AUPRC (average precision) and AUROC under many weightings of the same bins.
+    """AUPRC (average precision), AUROC and recall at 10% FDR under many weightings of the same bins.
 
-    Equal to scikit-learn's, and some twenty times faster for many weightings, because the scores are
-    sorted only once.
+    Recall at 10% FDR is the largest share of the bound bins that a threshold calls while at least 90% of
+    what it calls is bound. AUPRC and AUROC equal scikit-learn's, and come some twenty times faster for
+    many weightings, because the scores are sorted only once.
 
     Parameters
     ----------
@@ -47,31 +50,52 @@ def ranking_metrics(
     scores
         (bin).
     weights
-        (weighting, bin); both classes need some weight in each.
+        (weighting, bin), whole or not; both classes need some weight in each.
 
     Returns
     -------
     dict
-        `"auprc"` and `"auroc"` -> (weighting).
+        `"auprc"`, `"auroc"` and `"recall"` -> (weighting).
 
     Examples
     --------
-    >>> ranking_metrics(np.array([True, False, True]), np.array([3, 2, 1]), np.array([[1, 1, 1], [1, 1, 0]]))
-    {'auprc': array([0.83333333, 1.        ]), 'auroc': array([0.5, 1. ])}
+    >>> found = ranking_metrics(np.array([True, False, True]), np.array([3, 2, 1]), np.ones((1, 3)))
+    >>> {name: round(float(values[0]), 3) for name, values in found.items()}
+    {'auprc': 0.833, 'auroc': 0.5, 'recall': 0.5}
     """
     order = np.argsort(-scores, kind="stable")
     # Bins of one score are taken in together.
     ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
     ordered = bound[order]
-    auprc, auroc = np.empty(len(weights)), np.empty(len(weights))
+    auprc, auroc, recall = (np.empty(len(weights)) for _ in range(3))
     for row, weight in enumerate(weights):
         taken = weight[order].astype(np.float64)
         total, true = np.cumsum(taken)[ends], np.cumsum(taken * ordered)[ends]
         new_true, new_false = np.diff(true, prepend=0), np.diff(total - true, prepend=0)
-        precision = true / np.maximum(total, 1)
+        precision = true / np.maximum(total, np.finfo(float).tiny)
         auprc[row] = new_true @ precision / true[-1]
         auroc[row] = new_false @ (true - new_true / 2) / (true[-1] * (total - true)[-1])
-    return {"auprc": auprc, "auroc": auroc}
+        # Rounding of the sums must not decide at a precision of just 90%.
+        enough = np.flatnonzero(precision >= 1 - FALSE_DISCOVERY_RATE - 1e-12)
+        recall[row] = true[enough[-1]] / true[-1] if len(enough) else 0
+    return {"auprc": auprc, "auroc": auroc, "recall": recall}
+
+
+def weights_at_prevalence(
+    bound: NDArray[np.bool_], weights: NDArray, prevalence: float
+) -> NDArray[np.float64]:
+    """Weights (weighting, bin) with those of bound bins scaled so that they are a given share of all.
+
+    Metrics under them are those of bins of that prevalence, as long as bound bins look alike among
+    themselves, and unbound bins too (label shift).
+
+    Examples
+    --------
+    >>> weights_at_prevalence(np.array([True, False, False, False]), np.ones((1, 4)), 0.5).round(2)
+    array([[2.  , 0.67, 0.67, 0.67]])
+    """
+    share = (weights @ bound / weights.sum(axis=1))[:, None]
+    return weights * np.where(bound, prevalence / share, (1 - prevalence) / (1 - share))
 
 
 def block_weights(blocks: NDArray, n_resamples: int, seed: int) -> NDArray[np.uint16]:
@@ -92,13 +116,19 @@ def block_weights(blocks: NDArray, n_resamples: int, seed: int) -> NDArray[np.ui
     return counts.astype(np.uint16)[:, block_of_bin]
 
 
+def with_both_classes(bound: NDArray[np.bool_], weights: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """Resamples (resample, bin) with bound and unbound bins in them: another says nothing of a metric."""
+    return weights[(weights[:, bound] > 0).any(axis=1) & (weights[:, ~bound] > 0).any(axis=1)]
+
+
 def score_target(
     labels: NDArray[np.int8],
     scores: dict[str, NDArray],
     weights: NDArray[np.uint16],
     confidence: float = 0.95,
+    prevalence: float | None = None,
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """AUPRC and AUROC of several predictors of one target, with block-bootstrap intervals.
+    """AUPRC, AUROC and recall at 10% FDR of several predictors of a target, with block-bootstrap intervals.
 
     Parameters
     ----------
@@ -111,6 +141,8 @@ def score_target(
         (resample, bin), from :func:`block_weights`; all predictors see the same resamples.
     confidence
         Coverage of the percentile intervals.
+    prevalence
+        Share of bound bins to weigh the bins to; by default they count as they are.
 
     Returns
     -------
@@ -119,17 +151,17 @@ def score_target(
         `gain_high`, the interval of the first predictor's value minus this one's.
     """
     known = labels >= 0
-    bound, weights = labels[known] == 1, weights[:, known]
-    # A resample that lacks a class says nothing about either metric.
-    both_classes = (weights[:, bound] > 0).any(axis=1) & (weights[:, ~bound] > 0).any(axis=1)
-    weights = weights[both_classes]
-    once = np.ones((1, len(bound)), dtype=np.uint16)
+    bound = labels[known] == 1
+    resamples: NDArray = with_both_classes(bound, weights[:, known])
+    once: NDArray = np.ones((1, len(bound)), dtype=np.uint16)
+    if prevalence is not None:
+        once, resamples = (weights_at_prevalence(bound, each, prevalence) for each in (once, resamples))
     tails = np.array([(1 - confidence) / 2, (1 + confidence) / 2])
     result: dict[str, dict[str, dict[str, float]]] = {}
     reference: dict[str, NDArray] = {}
     for name, score in scores.items():
         values = ranking_metrics(bound, score[known], once)
-        resampled = ranking_metrics(bound, score[known], weights)
+        resampled = ranking_metrics(bound, score[known], resamples)
         reference = reference or resampled
         result[name] = {}
         for metric, samples in resampled.items():

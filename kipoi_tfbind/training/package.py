@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pandas as pd
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.kipoi_model import TFBindModel
 from kipoi_tfbind.results.files import whole_file
-from kipoi_tfbind.training.card import model_card
+from kipoi_tfbind.training.card import calibrated_to, model_card
 from kipoi_tfbind.training.config import NAME, NAME_RULE, TrainingConfig
 from kipoi_tfbind.training.learned import LEARNED
 
@@ -90,9 +91,9 @@ def package(
         with whole_file(group / "training" / f"{name}.{ending}") as path:
             shutil.copyfile(run_dir / source, path)
     # The expected predictions come from the file in the group: nothing need be at the URL yet.
-    for entry in _list_entries(group, name, config, metrics, None):
+    for entry in _list_entries(group, name, configs, metrics, None):
         _write_expected(group, entry)
-    return _list_entries(group, name, config, metrics, weights_url)
+    return _list_entries(group, name, configs, metrics, weights_url)
 
 
 def _kept_note(group: Path, name: str) -> str:
@@ -119,9 +120,14 @@ def _check_cells(**texts: str) -> None:
 
 
 def _list_entries(
-    group: Path, name: str, config: TrainingConfig, metrics: dict[str, Any], weights_url: str | None
+    group: Path,
+    name: str,
+    configs: Sequence[TrainingConfig],
+    metrics: dict[str, Any],
+    weights_url: str | None,
 ) -> list[str]:
     """Add the rows of the two entries to the group's models.tsv."""
+    config = max(configs, key=lambda config: config.length)
     shared: dict[str, Any] = {
         "entry": name,
         "length": config.length,
@@ -137,6 +143,7 @@ def _list_entries(
         "weights_url": weights_url or ".",
         "title": config.title or name,
         "trained_on": config.trained_on or "not stated",
+        "calibrated_to": calibrated_to(configs),
     }
     rows = pd.DataFrame(
         [

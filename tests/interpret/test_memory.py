@@ -145,11 +145,11 @@ class _Allocated(torch.utils._python_dispatch.TorchDispatchMode):
 def test_batches_are_of_what_fits(model: tfb.SequenceModel, verb: str) -> None:
     """Known before anything runs, and an upper bound that is not ten times too large."""
     one_hot = random_sequences(24, LENGTH, seed=2)["one_hot"].values
-    arguments = () if verb == "predict" else ({}, model.columns)
+    arguments: tuple[Any, ...] = () if verb == "predict" else ({}, model.columns)
     run = getattr(model.evaluator, verb) if arguments else model.predict
     whole = run(one_hot, *arguments)
-    backend = model.evaluator.backend  # type: ignore[attr-defined]
-    inputs = model.evaluator.inputs(one_hot[:2], {})  # type: ignore[attr-defined]
+    backend = model.evaluator.backend
+    inputs = model.evaluator.inputs(one_hot[:2], {})
     said = backend.bytes_per_row(inputs, backward=verb == "gradient")
     memory.set_memory_budget(5 * said)
     rows, usage = [], _Allocated()

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+from kipoi_tfbind import as_sequence_model, deep_shap, encode_sequences
 from kipoi_tfbind.architectures import motif_cnn, motif_scan
-from kipoi_tfbind.dna.one_hot import one_hot_codes
+from kipoi_tfbind.dna.one_hot import decode_codes, one_hot_codes
 from kipoi_tfbind.kipoi_model import TFBindModel
 from kipoi_tfbind.training.ensemble import fit_mixture, mix_models
 
@@ -37,6 +38,28 @@ def test_mixture_is_the_weighted_sum_of_log_odds_also_after_reload(members, tmp_
     np.testing.assert_allclose(loaded.predict_logits(x), expected, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(mixture.predict_on_batch(x), expit(expected), atol=1e-5)
     np.testing.assert_allclose(loaded.predict_logits(x[:, ::-1, ::-1]), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_shorter_member_sees_the_middle_of_the_window(members, tmp_path):
+    short = motif_cnn(length=160, n_targets=2, filters=4)
+    for old, new in zip(members[0].weights, short.weights, strict=True):
+        new.assign(np.resize(old.numpy(), new.shape))
+    weights, bias = np.array([[0.5, 1.0], [0.5, 2.0]]), np.array([0.3, 0.0])
+    mixture = mix_models([short, members[1]], weights, bias)
+    assert mixture.input_shape == (None, 200, 4)
+    x = one_hot_codes(np.random.default_rng(2).integers(4, size=(3, 200)).astype(np.uint8))
+    one, two = (
+        keras.Model(model.input, model.get_layer("logit").output).predict_on_batch(seen)
+        for model, seen in ((short, x[:, 20:180]), (members[1], x))
+    )
+    expected = weights[0] * one + weights[1] * two + bias
+    model = as_sequence_model(mixture)
+    np.testing.assert_allclose(model.predict(x), expected, rtol=1e-4, atol=1e-4)
+    # The cut is no obstacle to exact contributions.
+    result = deep_shap(
+        model, encode_sequences(decode_codes(x.argmax(axis=2).astype(np.uint8))), n_references=2
+    )
+    assert float(abs(result.completeness_error).max()) < 1e-4
 
 
 def test_weights_are_those_that_made_the_labels_and_never_negative():

@@ -7,7 +7,13 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from kipoi_tfbind.training.metrics import block_weights, mean_auprc, ranking_metrics, score_target
+from kipoi_tfbind.training.metrics import (
+    block_weights,
+    mean_auprc,
+    ranking_metrics,
+    score_target,
+    weights_at_prevalence,
+)
 
 
 def simulate(
@@ -40,6 +46,43 @@ def test_metrics_of_float32_scores_and_of_a_constant() -> None:
     constant = ranking_metrics(labels == 1, np.zeros(300), once)
     assert constant["auprc"][0] == pytest.approx(labels.mean())
     assert constant["auroc"][0] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_recall_is_the_best_of_all_thresholds_with_nine_in_ten_bound(ties: bool) -> None:
+    rng = np.random.default_rng(8)
+    labels, scores = simulate(rng, 300, signal=3)
+    if ties:
+        scores = np.round(scores)
+    weights = rng.integers(0, 3, size=(5, 300))
+    weights[0] = 1
+    found = ranking_metrics(labels == 1, scores, weights)["recall"]
+    for row, weight in enumerate(weights):
+        recalls = [0.0]
+        for threshold in np.unique(scores):
+            called = weight * (scores >= threshold)
+            if called.sum() and 10 * (called @ labels) >= 9 * called.sum():
+                recalls.append((called @ labels) / (weight @ labels))
+        assert found[row] == pytest.approx(max(recalls), rel=1e-12)
+    assert found[0] > 0.2
+    assert ranking_metrics(labels == 1, -scores, weights)["recall"][0] == 0
+
+
+def test_metrics_at_a_prevalence_are_those_of_repeated_bins() -> None:
+    rng = np.random.default_rng(9)
+    labels, scores = simulate(rng, 400, prevalence=0.5)
+    labels[:400] = np.tile([1, 0], 200)
+    bound = labels == 1
+    # 200 bound bins of 2,000 when each unbound one stands for nine.
+    repeated = np.concatenate([np.flatnonzero(bound), np.repeat(np.flatnonzero(~bound), 9)])
+    expected = ranking_metrics(bound[repeated], scores[repeated], np.ones((1, len(repeated))))
+    weights = weights_at_prevalence(bound, np.ones((1, 400)), 0.1)
+    found = ranking_metrics(bound, scores, weights)
+    for name in expected:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-12)
+    entry = score_target(labels, {"model": scores}, block_weights(np.arange(400) // 8, 40, 1), prevalence=0.1)
+    assert entry["model"]["auprc"]["value"] == pytest.approx(expected["auprc"][0])
+    assert entry["model"]["auprc"]["low"] < expected["auprc"][0] < entry["model"]["auprc"]["high"]
 
 
 def test_mean_auprc_leaves_out_ambiguous_bins_and_unbound_targets() -> None:

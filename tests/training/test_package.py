@@ -8,7 +8,7 @@ import json
 import re
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import keras
@@ -17,7 +17,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from click.testing import CliRunner
+from scipy.special import logit
 
+from kipoi_tfbind.cli.evaluate import command as evaluate_command
 from kipoi_tfbind.dna.one_hot import one_hot_codes
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.reference import Genome
@@ -73,7 +76,10 @@ def trained(folder: Path, kipoi_cli: KipoiCommand) -> Path:
 @pytest.fixture(scope="module")
 def evaluated(trained: Path, kipoi_cli: KipoiCommand) -> tuple[Path, str]:
     """Folder of the run, and the table that its evaluation prints."""
-    shown = kipoi_cli("tfbind", "evaluate", trained, "--fasta", FASTA, "--peaks", PEAKS)
+    shown = kipoi_cli(
+        *("tfbind", "evaluate", trained, "--fasta", FASTA, "--peaks", PEAKS, "--prevalence", "0.2"),
+        *("--other-cell", "CTCF:HepG2=CTCF.HepG2.narrowPeak.gz"),
+    )
     return trained, shown.stdout
 
 
@@ -121,6 +127,48 @@ def test_evaluation_prints_and_keeps_the_metrics(evaluated: tuple[Path, str]) ->
         assert one["motif"]["auroc"]["value"] > 0.8
     again_row = next(line for line in lines if line[0] == "| CTCF-again")
     assert again_row[3] == "–"
+    # The same peaks once more, as another cell type's.
+    assert one["other_cells"]["HepG2"]["model"] == one["model"]
+    assert one["other_cells"]["HepG2"]["n_positive"] == one["n_positive"]
+    assert "other_cells" not in again
+
+
+@pytest.mark.slow
+@pytest.mark.needs_bedtools
+def test_evaluation_states_calibration_at_the_prevalence_that_was_asked_for(
+    evaluated: tuple[Path, str],
+) -> None:
+    run, table = evaluated
+    for name, target in json.loads((run / "metrics.json").read_text())["targets"].items():
+        line = target["calibration"]
+        shift = line["at_prevalence"]["offset"] - line["offset"]
+        assert shift == pytest.approx(logit(0.2) - logit(line["prevalence"]))
+        assert target["at_prevalence"]["prevalence"] == line["at_prevalence"]["prevalence"] == 0.2
+        # Bound bins are fewer than 20% here, so that precision rises.
+        assert target["at_prevalence"]["auprc"]["value"] > target["model"]["auprc"]["value"]
+        assert target["at_prevalence"]["auroc"]["value"] == pytest.approx(target["model"]["auroc"]["value"])
+        assert f"{name}: {target['at_prevalence']['auprc']['value']:.3f} (" in table
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"other_cells": {"MAX": {"K562": "a.bed"}}}, "other cells: .'MAX'. are no targets"),
+        ({"prevalence": 1.5}, "prevalence: expected a share between 0 and 1, got 1.5"),
+    ],
+)
+def test_what_evaluation_cannot_do_is_refused_at_once(
+    finished: Path, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        evaluate(finished, FASTA, PEAKS, **options)
+
+
+@pytest.mark.parametrize("text", ["CTCF=a.bed", "CTCF:K562", ":K562=a.bed", "CTCF:=a.bed"])
+def test_other_cell_that_is_not_written_as_asked_is_refused(text: str) -> None:
+    arguments = ["run", "--fasta", "g.fa", "--peaks", "peaks", "--other-cell", text]
+    shown = CliRunner().invoke(evaluate_command, arguments)
+    assert f"--other-cell: expected TARGET:CELL=FILE, got '{text}'" in f"{shown.output}{shown.exception}"
 
 
 @pytest.mark.slow
@@ -136,7 +184,11 @@ def test_package_holds_what_belongs_to_the_entry(group: Path, evaluated: tuple[P
     assert set(listed["md5"]) == {md5}
     assert set(listed["trained_on"]) == {"not stated"}
     card = (group / "cards" / "Tiny.md").read_text()
-    assert table.strip() in card
+    assert table.strip().split("\n\n")[0] in card
+    for heading in ("## What it has learned", "## Calibration and label sets", "## In other cell types"):
+        assert heading in card
+    n_positive = json.loads((run / "metrics.json").read_text())["targets"]["CTCF"]["n_positive"]
+    assert f"| CTCF | HepG2 | {n_positive:,} |" in card
     assert md5 in card
     assert "chr20:300000-500000" in card
     assert "{" not in card
