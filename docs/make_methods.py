@@ -2,8 +2,8 @@
 
     python docs/make_methods.py [--hessians]
 
-Integrated Hessians take longer than all others together, and are left out unless asked for. The pair is the
-window of the example data with both motifs within 60 bp whose lower one of the two predictions is the largest.
+Integrated Hessians take longer than all others together, and are left out unless asked for. The pair is
+the window of the example data with both motifs within 60 bp whose lower prediction of the two is the largest.
 It says on stderr how long each method took.
 """
 
