@@ -16,6 +16,8 @@ from kipoi_tfbind.models.adapted import Adapted, position_axis
 from kipoi_tfbind.models.sequence_model import SequenceModel
 
 _PROBES = 48
+# Correlation of the log of activations with the convolution; a sigmoid that bounds them keeps it above this.
+_EXPONENTIAL_FROM = 0.999
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class ConvolutionLayer:
     partner
         Of each filter, the one that gives the same on the reverse complement; itself where it is
         palindromic, -1 where there is none.
+    is_exponential
+        Whether an activation is the exponential of the convolution, scaled and shifted.
     """
 
     name: str
@@ -43,6 +47,7 @@ class ConvolutionLayer:
     stride: int
     offset: int
     partner: tuple[int, ...]
+    is_exponential: bool
     _adapted: Adapted = field(repr=False)
     _output: ConvolutionOutput = field(repr=False)
 
@@ -99,6 +104,7 @@ def convolution_layer(model: SequenceModel, length: int, layer: str | None = Non
         linear.field.stride,
         linear.field.offset,
         _partners(forward, backward[:, ::-1]),
+        _is_exponential(forward, _by_filter(adapted, output.activated, probes, None)),
         adapted,
         output,
     )
@@ -142,6 +148,25 @@ def _partners(forward: NDArray, backward: NDArray) -> tuple[int, ...]:
         alive = scale[0, 0, filter_] > 0
         found.append(int(np.flatnonzero(same)[0]) if same.any() and alive else -1)
     return tuple(found)
+
+
+def _is_exponential(linear: NDArray, activated: NDArray) -> bool:
+    """Whether the log of each filter's activations is a line in what its convolution gives.
+
+    Examples
+    --------
+    >>> x = np.linspace(-3, 3, 50).reshape(1, 50, 1)
+    >>> _is_exponential(x, np.exp(2 * x - 1)), _is_exponential(x, np.log1p(np.exp(x)))
+    (True, False)
+    """
+    if linear.shape != activated.shape or not (activated > 0).all():
+        return False
+    x, y = (each.reshape(-1, each.shape[2]).astype(np.float64) for each in (linear, np.log(activated)))
+    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
+    spread = np.sqrt((x**2).sum(axis=0) * (y**2).sum(axis=0))
+    varying = spread > 0
+    alike = np.abs((x * y).sum(axis=0)[varying]) / spread[varying]
+    return bool(varying.any() and (alike > _EXPONENTIAL_FROM).all())
 
 
 def kernel_of(layer: ConvolutionLayer, length: int) -> NDArray[np.float64] | None:
