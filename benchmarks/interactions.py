@@ -5,7 +5,7 @@ and a label that depends on both at a spacing. A small network learns it; each m
 positions of sequences with both motifs. A pair is planted where its two positions lie in the two motifs;
 pairs within one motif, which interact as well, count neither way. Run:
 
-    python benchmarks/interactions.py [--network relu|softplus] [--sequences 20] [--seed 0]
+    python benchmarks/interactions.py [--network relu|softplus|attention] [--sequences 20] [--seed 0]
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from scipy import stats
 from torch import nn
 
 import kipoi_tfbind as tfb
+from kipoi_tfbind.errors import UnsupportedModelError
+from kipoi_tfbind.models.layer import coverage
 from kipoi_tfbind.testing import planted_pairs
 
 MOTIFS = ("GATAAG", "CACGTG")
@@ -43,6 +45,42 @@ class Network(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits (sequence, 1)."""
         return self.layers(x)
+
+
+class Attends(nn.Module):
+    """A convolution, attention of four heads between its positions, and dense layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.motifs = nn.Sequential(nn.Conv1d(4, 32, 8, padding=4), nn.ReLU(), nn.MaxPool1d(2))
+        self.place = nn.Parameter(0.1 * torch.randn(1, (LENGTH + 1) // 2, 32))
+        self.attention = nn.MultiheadAttention(32, 4, batch_first=True)
+        self.head = nn.Sequential(nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits (sequence, 1)."""
+        x = self.motifs(x).transpose(1, 2) + self.place
+        x = x + self.attention(x, x, x, need_weights=False)[0]
+        return self.head(x).amax(dim=1)
+
+
+def network_of(kind: str) -> nn.Module:
+    """An untrained network by its name on the command line."""
+    return Attends() if kind == "attention" else Network(nn.ReLU() if kind == "relu" else nn.Softplus())
+
+
+def by_attention(maps: xr.Dataset) -> xr.Dataset:
+    """Attention between two bases as an interaction: mean of both ways, of the head where it is largest."""
+    edges = [[maps[f"{side}_field_{end}"].values for end in ("start", "end")] for side in ("query", "key")]
+    by_query, by_key = (coverage(start, end, LENGTH) for start, end in edges)
+    weights = maps["attention"].values
+    between = np.einsum("pq,nhqk,rk->nhpr", by_query, weights, by_key, optimize=True)
+    a, b = np.triu_indices(LENGTH, k=1)
+    largest = ((between + between.swapaxes(2, 3)) / 2).max(axis=1)[:, a, b]
+    return xr.Dataset(
+        {"interaction": (("sequence", "pair", "target"), largest[..., np.newaxis])},
+        coords={"position_a": ("pair", a), "position_b": ("pair", b)},
+    )
 
 
 def train(network: nn.Module, one_hot: NDArray, label: NDArray, epochs: int, seed: int) -> float:
@@ -69,7 +107,9 @@ def auroc(score: NDArray, is_positive: NDArray) -> float:
     return float((rank[is_positive == 1].sum() - n * (n + 1) / 2) / (n * m))
 
 
-def score_methods(model: Any, precise: Any, sequences: xr.Dataset) -> dict[str, xr.Dataset]:
+def score_methods(
+    model: Any, precise: Any, sequences: xr.Dataset, *, has_attention: bool
+) -> dict[str, xr.Dataset]:
     """Results with interactions, by method, and the time that each took."""
     found: dict[str, xr.Dataset] = {}
 
@@ -83,11 +123,18 @@ def score_methods(model: Any, precise: Any, sequences: xr.Dataset) -> dict[str, 
     for summary in ("mean", "largest"):
         found[f"second-order ISM, {summary}"] = tfb.epistasis_interaction(second, summary=summary)
     found["DFIM"] = timed("DFIM", lambda: tfb.deep_feature_interaction(model, sequences, n_references=5))
-    for name, references in (("shuffles", "dinucleotide_shuffle"), ("uniform", "uniform")):
+    kinds = (("shuffles", "dinucleotide_shuffle"), ("uniform", "uniform"))
+    # A path through attention takes many more gradients than one through kinks alone.
+    for name, references in kinds[-1:] if has_attention else kinds:
         found[f"integrated Hessians, {name}"] = timed(
             f"integrated Hessians, {name}",
             lambda references=references: tfb.integrated_hessians(
-                precise, sequences, references=references, n_references=2
+                precise,
+                sequences,
+                references=references,
+                n_references=2,
+                n_steps=2 if has_attention else 32,
+                tolerance=0.1 if has_attention else 1e-3,
             ),
         )
     found["Shapley interactions"] = timed(
@@ -106,6 +153,11 @@ def score_methods(model: Any, precise: Any, sequences: xr.Dataset) -> dict[str, 
             model, sequences, n_mutants=5000, mutation_rate=0.15, pairwise=True, batch_size=1024
         ),
     )
+    try:
+        maps = timed("attention", lambda: tfb.attention_maps(model, sequences, n_paired=0))
+        found["attention"] = by_attention(maps)
+    except UnsupportedModelError as error:
+        print(f"  attention: {error}")
     return found
 
 
@@ -114,7 +166,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--network", choices=["relu", "softplus"], default="relu")
+    parser.add_argument("--network", choices=["relu", "softplus", "attention"], default="relu")
     parser.add_argument("--sequences", type=int, default=20, help="Sequences with both motifs to score.")
     parser.add_argument("--training", type=int, default=12000)
     parser.add_argument("--epochs", type=int, default=30)
@@ -122,7 +174,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     simulated = planted_pairs(options.training, LENGTH, motifs=MOTIFS, spacing=SPACING, seed=options.seed)
-    network = Network(nn.ReLU() if options.network == "relu" else nn.Softplus())
+    network = network_of(options.network)
     one_hot, label = simulated["one_hot"].values, simulated["label"].values
     score = train(network, one_hot, label, options.epochs, options.seed)
     print(f"network ({options.network}): AUROC {score:.3f} on sequences that it was not trained on")
@@ -134,7 +186,8 @@ def main() -> None:
     sites = chosen["site"].values
     sequences = chosen.drop_vars(["site", "label"])
     print(f"{'method':30} AUROC  95% interval ({len(both)} sequences)")
-    for name, result in score_methods(model, precise, sequences).items():
+    methods = score_methods(model, precise, sequences, has_attention=options.network == "attention")
+    for name, result in methods.items():
         areas = []
         a, b = result["position_a"].values, result["position_b"].values
         for row in range(len(both)):

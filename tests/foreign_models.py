@@ -48,6 +48,10 @@ UNITS = 2
 GATES = [(_drawn(4, 4 * UNITS), _drawn(UNITS, 4 * UNITS), _drawn(4 * UNITS)) for _ in range(2)]
 # Steep enough that the probabilities along a sequence spread over more than a tenth.
 STEP_HEAD, STEP_BIAS = 8 * _drawn(2 * UNITS, 1), _drawn(1)
+DILATED, DILATION, CROP = _drawn(3, FILTERS, FILTERS), 4, 20
+TRACK, TRACK_KERNEL = np.linspace(0, 1, LENGTH, dtype=np.float32)[:, np.newaxis], _drawn(WIDTH, 1, FILTERS)
+SPLINE = np.float32(0.5)
+"""All numbers of a spline, which is constant then, as B-splines add up to 1."""
 
 
 # The network, in float64.
@@ -87,6 +91,30 @@ def auxiliary_probabilities(one_hot: NDArray, auxiliary: NDArray = AUXILIARY) ->
 def flat_profile(one_hot: NDArray) -> NDArray:
     """(sequence, position, base) -> (sequence, position x filter): the features as a profile."""
     return features(one_hot).reshape(len(one_hot), -1)
+
+
+def cropped_probabilities(one_hot: NDArray) -> NDArray:
+    """(sequence, position x target): a dilated residual layer, and the middle of what comes of it."""
+    found = features(one_hot)
+    padded = np.pad(found, [(0, 0), (DILATION, DILATION), (0, 0)])
+    taps = [padded[:, k * DILATION : k * DILATION + found.shape[1]] @ DILATED[k] for k in range(3)]
+    found = (found + np.maximum(sum(taps), 0))[:, CROP:-CROP]
+    return sigmoid(found @ GLOBAL_HEAD + HEAD_BIAS).reshape(len(one_hot), -1)
+
+
+def spline_probabilities(one_hot: NDArray) -> NDArray:
+    """(sequence, position, base) -> (sequence, target): a sum over positions, with a weight."""
+    return sigmoid((1 + SPLINE) * features(one_hot).sum(axis=1) @ (GLOBAL_HEAD / POOL**2) + HEAD_BIAS)
+
+
+def track_probabilities(one_hot: NDArray) -> NDArray:
+    """The network on five channels, the last of which is the track."""
+    windows = sliding_window_view(TRACK.astype(np.float64), WIDTH, axis=0)
+    of_track = np.einsum("pcw,wcf->pf", windows, TRACK_KERNEL)
+    of_bases = np.einsum("npbw,wbf->npf", sliding_window_view(one_hot, WIDTH, axis=1), KERNEL)
+    found = np.maximum(of_bases + of_track + BIAS, 0)[:, : POSITIONS * POOL]
+    pooled = found.reshape(len(one_hot), POSITIONS, POOL, FILTERS).max(axis=2)
+    return sigmoid(np.einsum("npf,pft->nt", pooled, HEAD) + HEAD_BIAS)
 
 
 def _lstm(one_hot: NDArray, kernel: NDArray, recurrent: NDArray, bias: NDArray) -> NDArray:
@@ -425,6 +453,39 @@ def build_keras_2_image(folder: Path) -> str:
     return _write_entry(folder, model, _dna(f"({LENGTH}, 4, 1)"), alphabet_axis=1, dummy_axis=2)
 
 
+KERAS_2_CONCISE = """
+{"class_name": "Sequential", "config": {"name": "sequential_1", "layers": [
+ {"class_name": "ConvDNA", "config": {"name": "conv_dna_1", "trainable": true,
+  "batch_input_shape": [null, LENGTH, 4], "filters": FILTERS, "kernel_size": [WIDTH], "strides": [1],
+  "padding": "valid", "dilation_rate": [1], "activation": "relu", "use_bias": true,
+  "kernel_regularizer": null, "background_probs": null, "seq_length": LENGTH}},
+ {"class_name": "SplineWeight1D", "config": {"name": "spline_weight1d_1", "trainable": true, "n_bases": 10,
+  "spline_degree": 3, "share_splines": true, "use_bias": false}},
+ {"class_name": "GlobalSumPooling1D", "config": {"name": "global_sum_pooling1d_1", "trainable": true}},
+ {"class_name": "Dense", "config": {"name": "dense_1", "trainable": true, "units": TARGETS,
+  "activation": "sigmoid", "use_bias": true, "kernel_regularizer": null}}]}}
+"""
+
+
+def build_concise(folder: Path) -> str:
+    """Layers of the package concise, whose custom objects import it."""
+    with h5py.File(folder / "model.h5", "w") as file:
+        file.attrs["model_config"] = _filled_in(KERAS_2_CONCISE).encode()
+        group = file.create_group("model_weights")
+        for place in (file, group):
+            place.attrs["keras_version"], place.attrs["backend"] = b"2.1.6", b"tensorflow"
+        arrays = {
+            "conv_dna_1": [("conv_dna_1/kernel:0", KERNEL), ("conv_dna_1/bias:0", BIAS)],
+            "spline_weight1d_1": [("spline_weight1d_1/kernel:0", np.full((10, 1), SPLINE))],
+            "global_sum_pooling1d_1": [],
+            "dense_1": [("dense_1/kernel:0", GLOBAL_HEAD / POOL**2), ("dense_1/bias:0", HEAD_BIAS)],
+        }
+        _write_layers(group, arrays)
+    (folder / "custom_keras_objects.py").write_text("import concise\n\nOBJECTS = None\n")
+    arguments = {"weights": "model.h5", "custom_objects": "custom_keras_objects.py"}
+    return _write_entry(folder, {"type": "keras", "args": arguments}, _dna(f"({LENGTH}, 4)"))
+
+
 def _keras_model(weights: str) -> dict[str, Any]:
     return {"defined_as": "kipoi.model.KerasModel", "args": {"weights": weights}}
 
@@ -511,6 +572,25 @@ def build_profile(folder: Path) -> str:
     return _write_entry(folder, _keras_model("model.keras"), _dna(f"({LENGTH}, 4)"), targets=targets)
 
 
+def build_cropped(folder: Path) -> str:
+    """A dilated residual layer, and a profile of the middle, as models of splicing have it."""
+    import keras
+
+    layers = keras.layers
+    sequence = keras.Input((LENGTH, 4), name="seq")
+    hidden = layers.Conv1D(FILTERS, WIDTH, activation="relu")(sequence)
+    dilated = layers.Conv1D(
+        FILTERS, 3, dilation_rate=DILATION, padding="same", activation="relu", use_bias=False
+    )
+    hidden = layers.Cropping1D(CROP)(layers.Add()([hidden, dilated(hidden)]))
+    network = keras.Model(sequence, layers.Conv1D(TARGETS, 1, activation="sigmoid")(hidden))
+    network.set_weights([KERNEL, BIAS, DILATED, GLOBAL_HEAD[np.newaxis], HEAD_BIAS])
+    network.save(folder / "model.keras")
+    n_positions = LENGTH - WIDTH + 1 - 2 * CROP
+    targets = {"name": "sites", "shape": f"({n_positions}, {TARGETS})", "doc": "at each position"}
+    return _write_entry(folder, _keras_model("model.keras"), _dna(f"({LENGTH}, 4)"), targets=targets)
+
+
 def build_dict_inputs(folder: Path) -> str:
     """A sequence and the chromatin state of a cell type, by name."""
     import keras
@@ -591,6 +671,38 @@ def build_checkpoint(folder: Path) -> str:
     )
 
 
+def build_saved_model_two_inputs(folder: Path) -> str:
+    """A SavedModel whose signature takes a sequence and a chromatin state by name."""
+    import tensorflow as tf
+
+    module = tf.Module()
+    kernel, head = tf.constant(KERNEL), tf.constant(HEAD.reshape(-1, TARGETS))
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec((None, LENGTH, 4), tf.float32, name="seq"),
+            tf.TensorSpec((None, 3), tf.float32, name="chromatin"),
+        ]
+    )
+    def run(seq: Any, chromatin: Any) -> Any:
+        hidden = tf.nn.relu(tf.nn.conv1d(seq, kernel, 1, "VALID") + BIAS)
+        hidden = tf.reshape(tf.nn.max_pool1d(hidden, POOL, POOL, "VALID"), (-1, POSITIONS * FILTERS))
+        return tf.sigmoid(hidden @ head + chromatin @ AUXILIARY_HEAD + HEAD_BIAS)
+
+    module.run = run
+    tf.saved_model.save(module, str(folder / "saved_model"), signatures=run.get_concrete_function())
+    inputs = {
+        "seq": {"shape": f"({LENGTH}, 4)", "special_type": "DNASeq", "doc": "one-hot DNA"},
+        "chromatin": {"shape": "(3,)", "doc": "principal components of the cell type's chromatin"},
+    }
+    state_code = f"np.array({AUXILIARY.tolist()}, dtype=np.float32)"
+    _write_loader(folder, inputs, f'{{"seq": one_hot, "chromatin": {state_code}}}')
+    arguments = {"savedmodel_path": "saved_model"}
+    return _write_entry(
+        folder, {"defined_as": "kipoi.model.TensorFlow2Model", "args": arguments}, inputs, loader="."
+    )
+
+
 # PyTorch
 
 TORCH_CODE = f"""
@@ -637,6 +749,21 @@ class JoinedHeads(Network):
     def forward(self, x):
         logits = self.head(self.hidden(x))
         return torch.cat([torch.sigmoid(logits[:, i : i + 1]) for i in range({TARGETS})], 1)
+
+
+class Tokens(Network):
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(5, 4)
+
+    def forward(self, x):
+        return super().forward(self.embedding(x.long()).transpose(1, 2))
+
+
+class Tracks(Network):
+    def __init__(self):
+        super().__init__()
+        self.convolution = nn.Conv1d(5, {FILTERS}, {WIDTH})
 
 
 class Spectral(Network):
@@ -692,6 +819,10 @@ def _torch_network(
         "head.weight": HEAD.transpose(2, 1, 0).reshape(TARGETS, -1),
         "head.bias": HEAD_BIAS,
     }
+    if class_name == "Tokens":
+        state["embedding.weight"] = np.eye(5, 4, dtype=np.float32)
+    if class_name == "Tracks":
+        state["convolution.weight"] = np.concatenate([KERNEL, TRACK_KERNEL], axis=1).transpose(2, 1, 0)
     if class_name == "WithState":
         state["state.weight"] = AUXILIARY_HEAD.T
     network.load_state_dict({name: torch.tensor(array.copy()) for name, array in state.items()})
@@ -804,6 +935,21 @@ def build_spectral(folder: Path) -> str:
     return _write_torch_entry(folder, network, _dna(f"(4, {LENGTH})"), alphabet_axis=0)
 
 
+def build_tokens(folder: Path) -> str:
+    """A number for each base, which an embedding takes."""
+    inputs = {"name": "seq", "shape": f"({LENGTH},)", "special_type": "DNASeq", "doc": "numbers of bases"}
+    _write_loader(folder, inputs, "one_hot.argmax(axis=1)")
+    return _write_torch_entry(folder, _torch_network(folder, "Tokens"), inputs, loader=".")
+
+
+def build_tracks(folder: Path) -> str:
+    """Five channels: the bases, and a track of the genome."""
+    inputs = _dna(f"(5, {LENGTH})")
+    track = f"np.linspace(0, 1, {LENGTH}, dtype=np.float32)[np.newaxis]"
+    _write_loader(folder, inputs, f"np.concatenate([one_hot.T, {track}])")
+    return _write_torch_entry(folder, _torch_network(folder, "Tracks"), inputs, loader=".")
+
+
 # scikit-learn, and models without a framework
 
 
@@ -892,6 +1038,11 @@ def with_state(one_hot: NDArray) -> NDArray:
     return np.repeat(AUXILIARY[np.newaxis], len(one_hot), axis=0)
 
 
+def with_track(one_hot: NDArray) -> NDArray:
+    track = np.repeat(TRACK.T[np.newaxis], len(one_hot), axis=0)
+    return np.concatenate([channels_first(one_hot), track.astype(one_hot.dtype)], axis=1)
+
+
 FOREIGN_MODELS: dict[str, ForeignModel] = {
     "keras_1_json": ForeignModel(build_keras_1_json, probabilities),
     "keras_1_channels_first": ForeignModel(
@@ -904,6 +1055,32 @@ FOREIGN_MODELS: dict[str, ForeignModel] = {
     "other_alphabet": ForeignModel(build_other_alphabet, probabilities, lambda x: x[..., [0, 2, 1, 3]]),
     "any_length": ForeignModel(build_any_length, global_probabilities, length=None),
     "profile": ForeignModel(build_profile, flat_profile, output="raw"),
+    "concise": ForeignModel(build_concise, spline_probabilities),
+    "cropped": ForeignModel(build_cropped, cropped_probabilities),
+    "saved_model_two_inputs": ForeignModel(
+        build_saved_model_two_inputs,
+        auxiliary_probabilities,
+        lambda x: {"seq": x, "chromatin": with_state(x)},
+        neutral_value=0.0,
+        options={"auxiliary": {"chromatin": AUXILIARY}},
+        frameworks=("tensorflow",),
+    ),
+    "tokens": ForeignModel(
+        build_tokens,
+        probabilities,
+        lambda x: x.argmax(axis=2),
+        neutral_value=0.0,
+        options={"layout": "tokens"},
+        frameworks=("torch",),
+    ),
+    "tracks": ForeignModel(
+        build_tracks,
+        track_probabilities,
+        with_track,
+        neutral_value=0.0,
+        options={"layout": "4+1,L", "auxiliary": {"tracks": TRACK}},
+        frameworks=("torch",),
+    ),
     "dict_inputs": ForeignModel(
         build_dict_inputs,
         auxiliary_probabilities,

@@ -228,6 +228,54 @@ def test_results_depend_on_neither_batch_nor_order(method: str, kind: str) -> No
     assert_leaves_sequences(run, model, sequences())
 
 
+@pytest.mark.parametrize("method", ["ism", "gradient_x_input", "deep_shap", "occlusion"])
+def test_files_onnx_and_jax_depend_on_neither_batch_nor_order(method: str) -> None:
+    for kind in others(method):
+        if kind == "onnx" or kind in (".keras", ".h5"):
+            continue  # the same as a file of it, and as the Keras model itself
+        test_results_depend_on_neither_batch_nor_order(method, kind)
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.h5", "model.pt", "model.onnx"])
+def test_a_file_is_left_as_it_was(name: str, tmp_path: Path) -> None:
+    import torch
+
+    path = tmp_path / name
+    if name == "model.onnx":
+        pytest.importorskip("onnx")
+        path.write_bytes(same_weights.onnx_network().SerializeToString())
+    elif name == "model.pt":
+        torch.jit.script(same_weights.torch_network()).save(str(path))
+    else:
+        same_weights.keras_network().save(path)
+    before = path.read_bytes(), path.stat().st_mtime_ns, sorted(tmp_path.iterdir())
+    wrapped = tfb.load_model(path, targets=same_weights.TARGETS, length=same_weights.LENGTH)
+    for method in ("ism", "deep_shap"):
+        function, options = METHODS[method]
+        function(wrapped, sequences().isel(sequence=slice(2)), **options)
+    assert (path.read_bytes(), path.stat().st_mtime_ns, sorted(tmp_path.iterdir())) == before
+
+
+def test_an_onnx_model_and_what_a_jax_function_holds_are_left_as_they_were() -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("jax")
+    proto, function = same_weights.onnx_network(), same_weights.jax_function()
+
+    def state() -> tuple[bytes, list[bytes], list[str]]:
+        values = [cell.cell_contents for cell in function.__closure__]
+        held = [np.asarray(value) for value in values if hasattr(value, "dtype")]
+        return proto.SerializeToString(), [each.tobytes() for each in held], sorted(vars(function))
+
+    before = state()
+    assert len(before[1]) > 1
+    for model in (proto, function):
+        wrapped = tfb.as_sequence_model(model, targets=same_weights.TARGETS, length=same_weights.LENGTH)
+        for method in ("ism", "gradient_x_input"):
+            call, options = METHODS[method]
+            call(wrapped, sequences().isel(sequence=slice(2)), **options)
+    assert state() == before
+
+
 @pytest.mark.parametrize(("method", "kind"), PAIRS)
 def test_every_result_is_whole_and_labelled(method: str, kind: str, tmp_path: Path) -> None:
     found = result(method, kind)

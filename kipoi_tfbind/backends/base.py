@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError, UnsupportedModelError
+from kipoi_tfbind.graph.graph import Graph, Ref
 from kipoi_tfbind.graph.incremental.engine import Incremental
 from kipoi_tfbind.graph.layer_output import ConvolutionOutput, LayerOutput
 
@@ -133,8 +134,17 @@ class Backend(Protocol):
     def convolutions(self, inputs: Sequence[NDArray], wrt: int, axis: int) -> list[ConvolutionOutput]:
         """Convolutions along input `wrt`, as `layers`."""
 
-    def activations(self, inputs: Sequence[NDArray], layer: LayerOutput) -> NDArray:
-        """The output of a layer: (sequence, *axes)."""
+    def traced(self, inputs: Sequence[NDArray]) -> Graph:
+        """The graph of all outputs side by side, for inputs of these shapes.
+
+        Raises
+        ------
+        UnsupportedModelError
+            The model cannot be traced.
+        """
+
+    def activations(self, inputs: Sequence[NDArray], ref: Ref) -> NDArray:
+        """An inner value of `traced`, such as the output of a layer."""
 
     def predict_silenced(
         self, inputs: Sequence[NDArray], layer: LayerOutput, channels: Sequence[int]
@@ -143,6 +153,17 @@ class Backend(Protocol):
 
     def weights(self) -> list[NDArray]:
         """All weights of the model, in an order of their own; empty where they cannot be had."""
+
+    def bytes_per_row(self, inputs: Sequence[NDArray], *, backward: bool) -> int:
+        """Memory that a sequence takes in a batch, about; 0 where it is not known.
+
+        Parameters
+        ----------
+        inputs
+            Some of the sequences.
+        backward
+            Of a gradient, and not of a prediction.
+        """
 
 
 class NoGradients:
@@ -174,7 +195,11 @@ class NoGradients:
         """None are known."""
         return []
 
-    def activations(self, inputs: Sequence[NDArray], layer: LayerOutput) -> NDArray:
+    def traced(self, inputs: Sequence[NDArray]) -> Graph:
+        """Refuse."""
+        raise UnsupportedModelError("model: cannot be traced, so that its layers are not known")
+
+    def activations(self, inputs: Sequence[NDArray], ref: Ref) -> NDArray:
         """Refuse."""
         raise UnsupportedModelError("model: gives predictions only, no activations of its layers")
 
@@ -183,6 +208,10 @@ class NoGradients:
     ) -> NDArray:
         """Refuse."""
         raise UnsupportedModelError("model: gives predictions only, no layer of it can be silenced")
+
+    def bytes_per_row(self, inputs: Sequence[NDArray], *, backward: bool) -> int:
+        """It is not known."""
+        return 0
 
 
 def leaves(output: Any, order: Sequence[Path] | None = None) -> list[tuple[Path, Any]]:

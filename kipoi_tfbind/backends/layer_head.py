@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kipoi_tfbind.backends.layer_values import LayerValues
+from kipoi_tfbind.backends.base import Backend
 from kipoi_tfbind.graph.from_value import from_value
-from kipoi_tfbind.graph.graph import Ref
+from kipoi_tfbind.graph.graph import Graph, Ref
 
 
 class LayerHead:
@@ -18,18 +18,18 @@ class LayerHead:
 
     Parameters
     ----------
-    values
-        The model, with its inner values at hand.
+    backend, graph
+        The model in TensorFlow or PyTorch, and its graph.
     ref
         The value.
     shape
         Its shape, without the batch.
     """
 
-    def __init__(self, values: LayerValues, ref: Ref, shape: Sequence[int]) -> None:
-        self._values = values
-        self._shape = tuple(shape)
-        self._graph: Any = from_value(values.graph, ref, shape)
+    def __init__(self, backend: Backend, graph: Graph, ref: Ref, shape: Sequence[int]) -> None:
+        self._backend: Any = backend
+        self._is_torch = backend.framework == "torch"
+        self._graph: Any = from_value(graph, ref, shape)
         self._function: Any = None
         self._deep_lift: Any = None
 
@@ -40,7 +40,7 @@ class LayerHead:
         """
         if self._function is None:
             self._function = self._graph.as_function()
-        run = self._torch_gradient if self._values.is_torch else self._tensorflow_gradient
+        run = self._torch_gradient if self._is_torch else self._tensorflow_gradient
         return np.moveaxis(run(value, inputs, columns), 0, -1)
 
     def multipliers(
@@ -51,7 +51,7 @@ class LayerHead:
         With them the outputs at the references (sequence, reference, column).
         """
         if self._deep_lift is None:
-            if self._values.is_torch:
+            if self._is_torch:
                 from kipoi_tfbind.graph.torch.deep_lift import TorchDeepLift as DeepLift
             else:
                 from kipoi_tfbind.graph.tensorflow.deep_lift import (  # type: ignore[assignment]
@@ -64,7 +64,7 @@ class LayerHead:
     def _torch_gradient(self, value: NDArray, inputs: Sequence[NDArray], columns: Sequence[int]) -> NDArray:
         import torch
 
-        tensors = self._values.tensors(inputs)
+        tensors = self._backend.tensors(inputs)
         own = torch.as_tensor(value).to(tensors[0]).requires_grad_(True)
         with torch.enable_grad():
             (output,) = self._function([own, *tensors])
@@ -81,7 +81,7 @@ class LayerHead:
     ) -> NDArray:
         import tensorflow as tf
 
-        tensors = self._values.tensors(inputs)
+        tensors = self._backend.tensors(inputs)
         own = tf.convert_to_tensor(value)
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(own)
@@ -89,3 +89,33 @@ class LayerHead:
             chosen = [output[:, column] for column in columns]
         zero = tf.UnconnectedGradients.ZERO
         return np.stack([tape.gradient(y, own, unconnected_gradients=zero).numpy() for y in chosen])
+
+
+def linear_between(
+    backend: Backend, graph: Graph, source: Ref, after: Ref, shape: Sequence[int], inputs: Sequence[NDArray]
+) -> NDArray:
+    """What linear operations between two values make of ones, less what they make of zeros."""
+    part = from_value(graph, source, shape)
+    part = part.made_of(part.nodes, part.inputs, ((after[0] + 1, after[1]),))
+    function, own = part.as_function(), np.zeros((2, *shape))
+    own[0] = 1
+    any_backend: Any = backend
+    tensors = any_backend.tensors(inputs)
+    if backend.framework == "torch":
+        import torch
+
+        with torch.no_grad():
+            (found,) = function([torch.as_tensor(own).to(_floating(tensors)), *tensors])
+            values = found.cpu().numpy()
+    else:
+        import tensorflow as tf
+
+        (found,) = function([tf.constant(own, _floating(tensors).dtype), *tensors])
+        values = found.numpy()
+    return values[0] - values[1]
+
+
+def _floating(tensors: Sequence[Any]) -> Any:
+    """The first of the tensors that holds real numbers."""
+    names = ("is_floating_point", "is_floating")  # PyTorch's and TensorFlow's
+    return next(t for t in tensors if any(getattr(t.dtype, name, False) for name in names))

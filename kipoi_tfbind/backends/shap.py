@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.backends.base import Capability, OutputKind, Path
 from kipoi_tfbind.errors import UnsupportedModelError, UnsupportedOperationError
+from kipoi_tfbind.graph.graph import Ref
 
 # How far what shap sees of a model may be from its predictions, relative to them.
 _ROUNDING = 1e-4
@@ -60,6 +61,11 @@ class ShapBackend:
         weights: list[NDArray] = self._inner.weights()
         return weights
 
+    def bytes_per_row(self, inputs: Sequence[NDArray], *, backward: bool) -> int:
+        """See the protocol."""
+        n_bytes: int = self._inner.bytes_per_row(inputs, backward=backward)
+        return n_bytes
+
     def incremental(self, inputs: Sequence[NDArray], wrt: int, axis: int, base_encodings: NDArray) -> Any:
         """See the protocol."""
         return self._inner.incremental(inputs, wrt, axis, base_encodings)
@@ -72,9 +78,13 @@ class ShapBackend:
         """See the protocol."""
         return self._inner.convolutions(inputs, wrt, axis)
 
-    def activations(self, inputs: Sequence[NDArray], layer: Any) -> NDArray:
+    def traced(self, inputs: Sequence[NDArray]) -> Any:
         """See the protocol."""
-        activations: NDArray = self._inner.activations(inputs, layer)
+        return self._inner.traced(inputs)
+
+    def activations(self, inputs: Sequence[NDArray], ref: Ref) -> NDArray:
+        """See the protocol."""
+        activations: NDArray = self._inner.activations(inputs, ref)
         return activations
 
     def predict_silenced(self, inputs: Sequence[NDArray], layer: Any, channels: Sequence[int]) -> NDArray:

@@ -28,6 +28,7 @@ from kipoi_tfbind.graph.layer_output import (
     convolution_outputs,
     layer_outputs,
 )
+from kipoi_tfbind.graph.live_memory import bytes_per_row
 from kipoi_tfbind.graph.tensorflow.deep_lift import TensorFlowDeepLift
 from kipoi_tfbind.graph.tensorflow.graph import TensorFlowGraph
 from kipoi_tfbind.graph.tensorflow.incremental import TensorFlowIncremental
@@ -105,7 +106,9 @@ class TensorFlowBackend:
         self._graphs: dict[Any, TensorFlowGraph] = {}
         self._deep_lift: dict[int, TensorFlowDeepLift] = {}
         self._incremental: dict[Any, Incremental] = {}
+        self._inner: dict[Any, Any] = {}
         self._masked: dict[Any, Any] = {}
+        self._row_bytes: dict[Any, int] = {}
 
     def output_shapes(self, inputs: Sequence[NDArray]) -> list[tuple[Path, tuple[int, ...]]]:
         """See the protocol."""
@@ -154,23 +157,36 @@ class TensorFlowBackend:
         shapes = tuple(array.shape[1:] for array in inputs)
         return convolution_outputs(self._graph(self._of_shapes(shapes)), wrt, axis, shapes)
 
-    def activations(self, inputs: Sequence[NDArray], layer: LayerOutput) -> NDArray:
+    def traced(self, inputs: Sequence[NDArray]) -> TensorFlowGraph:
         """See the protocol."""
-        return self._with_mask(inputs, layer, layer.ref)(self.tensors(inputs), layer.mask(())).numpy()
+        return self._graph(self._of_shapes([array.shape[1:] for array in inputs]))
+
+    def activations(self, inputs: Sequence[NDArray], ref: Ref) -> NDArray:
+        """See the protocol."""
+        specs = self._of_shapes([array.shape[1:] for array in inputs])
+        key = ref, str(specs)
+        if key not in self._inner:
+            graph = self._graph(specs)
+
+            def run(tensors: list[tf.Tensor]) -> tf.Tensor:
+                return graph.run(tensors, {ref}, tf.shape(tensors[0])[0])[ref]
+
+            self._inner[key] = tf.function(run, input_signature=[specs], autograph=False)
+        return self._inner[key](self.tensors(inputs)).numpy()
 
     def predict_silenced(
         self, inputs: Sequence[NDArray], layer: LayerOutput, channels: Sequence[int]
     ) -> NDArray:
         """See the protocol."""
-        return self._with_mask(inputs, layer, None)(self.tensors(inputs), layer.mask(channels)).numpy()
+        return self._with_mask(inputs, layer)(self.tensors(inputs), layer.mask(channels)).numpy()
 
-    def _with_mask(self, inputs: Sequence[NDArray], layer: LayerOutput, wanted: Ref | None) -> Any:
-        """A value, the output by default, as a function of the inputs and a mask on a layer's output."""
+    def _with_mask(self, inputs: Sequence[NDArray], layer: LayerOutput) -> Any:
+        """The output as a function of the inputs and a mask on a layer's output."""
         specs = self._of_shapes([array.shape[1:] for array in inputs])
-        key = (layer, wanted, str(specs))
+        key = layer, str(specs)
         if key not in self._masked:
             graph = self._graph(specs)
-            ref = graph.outputs[0] if wanted is None else wanted
+            (ref,) = graph.outputs
 
             def run(tensors: list[tf.Tensor], mask: tf.Tensor) -> tf.Tensor:
                 changes = {layer.ref: lambda x: x * tf.cast(mask, x.dtype)}
@@ -200,6 +216,15 @@ class TensorFlowBackend:
     def weights(self) -> list[NDArray]:
         """See the protocol."""
         return [np.asarray(variable) for variable in self._variables]
+
+    def bytes_per_row(self, inputs: Sequence[NDArray], *, backward: bool) -> int:
+        """See the protocol."""
+        shapes = tuple(array.shape[1:] for array in inputs)
+        key = shapes, backward
+        if key not in self._row_bytes:
+            itemsize = max(spec.dtype.size for spec in self._specs)
+            self._row_bytes[key] = bytes_per_row(self._traced, shapes, itemsize, keeps_all=backward)
+        return self._row_bytes[key]
 
     def tensors(self, inputs: Sequence[NDArray]) -> list[tf.Tensor]:
         """The inputs as tensors of the model's own types."""

@@ -21,6 +21,7 @@ from kipoi_tfbind.backends.base import (
     with_output,
 )
 from kipoi_tfbind.errors import UnsupportedModelError
+from kipoi_tfbind.graph.graph import Ref
 from kipoi_tfbind.graph.incremental.engine import Incremental
 from kipoi_tfbind.graph.layer_output import (
     ConvolutionOutput,
@@ -28,6 +29,7 @@ from kipoi_tfbind.graph.layer_output import (
     convolution_outputs,
     layer_outputs,
 )
+from kipoi_tfbind.graph.live_memory import bytes_per_row
 from kipoi_tfbind.graph.torch.deep_lift import TorchDeepLift
 from kipoi_tfbind.graph.torch.graph import TorchGraph
 from kipoi_tfbind.graph.torch.incremental import TorchIncremental
@@ -87,6 +89,7 @@ class TorchBackend:
         self._graphs: dict[Shapes, TorchGraph] = {}
         self._deep_lift: dict[Any, TorchDeepLift] = {}
         self._incremental: dict[Any, Incremental] = {}
+        self._row_bytes: dict[Any, int] = {}
         parameter = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
         self._own_dtype, self._device = parameter.dtype, parameter.device
         self._dtype = torch.float64 if double_precision else parameter.dtype
@@ -104,7 +107,7 @@ class TorchBackend:
         self._outputs = outputs
         self.output: OutputKind = "raw"
         self.capabilities: frozenset[Capability] = frozenset({"predictions", "gradients", "multipliers"})
-        tensors = self._tensors(examples)
+        tensors = self.tensors(examples)
         try:
             self._model(tensors)
         except UnsupportedModelError as error:
@@ -117,17 +120,17 @@ class TorchBackend:
     def output_shapes(self, inputs: Sequence[NDArray]) -> list[tuple[Path, tuple[int, ...]]]:
         """See the protocol."""
         with torch.no_grad():
-            tensors = [self._reduced(tensor) for tensor in self._run(self._tensors(inputs))]
+            tensors = [self._reduced(tensor) for tensor in self._run(self.tensors(inputs))]
         return [(path, tuple(tensor.shape[1:])) for path, tensor in zip(self._paths, tensors, strict=True)]
 
     def predict(self, inputs: Sequence[NDArray]) -> NDArray:
         """See the protocol."""
         with torch.no_grad():
-            return self._side_by_side(self._tensors(inputs)).cpu().numpy()
+            return self._side_by_side(self.tensors(inputs)).cpu().numpy()
 
     def gradient(self, inputs: Sequence[NDArray], wrt: int, columns: Sequence[int]) -> NDArray:
         """See the protocol."""
-        tensors = self._tensors(inputs)
+        tensors = self.tensors(inputs)
         tensors[wrt].requires_grad_(True)
         with torch.enable_grad():
             prediction = self._side_by_side(tensors)
@@ -143,7 +146,7 @@ class TorchBackend:
         self, inputs: Sequence[NDArray], references: NDArray, wrt: int, columns: Sequence[int]
     ) -> tuple[NDArray, NDArray, NDArray]:
         """See the protocol."""
-        tensors = self._tensors(inputs)
+        tensors = self.tensors(inputs)
         key = wrt, _shapes(tensors)
         if key not in self._deep_lift:
             self._deep_lift[key] = TorchDeepLift(self._graph(tensors), wrt)
@@ -155,7 +158,7 @@ class TorchBackend:
         """See the protocol."""
         if "multipliers" not in self.capabilities:
             return None
-        tensors = self._tensors(inputs)
+        tensors = self.tensors(inputs)
         key = wrt, _shapes(tensors)
         if key not in self._incremental:
             graph = self._graph(tensors)
@@ -166,27 +169,33 @@ class TorchBackend:
         """See the protocol."""
         if "multipliers" not in self.capabilities:
             return []
-        tensors = self._tensors(inputs)
+        tensors = self.tensors(inputs)
         return layer_outputs(self._graph(tensors), wrt, axis, _shapes(tensors))
 
     def convolutions(self, inputs: Sequence[NDArray], wrt: int, axis: int) -> list[ConvolutionOutput]:
         """See the protocol."""
         if "multipliers" not in self.capabilities:
             return []
-        tensors = self._tensors(inputs)
+        tensors = self.tensors(inputs)
         return convolution_outputs(self._graph(tensors), wrt, axis, _shapes(tensors))
 
-    def activations(self, inputs: Sequence[NDArray], layer: LayerOutput) -> NDArray:
+    def traced(self, inputs: Sequence[NDArray]) -> TorchGraph:
         """See the protocol."""
-        tensors = self._tensors(inputs)
+        if "multipliers" not in self.capabilities:
+            raise UnsupportedModelError("model: cannot be traced, so that its layers are not known")
+        return self._graph(self.tensors(inputs))
+
+    def activations(self, inputs: Sequence[NDArray], ref: Ref) -> NDArray:
+        """See the protocol."""
+        tensors = self.tensors(inputs)
         with torch.no_grad():
-            return self._graph(tensors).run(tensors, {layer.ref}, len(tensors[0]))[layer.ref].cpu().numpy()
+            return self._graph(tensors).run(tensors, {ref}, len(tensors[0]))[ref].cpu().numpy()
 
     def predict_silenced(
         self, inputs: Sequence[NDArray], layer: LayerOutput, channels: Sequence[int]
     ) -> NDArray:
         """See the protocol."""
-        tensors, mask = self._tensors(inputs), torch.as_tensor(layer.mask(channels))
+        tensors, mask = self.tensors(inputs), torch.as_tensor(layer.mask(channels))
         graph = self._graph(tensors)
         (output,) = graph.outputs
         with torch.no_grad():
@@ -211,7 +220,20 @@ class TorchBackend:
         """See the protocol."""
         return [value.detach().cpu().numpy() for value in torch.nn.Module.state_dict(self._module).values()]
 
-    def _tensors(self, inputs: Sequence[NDArray]) -> list[torch.Tensor]:
+    def bytes_per_row(self, inputs: Sequence[NDArray], *, backward: bool) -> int:
+        """See the protocol."""
+        if "multipliers" not in self.capabilities:
+            return 0
+        shapes = tuple(array.shape[1:] for array in inputs)
+        key = shapes, backward
+        if key not in self._row_bytes:
+            self._model(self.tensors(inputs))
+            itemsize = self._dtype.itemsize
+            self._row_bytes[key] = bytes_per_row(self._traced[shapes], shapes, itemsize, keeps_all=backward)
+        return self._row_bytes[key]
+
+    def tensors(self, inputs: Sequence[NDArray]) -> list[torch.Tensor]:
+        """The inputs as tensors of the model's own types."""
         # A copy: PyTorch takes no negative strides, and must not write into the caller's array.
         arrays = [np.array(array, order="C") for array in inputs]
         return [

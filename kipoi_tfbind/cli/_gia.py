@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kipoi_tfbind.cli._command import INPUT, option
+from kipoi_tfbind.cli._command import INPUT, RUNNING, option
 from kipoi_tfbind.cli._gia_summary import report
 from kipoi_tfbind.cli._interpret import SEQUENCE_WAYS, load_models, sequence_chunks, source_of_sequences
 from kipoi_tfbind.cli._method_options import CONFIDENCE, VERIFY, path_option, seed_option
@@ -102,7 +102,16 @@ _RUNNING = (RESULT_OUTPUT, RUNNING_OPTIONS)
 importance_options = with_options(
     MODEL_OPTIONS, SEQUENCE_OPTIONS, _BACKGROUND_OPTIONS, _STATISTICS_OPTIONS, _CLIP, _RUNNING, RESTART
 )
-real_sequence_options = with_options(MODEL_OPTIONS, SEQUENCE_OPTIONS, _STATISTICS_OPTIONS, _RUNNING)
+_ALWAYS_ANEW = option(
+    "--restart",
+    is_flag=True,
+    section=RUNNING,
+    expose_value=False,
+    help="Begin anew, which this command always does: it leaves nothing to go on with.",
+)
+real_sequence_options = with_options(
+    MODEL_OPTIONS, SEQUENCE_OPTIONS, _STATISTICS_OPTIONS, _RUNNING, _ALWAYS_ANEW
+)
 
 
 def run_experiment(

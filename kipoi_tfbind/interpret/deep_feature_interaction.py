@@ -14,8 +14,10 @@ from kipoi_tfbind.dna.one_hot import BASES, N_CODE, codes_of
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch, in_batches
 from kipoi_tfbind.interpret._method import Variables, choose_positions, run_method, wrapped_for
+from kipoi_tfbind.interpret._paths import Path, check_path
 from kipoi_tfbind.interpret.in_silico_mutagenesis import SUBSTITUTIONS
 from kipoi_tfbind.interpret.interaction import pair_coordinates
+from kipoi_tfbind.models.mutants import MutantEngine, mutant_engine
 from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.sequences.read import as_sequences
 from kipoi_tfbind.sequences.references import make_references
@@ -31,6 +33,7 @@ def deep_feature_interaction(
     end: int | None = None,
     positions: Sequence[int] | None = None,
     seed: int = 0,
+    path: Path = "auto",
     batch_size: int = 256,
 ) -> xr.Dataset:
     """Interactions of pairs of positions by how they change each other's contributions (DFIM).
@@ -42,7 +45,9 @@ def deep_feature_interaction(
     itself, mean over the substitutions and the references, where the model is a sum of pairs, of which
     DeepSHAP gives half to either base.
 
-    The cost is that of DeepSHAP for 3 n mutants of n positions.
+    As defined it costs DeepSHAP for 3 n mutants of n positions. A mutant's multipliers differ from the
+    sequence's by the rules' factors in the affected regions, and by what comes back from behind them: of a
+    model that begins with convolutions, only these are computed, with the same result (`path`).
 
     Parameters
     ----------
@@ -58,6 +63,10 @@ def deep_feature_interaction(
         The positions to pair instead, 0-based, at least two, in any order.
     seed
         Of references that are drawn; the draws also depend on the sequence, and on nothing else.
+    path
+        "incremental": compute only what a substitution changes of the multipliers of the model's first blocks
+        of convolution, activation and pool, which is exact; "full": DeepSHAP of each mutant; "auto": the
+        first, where the model has such blocks and mutants are many. The result says which it was.
     batch_size
         Number of references that are run at once, of one or several mutants.
 
@@ -72,7 +81,8 @@ def deep_feature_interaction(
     Raises
     ------
     InputError
-        Positions or references that do not fit.
+        Positions or references that do not fit; the incremental path of a model that begins with nothing that
+        it can follow.
     UnsupportedModelError
         The model cannot be traced, or has an operation for which there is no exact rule.
 
@@ -96,10 +106,12 @@ def deep_feature_interaction(
     whole_number("seed", seed)
     model = wrapped_for(sequences, model)
     model.require("multipliers")
+    paths = _Paths(path, len(chosen))
     first, second = np.triu_indices(len(chosen), k=1)
 
     def compute(member: SequenceModel, batch: Batch, prediction: NDArray) -> Variables:
-        change = _changes(member, batch, chosen, references, n_references, seed, batch_size)
+        engine = paths.engine(member, batch, references, n_references)
+        change = _changes(member, batch, chosen, references, n_references, seed, batch_size, engine)
         both = np.stack([change[:, first, second], change[:, second, first]], axis=2)
         return {
             "interaction": (("sequence", "pair", "target"), both.sum(axis=2)),
@@ -119,11 +131,48 @@ def deep_feature_interaction(
         model,
         sequences,
         compute,
-        settings=settings,
+        settings=lambda: settings | {"path": paths.taken},
         batch_size=batch_size,
         positions=chosen,
         coordinates=pair_coordinates(chosen) | {"direction": ["a to b", "b to a"]},
     )
+
+
+# With fewer pairs of mutant and reference, preparing the incremental path takes longer than it saves.
+_FEW = 300
+
+
+class _Paths:
+    """The path that is taken, by what is asked for and by what the models are."""
+
+    def __init__(self, path: Path, n_positions: int) -> None:
+        check_path(path)
+        self._path, self._n_mutants = path, SUBSTITUTIONS * n_positions
+        self._taken: set[str] = set()
+
+    @property
+    def taken(self) -> str:
+        """Which it was; of an ensemble, perhaps both."""
+        return "mixed" if len(self._taken) > 1 else next(iter(self._taken), "full")
+
+    def engine(
+        self, model: SequenceModel, batch: Batch, references: str | ArrayLike, n_references: int
+    ) -> MutantEngine | None:
+        """The engine of the incremental path, if that is taken."""
+        n = n_references
+        if not isinstance(references, str):
+            *_, n, _, _ = (1, 1, 1, *np.shape(references))
+        few = self._n_mutants * n < _FEW
+        engine = None
+        if self._path == "incremental" or (self._path == "auto" and not few):
+            engine = mutant_engine(model, batch.one_hot, batch.auxiliary)
+        if engine is None and self._path == "incremental":
+            raise InputError(
+                f"path: model {model.name} does not begin with blocks of convolution, activation and pool, "
+                "or its graph is not known; use path='full' (--path full)"
+            )
+        self._taken.add("full" if engine is None else "incremental")
+        return engine
 
 
 def _changes(
@@ -134,6 +183,7 @@ def _changes(
     n_references: int,
     seed: int,
     batch_size: int,
+    engine: MutantEngine | None,
 ) -> NDArray[np.float64]:
     """Change of contributions (sequence, substituted position, position, target), mean over substitutions."""
     n, n_positions = len(batch), len(positions)
@@ -146,6 +196,13 @@ def _changes(
         kind = references if given is None else given[[row]]
         own = make_references(one.one_hot, kind, n_references, seed=seed)[0]
         known = np.flatnonzero(codes[row, positions] != N_CODE)
+        if engine is not None:
+            some, auxiliary = positions[known], one.auxiliary
+            found = -engine.changes(one.one_hot, own, auxiliary, some, some)
+            # A pair has two positions.
+            found[np.arange(len(known)), np.arange(len(known))] = np.nan
+            changes[row][np.ix_(known, known)] = found
+            continue
         mutants = np.repeat(codes[[row]], 1 + SUBSTITUTIONS * len(known), axis=0)
         for at, index in enumerate(known):
             place, here = positions[index], codes[row, positions[index]]

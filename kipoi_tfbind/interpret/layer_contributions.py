@@ -42,8 +42,10 @@ def layer_contributions(
     Parameters
     ----------
     model
-        One model that can be traced; of an ensemble one member, since a unit of one has nothing to do with
-        that of the same number in another.
+        The model, one that can be traced. Of an ensemble, the mean over its members is of units of the same
+        number: their positions are the same in all members, while the channels of one have nothing to do with
+        those of another unless they were trained from the same start; the sum over the channels of a position
+        always means something.
     sequences
         Dataset with ``one_hot`` (sequence, position, base).
     layer
@@ -69,8 +71,8 @@ def layer_contributions(
     Raises
     ------
     InputError
-        No layer of that name, or one that something passes by; the message has those there are. An ensemble;
-        references that do not fit.
+        No layer of that name, or one that something passes by; the message has those there are. An ensemble
+        whose members' layers have not the same shape and positions; references that do not fit.
     UnsupportedModelError
         The model cannot be traced, is an average of strands, or has an operation behind the layer for which
         there is no exact rule.
@@ -100,15 +102,11 @@ def layer_contributions(
     whole_number("seed", seed)
     model = wrapped_for(sequences, model)
     model.require("multipliers")
-    if model.members:
-        raise InputError(
-            f"model {model.name}: a unit of one member has nothing to do with that of the same number in "
-            "another; give one of them (model.members)"
-        )
     chosen = of_layer(model, sequences, lambda m, batch: any_layer(m, batch.one_hot, batch.auxiliary, layer))
 
     def compute(member: SequenceModel, batch: Batch, prediction: NDArray) -> Variables:
         own = chosen.of(member)
+        _check_same_units(member, own, chosen.first)
         n, n_targets = prediction.shape
         size = int(np.prod(own.shape, dtype=int))
         contribution = np.zeros((n, size, n_targets))
@@ -152,6 +150,17 @@ def layer_contributions(
         batch_size=batch_size,
         coordinates=unit_coordinates(chosen.first),
     )
+
+
+def _check_same_units(member: SequenceModel, own: Layer, first: Layer) -> None:
+    """Check that a member's units are as many as those of the first, at the same positions."""
+    same = own.shape == first.shape and own.axis == first.axis
+    if not same or not np.array_equal(own.fields(), first.fields()):
+        raise InputError(
+            f"layer: {own.name} of member {member.name} has the shape {own.shape}, and {first.name} of the "
+            f"first {first.shape}, or they see other positions: expected the same, for their mean; name "
+            "another layer, or give one member (model.members)"
+        )
 
 
 def unit_coordinates(layer: Layer) -> dict[str, tuple[str, NDArray]]:

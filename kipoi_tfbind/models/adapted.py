@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,13 @@ from numpy.typing import NDArray
 from kipoi_tfbind.backends.base import Backend, Capability
 from kipoi_tfbind.dna.one_hot import N_CODE, codes_of
 from kipoi_tfbind.errors import InputError, UnsupportedModelError
+from kipoi_tfbind.memory import memory_budget
 from kipoi_tfbind.models.evaluator import Auxiliary, Multipliers, PairEngine
 from kipoi_tfbind.models.layout import TRACKS, Layout
+
+# Bytes of inputs that are never too many, and numbers that a model has at once for each of its input.
+_SMALL = 1 << 16
+_MOST_TIMES = 2000
 
 if TYPE_CHECKING:
     from kipoi_tfbind.graph.incremental.engine import Incremental
@@ -54,11 +59,18 @@ class Adapted:
 
     def predict(self, one_hot: NDArray, auxiliary: Auxiliary) -> NDArray:
         """All outputs (sequence, column)."""
-        return self.backend.predict(self.inputs(one_hot, auxiliary))
+        inputs = self.inputs(one_hot, auxiliary)
+        parts = [self.backend.predict(some) for some in self._that_fit(inputs, backward=False)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def gradient(self, one_hot: NDArray, auxiliary: Auxiliary, columns: Sequence[int]) -> NDArray:
         """Gradient (sequence, position, base, column) by the bases of the model's own input."""
-        gradient = self.backend.gradient(self.inputs(one_hot, auxiliary), self.sequence_index, columns)
+        inputs = self.inputs(one_hot, auxiliary)
+        parts = [
+            self.backend.gradient(some, self.sequence_index, columns)
+            for some in self._that_fit(inputs, backward=True)
+        ]
+        gradient = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return _columns_last(self.layout.by_base(_columns_first(gradient)))
 
     def multipliers(
@@ -88,6 +100,21 @@ class Adapted:
             return replace(self, backend=self.make_double(), make_double=None)
         except (InputError, UnsupportedModelError):
             return None
+
+    def _that_fit(self, inputs: list[NDArray], *, backward: bool) -> Iterator[list[NDArray]]:
+        """The inputs of some sequences after those of others, if all at once would take too much memory."""
+        n, given = len(inputs[0]), sum(array.nbytes for array in inputs)
+        budget = memory_budget() if given > _SMALL else 0
+        at_once = n
+        # No model that is known has so many times the numbers of its input at the same time.
+        if budget and given * _MOST_TIMES > budget:
+            bytes_each = self.backend.bytes_per_row([array[:2] for array in inputs], backward=backward)
+            at_once = min(n, max(1, budget // max(bytes_each, 1)))
+        if at_once >= n:
+            yield inputs
+            return
+        for start in range(0, n, at_once):
+            yield [array[start : start + at_once] for array in inputs]
 
     def inputs(self, one_hot: NDArray, auxiliary: Auxiliary) -> list[NDArray]:
         """The backend's inputs, in its order."""

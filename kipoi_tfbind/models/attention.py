@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from kipoi_tfbind.backends.layer_values import LayerValues
 from kipoi_tfbind.errors import InputError, UnsupportedModelError
 from kipoi_tfbind.graph.attention import Attention, attentions
 from kipoi_tfbind.graph.layer_output import match_name
 from kipoi_tfbind.graph.receptive_field import ReceptiveField
-from kipoi_tfbind.models.layer import adapted_of, clipped_fields, example_inputs, inner_values, program_of
+from kipoi_tfbind.models.layer import adapted_of, clipped_fields, example_inputs, program_of, traced
 from kipoi_tfbind.models.sequence_model import SequenceModel
 
 Edges = tuple[NDArray[np.intp], NDArray[np.intp]]
@@ -35,14 +34,14 @@ class AttentionHeads:
     queries: Edges
     keys: Edges
     _model: SequenceModel = field(repr=False)
-    _values: LayerValues = field(repr=False)
     _attentions: tuple[Attention, ...] = field(repr=False)
 
     def weights(self, one_hot: NDArray, auxiliary: Mapping[str, NDArray] | None = None) -> NDArray:
         """Weights (sequence, head, query, key)."""
-        inputs = adapted_of(self._model).inputs(one_hot, auxiliary or {})
+        adapted = adapted_of(self._model)
+        inputs = adapted.inputs(one_hot, auxiliary or {})
         n_queries, n_keys = len(self.queries[0]), len(self.keys[0])
-        found = [self._values.values(inputs, each.ref) for each in self._attentions]
+        found = [adapted.backend.activations(inputs, each.ref) for each in self._attentions]
         # Heads may be an axis, or rows of the batch.
         return np.concatenate([w.reshape(len(one_hot), -1, n_queries, n_keys) for w in found], axis=1)
 
@@ -72,8 +71,8 @@ def attention_heads(
         The model has no attention, cannot be traced, or is an average of models or strands.
     """
     probes = example_inputs(model, one_hot, auxiliary)
-    values = inner_values(model, probes)
-    program = program_of(model, values, probes)
+    program = program_of(model, traced(model, probes), probes)
+    backend = adapted_of(model).backend
     found = attentions(program)
     if not found:
         raise UnsupportedModelError(
@@ -93,14 +92,13 @@ def attention_heads(
     length = one_hot.shape[1]
     names = []
     for each in found:
-        n_heads = values.values(probes, each.ref).size // (len(probes[0]) * n_queries * n_keys)
+        n_heads = backend.activations(probes, each.ref).size // (len(probes[0]) * n_queries * n_keys)
         names += [f"{each.layer}/{head}" for head in range(n_heads)]
     return AttentionHeads(
         tuple(names),
         _edges(found[0].queries, n_queries, length),
         _edges(found[0].keys, n_keys, length),
         model,
-        values,
         tuple(found),
     )
 

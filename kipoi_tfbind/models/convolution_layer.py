@@ -134,7 +134,7 @@ def _by_filter(
     adapted: Adapted, layer: LayerOutput, one_hot: NDArray, auxiliary: Mapping[str, NDArray] | None
 ) -> NDArray:
     inputs = adapted.inputs(one_hot, auxiliary or {})
-    return layer.by_channel(adapted.backend.activations(inputs, layer))
+    return layer.by_channel(adapted.backend.activations(inputs, layer.ref))
 
 
 def _partners(forward: NDArray, backward: NDArray) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,6 +23,7 @@ from kipoi_tfbind.models.model_file import ModelFile
 
 def describe(model: Any, options: Options) -> Description:
     """Tell what kind of model it is, without importing a framework that the model does not bring along."""
+    _refuse_what_stands_for_a_model(model)
     if isinstance(model, ModelFile):
         described = describe(model.model, options)
         files = tuple(sorted(path for path in (model.path, *model.path.rglob("*")) if path.is_file()))
@@ -56,6 +58,25 @@ def describe(model: Any, options: Options) -> Description:
         )
     description = _described_bare(model, options, _name(model), make.function_backend)
     return replace(description, probe=options.targets is None)
+
+
+def _refuse_what_stands_for_a_model(model: Any) -> None:
+    """Refuse a name, a class or weights, with what to do to have a model."""
+    if isinstance(model, str | os.PathLike):
+        raise InputError(
+            f"model: expected a model or a function, got the name {os.fspath(model)!r}; load_model loads a "
+            "file, a folder, or a model of Kipoi's zoo"
+        )
+    if isinstance(model, type):
+        raise InputError(
+            f"model: expected a model or a function, got the class {model.__name__}; make one of it, with "
+            f"its weights: {model.__name__}(...)"
+        )
+    if isinstance(model, Mapping):
+        raise InputError(
+            f"model: expected a model or a function, got a {type(model).__name__}; if it holds weights of "
+            "a module, load them into one (load_state_dict)"
+        )
 
 
 def _described_bare(

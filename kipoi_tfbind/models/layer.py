@@ -10,8 +10,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from kipoi_tfbind.backends.base import Backend
 from kipoi_tfbind.backends.layer_head import LayerHead
-from kipoi_tfbind.backends.layer_values import LayerValues
 from kipoi_tfbind.errors import InputError, UnsupportedModelError
 from kipoi_tfbind.graph.from_value import all_passes_through
 from kipoi_tfbind.graph.graph import Graph, Ref
@@ -47,17 +47,17 @@ class Layer:
     field: ReceptiveField | None
     length: int
     _model: SequenceModel = dataclasses.field(repr=False)
-    _values: LayerValues = dataclasses.field(repr=False)
+    _graph: Graph = dataclasses.field(repr=False)
     _ref: Ref = dataclasses.field(repr=False)
 
     def values(self, one_hot: NDArray, auxiliary: Auxiliary = None) -> NDArray:
         """Values (sequence, *shape)."""
-        return self._values.values(self._inputs(one_hot, auxiliary), self._ref)
+        return self._backend.activations(self._inputs(one_hot, auxiliary), self._ref)
 
     def gradient(self, one_hot: NDArray, auxiliary: Auxiliary = None) -> tuple[NDArray, NDArray]:
         """Values (sequence, *shape), and the gradient by them of each target (sequence, *shape, target)."""
         inputs = self._inputs(one_hot, auxiliary)
-        values = self._values.values(inputs, self._ref)
+        values = self._backend.activations(inputs, self._ref)
         return values, self._head.gradient(values, inputs, self._model.columns)
 
     def multipliers(
@@ -83,10 +83,10 @@ class Layer:
         """
         n, n_references = references.shape[:2]
         inputs = self._inputs(one_hot, auxiliary)
-        values = self._values.values(inputs, self._ref)
+        values = self._backend.activations(inputs, self._ref)
         rows = references.reshape(n * n_references, *references.shape[2:])
         repeated = {name: np.repeat(each, n_references, 0) for name, each in (auxiliary or {}).items()}
-        at_references = self._values.values(self._inputs(rows, repeated), self._ref)
+        at_references = self._backend.activations(self._inputs(rows, repeated), self._ref)
         at_references = at_references.reshape(n, n_references, *self.shape)
         found = self._head.multipliers(values, at_references, inputs, self._model.columns)
         return values, at_references, *found
@@ -111,7 +111,11 @@ class Layer:
 
     @cached_property
     def _head(self) -> LayerHead:
-        return LayerHead(self._values, self._ref, self.shape)
+        return LayerHead(self._backend, self._graph, self._ref, self.shape)
+
+    @property
+    def _backend(self) -> Backend:
+        return adapted_of(self._model).backend
 
     def _inputs(self, one_hot: NDArray, auxiliary: Auxiliary) -> list[NDArray]:
         return adapted_of(self._model).inputs(one_hot, auxiliary or {})
@@ -164,12 +168,12 @@ def convolution(
         The model cannot be traced, has no convolution, or is an average of models or strands.
     """
     probes = example_inputs(model, one_hot, auxiliary)
-    values = inner_values(model, probes)
-    there = _convolutions(model, values, probes)
+    graph = traced(model, probes)
+    there = _convolutions(model, graph, probes)
     if not there:
         raise UnsupportedModelError(f"model {model.name}: has no convolution layer; use deep_shap")
     chosen = list(there)[-1] if name is None else match_name(list(there), name)
-    layer = _layer(model, values, chosen, [there[chosen]], probes)
+    layer = _layer(model, graph, chosen, [there[chosen]], probes)
     if layer.field is None:
         raise UnsupportedModelError(
             f"layer {chosen}: the positions that its values see are not known; use deep_shap"
@@ -195,33 +199,33 @@ def any_layer(
         The model cannot be traced, or is an average of models or strands.
     """
     probes = example_inputs(model, one_hot, auxiliary)
-    values = inner_values(model, probes)
-    refs = _by_layer(values.graph, adapted_of(model).sequence_index)
+    graph = traced(model, probes)
+    refs = _by_layer(graph, adapted_of(model).sequence_index)
     if name is None:
-        found = _convolutions(model, values, probes)
-        passed = [known for known, ref in found.items() if _is_passed(values.graph, model, ref)]
+        found = _convolutions(model, graph, probes)
+        passed = [known for known, ref in found.items() if _is_passed(graph, model, ref)]
         if passed:
-            return _layer(model, values, passed[-1], [found[passed[-1]]], probes)
+            return _layer(model, graph, passed[-1], [found[passed[-1]]], probes)
         # Without such a convolution, the first layer of any kind.
-        some = (n for n, own in refs.items() if any(_is_passed(values.graph, model, r) for r in own))
+        some = (n for n, own in refs.items() if any(_is_passed(graph, model, r) for r in own))
         name = next(some, "")
     chosen = match_name(list(refs), name)
-    whole = [ref for ref in refs[chosen] if _is_passed(values.graph, model, ref)]
+    whole = [ref for ref in refs[chosen] if _is_passed(graph, model, ref)]
     if not whole:
-        there = [n for n, some in refs.items() if any(_is_passed(values.graph, model, r) for r in some)]
+        there = [n for n, some in refs.items() if any(_is_passed(graph, model, r) for r in some)]
         raise InputError(
             f"layer {chosen}: only a part of what the model {model.name} computes passes through it, so that "
             f"the contributions of its units cannot add up; all passes through {', '.join(there)}"
         )
-    return _layer(model, values, chosen, whole, probes)
+    return _layer(model, graph, chosen, whole, probes)
 
 
-def _convolutions(model: SequenceModel, values: LayerValues, probes: Sequence[NDArray]) -> dict[str, Ref]:
+def _convolutions(model: SequenceModel, graph: Graph, probes: Sequence[NDArray]) -> dict[str, Ref]:
     """The convolutions along the sequence, in order of execution, each after its activation."""
     adapted = adapted_of(model)
     shapes = [tuple(array.shape[1:]) for array in probes]
     axis = position_axis(adapted.layout)
-    outputs = convolution_outputs(values.graph, adapted.sequence_index, axis, shapes)
+    outputs = convolution_outputs(graph, adapted.sequence_index, axis, shapes)
     return {output.linear.name: output.activated.ref for output in outputs}
 
 
@@ -240,18 +244,24 @@ def adapted_of(model: SequenceModel) -> Adapted:
     return model.evaluator
 
 
-def inner_values(model: SequenceModel, inputs: Sequence[NDArray]) -> LayerValues:
-    """The values inside a model, for inputs like these."""
+def traced(model: SequenceModel, inputs: Sequence[NDArray]) -> Graph:
+    """The model's graph, for inputs like these.
+
+    Raises
+    ------
+    UnsupportedModelError
+        The model cannot be traced, or is an average of models or strands.
+    """
     model.require("multipliers")
-    return LayerValues(adapted_of(model).backend, inputs)
+    return adapted_of(model).backend.traced(inputs)
 
 
-def program_of(model: SequenceModel, values: LayerValues, inputs: Sequence[NDArray]) -> Program:
+def program_of(model: SequenceModel, graph: Graph, inputs: Sequence[NDArray]) -> Program:
     """The model's graph with the shape of each value, and what is known of its positions."""
     adapted = adapted_of(model)
     shapes = [tuple(array.shape[1:]) for array in inputs]
     axis = position_axis(adapted.layout)
-    return Program.of(values.graph, adapted.sequence_index, axis, shapes, np.empty(0))
+    return Program.of(graph, adapted.sequence_index, axis, shapes, np.empty(0))
 
 
 def example_inputs(model: SequenceModel, one_hot: NDArray, auxiliary: Auxiliary) -> list[NDArray]:
@@ -281,14 +291,14 @@ def _by_layer(graph: Graph, wrt: int) -> dict[str, list[Ref]]:
 
 
 def _layer(
-    model: SequenceModel, values: LayerValues, name: str, refs: Sequence[Ref], probes: Sequence[NDArray]
+    model: SequenceModel, graph: Graph, name: str, refs: Sequence[Ref], probes: Sequence[NDArray]
 ) -> Layer:
     """The last of these values that has a row for each sequence."""
     adapted = adapted_of(model)
     length = probes[adapted.sequence_index].shape[position_axis(adapted.layout)]
     for ref in reversed(refs):
-        found = values.values(probes, ref)
+        found = adapted.backend.activations(probes, ref)
         if found.dtype.kind == "f" and found.ndim > 1 and len(found) == _PROBES:
-            field = receptive_fields(program_of(model, values, probes)).get(ref)
-            return Layer(name, found.shape[1:], field, length, model, values, ref)
+            field = receptive_fields(program_of(model, graph, probes)).get(ref)
+            return Layer(name, found.shape[1:], field, length, model, graph, ref)
     raise InputError(f"layer {name}: has no value with a row for each sequence; name another layer")

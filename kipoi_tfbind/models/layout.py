@@ -86,9 +86,11 @@ class Layout:
         compact, tracks = _without_tracks(compact)
         axes = tuple(axis for axis in compact.split(",") if axis)
         if sorted(axis for axis in axes if axis != "1") != ["4", "L"]:
+            meant = _meant(text)
             raise InputError(
                 f"layout: expected the axes of one sequence, such as 'L,4', '4,L', '1,4,L' or 'L,4,1', or "
                 f"'L*4' (flattened), 'L,4+2' (with 2 further channels), 'tokens' or 'string'; got {text!r}"
+                + (f", which is written {meant!r}" if meant else "")
             )
         return cls(axes, alphabet, neutral_value, tracks=tracks)
 
@@ -234,6 +236,19 @@ def possible_axes(shape: Sequence[int | None]) -> list[tuple[str, ...]]:
             names = {base: "4", others[0]: "L"}
             ways.append(tuple(names.get(i, "1") for i in range(len(shape))))
     return ways
+
+
+def _meant(text: str) -> str:
+    """Layout that a text of other habits stands for, such as "NCL" and "channels_last"; "" for none."""
+    named = {"CHANNELSFIRST": "4,L", "CHANNELSLAST": "L,4"}
+    letters = re.sub(r"[^A-Z0-9]", "", text.upper())
+    if letters in named:
+        return named[letters]
+    axes = {"C": "4", "4": "4", "L": "L", "W": "L", "T": "L", "1": "1", "H": "1"}
+    # The batch is none of a sequence's axes.
+    written = [axes.get(letter, "?") for letter in re.sub("^[NB]", "", letters)]
+    is_whole = sorted(axis for axis in written if axis != "1") == ["4", "L"]
+    return ",".join(written) if is_whole else ""
 
 
 def _without_tracks(text: str) -> tuple[str, int]:

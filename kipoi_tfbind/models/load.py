@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -21,9 +22,11 @@ from kipoi_tfbind.repairs.weight_files import refusing_code
 
 
 def load_model(
-    name: str, *, source: str | None = None, allow_pickle: bool = False, **options: Any
+    name: Any, *, source: str | None = None, allow_pickle: bool = False, **options: Any
 ) -> SequenceModel:
     """Load a Kipoi model by its folder or by its name, or a file that is a model itself.
+
+    A model at hand is taken as by `as_sequence_model`; a list of models or of their names is their ensemble.
 
     Parameters
     ----------
@@ -60,7 +63,18 @@ def load_model(
     (400, ('CTCF',), 'logit')
     """
     with quiet_start():
-        return as_sequence_model(get_kipoi_model(name, source, allow_pickle=allow_pickle), **options)
+        return as_sequence_model(_loaded(name, source, allow_pickle), **options)
+
+
+def _loaded(name: Any, source: str | None, allow_pickle: bool) -> Any:
+    """What a name stands for; a model at hand as it is."""
+    if isinstance(name, list | tuple):
+        return [_loaded(each, source, allow_pickle) for each in name]
+    if name is None or isinstance(name, str | os.PathLike | bytes | int | float):
+        return get_kipoi_model(name, source, allow_pickle=allow_pickle)
+    if source is not None:
+        raise InputError(f"source: is where a name is looked up, got {source!r} and a model at hand")
+    return name
 
 
 def as_sequence_model(

@@ -49,6 +49,10 @@ def chosen_columns(
     if head is not None:
         wanted = [i for i, own in enumerate(own_names) if head in (own, str(i))]  # type: ignore[assignment]
         if not wanted:
+            if len(outputs) == 1:
+                raise InputError(
+                    f"head: no output {head!r}; this model has one output only; leave head out (--head)"
+                )
             raise InputError(f"head: no output {head!r}; this model has {', '.join(own_names)}")
     columns: list[int] = []
     for i in wanted:

@@ -207,7 +207,9 @@ def _explained(name: str, examples: list[NDArray]) -> Iterator[None]:
         raise
     except Exception as error:
         # Whatever it is: the user knows the length that the model takes.
-        reason = " ".join(str(error).split())[:300]
+        # TorchScript puts its own code before the error.
+        reason = " ".join(str(error).rpartition("Traceback of TorchScript")[2].split())
+        reason = reason.rpartition("RuntimeError: ")[2][:300]
         raise InputError(
             f"model {name}: fails on inputs of the shapes "
             f"{', '.join(str(array.shape) for array in examples)} ({type(error).__name__}: {reason}); say "

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from kipoi_tfbind.plot.position_axes import PLAIN, figure_of, position_ticks, title, width_of
+from kipoi_tfbind.plot.position_axes import PLAIN, figure_of, new_axes, position_ticks, title, width_of
 from kipoi_tfbind.results.view import find, number, position_label, select
 
 
@@ -65,8 +64,7 @@ def plot_attention(
     )
     best = np.nan_to_num(view["ism_correlation"].values, nan=-2).argmax()
     view = view.isel(head=int(best) if head is None else find(view, "head", "head", head))
-    if ax is None:
-        _, ax = plt.subplots(figsize=(6.4, 5.6))
+    ax = new_axes(ax, 6.4, 5.6)
     first, last = int(view["position"][0]), int(view["position"][-1])
     rows, columns = (_shown(view, side, first, last) for side in ("query", "key"))
     weights = view["attention"].transpose("query", "key").values[np.ix_(rows[0], columns[0])]

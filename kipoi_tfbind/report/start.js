@@ -23,8 +23,10 @@ addEventListener("resize", () => {
 document.querySelectorAll("table.sortable").forEach(makeSortable);
 makeVariants();
 
+const drawn = () => (document.body.dataset.ready = Math.round(performance.now()));
 const packed = document.getElementById("track-data");
-if (packed)
+if (!packed) drawn();
+else
   unpack(packed.textContent).then((data) => {
     const source = document.getElementById("variant-data");
     const variants = source ? JSON.parse(source.textContent) : [];
@@ -50,5 +52,5 @@ if (packed)
       row.addEventListener("click", (event) => event.target.closest("a") || open());
       row.addEventListener("keydown", (event) => event.key === "Enter" && event.target === row && open());
     });
-    document.body.dataset.ready = Math.round(performance.now());
+    drawn();
   });

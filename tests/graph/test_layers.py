@@ -69,12 +69,12 @@ def test_receptive_fields_are_what_changes_a_value(name: str, framework: str) ->
     length = inputs[0].shape[axis]
     others = [np.repeat(other, length, 0) for other in inputs[1:]]
     for layer in layers:
-        own = backend.activations(inputs, layer)
+        own = backend.activations(inputs, layer.ref)
         assert own.shape[1:] == layer.shape
         n = layer.shape[layer.field.axis - 1]
         sees = np.zeros((n, length), bool)
         for seed in range(3):
-            changed = backend.activations([one_position_changed(inputs[0], axis, seed), *others], layer)
+            changed = backend.activations([one_position_changed(inputs[0], axis, seed), *others], layer.ref)
             differs = np.moveaxis(changed != own, layer.field.axis, 1).reshape(length, n, -1).any(2)
             sees |= differs.T
         fields = [layer.field.of(position) for position in range(n)]
@@ -139,7 +139,7 @@ def test_activations_and_silence_by_hand(framework: str) -> None:
     layer = motif_layer(backend, inputs, framework, axis)
     field = layer.field
     assert (field.size, field.stride, field.offset) == (5, 1, 0)
-    found = backend.activations(inputs, layer)
+    found = backend.activations(inputs, layer.ref)
     found = found if framework == "keras" else np.swapaxes(found, 1, 2)
     # Keras keeps weights in float32.
     np.testing.assert_allclose(found, expected, atol=1e-6)

@@ -1,5 +1,7 @@
 """Deep feature interactions against DeepSHAP of each mutant, and against the pairs of a model of pairs."""
 
+from typing import Any, Literal
+
 import numpy as np
 import pytest
 import torch
@@ -7,9 +9,10 @@ import torch
 from kipoi_tfbind import as_sequence_model, deep_feature_interaction, deep_shap
 from kipoi_tfbind.dna.one_hot import codes_of
 from kipoi_tfbind.errors import InputError, UnsupportedModelError
+from kipoi_tfbind.models.mutants import mutant_engine
 from kipoi_tfbind.sequences.references import make_references
 from kipoi_tfbind.testing import bilinear_model, random_sequences
-from tests import same_weights
+from tests import graph_models, same_weights
 
 
 class Pairs(torch.nn.Module):
@@ -54,12 +57,14 @@ def test_of_a_model_of_pairs_it_is_their_mean_epistasis() -> None:
             )
 
 
+@pytest.mark.parametrize("path", ["incremental", "full"])
 @pytest.mark.parametrize("kind", same_weights.DIFFERENTIABLE)
-def test_it_is_deep_shap_of_each_mutant(kind: str) -> None:
+def test_it_is_deep_shap_of_each_mutant(kind: str, path: Literal["incremental", "full"]) -> None:
     model = same_weights.wrapped(kind)
     one = random_sequences(1, same_weights.LENGTH, seed=9)
     chosen = [3, 20, 24, 25]
-    result = deep_feature_interaction(model, one, n_references=3, positions=chosen)
+    result = deep_feature_interaction(model, one, n_references=3, positions=chosen, path=path)
+    assert result.attrs["path"] == path
     references = make_references(one["one_hot"].values, "dinucleotide_shuffle", 3, seed=0)
     contribution = deep_shap(model, one, references=references)["contribution"].sum("base").values[0]
     change = np.zeros((4, 4, 2))
@@ -76,6 +81,81 @@ def test_it_is_deep_shap_of_each_mutant(kind: str) -> None:
     np.testing.assert_allclose(
         result["interaction"].values[0], expected, atol=1e-5 * np.abs(contribution).max()
     )
+
+
+class Exponential(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.exp(x)
+
+
+# Normalisation before and behind a pool, padding, dilation, positions that no window has, and no padding.
+CHAINS: dict[str, list[torch.nn.Module]] = {
+    "three blocks": [
+        *(torch.nn.Conv1d(4, 6, 5, padding=2), torch.nn.BatchNorm1d(6), Exponential(), torch.nn.MaxPool1d(3)),
+        *(torch.nn.BatchNorm1d(6), torch.nn.Conv1d(6, 5, 3, dilation=2, padding=1), torch.nn.Sigmoid()),
+        *(torch.nn.MaxPool1d(2), torch.nn.Conv1d(5, 4, 2), torch.nn.Tanh()),
+        *(torch.nn.Flatten(), torch.nn.LazyLinear(7), torch.nn.ReLU(), torch.nn.Linear(7, 2)),
+    ],
+    "a pool before its function": [
+        *(torch.nn.Conv1d(4, 6, 4, dilation=2), torch.nn.MaxPool1d(4), torch.nn.BatchNorm1d(6)),
+        *(torch.nn.ReLU(), torch.nn.Conv1d(6, 5, 3, padding=1), torch.nn.ReLU()),
+        *(torch.nn.AdaptiveMaxPool1d(1), torch.nn.Flatten(), torch.nn.Linear(5, 2)),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_both_paths_are_the_same(name: str) -> None:
+    """At all pairs of positions, those at the ends among them, and beside N; all blocks are followed."""
+    torch.manual_seed(3)
+    module = torch.nn.Sequential(*CHAINS[name])
+    sequences = random_sequences(2, 33, n_fraction=0.05, seed=6)
+    with torch.no_grad():
+        module(torch.tensor(sequences["one_hot"].values).float().transpose(1, 2))
+        for part in module:
+            if isinstance(part, torch.nn.BatchNorm1d):
+                state = part.state_dict()
+                state["running_mean"].normal_()
+                state["running_var"].uniform_(0.5, 2)
+                state["weight"].uniform_(-2, 2)
+    model = as_sequence_model(module.eval(), length=33, double_precision=True)
+    engine = mutant_engine(model, sequences["one_hot"].values, {})
+    assert engine is not None
+    assert len(engine.blocks) == sum(isinstance(part, torch.nn.Conv1d) for part in module)
+    found, expected = (
+        deep_feature_interaction(model, sequences, n_references=2, path=path)
+        for path in ("incremental", "full")
+    )
+    change = expected["contribution_change"].values
+    assert np.nanmax(np.abs(change)) > 1e-4
+    # Rounding of float64.
+    np.testing.assert_allclose(found["contribution_change"], change, rtol=0, atol=1e-14)
+    auto = deep_feature_interaction(model, sequences, n_references=4)
+    assert auto.attrs["path"] == "incremental"
+
+
+@pytest.mark.parametrize("name", graph_models.BUILDERS)
+def test_paths_are_the_same_on_every_architecture(name: str) -> None:
+    """Where a model begins with blocks that can be followed; elsewhere that path is refused."""
+    architecture = graph_models.build(name)
+    if len(architecture.lengths) > 1:
+        pytest.skip("has a second input, without a value here")
+    model = as_sequence_model(
+        architecture.torch, length=graph_models.LENGTH, double_precision=True, output="raw"
+    )
+    one = random_sequences(1, graph_models.LENGTH, seed=2)
+    options: dict[str, Any] = {"n_references": 2, "positions": [0, 17, 20, graph_models.LENGTH - 1]}
+    if mutant_engine(model, one["one_hot"].values, {}) is None:
+        assert name not in ("relu", "exponential", "sigmoid", "tanh", "pooled")
+        with pytest.raises(InputError, match=r"does not begin with blocks of convolution.*path='full'"):
+            deep_feature_interaction(model, one, path="incremental", **options)
+        return
+    found, expected = (
+        deep_feature_interaction(model, one, path=path, **options)["contribution_change"].values
+        for path in ("incremental", "full")
+    )
+    # Rounding of float64, of contributions that may be larger than their change.
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12 * max(1, np.abs(expected).max()))
 
 
 def test_what_it_cannot_do_is_refused() -> None:

@@ -141,6 +141,33 @@ class _Allocated(torch.utils._python_dispatch.TorchDispatchMode):
         return result
 
 
+@pytest.mark.parametrize("verb", ["predict", "gradient"])
+def test_batches_are_of_what_fits(model: tfb.SequenceModel, verb: str) -> None:
+    """Known before anything runs, and an upper bound that is not ten times too large."""
+    one_hot = random_sequences(24, LENGTH, seed=2)["one_hot"].values
+    arguments = () if verb == "predict" else ({}, model.columns)
+    run = getattr(model.evaluator, verb) if arguments else model.predict
+    whole = run(one_hot, *arguments)
+    backend = model.evaluator.backend  # type: ignore[attr-defined]
+    inputs = model.evaluator.inputs(one_hot[:2], {})  # type: ignore[attr-defined]
+    said = backend.bytes_per_row(inputs, backward=verb == "gradient")
+    memory.set_memory_budget(5 * said)
+    rows, usage = [], _Allocated()
+    own = getattr(backend, verb)
+
+    def watched(inputs: Any, *more: Any) -> Any:
+        rows.append(len(inputs[0]))
+        return own(inputs, *more)
+
+    with pytest.MonkeyPatch.context() as patch, usage:
+        patch.setattr(backend, verb, watched)
+        found = run(one_hot, *arguments)
+    assert rows == [5, 5, 5, 5, 4]
+    # What it keeps for the user is beside the budget.
+    assert said / 2 < usage.peak < 5 * said + whole.nbytes
+    np.testing.assert_allclose(found, whole, rtol=0, atol=1e-6 * np.abs(whole).max())
+
+
 def test_the_setup_counts_for_few_edits() -> None:
     """A TensorFlow model is compiled for its edits, which takes seconds: not for a handful of them."""
     import keras

@@ -16,7 +16,7 @@ from kipoi_tfbind.errors import InputError, UnsupportedModelError
 from kipoi_tfbind.testing import random_sequences
 from tests.foreign_models import FOREIGN_MODELS, LENGTH, ForeignModel
 
-PREDICTIONS_ONLY = ("sklearn", "sklearn_custom", "strings", "custom")
+PREDICTIONS_ONLY = ("tokens", "sklearn", "sklearn_custom", "strings", "custom")
 ANY_LENGTH = 70
 METHODS: list[tuple[Callable[..., xr.Dataset], dict[str, Any], str]] = [
     (tfb.in_silico_mutagenesis, {"start": 30, "end": 34}, "predictions"),

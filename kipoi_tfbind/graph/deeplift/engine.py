@@ -15,8 +15,9 @@ from kipoi_tfbind.memory import memory_budget
 
 # Numbers that a value may have for all pairs that are run at once: more would be slower, out of the cache.
 _AT_ONCE = 2**21
-# How often the values of a pair are in memory at once, about.
-_KEPT = 2
+# How often the values of a pair are in memory at once, about; in recurrent layers, whose many small
+# operations keep their slopes and their values at the sequences as well, so often (measured on LSTMs).
+_KEPT, _KEPT_BY_ROWS = 2, 5
 # And for all targets of them.
 WITH_TARGETS = 2**26
 # Operations of fewer numbers take longer to start than to run; more bytes than these are not spent on that.
@@ -91,7 +92,7 @@ class CompiledDeepLift(ABC):
         """
         in_cache = _TOO_FEW * self.n_values // max(n_pairs * self.elements, 1)
         n_bytes = min(memory_budget(), _BYTES_BY_ROWS)
-        in_memory = n_bytes // max(_KEPT * self.elements * self.itemsize * n_pairs, 1)
+        in_memory = n_bytes // max(_KEPT_BY_ROWS * self.elements * self.itemsize * n_pairs, 1)
         return max(1, min(n_targets, in_cache, in_memory))
 
 

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils.weak import TensorWeakRef, WeakTensorKeyDictionary
 
 from kipoi_tfbind.errors import UnsupportedModelError
 from kipoi_tfbind.graph.graph import Ref
@@ -39,12 +40,11 @@ class Recorder(TorchDispatchMode):
         self.inputs = inputs
         self.outputs: list[torch.Tensor] = []
         self.layers: list[str] = []
-        # By id; the tensors are kept so that no id is given twice.
-        self._refs: dict[int, Ref] = {}
-        self._kept: list[Any] = []
+        # Of the tensors that there still are: a large model's values together take too much memory.
+        self._refs = WeakTensorKeyDictionary()
         # The tensors that share a storage, and those of them that another has since overwritten.
-        self._sharing: dict[int, list[torch.Tensor]] = {}
-        self._overwritten: set[int] = set()
+        self._sharing: dict[int, list[Any]] = {}
+        self._overwritten = WeakTensorKeyDictionary()
         for tensor in inputs:
             self._record(RecordedCall("input", None, [], [tuple(tensor.shape)], None, ""), [tensor])
 
@@ -75,30 +75,32 @@ class Recorder(TorchDispatchMode):
 
     def ref(self, tensor: torch.Tensor) -> Ref:
         """Where a tensor came from; one that no operation made is a constant."""
-        if id(tensor) in self._overwritten:
+        if tensor in self._overwritten:
             raise UnsupportedModelError(
                 "model: it overwrites part of a tensor in place and reads the tensor afterwards, which "
                 "cannot be traced; write to a copy"
             )
-        if id(tensor) not in self._refs:
+        if tensor not in self._refs:
             constant = tensor.detach()
             layer = self.layers[-1] if self.layers else Running.layer
             self._record(RecordedCall("constant", None, [], [tuple(tensor.shape)], constant, layer), [tensor])
-        return self._refs[id(tensor)]
+        return self._refs[tensor]
 
     def _record(self, call: RecordedCall, outputs: list[torch.Tensor]) -> None:
         self.calls.append(call)
         for i, tensor in enumerate(outputs):
-            self._refs[id(tensor)] = (len(self.calls) - 1, i)
-            self._overwritten.discard(id(tensor))
-            self._kept.append(tensor)
+            self._refs[tensor] = (len(self.calls) - 1, i)
+            self._overwritten.pop(tensor, None)
             if tensor.layout == torch.strided:
-                self._sharing.setdefault(tensor.untyped_storage().data_ptr(), []).append(tensor)
+                place = tensor.untyped_storage().data_ptr()
+                others = [other for other in self._sharing.get(place, []) if other() is not None]
+                self._sharing[place] = [*others, TensorWeakRef(tensor)]
 
     def _overwrite(self, tensor: torch.Tensor) -> None:
-        for other in self._sharing.get(tensor.untyped_storage().data_ptr(), []):
-            if other is not tensor and _overlap(tensor, other):
-                self._overwritten.add(id(other))
+        for reference in self._sharing.get(tensor.untyped_storage().data_ptr(), []):
+            other = reference()
+            if other is not None and other is not tensor and _overlap(tensor, other):
+                self._overwritten[other] = True
 
     def _refuse_value(self, tensor: torch.Tensor) -> None:
         """Refuse a model that looks at a value which depends on the input."""
@@ -115,6 +117,11 @@ class Recorder(TorchDispatchMode):
 
 
 def _called(function: Any, args: Any, kwargs: Any) -> Any:
+    if function is torch.ops.aten.convolution.default:
+        # While a model is traced the fused kernels are off, which hide what a recurrent layer computes; those
+        # of a convolution hide nothing, and are many times faster.
+        with torch.backends.mkldnn.flags(enabled=True):
+            return function(*args, **kwargs)
     try:
         return function(*args, **kwargs)
     except RuntimeError:

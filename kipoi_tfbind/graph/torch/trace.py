@@ -75,6 +75,7 @@ def trace_torch(function: Callable[..., Any], examples: Sequence[torch.Tensor]) 
                 f"that only predicts, such as in-silico mutagenesis"
             ) from error
         graph = _merged(recorders, len(examples))
+    with torch.no_grad():
         _check_replay(graph, recorders[-1])
     return graph
 

@@ -1,8 +1,8 @@
 """How unusual an effect is among effects of null variants: p-values, tails beyond the nulls, false discovery.
 
 The two-sided p-value of an effect e among k null effects is (1 + number of nulls with |null| >= |e|) / (1 +
-k), never 0 and never above 1 (Phipson and Smyth 2010, doi:10.2202/1544-6115.1585). Where fewer than ten
-nulls are as large, a generalised Pareto distribution, fitted to the largest tenth of the nulls by
+k), never 0 and never above 1 (Phipson and Smyth 2010, doi:10.2202/1544-6115.1585). Where fewer than three
+nulls are as large, a generalised Pareto distribution, fitted to the largest 5% of the nulls by
 probability-weighted moments (Hosking and Wallis 1987, doi:10.2307/1269343), goes
 on where the nulls end (Knijnenburg et al. 2009, doi:10.1093/bioinformatics/btp211). Its shape is held at 0
 at least: a tail that ends would give p = 0.
@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-# Fewer nulls than this as large as the effect, and the tail's fit is used.
-_FEW = 10
-_TAIL_SHARE = 0.1
+# Fewer nulls than this as large as the effect, and the tail's fit is used: with ten, and a tail of a tenth,
+# null variants had p at most 0.001 in 1.4 times as many cases as they should: strata differ in their tails.
+_FEW = 3
+_TAIL_SHARE = 0.05
 _LEAST_TAIL = 50
 
 
@@ -57,7 +58,7 @@ class Tail:
 
 
 def _exceedances(magnitudes: NDArray) -> tuple[float, NDArray]:
-    """The threshold of the largest tenth of sorted magnitudes, and by how much they exceed it."""
+    """The threshold of the largest 5% of sorted magnitudes, and by how much they exceed it."""
     k = len(magnitudes)
     m = int(k * _TAIL_SHARE)
     if not m:

@@ -1,0 +1,113 @@
+"""Time of a deep feature interaction map: by affected regions, against DeepSHAP of each mutant.
+
+The naive cost grows with the number of positions that are substituted, and is taken from some of them. Run:
+
+    python benchmarks/deep_feature_interaction.py [--width 200] [--references 10] [--models NAME ...]
+
+Processor seconds on one thread; the two take turns, and the median of the rounds' ratios is what counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+import kipoi_tfbind as tfb
+from kipoi_tfbind.testing import random_sequences
+
+ZOO = Path(__file__).parents[1] / "model_zoo" / "TFBind"
+
+
+class Exponential(nn.Module):
+    """As the zoo's first layers have it."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Exponential of each number."""
+        return torch.exp(x)
+
+
+def motif_cnn() -> tfb.SequenceModel:
+    """The architecture of the zoo's CTCF model in PyTorch."""
+    body = nn.Sequential(
+        *(nn.Conv1d(4, 64, 19, padding=9), nn.BatchNorm1d(64), Exponential(), nn.MaxPool1d(20)),
+        *(nn.Conv1d(64, 64, 5, padding=2), nn.BatchNorm1d(64), nn.ReLU(), nn.Flatten()),
+        *(nn.Linear(1280, 64), nn.ReLU(), nn.Linear(64, 1)),
+    )
+    return tfb.as_sequence_model(body, length=400)
+
+
+def three_blocks() -> tfb.SequenceModel:
+    """Three blocks of convolution, ReLU and max pool, as of Basset."""
+    body = nn.Sequential(
+        *(nn.Conv1d(4, 64, 19, padding=9), nn.ReLU(), nn.MaxPool1d(4)),
+        *(nn.Conv1d(64, 64, 9, padding=4), nn.ReLU(), nn.MaxPool1d(4)),
+        *(nn.Conv1d(64, 64, 5, padding=2), nn.ReLU(), nn.MaxPool1d(4), nn.Flatten()),
+        *(nn.Linear(576, 64), nn.ReLU(), nn.Linear(64, 1)),
+    )
+    return tfb.as_sequence_model(body, length=600)
+
+
+def of_zoo(name: str) -> tfb.SequenceModel:
+    """The first target of a model of the zoo."""
+    model = tfb.load_model(str(ZOO / name), source="dir")
+    return model.select_targets(model.target_names[:1])
+
+
+MODELS = {
+    "motif CNN": motif_cnn,
+    "three blocks": three_blocks,
+    "CTCF (zoo)": lambda: of_zoo("CTCF"),
+    "HepG2 (zoo)": lambda: of_zoo("HepG2"),
+}
+
+
+def seconds(model: tfb.SequenceModel, width: int, n_references: int, path: str) -> float:
+    """Processor seconds of the map of the middle, without those of a smaller one that compiles everything."""
+    length = model.length or 400
+    one = random_sequences(1, length, seed=1)
+    middle = length // 2
+
+    def run(n: int) -> float:
+        start = time.process_time()
+        half = n // 2
+        tfb.deep_feature_interaction(
+            model, one, n_references=n_references, start=middle - half, end=middle + half, path=path
+        )
+        return time.process_time() - start
+
+    run(4)
+    return run(width)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--width", type=int, default=200, help="Positions of the map.")
+    parser.add_argument("--naive", type=int, default=20, help="Positions that the naive cost is taken from.")
+    parser.add_argument("--references", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    print(f"{'model':14} naive s  regions s  share   ({options.width} bp, {options.references} references)")
+    for name in options.models:
+        model, rounds = MODELS[name](), []
+        for _ in range(options.rounds):
+            naive = seconds(model, options.naive, options.references, "full")
+            naive *= options.width / options.naive
+            rounds.append((naive, seconds(model, options.width, options.references, "incremental")))
+        naive, found = np.median(rounds, axis=0)
+        share = np.median([b / a for a, b in rounds])
+        print(f"{name:14} {naive:7.2f}  {found:9.2f}  {share:5.1%}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
