@@ -17,7 +17,7 @@ from kipoi_tfbind.models.sequence_model import SequenceModel
 
 _PROBES = 48
 # Correlation of the log of activations with the convolution; a sigmoid that bounds them keeps it above this.
-_EXPONENTIAL_FROM = 0.999
+_EXPONENTIAL_FROM, _UNDERFLOW = 0.999, 1e-30
 
 
 @dataclass(frozen=True)
@@ -158,15 +158,17 @@ def _is_exponential(linear: NDArray, activated: NDArray) -> bool:
     >>> x = np.linspace(-3, 3, 50).reshape(1, 50, 1)
     >>> _is_exponential(x, np.exp(2 * x - 1)), _is_exponential(x, np.log1p(np.exp(x)))
     (True, False)
+    >>> _is_exponential(x, np.exp(40 * x - 80).astype(np.float32)), _is_exponential(x, np.maximum(x, 0))
+    (True, False)
     """
-    if linear.shape != activated.shape or not (activated > 0).all():
+    if linear.shape != activated.shape or (activated < 0).any():
         return False
-    x, y = (each.reshape(-1, each.shape[2]).astype(np.float64) for each in (linear, np.log(activated)))
-    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
-    spread = np.sqrt((x**2).sum(axis=0) * (y**2).sum(axis=0))
-    varying = spread > 0
-    alike = np.abs((x * y).sum(axis=0)[varying]) / spread[varying]
-    return bool(varying.any() and (alike > _EXPONENTIAL_FROM).all())
+    alike = []
+    for x, y in zip(np.moveaxis(linear, 2, 0), np.moveaxis(activated, 2, 0), strict=True):
+        kept = y > _UNDERFLOW
+        if kept.any() and np.ptp(x[kept]) > 0 and np.ptp(y[kept]) > 0:
+            alike.append(abs(np.corrcoef(x[kept], np.log(y[kept]))[0, 1]))
+    return bool(alike and min(alike) > _EXPONENTIAL_FROM)
 
 
 def kernel_of(layer: ConvolutionLayer, length: int) -> NDArray[np.float64] | None:
