@@ -16,6 +16,8 @@ from kipoi_tfbind.models.adapted import Adapted, position_axis
 from kipoi_tfbind.models.sequence_model import SequenceModel
 
 _PROBES = 48
+# Correlation of the log of activations with the convolution; a sigmoid that bounds them keeps it above this.
+_EXPONENTIAL_FROM, _UNDERFLOW = 0.999, 1e-30
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class ConvolutionLayer:
     partner
         Of each filter, the one that gives the same on the reverse complement; itself where it is
         palindromic, -1 where there is none.
+    is_exponential
+        Whether an activation is the exponential of the convolution, scaled and shifted.
     """
 
     name: str
@@ -43,6 +47,7 @@ class ConvolutionLayer:
     stride: int
     offset: int
     partner: tuple[int, ...]
+    is_exponential: bool
     _adapted: Adapted = field(repr=False)
     _output: ConvolutionOutput = field(repr=False)
     _others: Mapping[str, NDArray] = field(default_factory=dict, repr=False)
@@ -114,6 +119,7 @@ def convolution_layer(
         linear.field.stride,
         linear.field.offset,
         _partners(forward, backward[:, ::-1]),
+        _is_exponential(forward, _by_filter(adapted, output.activated, probes, None)),
         adapted,
         output,
         others,
@@ -165,6 +171,27 @@ def _partners(forward: NDArray, backward: NDArray) -> tuple[int, ...]:
         alive = scale[0, 0, filter_] > 0
         found.append(int(np.flatnonzero(same)[0]) if same.any() and alive else -1)
     return tuple(found)
+
+
+def _is_exponential(linear: NDArray, activated: NDArray) -> bool:
+    """Whether the log of each filter's activations is a line in what its convolution gives.
+
+    Examples
+    --------
+    >>> x = np.linspace(-3, 3, 50).reshape(1, 50, 1)
+    >>> _is_exponential(x, np.exp(2 * x - 1)), _is_exponential(x, np.log1p(np.exp(x)))
+    (True, False)
+    >>> _is_exponential(x, np.exp(40 * x - 80).astype(np.float32)), _is_exponential(x, np.maximum(x, 0))
+    (True, False)
+    """
+    if linear.shape != activated.shape or (activated < 0).any():
+        return False
+    alike = []
+    for x, y in zip(np.moveaxis(linear, 2, 0), np.moveaxis(activated, 2, 0), strict=True):
+        kept = y > _UNDERFLOW
+        if kept.any() and np.ptp(x[kept]) > 0 and np.ptp(y[kept]) > 0:
+            alike.append(abs(np.corrcoef(x[kept], np.log(y[kept]))[0, 1]))
+    return bool(alike and min(alike) > _EXPONENTIAL_FROM)
 
 
 def kernel_of(layer: ConvolutionLayer, length: int) -> NDArray[np.float64] | None:
