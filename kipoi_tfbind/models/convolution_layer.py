@@ -108,9 +108,9 @@ def convolution_layer(
     there = _convolutions(adapted, probes[:2], _repeated(others, 2), model.name)
     output = _chosen(there, layer, model.name)
     linear = output.linear
+    repeated = _repeated(others, _PROBES)
     forward, backward = (
-        _by_filter(adapted, linear, each, _repeated(others, _PROBES))
-        for each in (probes, reverse_complement(probes))
+        _by_filter(adapted, linear, each, repeated) for each in (probes, reverse_complement(probes))
     )
     return ConvolutionLayer(
         linear.name,
@@ -119,7 +119,7 @@ def convolution_layer(
         linear.field.stride,
         linear.field.offset,
         _partners(forward, backward[:, ::-1]),
-        _is_exponential(forward, _by_filter(adapted, output.activated, probes, None)),
+        _is_exponential(forward, _by_filter(adapted, output.activated, probes, repeated)),
         adapted,
         output,
         others,
