@@ -88,13 +88,11 @@ class Network:
         if self.tied:
             return self.make(RevCompResidualBlock, name, width, dilation_rate=rate, dropout=dropout)(x)
         filters, branch = x.shape[-1], x
-        for number, (kernel, options) in enumerate(
-            (
-                (width, {"dilation_rate": rate, "use_bias": False, "kernel_initializer": "he_normal"}),
-                (1, {"kernel_initializer": "zeros"}),
-            ),
-            1,
-        ):
+        convolutions: list[tuple[int, dict[str, Any]]] = [
+            (width, {"dilation_rate": rate, "use_bias": False, "kernel_initializer": "he_normal"}),
+            (1, {"kernel_initializer": "zeros"}),
+        ]
+        for number, (kernel, options) in enumerate(convolutions, 1):
             branch = self.norm(branch, f"{name}_norm_{number}")
             branch = self.activation(branch, f"{name}_relu_{number}", "relu")
             branch = self.conv(branch, f"{name}_conv_{number}", filters, kernel, **options)

@@ -102,15 +102,16 @@ def simulated_profiles(n: int, length: int, seed: int) -> tuple[NDArray, NDArray
     return np.eye(4, dtype=np.float32)[codes], rng.poisson(rates)[:, :, None].astype(np.float32)
 
 
+@pytest.mark.slow
 def test_profiles_and_counts_are_learned_from_simulated_reads() -> None:
     keras.utils.set_random_seed(0)
-    (x, reads), (held_out, truth) = (simulated_profiles(n, 80, seed) for n, seed in ((512, 1), (128, 2)))
+    (x, reads), (held_out, truth) = (simulated_profiles(n, 80, seed) for n, seed in ((2048, 1), (128, 2)))
     model = profile_cnn(
         length=80, filters=16, kernel_size=9, dilation_rates=(2, 4), profile_kernel_size=15, strands="none"
     )
     model.compile(keras.optimizers.Adam(0.01), **profile_losses(counts_weight=60))
     targets = {"profile": reads, "log_counts": np.log1p(reads.sum(axis=1))}
-    model.fit(x, targets, epochs=25, batch_size=64, verbose=0)
+    model.fit(x, targets, epochs=16, batch_size=64, verbose=0)
     found = {name: ops.convert_to_numpy(value) for name, value in model(held_out, training=False).items()}
     counts = np.log1p(truth.sum(axis=1))
     assert np.corrcoef(found["log_counts"][:, 0], counts[:, 0])[0, 1] > 0.9
@@ -125,42 +126,37 @@ def test_profiles_and_counts_are_learned_from_simulated_reads() -> None:
 
 @pytest.mark.slow
 def test_planted_energies_are_recovered_in_kt() -> None:
+    """Of three starts, that with the best loss: a start may see the motif shifted out of its matrix."""
     rng = np.random.default_rng(3)
-    width, length, mu = 8, 60, 0.0
-    energy = rng.exponential(2.0, size=(width, 4))
-    energy[np.arange(width), rng.integers(4, size=width)] = 0
-    codes = rng.integers(4, size=(40_000, length))
-    x = np.eye(4, dtype=np.float32)[codes]
+    planted_width, width, length, mu, n = 8, 16, 60, 3.0, 20_000
+    energy = rng.uniform(1.0, 4.0, size=(planted_width, 4))
+    energy[np.arange(planted_width), rng.integers(4, size=planted_width)] = 0
+    x = np.eye(4, dtype=np.float32)[rng.integers(4, size=(n, length))]
+    windows = np.lib.stride_tricks.sliding_window_view(x, planted_width, axis=1)
+    free = np.ones(n)
+    for matrix in (energy, energy[::-1, ::-1]):
+        free *= np.prod(1 - 1 / (1 + np.exp(np.einsum("nscw,wc->ns", windows, matrix) - mu)), axis=1)
+    bound = (rng.random(n) > free).astype(np.float32)[:, None]
+    assert 0.1 < bound.mean() < 0.9
 
-    def sites(x: NDArray) -> NDArray:
-        return np.stack(
-            [np.einsum("nwc,wc->n", x[:, i : i + width], energy) for i in range(length - width + 1)]
-        )
+    def fitted(seed: int) -> tuple[float, keras.Model]:
+        keras.utils.set_random_seed(seed)
+        model = biophysical(length=length, kernel_size=width, l2=0.0)
+        logits = keras.Model(model.input, model.get_layer("logit").output)
+        schedule = keras.optimizers.schedules.CosineDecay(0.05, 15 * n // 256)
+        logits.compile(keras.optimizers.Adam(schedule), keras.losses.BinaryCrossentropy(from_logits=True))
+        return logits.fit(x, bound, epochs=15, batch_size=256, verbose=0).history["loss"][-1], model
 
-    free = np.prod([1 - 1 / (1 + np.exp(sites(s) - mu)) for s in (x, x[:, ::-1, ::-1])], axis=(0, 1))
-    bound = (rng.random(len(x)) > free).astype(np.float32)[:, None]
-    assert 0.05 < bound.mean() < 0.95
-
-    keras.utils.set_random_seed(1)
-    model = biophysical(length=length, kernel_size=12, l2=0.0)
-    logits = keras.Model(model.input, model.get_layer("logit").output)
-    schedule = keras.optimizers.schedules.CosineDecay(0.05, 30 * len(x) // 256)
-    logits.compile(keras.optimizers.Adam(schedule), keras.losses.BinaryCrossentropy(from_logits=True))
-    logits.fit(x, bound, epochs=30, batch_size=256, verbose=0)
-
+    _, model = min((fitted(seed) for seed in (1, 2, 3)), key=lambda found: found[0])
     found, potential = (values[0] for values in binding_energies(model))
-    planted = np.zeros((12, 4))
-    best = max(
-        (np.corrcoef(np.roll(padded, offset, axis=0).ravel(), found.ravel())[0, 1], offset, strand)
-        for strand, matrix in enumerate((energy, energy[::-1, ::-1]))
-        for padded in [np.concatenate([matrix, planted[:4]])]
-        for offset in range(5)
-    )
-    r, offset, strand = best
-    aligned = np.zeros((12, 4))
-    aligned[offset : offset + width] = energy if strand == 0 else energy[::-1, ::-1]
-    assert r >= 0.95
-    # In kT, not on some scale of their own: up to the energies that are too high to have been seen.
-    low = aligned < 4
-    assert np.abs(found - aligned)[low].mean() < 0.3
+    # The matrix may lie anywhere in the wider one, on either strand.
+    placed = [
+        np.pad(matrix, ((start, width - planted_width - start), (0, 0)))
+        for matrix in (energy, energy[::-1, ::-1])
+        for start in range(width - planted_width + 1)
+    ]
+    correlations = [np.corrcoef(planted.ravel(), found.ravel())[0, 1] for planted in placed]
+    assert max(correlations) >= 0.95
+    # In kT, not on a scale of their own.
+    assert np.abs(found - placed[int(np.argmax(correlations))]).mean() < 0.3
     assert potential == pytest.approx(mu, abs=0.5)
