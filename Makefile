@@ -59,4 +59,4 @@ $(DOCS_VENV)/.installed: $(VENV)/.test-installed docs/requirements.txt docs/peer
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(DOCS_VENV) docs/reference docs/models docs/_build build dist *.egg-info demo/output .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(DOCS_VENV) .venv-snakemake docs/reference docs/models docs/_build build dist *.egg-info demo/output .pytest_cache .mypy_cache .ruff_cache .hypothesis

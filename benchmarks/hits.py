@@ -121,10 +121,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--finemo", help="the command of an environment with finemo")
+    parser.add_argument("--noise", type=float, nargs="+", default=NOISES)
+    parser.add_argument("--lambdas", type=float, nargs="+", default=LAMBDAS)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     motifs = {name: parse_motif(matrix_id, name=name) for name, matrix_id in found_hits.IDS.items()}
-    for noise in NOISES:
+    for noise in arguments.noise:
         every = planted.plant(motifs, noise=noise, seed=arguments.seed)
         for label, data in (
             ("every match", every),
@@ -138,7 +140,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as name:
                 folder = Path(name)
                 write_for_finemo(data, motifs, folder)
-                for penalty in LAMBDAS:
+                for penalty in arguments.lambdas:
                     calls = finemo_calls(arguments.finemo, folder, motifs, penalty)
                     print(f"  Fi-NeMo, lambda {penalty:g}: {best_of(calls, data.sites)}", flush=True)
 

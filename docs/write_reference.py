@@ -53,6 +53,7 @@ PAGES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         ("training",),
         (
             "training.config",
+            "training.options",
             "training.fit",
             "training.profile_losses",
             "training.evaluate",

@@ -2,7 +2,7 @@
 # Make a machine ready: a virtual environment with the package in it, and bedtools.
 #
 #   scripts/set_up.sh VENV          what the package itself needs
-#   scripts/set_up.sh VENV test     and what its checks and tests need: chromium too
+#   scripts/set_up.sh VENV test     and what its checks and tests need: chromium and Snakemake too
 #
 # PYTHON=/path/to/python chooses the interpreter. Asks nothing; installs system packages only as root
 # or where sudo needs no password.
@@ -128,8 +128,20 @@ install_chromium() {
         say "chromium is not installed, and cannot be installed from here; the tests that need it are skipped."
 }
 
+# For the test of the workflow. Snakemake needs newer attrs than Kipoi allows: in an environment of its own.
+install_snakemake() {
+    local own=.venv-snakemake version=9.27.1
+    [ "$("$own/bin/snakemake" --version 2>/dev/null)" = "$version" ] && return
+    "$venv/bin/python" -m venv --clear "$own" &&
+        "$own/bin/python" -m pip install -qq --no-compile "snakemake==$version" ||
+        say "snakemake cannot be installed from here; the test of the workflow is skipped."
+}
+
 make_venv
 install_packages
 install_bedtools
-[ "$what" = test ] && install_chromium
+if [ "$what" = test ]; then
+    install_snakemake
+    install_chromium
+fi
 exit 0

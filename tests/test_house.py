@@ -18,7 +18,7 @@ MAX_ROOT_MODULES = 10
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("plugin",),
     ("cli",),
-    ("report", "survey", "benchmarks"),
+    ("report", "survey", "comparison", "benchmarks"),
     ("interpret",),
     ("testing", "sequences", "packaging"),
     ("models",),

@@ -19,6 +19,8 @@ from kipoi_tfbind.cli._options import (
     SEQUENCE_OPTIONS,
     with_options,
 )
+from kipoi_tfbind.cli._output import say
+from kipoi_tfbind.cli._shards import SHARD
 from kipoi_tfbind.errors import InputError
 
 if TYPE_CHECKING:
@@ -99,9 +101,6 @@ OFFSET = option("--offset", type=int, help="Position of the first base, 0-based.
 
 
 _RUNNING = (RESULT_OUTPUT, RUNNING_OPTIONS)
-importance_options = with_options(
-    MODEL_OPTIONS, SEQUENCE_OPTIONS, _BACKGROUND_OPTIONS, _STATISTICS_OPTIONS, _CLIP, _RUNNING, RESTART
-)
 _ALWAYS_ANEW = option(
     "--restart",
     is_flag=True,
@@ -109,6 +108,9 @@ _ALWAYS_ANEW = option(
     expose_value=False,
     help="Begin anew, which this command always does: it leaves nothing to go on with.",
 )
+_ON_BACKGROUNDS = (MODEL_OPTIONS, SEQUENCE_OPTIONS, _BACKGROUND_OPTIONS, _STATISTICS_OPTIONS, _CLIP, _RUNNING)
+background_options = with_options(_ON_BACKGROUNDS, _ALWAYS_ANEW)
+importance_options = with_options(_ON_BACKGROUNDS, RESTART, SHARD)
 real_sequence_options = with_options(
     MODEL_OPTIONS, SEQUENCE_OPTIONS, _STATISTICS_OPTIONS, _RUNNING, _ALWAYS_ANEW
 )
@@ -123,11 +125,22 @@ def run_experiment(
     check_output(options)
     model, backgrounds = model_and_backgrounds(options)
     chosen = analysis_options(options)
-    restart = options["restart"]
+    shard = options["shard"]
     result = stream_experiment(
-        experiment, model, backgrounds, options["output"], *arguments, restart=restart, **settings, **chosen
+        experiment,
+        model,
+        backgrounds,
+        options["output"],
+        *arguments,
+        shard=shard,
+        restart=options["restart"],
+        **settings,
+        **chosen,
     )
-    report(result, options)
+    if shard is None:
+        report(result, options)
+    else:
+        say(f"{options['output']}: shard {shard} of {result.sizes['background']} backgrounds")
 
 
 def run_on_sequences(

@@ -64,6 +64,8 @@ def run_proposed(
     from kipoi_tfbind.results.files import check_writable, save_result
     from kipoi_tfbind.results.tables import write_table
 
+    if options["shard"] is not None:
+        raise InputError("--shard: pairs that hits propose are tested together; give two motifs, as --motif")
     check_output(options)
     if table:
         check_writable(table)

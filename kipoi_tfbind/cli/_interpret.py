@@ -251,5 +251,6 @@ def sequence_chunks(
         make_dataloader(dataloader, parse_dataloader_arguments(options["dataloader_args"])),
         layout=first.layout or "L,4",
         sequence_input=first.sequence_input,
+        auxiliary=first.auxiliary,
         batch_size=min(piece, options["batch_size"]),
     )

@@ -9,6 +9,8 @@ from kipoi_tfbind.cli._interpret import interpret_to_file
 from kipoi_tfbind.cli._method_options import TOLERANCE, references_options, seed_option
 from kipoi_tfbind.cli._options import INTERPRETATION_OPTIONS, with_options
 
+_PAIRS, _MOST = 480, 24
+
 
 @new_command(short_help="DeepSHAP: contributions of the bases against shuffled references.")
 @with_options(INTERPRETATION_OPTIONS)
@@ -50,5 +52,6 @@ def command(
         "tolerance": tolerance,
         "engine": engine,
     }
-    # Twice as many as 256 pairs of a sequence and one of 20 references are of.
-    interpret_to_file(deep_shap, options, settings, rows=lambda length: 2 * length, block=24)
+    # So many pairs of a sequence and a reference fill the model's batches; more sequences would share worse.
+    block = max(1, min(_MOST, _PAIRS // n_references))
+    interpret_to_file(deep_shap, options, settings, rows=lambda length: 2 * length, block=block)

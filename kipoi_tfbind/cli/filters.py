@@ -27,14 +27,19 @@ from kipoi_tfbind.cli._shards import SHARD
     help="Sites of a filter: above a fraction of its largest activation, above a quantile, or the largest of "
     "each sequence.",
 )
-@click.option("--threshold", default=0.5, show_default=True, help="The fraction, or the quantile.")
+@click.option(
+    "--threshold",
+    type=float,
+    help="The fraction, or the quantile.  [default: a fraction of 0.2 where the activation is exponential, "
+    "else 0.5; the quantile 0.9995]",
+)
 @click.option("--no-importance", is_flag=True, help="Do not predict with each filter silenced.")
 @click.option("--database", default="JASPAR", show_default=True, help="Known motifs: JASPAR or a MEME file.")
 @click.option("--meme", type=click.Path(), help="Write the motifs in MEME format, too.")
 def command(
     layer: str | None,
     sites: str,
-    threshold: float,
+    threshold: float | None,
     no_importance: bool,
     database: str,
     meme: str | None,

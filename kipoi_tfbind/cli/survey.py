@@ -26,7 +26,7 @@ from kipoi_tfbind.cli._output import say
     section=METHOD,
     metavar="NAME",
     help="Only this method; may be repeated.  [default: predict, ism, second-order-ism, gradients, deepshap, "
-    "occlusion, sampled-shapley]",
+    "occlusion, sampled-shapley, gia, filters, layer-contributions]",
 )
 @option(
     "--timeout",

@@ -26,6 +26,7 @@ from kipoi_tfbind.results.shards import OwnBlocks, Shard, in_blocks
 Sites = Literal["fraction", "quantile", "maximum"]
 # Sequences, or what gives them anew, some at a time: they are gone through twice.
 Source = xr.Dataset | Callable[[], Iterator[xr.Dataset]]
+_OF_EXPONENTIAL, _OF_OTHERS, _QUANTILE = 0.2, 0.5, 0.9995
 
 
 def filter_motifs(
@@ -34,7 +35,7 @@ def filter_motifs(
     *,
     layer: str | None = None,
     sites: Sites = "fraction",
-    threshold: float = 0.5,
+    threshold: float | None = None,
     importance: bool = True,
     confidence: float = 0.95,
     shard: Shard | str | None = None,
@@ -44,7 +45,7 @@ def filter_motifs(
 
     The stretches of sequence under a filter's strong activations, aligned, make its motif. Which are strong
     is chosen in one of the three ways of the literature: above a fraction of the filter's largest activation
-    (Alipanahi et al. 2015; Kelley et al. 2016: a half), above a quantile of its activations, or the largest
+    (Kelley et al. 2016: a half), above a quantile of its activations, or the largest
     of each sequence. Beside it, of a layer that sees the sequence itself, the exact transform of the kernel
     (Ploenzke and Irizarry 2018, doi:10.1101/163220): the log-likelihood ratio of ``kernel_matrix`` against
     uniform bases is the convolution plus ``kernel_constant``. A filter's importance is how the prediction
@@ -63,7 +64,9 @@ def filter_motifs(
     sites
         "fraction", "quantile" or "maximum".
     threshold
-        The fraction, or the quantile (to 0.8% of the activation); "maximum" has none.
+        The fraction, by default 0.2 where the activation is exponential and else 0.5: what is half of the
+        largest on the scale of the convolution is far less of its exponential. Or the quantile (to 0.8% of
+        the activation), by default 0.9995. "maximum" has none.
     importance
         Whether to predict the sequences with each filter silenced.
     confidence
@@ -99,7 +102,8 @@ def filter_motifs(
     >>> found["motif_matrix"].dims, found["motif"].values.tolist()
     (('motif', 'column', 'base'), ['filter 0', 'filter 1', 'filter 2'])
     """
-    if sites not in get_args(Sites) or not 0 < threshold < 1 or not 0 < confidence < 1 or batch_size < 1:
+    is_share = threshold is None or 0 < threshold < 1
+    if sites not in get_args(Sites) or not is_share or not 0 < confidence < 1 or batch_size < 1:
         raise InputError(
             f"sites, threshold, confidence, batch_size: expected {', '.join(get_args(Sites))}, numbers "
             f"between 0 and 1 and a size, got {sites}, {threshold}, {confidence} and {batch_size}"
@@ -109,7 +113,10 @@ def filter_motifs(
     if first is None:
         raise InputError("sequences: expected at least one, got none")
     length = first.one_hot.shape[1]
-    found = convolution_layer(model, length, layer)
+    found = convolution_layer(model, length, layer, first.auxiliary)
+    if threshold is None:
+        of_largest = _OF_EXPONENTIAL if found.is_exponential else _OF_OTHERS
+        threshold = _QUANTILE if sites == "quantile" else of_largest
     largest = Largest(found.n_filters, with_counts=sites == "quantile")
     n = 0
     for batch in _batches(sequences, model, batch_size):

@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from kipoi_tfbind.interpret._filter_shards import is_filter_shard, merge_filter_shards
-from kipoi_tfbind.interpret.global_importance._analyse import add_corrected
+from kipoi_tfbind.interpret.global_importance._summary import add_corrected
+from kipoi_tfbind.interpret.global_importance.experiment_shards import (
+    is_experiment_shard,
+    merge_experiment_shards,
+)
 from kipoi_tfbind.interpret.variants.null_statistics import q_values
 from kipoi_tfbind.results.merge_shards import merge_result_shards
 from kipoi_tfbind.results.variant_shards import beside, merge_variant_shards
@@ -27,7 +31,7 @@ def merge_shards(parts: Iterable[str | os.PathLike[str]], path: str | os.PathLik
     Returns
     -------
     int
-        Number of records: of sequences, k-mers or lines of a VCF.
+        Number of records: of sequences, backgrounds, k-mers or lines of a VCF.
 
     Raises
     ------
@@ -56,6 +60,8 @@ def merge_shards(parts: Iterable[str | os.PathLike[str]], path: str | os.PathLik
         return merge_variant_shards(parts, path, q_values)
     if parts and is_filter_shard(parts[0]):
         return merge_filter_shards(parts, path)
+    if parts and is_experiment_shard(parts[0]):
+        return merge_experiment_shards(parts, path)
     return merge_result_shards(parts, path, _late)
 
 

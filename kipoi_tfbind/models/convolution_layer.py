@@ -16,6 +16,8 @@ from kipoi_tfbind.models.adapted import Adapted, position_axis
 from kipoi_tfbind.models.sequence_model import SequenceModel
 
 _PROBES = 48
+# Correlation of the log of activations with the convolution; a sigmoid that bounds them keeps it above this.
+_EXPONENTIAL_FROM, _UNDERFLOW = 0.999, 1e-30
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class ConvolutionLayer:
     partner
         Of each filter, the one that gives the same on the reverse complement; itself where it is
         palindromic, -1 where there is none.
+    is_exponential
+        Whether an activation is the exponential of the convolution, scaled and shifted.
     """
 
     name: str
@@ -43,16 +47,22 @@ class ConvolutionLayer:
     stride: int
     offset: int
     partner: tuple[int, ...]
+    is_exponential: bool
     _adapted: Adapted = field(repr=False)
     _output: ConvolutionOutput = field(repr=False)
+    _others: Mapping[str, NDArray] = field(default_factory=dict, repr=False)
 
     def activations(self, one_hot: NDArray, auxiliary: Mapping[str, NDArray] | None = None) -> NDArray:
         """Activations (sequence, position of the layer, filter), after normalisation and activation."""
         return _by_filter(self._adapted, self._output.activated, one_hot, auxiliary)
 
     def convolved(self, one_hot: NDArray, auxiliary: Mapping[str, NDArray] | None = None) -> NDArray:
-        """Output of the convolution itself (sequence, position of the layer, filter)."""
-        return _by_filter(self._adapted, self._output.linear, one_hot, auxiliary)
+        """Output of the convolution itself (sequence, position of the layer, filter).
+
+        Where no auxiliary inputs are given, those that the layer was found with.
+        """
+        others = _repeated(self._others, len(one_hot)) if auxiliary is None else auxiliary
+        return _by_filter(self._adapted, self._output.linear, one_hot, others)
 
     def silenced(
         self, one_hot: NDArray, filters: Sequence[int], auxiliary: Mapping[str, NDArray] | None = None
@@ -62,7 +72,12 @@ class ConvolutionLayer:
         return self._adapted.backend.predict_silenced(inputs, self._output.activated, filters)
 
 
-def convolution_layer(model: SequenceModel, length: int, layer: str | None = None) -> ConvolutionLayer:
+def convolution_layer(
+    model: SequenceModel,
+    length: int,
+    layer: str | None = None,
+    auxiliary: Mapping[str, NDArray] | None = None,
+) -> ConvolutionLayer:
     """A convolution layer of a model, by name; the first by default.
 
     Parameters
@@ -73,6 +88,8 @@ def convolution_layer(model: SequenceModel, length: int, layer: str | None = Non
         Length of the sequences.
     layer
         Name of the convolution layer.
+    auxiliary
+        Inputs of a sequence beside it, where the model has such.
 
     Raises
     ------
@@ -87,10 +104,13 @@ def convolution_layer(model: SequenceModel, length: int, layer: str | None = Non
             f"model {model.name}: is an average of models or strands; give one model, whose filters are meant"
         )
     probes = random_sequences(_PROBES, length, seed=7)
-    output = _chosen(_convolutions(adapted, probes[:2], model.name), layer, model.name)
+    others = auxiliary or {}
+    there = _convolutions(adapted, probes[:2], _repeated(others, 2), model.name)
+    output = _chosen(there, layer, model.name)
     linear = output.linear
+    repeated = _repeated(others, _PROBES)
     forward, backward = (
-        _by_filter(adapted, linear, each, None) for each in (probes, reverse_complement(probes))
+        _by_filter(adapted, linear, each, repeated) for each in (probes, reverse_complement(probes))
     )
     return ConvolutionLayer(
         linear.name,
@@ -99,15 +119,24 @@ def convolution_layer(model: SequenceModel, length: int, layer: str | None = Non
         linear.field.stride,
         linear.field.offset,
         _partners(forward, backward[:, ::-1]),
+        _is_exponential(forward, _by_filter(adapted, output.activated, probes, repeated)),
         adapted,
         output,
+        others,
     )
 
 
-def _convolutions(adapted: Adapted, one_hot: NDArray, model: str) -> list[ConvolutionOutput]:
+def _repeated(auxiliary: Mapping[str, NDArray], n: int) -> dict[str, NDArray]:
+    """Inputs of the first sequence for each of so many."""
+    return {name: np.repeat(values[:1], n, axis=0) for name, values in auxiliary.items()}
+
+
+def _convolutions(
+    adapted: Adapted, one_hot: NDArray, auxiliary: Mapping[str, NDArray], model: str
+) -> list[ConvolutionOutput]:
     if "multipliers" not in adapted.capabilities or adapted.layout.flattened:
         raise UnsupportedModelError(f"model {model}: cannot be traced, so that its layers are not known")
-    inputs = adapted.inputs(one_hot, {})
+    inputs = adapted.inputs(one_hot, auxiliary)
     return adapted.backend.convolutions(inputs, adapted.sequence_index, position_axis(adapted.layout))
 
 
@@ -142,6 +171,27 @@ def _partners(forward: NDArray, backward: NDArray) -> tuple[int, ...]:
         alive = scale[0, 0, filter_] > 0
         found.append(int(np.flatnonzero(same)[0]) if same.any() and alive else -1)
     return tuple(found)
+
+
+def _is_exponential(linear: NDArray, activated: NDArray) -> bool:
+    """Whether the log of each filter's activations is a line in what its convolution gives.
+
+    Examples
+    --------
+    >>> x = np.linspace(-3, 3, 50).reshape(1, 50, 1)
+    >>> _is_exponential(x, np.exp(2 * x - 1)), _is_exponential(x, np.log1p(np.exp(x)))
+    (True, False)
+    >>> _is_exponential(x, np.exp(40 * x - 80).astype(np.float32)), _is_exponential(x, np.maximum(x, 0))
+    (True, False)
+    """
+    if linear.shape != activated.shape or (activated < 0).any():
+        return False
+    alike = []
+    for x, y in zip(np.moveaxis(linear, 2, 0), np.moveaxis(activated, 2, 0), strict=True):
+        kept = y > _UNDERFLOW
+        if kept.any() and np.ptp(x[kept]) > 0 and np.ptp(y[kept]) > 0:
+            alike.append(abs(np.corrcoef(x[kept], np.log(y[kept]))[0, 1]))
+    return bool(alike and min(alike) > _EXPONENTIAL_FROM)
 
 
 def kernel_of(layer: ConvolutionLayer, length: int) -> NDArray[np.float64] | None:

@@ -17,8 +17,10 @@ from kipoi_tfbind.results.join import Rows, attributes_of, join
 from kipoi_tfbind.results.pieces import finished_attributes
 from kipoi_tfbind.results.shards import MARK, Shard
 
+# Attributes of the whole as one shard knows them.
+KNOWN = f"{MARK}_attributes"
 # What differs between shards of one run.
-_OF_ONE_SHARD = (MARK, f"{OPTION}shard")
+_OF_ONE_SHARD = (MARK, f"{OPTION}shard", KNOWN)
 
 
 @dataclass(frozen=True)

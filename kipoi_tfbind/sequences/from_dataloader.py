@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ def sequences_from_dataloader(
     *,
     layout: Layout | str = "L,4",
     sequence_input: str | int | None = None,
+    auxiliary: Sequence[str] = (),
     batch_size: int = 256,
 ) -> Iterator[xr.Dataset]:
     """Make a sequence Dataset of each batch of a Kipoi dataloader.
@@ -35,6 +36,9 @@ def sequences_from_dataloader(
         How its sequences are laid out: that of the model (`SequenceModel.layout`), or text such as "4,L".
     sequence_input
         Key or index of the sequence among its inputs; None where they are one array.
+    auxiliary
+        Names of the inputs beside the sequence (`SequenceModel.auxiliary`) where batches are lists, in their
+        order. By default, and where there are more or fewer, their numbers.
     batch_size
         Number of sequences in a Dataset.
 
@@ -65,7 +69,7 @@ def sequences_from_dataloader(
         if not isinstance(batch, Mapping) or "inputs" not in batch:
             found = ", ".join(map(str, batch)) if isinstance(batch, Mapping) else type(batch).__name__
             raise InputError(f"dataloader: expected batches with the key 'inputs', got {found}")
-        sequence, others = _split(batch["inputs"], sequence_input)
+        sequence, others = _split(batch["inputs"], sequence_input, auxiliary)
         one_hot = _one_hot(sequence, layout)
         n, length = one_hot.shape[:2]
         coordinates = _coordinates(batch.get("metadata"), n)
@@ -115,7 +119,9 @@ def _one_hot(sequence: NDArray, layout: Layout) -> NDArray:
     return layout.to_one_hot(sequence)
 
 
-def _split(inputs: Any, wanted: str | int | None) -> tuple[NDArray, dict[str, NDArray]]:
+def _split(
+    inputs: Any, wanted: str | int | None, auxiliary: Sequence[str]
+) -> tuple[NDArray, dict[str, NDArray]]:
     """The sequence, and the other inputs by name."""
     if isinstance(inputs, Mapping):
         entries = {str(key): np.asarray(value) for key, value in inputs.items()}
@@ -131,7 +137,10 @@ def _split(inputs: Any, wanted: str | int | None) -> tuple[NDArray, dict[str, ND
             f"{'one array' if wanted is None else repr(wanted)}; give a dataloader that fits the model, or "
             "read the sequences with --fasta and --intervals"
         )
-    return entries.pop(str(wanted)), entries
+    sequence = entries.pop(str(wanted))
+    if not isinstance(inputs, Mapping) and len(auxiliary) == len(entries):
+        entries = dict(zip(auxiliary, entries.values(), strict=True))
+    return sequence, entries
 
 
 def _auxiliary(others: Mapping[str, NDArray], n: int) -> dict[str, tuple[tuple[str, ...], NDArray]]:

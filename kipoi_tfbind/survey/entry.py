@@ -19,12 +19,17 @@ import xarray as xr
 from kipoi_tfbind.errors import TFBindError
 from kipoi_tfbind.interpret import (
     deep_shap,
+    filter_motifs,
     gradients,
     in_silico_mutagenesis,
+    layer_contributions,
+    motif_importance,
     occlusion,
     sampled_shapley,
     second_order_mutagenesis,
 )
+from kipoi_tfbind.interpret._batches import batch_of
+from kipoi_tfbind.interpret._method import predict_all
 from kipoi_tfbind.models.find_entry import find_source
 from kipoi_tfbind.models.kipoi_schema import read_inputs
 from kipoi_tfbind.models.load import get_kipoi_model, load_model
@@ -39,8 +44,7 @@ Record = dict[str, Any]
 
 
 def _predict(model: SequenceModel, sequences: xr.Dataset) -> None:
-    auxiliary = {name: sequences[name].values for name in model.auxiliary}
-    model.predict(sequences["one_hot"].values, auxiliary or None)
+    predict_all(model, batch_of(sequences, model), batch_size=N_SEQUENCES, description="predictions")
 
 
 def _middle(sequences: xr.Dataset, n: int) -> list[int]:
@@ -58,6 +62,9 @@ METHODS: dict[str, Callable[[SequenceModel, xr.Dataset], Any]] = {
     "deepshap": lambda model, x: deep_shap(model, x, n_references=5),
     "occlusion": lambda model, x: occlusion(model, x, start=_middle(x, 50)[0], end=_middle(x, 50)[-1] + 1),
     "sampled-shapley": lambda model, x: sampled_shapley(model, x, n_references=2, n_permutations=1),
+    "gia": lambda model, x: motif_importance(model, x, {"AP-1": "TGACTCA"}),
+    "filters": filter_motifs,
+    "layer-contributions": lambda model, x: layer_contributions(model, x, n_references=5),
 }
 
 
@@ -79,7 +86,7 @@ def survey_entry(name: str, source: str | None, path: Path, methods: list[str], 
 
     def write(state: str) -> None:
         record["state"] = state
-        record["peak_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        record["peak_mb"] = _peak_mb()
         with whole_file(path) as partial:
             partial.write_text(json.dumps(record, indent=1))
 
@@ -106,6 +113,14 @@ def survey_entry(name: str, source: str | None, path: Path, methods: list[str], 
             found = {"runs": False, "why": _one_line(error)}
         record["methods"][method] = found
     write("done")
+
+
+def _peak_mb() -> int:
+    """Largest memory of this process; on Linux without that of the process that it was forked from."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return round(int(status.read_text().split("VmHWM:")[1].split()[0]) / 1024)
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def _declared(name: str, source: str | None) -> Record:
@@ -140,7 +155,11 @@ def _example(
         kipoi_model = get_kipoi_model(name, source, allow_pickle=allow_pickle, with_dataloader=True)
         loader = kipoi_model.default_dataloader.init_example()
         chunks = sequences_from_dataloader(
-            loader, layout=model.layout or "L,4", sequence_input=model.sequence_input, batch_size=N_SEQUENCES
+            loader,
+            layout=model.layout or "L,4",
+            sequence_input=model.sequence_input,
+            auxiliary=model.auxiliary,
+            batch_size=N_SEQUENCES,
         )
         return next(iter(chunks)).isel(sequence=slice(N_SEQUENCES)), "its own"
     except Exception as error:  # of the model's own dataloader

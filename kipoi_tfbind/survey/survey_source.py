@@ -18,7 +18,18 @@ from kipoi_tfbind.notices import progress
 from kipoi_tfbind.results.files import whole_file
 from kipoi_tfbind.survey.page import survey_page
 
-METHODS = ("predict", "ism", "second-order-ism", "gradients", "deepshap", "occlusion", "sampled-shapley")
+METHODS = (
+    "predict",
+    "ism",
+    "second-order-ism",
+    "gradients",
+    "deepshap",
+    "occlusion",
+    "sampled-shapley",
+    "gia",
+    "filters",
+    "layer-contributions",
+)
 
 
 def survey_source(
@@ -34,7 +45,7 @@ def survey_source(
     """Load every model of a source and try each method on its example, each model in its own process.
 
     What fails is written down with its reason and stops nothing. A survey that was interrupted goes on with
-    the models that have no record yet.
+    the models that have no record yet, or one without some of the methods.
 
     Parameters
     ----------
@@ -84,7 +95,7 @@ def survey_source(
     with progress("models", len(chosen), unit="model") as bar:
         for name in chosen:
             path = records / f"{name}.json"
-            if restart or not _is_complete(path):
+            if restart or not _is_complete(path, methods):
                 where = (str(folder / name), "dir") if folder else (name, source)
                 _try_model(*where, path, list(methods), timeout, allow_pickle)
             bar.update()
@@ -115,42 +126,66 @@ def _list_models(source: str) -> tuple[Path | None, list[str]]:
     return None, sorted(kipoi.get_source(source)._list_components())
 
 
-def _is_complete(path: Path) -> bool:
-    return path.is_file() and json.loads(path.read_text())["state"] == "done"
+def _is_complete(path: Path, methods: Sequence[str]) -> bool:
+    """Whether there is a record that all of the methods are in, or why the model does not load."""
+    if not path.is_file():
+        return False
+    record = json.loads(path.read_text())
+    return record["state"] == "done" and ("problem" in record or set(methods) <= set(record["methods"]))
 
 
 def _try_model(
     name: str, source: str, path: Path, methods: list[str], timeout: float, allow_pickle: bool
 ) -> None:
-    """Have a process of its own write a model's record; where it does not end, write why."""
+    """Have a process of its own write a model's record; another one after a method that took it with it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    arguments = {
-        "name": name,
-        "source": source,
-        "path": str(path.absolute()),
-        "methods": methods,
-        "allow_pickle": allow_pickle,
-    }
-    command = [sys.executable, "-m", "kipoi_tfbind.survey.entry", json.dumps(arguments)]
-    with path.with_suffix(".log").open("w") as log:
-        try:
-            code = subprocess.run(command, stdout=log, stderr=log, timeout=timeout).returncode
-            problem = f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-        except subprocess.TimeoutExpired:
-            code, problem = 1, f"given up after {timeout:g} s"
-    if code == 0 and _is_complete(path):
-        return
-    record: dict[str, Any] = {"state": "starting", "methods": {}}
+    found: dict[str, Any] = {}
     if path.is_file():
-        record = json.loads(path.read_text())
-    if record["state"] in methods:
-        record["methods"][record["state"]] = {"runs": False, "why": problem}
-    else:
-        record["problem"] = f"{record['state']}: {problem}"
-    record["state"] = "done"
+        before = json.loads(path.read_text())["methods"]
+        found = {method: each for method, each in before.items() if method not in methods}
+    arguments = {"name": name, "source": source, "path": str(path.absolute()), "allow_pickle": allow_pickle}
+    todo = methods
+    while todo:
+        path.unlink(missing_ok=True)
+        problem, is_late = _run({**arguments, "methods": todo}, path, timeout)
+        record: dict[str, Any] = {"state": "starting", "methods": {}}
+        if path.is_file():
+            record = json.loads(path.read_text())
+        found |= record["methods"]
+        at = record["state"]
+        if not problem:
+            break
+        if at not in todo:
+            record["problem"] = f"{at}: {problem}"
+            break
+        found[at] = {"runs": False, "why": problem}
+        todo = [method for method in todo if method not in found]
+        if is_late:
+            found |= {method: {"runs": False, "why": f"not tried: {at} was {problem}"} for method in todo}
+            todo = []
     with whole_file(path) as partial:
-        partial.write_text(json.dumps(record, indent=1))
+        partial.write_text(json.dumps(record | {"state": "done", "methods": found}, indent=1))
+
+
+def _run(arguments: dict[str, Any], path: Path, timeout: float) -> tuple[str, bool]:
+    """Run a process to its end; what went wrong with it, if anything, and whether it was given up."""
+    command = [sys.executable, "-m", "kipoi_tfbind.survey.entry", json.dumps(arguments)]
+    log = path.with_suffix(".log")
+    with log.open("w") as file:
+        try:
+            code = subprocess.run(command, stdout=file, stderr=file, timeout=timeout).returncode
+        except subprocess.TimeoutExpired:
+            return f"given up after {timeout:g} s", True
+    if code == 0:
+        return "", False
+    ended = f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+    return ended + _last_line(log), False
+
+
+def _last_line(log: Path) -> str:
+    """What a process said last, as the end of a reason."""
+    said = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return f" ({said[-1].strip()[:300]})" if said else ""
 
 
 def _tabulate(records: dict[str, dict[str, Any]]) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import yaml
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.text_files import MAX_DIGITS
+from kipoi_tfbind.training.options import OPTION_BOUNDS, AugmentConfig, RegulariseConfig
 
 # Names of targets and of entries become column labels, file names and cells of Kipoi's tables.
 NAME = re.compile(r"[A-Za-z][\w.+-]*", re.ASCII)
@@ -27,6 +28,7 @@ _BOUNDS = {
     "min_overlap": (0.01, 1),
     "max_n": (0, 1),
     "seed": (0, 2**32 - 1),  # what Keras takes
+    **OPTION_BOUNDS,
 }
 
 
@@ -143,6 +145,8 @@ class TrainingConfig:
         Target name -> names of its peak files; several files make one target, their union.
     validation, test
         Held-out regions; everything else on the contigs trains.
+    excluded
+        Regions that neither train nor test.
     contigs
         Contigs to train on; all that carry peaks when empty.
     motifs
@@ -152,6 +156,8 @@ class TrainingConfig:
     auxiliary
         Further targets, as `targets`, that help to train the layers that all share (the same factors in
         other cells, say); the model that is kept does not predict them.
+    augment, regularise
+        Training options; all are off where nothing is said.
     """
 
     architecture: str
@@ -165,6 +171,9 @@ class TrainingConfig:
     motifs: Mapping[str, str] = field(default_factory=dict)
     motif_filters: tuple[str, ...] = ()
     auxiliary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    excluded: tuple[Region, ...] = ()
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    regularise: RegulariseConfig = field(default_factory=RegulariseConfig)
     title: str = ""
     trained_on: str = ""
 
@@ -183,6 +192,13 @@ class TrainingConfig:
         """Targets and auxiliary targets, in the order of the outputs in training."""
         return {**self.targets, **self.auxiliary}
 
+    @property
+    def augmentation(self) -> AugmentConfig:
+        """Augmentations; of either strand where the architecture leaves the strands to training."""
+        if self.hyperparameters.get("strands") == "augmentation" and not self.augment.reverse_complement:
+            return replace(self.augment, reverse_complement=0.5)
+        return self.augment
+
     @classmethod
     def from_yaml(cls, path: str | Path) -> TrainingConfig:
         """Read and check a configuration.
@@ -192,20 +208,15 @@ class TrainingConfig:
         InputError
             If the file is missing, is not YAML, or has an entry that is missing, unknown or unusable.
         """
-        path = Path(path)
+        entries = read_yaml(path)
         try:
-            entries = yaml.safe_load(path.read_text())
-        except OSError as error:
-            raise InputError(f"{path}: cannot read this file ({error.strerror}); check the path") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-        try:
-            return cls._from_entries(_mapping("the file", entries))
+            return cls.from_entries(entries)
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
 
     @classmethod
-    def _from_entries(cls, entries: Mapping[str, Any]) -> TrainingConfig:
+    def from_entries(cls, entries: Mapping[str, Any]) -> TrainingConfig:
+        """Check the entries of a configuration; raises `InputError` as `from_yaml`."""
         _check_known(cls, entries)
         for key in ("architecture", "hyperparameters", "targets", "validation", "test"):
             if not entries.get(key):
@@ -222,6 +233,9 @@ class TrainingConfig:
             motifs=_mapping("motifs", entries.get("motifs") or {}),
             motif_filters=_texts("motif_filters", entries.get("motif_filters")),
             auxiliary=_files_of_targets("auxiliary", entries.get("auxiliary") or {}),
+            excluded=tuple(map(Region.parse, _texts("excluded", entries.get("excluded")))),
+            augment=_section("augment", AugmentConfig, entries.get("augment")),
+            regularise=_section("regularise", RegulariseConfig, entries.get("regularise")),
             title=str(entries.get("title") or ""),
             trained_on=str(entries.get("trained_on") or ""),
         )
@@ -252,13 +266,34 @@ class TrainingConfig:
         entries = asdict(self)
         for key in ("targets", "auxiliary"):
             entries[key] = {name: list(files) for name, files in getattr(self, key).items()}
-        for key in ("validation", "test"):
+        for key in ("validation", "test", "excluded"):
             entries[key] = [str(region) for region in getattr(self, key)]
         for key in ("contigs", "motif_filters"):
             entries[key] = list(getattr(self, key))
         entries["hyperparameters"] = dict(self.hyperparameters)
         entries["motifs"] = dict(self.motifs)
         return yaml.safe_dump(entries, sort_keys=False)
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read the settings in a YAML file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is not YAML, or has no settings.
+    """
+    path = Path(path)
+    try:
+        entries = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise InputError(f"{path}: cannot read this file ({error.strerror}); check the path") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    try:
+        return _mapping("the file", entries)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def _files_of_targets(name: str, value: Any) -> dict[str, tuple[str, ...]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,14 +17,17 @@ from keras import ops
 from numpy.typing import NDArray
 
 from kipoi_tfbind.architectures import ARCHITECTURES
+from kipoi_tfbind.backends.keras_objective import ObjectiveModel
 from kipoi_tfbind.dna.one_hot import one_hot_codes
-from kipoi_tfbind.dna.shuffle import shuffle_codes
-from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.errors import InputError, MissingProgramError
 from kipoi_tfbind.genome.reference import Genome
+from kipoi_tfbind.layers import RevCompConv1D
 from kipoi_tfbind.results.files import whole_file
+from kipoi_tfbind.training.batches import TrainingBatches
 from kipoi_tfbind.training.config import TrainingConfig
 from kipoi_tfbind.training.metrics import mean_auprc
 from kipoi_tfbind.training.motif_filters import set_motif_filters
+from kipoi_tfbind.training.regularise import RegularisedLoss
 from kipoi_tfbind.training.windows import LabelledBins, held_out_bins, training_bins
 
 log = logging.getLogger(__name__)
@@ -35,6 +40,8 @@ def train(
     run_dir: str | Path,
     *,
     verbose: int | str = "auto",
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    bins: tuple[LabelledBins, LabelledBins] | None = None,
 ) -> keras.Model:
     """Train a model and keep the weights of the epoch with the best mean AUPRC in validation.
 
@@ -49,6 +56,11 @@ def train(
         that was interrupted goes on from its last epoch when it is started again with this folder.
     verbose
         Keras' progress: `"auto"`, 0 (silent), 1 (bar) or 2 (a line for each epoch).
+    callbacks
+        Further Keras callbacks, such as :class:`keras.callbacks.TensorBoard`.
+    bins
+        Bins to train on and bins to validate with, as `training_bins` and `held_out_bins` gave them for the
+        same data, where they are at hand.
 
     Returns
     -------
@@ -66,26 +78,22 @@ def train(
     model = build_model(config, n_targets=len(config.trained_targets))
     start_from_motifs(model, config.motif_filters)
     genome = Genome(fasta)
-    validation = held_out_bins(config, genome, peaks_dir, "validation")
-    bins = training_bins(config, genome, peaks_dir)
+    to_train, validation = bins or bins_of_run(config, genome, peaks_dir)
     done = _history_of_checkpoint(run_dir)
-    training = TrainingBatches(bins, genome, config, first_epoch=len(done))
+    training = TrainingBatches(to_train, genome, config, first_epoch=len(done))
     # Only now: a run that could not begin, its peak files misspelt say, does not claim the folder.
     run_dir.mkdir(parents=True, exist_ok=True)
     with whole_file(run_dir / "config.yaml") as path:
         path.write_text(config.to_yaml())
     start_at_prevalence(model, training.labels)
-    on_logits = keras.Model(model.input, model.get_layer("logit").output)
-    weights = [1.0] * len(config.targets) + [config.fit.auxiliary_weight] * len(config.auxiliary)
-    on_logits.compile(
-        _optimizer(config, steps=len(training) * config.fit.epochs), MaskedCrossEntropy(weights)
-    )
+    on_logits = model_in_training(model, config, steps=len(training) * config.fit.epochs)
     on_logits.fit(
         training,
         epochs=config.fit.epochs,
         shuffle=False,  # the batches are: Keras' own order would not go on after an interruption
         verbose=verbose,
         callbacks=[
+            EpochStart(config.fit.seed),
             KeepBest(
                 model,
                 config,
@@ -98,9 +106,18 @@ def train(
             keras.callbacks.BackupAndRestore(
                 run_dir / "checkpoint", double_checkpoint=True, delete_checkpoint=False
             ),
+            *callbacks,
         ],
     )
     return keras.models.load_model(run_dir / "model.keras")
+
+
+def bins_of_run(
+    config: TrainingConfig, genome: Genome, peaks_dir: str | Path
+) -> tuple[LabelledBins, LabelledBins]:
+    """Bins to train on, and bins to validate with."""
+    validation = held_out_bins(config, genome, peaks_dir, "validation")
+    return training_bins(config, genome, peaks_dir), validation
 
 
 def build_model(config: TrainingConfig, n_targets: int | None = None) -> keras.Model:
@@ -122,6 +139,20 @@ def build_model(config: TrainingConfig, n_targets: int | None = None) -> keras.M
     return model
 
 
+def model_in_training(model: keras.Model, config: TrainingConfig, steps: int) -> keras.Model:
+    """Compiled model of the logits: the layers of a model, and the loss that a configuration describes."""
+    inputs, logits = model.input, model.get_layer("logit").output
+    weights = [1.0] * len(config.targets) + [config.fit.auxiliary_weight] * len(config.auxiliary)
+    loss = MaskedCrossEntropy(weights, config.regularise.label_smoothing)
+    if config.regularise.adversarial_weight or config.regularise.prior_weight:
+        on_logits = ObjectiveModel(inputs, logits, RegularisedLoss(loss, config.regularise))
+        on_logits.compile(_optimizer(config, steps))
+    else:
+        on_logits = keras.Model(inputs, logits)
+        on_logits.compile(_optimizer(config, steps), loss)
+    return on_logits
+
+
 def start_at_prevalence(model: keras.Model, labels: NDArray[np.int8]) -> None:
     """Set the biases of the logits to the log-odds of each target among the training labels.
 
@@ -134,10 +165,11 @@ def start_at_prevalence(model: keras.Model, labels: NDArray[np.int8]) -> None:
 
 
 def start_from_motifs(model: keras.Model, matrix_ids: Sequence[str]) -> None:
-    """Set the first filters of the layer `motifs` to JASPAR motifs."""
+    """Set the first filters of the layer `motifs` to JASPAR motifs, on both strands unless it ties them."""
     if matrix_ids:
-        kernel = model.get_layer("motifs").kernel
-        kernel.assign(set_motif_filters(ops.convert_to_numpy(kernel), matrix_ids))
+        layer = model.get_layer("motifs")
+        both = not isinstance(layer, RevCompConv1D)
+        layer.kernel.assign(set_motif_filters(ops.convert_to_numpy(layer.kernel), matrix_ids, both))
 
 
 class MaskedCrossEntropy(keras.losses.Loss):
@@ -147,96 +179,64 @@ class MaskedCrossEntropy(keras.losses.Loss):
     ----------
     weights
         Of each target in the mean.
+    smoothing
+        Share s of label smoothing: a label y counts as (1 - s) y + s / 2.
     """
 
-    def __init__(self, weights: Sequence[float]):
+    def __init__(self, weights: Sequence[float], smoothing: float = 0.0):
         super().__init__(reduction=None, name="masked_cross_entropy")
         self.weights = np.asarray(weights, dtype=np.float32)
+        self.smoothing = smoothing
 
     def call(self, labels: Any, logits: Any) -> Any:
         """Loss of a batch, a scalar."""
         labels = ops.cast(labels, logits.dtype)
         weights = ops.cast(labels >= 0, logits.dtype) * ops.cast(self.weights, logits.dtype)
+        labels = (1 - self.smoothing) * labels + self.smoothing / 2
         losses = ops.relu(logits) - logits * labels + ops.softplus(-ops.abs(logits))
         return ops.sum(losses * weights) / ops.maximum(ops.sum(weights), 1e-6)
 
 
-class TrainingBatches(keras.utils.PyDataset):
-    """Shuffled, jittered one-hot batches; each epoch draws anew, from the seed and the epoch alone.
+def tensorboard_log(run_dir: str | Path) -> keras.callbacks.Callback:
+    """Callback of `train` that writes losses and validation into `run_dir/tensorboard`.
 
-    Full batches only: what is left over after the last one waits for an epoch in which it comes earlier.
+    Raises
+    ------
+    MissingProgramError
+        TensorBoard is not installed.
+    """
+    try:
+        importlib.import_module("tensorboard")
+    except ImportError:
+        raise MissingProgramError(
+            "TensorBoard is not installed: pip install 'kipoi_tfbind[tensorboard]', or train without its log"
+        ) from None
+    return keras.callbacks.TensorBoard(str(Path(run_dir) / "tensorboard"), write_graph=False)
+
+
+class EpochStart(keras.callbacks.Callback):
+    """At the start of each epoch, sets the states of all random layers from the seed and the epoch alone.
+
+    So dropout, too, goes on after an interruption as if there had been none. Takes the CPU seconds of the
+    epoch's steps; the first of all callbacks, so that no other one counts.
     """
 
-    def __init__(self, bins: LabelledBins, genome: Genome, config: TrainingConfig, first_epoch: int = 0):
-        super().__init__(workers=1)
-        if len(bins) < config.fit.batch_size:
-            raise InputError(
-                f"{len(bins)} training bins do not make a batch of {config.fit.batch_size}; "
-                "reduce batch_size, or train on more peaks"
-            )
-        self.length, self.fit = config.length, config.fit
-        self.codes, self.labels = with_shuffles(
-            bins.codes(genome, config.length + 2 * config.fit.jitter),
-            bins.labels,
-            config.windows.shuffled,
-            config.fit.seed,
-        )
-        self.epoch = first_epoch
-        self._draw()
+    def __init__(self, seed: int):
+        super().__init__()
+        self.seed = seed
 
-    def _draw(self) -> None:
-        rng = np.random.default_rng((self.fit.seed, self.epoch))
-        self.order = rng.permutation(len(self.labels))
-        self.shift = rng.integers(0, 2 * self.fit.jitter + 1, size=len(self.labels))
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Set the states."""
+        self.began = time.process_time()
+        for place, layer in enumerate(self.model._flatten_layers()):
+            if generator := getattr(layer, "seed_generator", None):
+                state = np.random.SeedSequence((self.seed, epoch, place)).generate_state(2)
+                generator.state.assign(state)
 
-    def __len__(self) -> int:
-        return len(self.labels) // self.fit.batch_size
-
-    def __getitem__(self, batch: int) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-        rows = self.order[batch * self.fit.batch_size : (batch + 1) * self.fit.batch_size]
-        positions = self.shift[rows, None] + np.arange(self.length)
-        return one_hot_codes(self.codes[rows[:, None], positions]), self.labels[rows]
-
-    def on_epoch_end(self) -> None:
-        """Draw the order and the shifts of the next epoch."""
-        self.epoch += 1
-        self._draw()
-
-
-def with_shuffles(
-    codes: NDArray[np.uint8], labels: NDArray[np.int8], share: float, seed: int
-) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
-    """Windows and labels with dinucleotide shuffles of bound windows added, which no factor binds.
-
-    Parameters
-    ----------
-    codes
-        Base codes (window, position).
-    labels
-        (window, target).
-    share
-        Shuffles per window that is bound by any factor; of some of them at random where it is below 1.
-    seed
-        Of the choice and of the shuffles.
-
-    Examples
-    --------
-    >>> codes, labels = np.array([[0, 1, 2, 3, 0, 2, 1]], np.uint8), np.array([[1, -1]], np.int8)
-    >>> with_shuffles(codes, labels, 1, seed=1)[1].tolist()
-    [[1, -1], [0, 0]]
-    """
-    bound = np.flatnonzero((labels == 1).any(axis=1))
-    whole, rest = divmod(share, 1)
-    part = np.random.default_rng([seed, len(codes)]).permutation(bound)[: round(rest * len(bound))]
-    draws = [(bound, int(whole))] * (whole > 0) + [(part, 1)] * (len(part) > 0)
-    added = [
-        shuffle_codes(codes[rows], n, seed=seed + kind).reshape(-1, codes.shape[1])
-        for kind, (rows, n) in enumerate(draws)
-    ]
-    n_added = sum(map(len, added))
-    return np.concatenate([codes, *added]), np.concatenate(
-        [labels, np.zeros((n_added, labels.shape[1]), dtype=labels.dtype)]
-    )
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Log the seconds."""
+        if logs is not None:
+            logs["cpu_seconds"] = time.process_time() - self.began
 
 
 class KeepBest(keras.callbacks.Callback):
@@ -312,5 +312,6 @@ def _history_of_checkpoint(run_dir: Path) -> list[float]:
 
 def _check_same_config(config: TrainingConfig, run_dir: Path) -> None:
     path = run_dir / "config.yaml"
-    if path.exists() and path.read_text() != config.to_yaml():
+    # Read, not compared as text: a run of an earlier version has no entries for options that came later.
+    if path.exists() and TrainingConfig.from_yaml(path).to_yaml() != config.to_yaml():
         raise InputError(f"{path}: this folder holds a run of another configuration; give another folder")

@@ -47,10 +47,10 @@ def motif_filter(log_odds: NDArray[np.float64], width: int) -> NDArray[np.float6
     return kernel
 
 
-def set_motif_filters(kernel: NDArray, matrix_ids: Sequence[str]) -> NDArray:
+def set_motif_filters(kernel: NDArray, matrix_ids: Sequence[str], both_orientations: bool = False) -> NDArray:
     """Copy of a first-layer kernel whose first filters are JASPAR motifs.
 
-    The layer must be tied to its reverse complement, or a motif would be seen on one strand only.
+    A layer that is not tied to its reverse complement sees a motif on one strand only, unless it has both.
 
     Parameters
     ----------
@@ -58,15 +58,24 @@ def set_motif_filters(kernel: NDArray, matrix_ids: Sequence[str]) -> NDArray:
         (width, 4, filter), as it was drawn; filters beyond the motifs stay so.
     matrix_ids
         JASPAR ids with their versions, at most as many as there are filters.
+    both_orientations
+        Let each motif be followed by its reverse complement.
 
     Raises
     ------
     InputError
         There are more motifs than filters, or JASPAR has no such matrix.
     """
-    if len(matrix_ids) > kernel.shape[-1]:
-        raise InputError(f"motif_filters: {len(matrix_ids)} motifs for {kernel.shape[-1]} filters")
+    each = 2 if both_orientations else 1
+    if each * len(matrix_ids) > kernel.shape[-1]:
+        orientations = " in both orientations" if both_orientations else ""
+        raise InputError(
+            f"motif_filters: {len(matrix_ids)} motifs{orientations} for {kernel.shape[-1]} filters"
+        )
     kernel = np.array(kernel)
     for index, matrix_id in enumerate(matrix_ids):
-        kernel[:, :, index] = motif_filter(jaspar_log_odds(matrix_id) * _LOG_2, len(kernel))
+        filter_ = motif_filter(jaspar_log_odds(matrix_id) * _LOG_2, len(kernel))
+        kernel[:, :, each * index] = filter_
+        if both_orientations:
+            kernel[:, :, each * index + 1] = filter_[::-1, ::-1]
     return kernel

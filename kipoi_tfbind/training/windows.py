@@ -17,12 +17,15 @@ from kipoi_tfbind.dna.one_hot import N_CODE
 from kipoi_tfbind.errors import InputError, MissingProgramError
 from kipoi_tfbind.genome.intervals import read_intervals
 from kipoi_tfbind.genome.reference import Genome
+from kipoi_tfbind.notices import notice
 from kipoi_tfbind.training.config import Region, TrainingConfig, WindowsConfig
 
 log = logging.getLogger(__name__)
 
 POSITIVE, NEGATIVE, AMBIGUOUS = 1, 0, -1
 _CHUNK = 20_000
+# Peaks of a file that are looked up in the FASTA, and the share of them on N that is no accident.
+_SAMPLE, _MOST_ON_N = 1000, 0.01
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,8 @@ def held_out_bins(config: TrainingConfig, genome: Genome, peaks_dir: str | Path,
     Raises
     ------
     InputError
-        A peak file is missing or unusable, a region lies outside the FASTA, or no bin is bound.
+        A peak file is missing, unusable, or of another assembly than the FASTA; a region lies outside the
+        FASTA; no bin is bound; or, in validation, a target lacks bound or unbound bins.
     MissingProgramError
         bedtools is not installed.
     """
@@ -86,6 +90,8 @@ def held_out_bins(config: TrainingConfig, genome: Genome, peaks_dir: str | Path,
         raise InputError(
             f"no bin of the {split} regions is bound by any factor; choose regions that carry peaks"
         )
+    if split == "validation":
+        _check_classes(bins, config, genome, peaks_dir, "the validation regions")
     return bins
 
 
@@ -98,7 +104,8 @@ def training_bins(config: TrainingConfig, genome: Genome, peaks_dir: str | Path)
     Raises
     ------
     InputError
-        A peak file is missing or unusable, a contig is not in the FASTA, or no bin is bound.
+        A peak file is missing, unusable, or of another assembly than the FASTA; a contig is not in the
+        FASTA; or no bin is bound by a target.
     MissingProgramError
         bedtools is not installed.
     """
@@ -106,7 +113,7 @@ def training_bins(config: TrainingConfig, genome: Genome, peaks_dir: str | Path)
     # The larger side, where the bin cannot lie exactly in the middle of its window.
     flank = -(-(config.length - config.windows.bin_length) // 2) + config.fit.jitter
     everything = _bed([Region(chrom, 0, genome.lengths[chrom]) for chrom in contigs])
-    held_out = _bed(_in_fasta(config.validation + config.test, genome))
+    held_out = _bed(_in_fasta(config.validation + config.test + config.excluded, genome))
     held_out = held_out.slop(b=flank, g={chrom: (0, length) for chrom, length in genome.lengths.items()})
     free = [Region(i.chrom, i.start, i.end) for i in everything.subtract(held_out)]
     if not free:
@@ -116,6 +123,7 @@ def training_bins(config: TrainingConfig, genome: Genome, peaks_dir: str | Path)
     usable = n <= config.windows.max_n
     bins, gc = bins.select(usable), gc[usable]
     bins = bins.select(_choose(bins.labels, gc, config.windows, np.random.default_rng(config.fit.seed)))
+    _check_classes(bins, config, genome, peaks_dir, f"the training set ({', '.join(contigs)})")
     bound = (bins.labels == POSITIVE).any(axis=1).sum()
     log.info("training set: %d bins, %d of them bound by a factor", len(bins), bound)
     return bins
@@ -141,6 +149,22 @@ def _choose(
     rest = np.setdiff1d(negative, np.concatenate(matched or [negative[:0]]))
     random = rng.choice(rest, size=min(len(rest), round(len(positive) * config.random)), replace=False)
     return np.sort(np.concatenate([positive, *matched, random]))
+
+
+def _check_classes(
+    bins: LabelledBins, config: TrainingConfig, genome: Genome, peaks_dir: str | Path, where: str
+) -> None:
+    """Check that every target has bound and unbound bins: without, nothing is learned or chosen for it."""
+    for (target, files), labels in zip(config.targets.items(), bins.labels.T, strict=False):
+        if not (labels == POSITIVE).any():
+            peaks = _peaks(peaks_dir, files, genome).to_dataframe()
+            raise InputError(
+                f"{target}: no bin of {where} is bound; its {len(peaks)} peaks lie on "
+                f"{', '.join(sorted(map(str, peaks['chrom'].unique()))[:5])}; choose regions or contigs with "
+                "its peaks, or leave the target out"
+            )
+        if not (labels == NEGATIVE).any():
+            raise InputError(f"{target}: every bin of {where} is bound, or touched by a peak; take more")
 
 
 def _labelled(
@@ -203,9 +227,33 @@ def _peaks(peaks_dir: str | Path, files: Sequence[str], genome: Genome) -> Any:
             raise InputError(f"{path}: no such peak file; give the folder of the peak files with --peaks")
         peaks = read_intervals(path, center="midpoint")
         contigs = np.array([_fasta_name(name, genome) for name in peaks.contigs])
-        tables.append(pd.DataFrame({"chrom": contigs[peaks.contig], "start": peaks.start, "end": peaks.end}))
+        table = pd.DataFrame({"chrom": contigs[peaks.contig], "start": peaks.start, "end": peaks.end})
+        _check_assembly(table, path, genome)
+        tables.append(table)
     union = _bedtools().BedTool.from_dataframe(pd.concat(tables)).sort()
     return union.merge() if len(files) > 1 else union
+
+
+def _check_assembly(peaks: pd.DataFrame, path: Path, genome: Genome) -> None:
+    """Check that peaks can be of the FASTA's assembly: on its contigs, within their ends, not on N."""
+    here = peaks[peaks["chrom"].isin(genome.lengths.keys())]
+    if here.empty:
+        raise InputError(
+            f"{path}: its contigs ({', '.join(sorted(set(peaks['chrom']))[:3])}) are not in {genome.path} "
+            f"({', '.join([*genome.lengths][:3])}); give the FASTA of the assembly that the peaks are of"
+        )
+    middle = (here["start"] + here["end"]) // 2
+    beyond = here[middle >= here["chrom"].map(genome.lengths)]
+    if len(beyond):
+        chrom, start, end = beyond.iloc[0]
+        raise InputError(
+            f"{path}: the peak {chrom}:{start}-{end} lies beyond the end of {chrom} in {genome.path} "
+            f"({genome.lengths[chrom]}); give the FASTA of the assembly that the peaks are of"
+        )
+    some = np.unique(np.linspace(0, len(here) - 1, _SAMPLE).astype(int))
+    bases = genome.windows(here["chrom"].iloc[some].tolist(), middle.iloc[some].to_numpy(), 1)
+    if (unknown := int((bases == N_CODE).sum())) > max(2, _MOST_ON_N * len(some)):
+        notice(f"{path}: {unknown} of {len(some)} peaks lie on N in {genome.path}; are both of one assembly?")
 
 
 def _fasta_name(contig: str, genome: Genome) -> str:

@@ -234,6 +234,55 @@ def test_experiments_go_on_where_they_were(
         np.testing.assert_array_equal(tfb.open_result(folder / "again.nc")[each], whole[each])
 
 
+@pytest.mark.parametrize(
+    ("experiment", "models", "of"),
+    [(name, 1, 2) for name in EXPERIMENTS if name not in ("kmers", "necessity", "swap")] + [("effect", 2, 7)],
+)
+def test_shards_of_backgrounds_give_the_bytes_of_one_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, experiment: str, models: int, of: int
+) -> None:
+    monkeypatch.setattr(kept_effects, "_BLOCK", 15)  # 3 blocks for each model
+    others = [str(folder / "counter")] * (models - 1)
+    arguments = (experiment, *others, *EXPERIMENTS[experiment])
+    assert gia(folder, *arguments, output="whole.nc").exit_code == 0
+    parts = []
+    for k in range(of, 0, -1):
+        ran = gia(folder, *arguments, "--shard", f"{k}/{of}", output=f"part{k}.nc")
+        assert ran.exit_code == 0, ran.output
+        assert f"shard {k}/{of} of 40 backgrounds" in ran.stdout
+        parts.append(str(folder / f"part{k}.nc"))
+    ran = CliRunner().invoke(main, ["merge", *parts, "-o", str(folder / "merged.nc")])
+    assert ran.exit_code == 0, ran.output
+    assert (folder / "merged.nc").read_bytes() == (folder / "whole.nc").read_bytes()
+
+
+def test_a_shard_goes_on_and_others_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_effects, "_BLOCK", 10)
+    arguments = ("effect", *EXPERIMENTS["effect"])
+    assert gia(folder, *arguments, output="whole.nc").exit_code == 0
+    effects, done = _analyse.pattern_effects, list[int]()
+
+    def counted(path: Any, batch: Any, *rest: Any, **options: Any) -> Any:
+        if len(done) == 1:
+            raise KeyboardInterrupt
+        done.append(len(batch))
+        return effects(path, batch, *rest, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_analyse, "pattern_effects", counted)
+        assert gia(folder, *arguments, "--shard", "1/2", output="half.nc").exit_code == 130
+    ran = gia(folder, *arguments, "--shard", "1/2", output="half.nc")
+    assert "going on after the 10 backgrounds" in ran.stderr
+    assert gia(folder, *arguments, "--shard", "2/2", "--seed", "3", output="other.nc").exit_code == 0
+    names = [str(folder / name) for name in ("half.nc", "other.nc", "merged.nc")]
+    refused = CliRunner().invoke(main, ["merge", *names[:2], "-o", names[2]])
+    assert refused.exit_code == 1
+    assert "other.nc: is shard 2/2 of another run" in refused.stderr
+    assert gia(folder, *arguments, "--shard", "2/2", output="other.nc").exit_code == 0
+    assert CliRunner().invoke(main, ["merge", *names[:2], "-o", names[2]]).exit_code == 0
+    assert (folder / "merged.nc").read_bytes() == (folder / "whole.nc").read_bytes()
+
+
 def test_restart_throws_away_what_was_done(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = ("effect", "--motif", "GATAAG", *UNIFORM)
     with monkeypatch.context() as patched:

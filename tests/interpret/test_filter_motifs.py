@@ -187,6 +187,49 @@ def test_other_choices_of_sites(networks: tuple, sequences: xr.Dataset) -> None:
     np.testing.assert_allclose(some["n_motif_sites"].values, above.sum(axis=(0, 1)), atol=4)
 
 
+@pytest.mark.parametrize(
+    ("activation", "expected"),
+    [
+        ("exponential", 0.2),
+        (kipoi_tfbind.layers.BoundedExponential(), 0.2),
+        ("relu", 0.5),
+        ("softplus", 0.5),
+        ("sigmoid", 0.5),
+    ],
+)
+def test_sites_of_an_exponential_activation_reach_further_down(
+    activation: object, expected: float, sequences: xr.Dataset
+) -> None:
+    """By default; the sites are those of the same threshold by hand."""
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((LENGTH, 4))
+    x = keras.layers.Conv1D(FILTERS, WIDTH, name="first")(inputs)
+    x = keras.layers.Activation(activation)(keras.layers.BatchNormalization()(x))
+    model = keras.Model(inputs, keras.layers.Dense(1)(keras.layers.Flatten()(x)))
+    found = filter_motifs(model, sequences, importance=False)
+    one_hot = sequences["one_hot"].values
+    activations = keras.Model(inputs, x).predict(one_hot, verbose=0)
+    by_hand = by_loop(activations, one_hot, 0, WIDTH, expected)
+    np.testing.assert_array_equal(found["motif_count"].values, by_hand)
+
+
+def test_models_with_a_further_input(sequences: xr.Dataset) -> None:
+    """Filters see the sequence alone: a further input that the head sees changes none of their motifs."""
+    keras.utils.set_random_seed(1)
+    inputs, age = keras.Input((LENGTH, 4), name="sequence"), keras.Input((1,), name="age")
+    x = keras.layers.Conv1D(FILTERS, WIDTH, activation="exponential", name="first")(inputs)
+    head = keras.layers.Concatenate()([keras.layers.GlobalMaxPooling1D()(x), age])
+    both = as_sequence_model(
+        keras.Model([inputs, age], keras.layers.Dense(1)(head)), sequence_input="sequence"
+    )
+    alone = keras.Model(inputs, keras.layers.GlobalMaxPooling1D()(x))
+    ages = np.arange(sequences.sizes["sequence"], dtype=np.float32)[:, np.newaxis]
+    found = filter_motifs(both, sequences.assign(auxiliary_age=(("sequence", "auxiliary_age_1"), ages)))
+    assert found.attrs["threshold"] == 0.2
+    expected = filter_motifs(alone, sequences, importance=False)
+    np.testing.assert_array_equal(found["motif_count"].values, expected["motif_count"].values)
+
+
 def test_quantiles_of_a_stream() -> None:
     values = np.random.default_rng(0).normal(size=(50, 40, 3)).astype(np.float32)
     largest = Largest(3, with_counts=True)

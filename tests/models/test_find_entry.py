@@ -50,7 +50,7 @@ def test_a_model_of_a_group(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        (str(ZOO), r"a group of models; give one of them, .*/TFBind/NAME: CTCF, CTCF/variants, HepG2"),
+        (str(ZOO), r"a group of models; give one of them, .*/TFBind/NAME: CTCF, CTCF-ensemble, CTCF"),
         (str(ZOO / "CTFC"), r"the group in .*/TFBind has no CTFC; did you mean CTCF\? it has CTCF"),
         (str(ZOO / "cards" / "x"), r"has no cards/x; it has CTCF"),
         (

@@ -126,6 +126,16 @@ def test_other_inputs_become_variables(
     assert "chrom" not in first.coords
 
 
+@pytest.mark.parametrize("names", [("grid", "age"), ("grid",)])
+def test_the_inputs_of_a_list_have_the_names_of_the_models(names: tuple[str, ...]) -> None:
+    first, _ = sequences_from_dataloader(
+        Loader("list"), layout="4,L", sequence_input=1, auxiliary=names, batch_size=2
+    )
+    grid, age = names if len(names) == 2 else ("0", "2")
+    assert first[f"auxiliary_{age}"].values.tolist() == [0, 1]
+    assert first[f"auxiliary_{grid}"].ndim == 3
+
+
 @pytest.mark.parametrize("form", ["one", "array"])
 def test_a_single_input_needs_no_name(form: str) -> None:
     (found,) = sequences_from_dataloader(Loader(form), layout="4,L")

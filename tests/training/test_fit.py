@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,28 +14,21 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
 from kipoi_tfbind.dna.one_hot import one_hot_codes
-from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.errors import InputError, MissingProgramError
 from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.training import fit
+from kipoi_tfbind.training.batches import TrainingBatches, with_shuffles
 from kipoi_tfbind.training.config import FitConfig, Region, TrainingConfig, WindowsConfig
+from kipoi_tfbind.training.options import AugmentConfig, RegulariseConfig
 from kipoi_tfbind.training.windows import LabelledBins, held_out_bins
-
-MOTIF = "CCACCAGGGGGCGCTA"
-CONTIG_LENGTH = 120_000
+from tests.planted_genome import CONTIG_LENGTH, write_planted_genome
 
 
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a random genome in which a motif lies every 800 bases on either strand, with peaks."""
     folder = tmp_path_factory.mktemp("planted")
-    rng = np.random.default_rng(1)
-    bases = rng.choice([*"ACGT"], CONTIG_LENGTH)
-    complement = MOTIF[::-1].translate(str.maketrans("ACGT", "TGCA"))
-    sites = np.arange(400, CONTIG_LENGTH - 400, 800) + rng.integers(-200, 200, size=CONTIG_LENGTH // 800 - 1)
-    for site in sites:
-        bases[site : site + len(MOTIF)] = [*rng.choice([MOTIF, complement])]
-    (folder / "genome.fa").write_text(f">c\n{''.join(bases)}\n")
-    (folder / "peaks.bed").write_text("".join(f"c\t{site - 50}\t{site + 66}\n" for site in sites))
+    write_planted_genome(folder)
     return folder
 
 
@@ -53,9 +47,14 @@ AIDED = replace(
     auxiliary={"helper": ("peaks.bed",)},
     windows=replace(CONFIG.windows, shuffled=0.5),
     fit=replace(CONFIG.fit, epochs=1),
+    regularise=RegulariseConfig(adversarial_weight=0.3, adversarial_steps=1, prior_weight=0.1),
 )
-# The draws of dropout begin anew after an interruption; all else goes on.
-NO_DROPOUT = replace(CONFIG, hyperparameters={**CONFIG.hyperparameters, "dropout": 0.0})
+# Everything that is drawn: dropout too.
+ALL_DRAWS = replace(
+    CONFIG,
+    augment=AugmentConfig(5, 5, 5, 5, mutation=0.05, reverse_complement=0.5, noise=0.05, mixup=0.3),
+    regularise=RegulariseConfig(label_smoothing=0.02),
+)
 
 
 def run(config: TrainingConfig, folder: Path, run_dir: Path) -> keras.Model:
@@ -73,6 +72,14 @@ def test_loss_is_the_mean_cross_entropy_of_the_unambiguous_labels() -> None:
         fit.MaskedCrossEntropy([1.0] * 3)(labels, keras.ops.convert_to_tensor(logits))
     )
     assert found == pytest.approx(losses[known].mean(), rel=1e-6)
+
+
+def test_smoothed_labels_lie_between_the_classes() -> None:
+    logits, labels = np.array([[1.5], [-0.5], [2.0]], np.float32), np.array([[1], [0], [-1]], np.int8)
+    found = float(fit.MaskedCrossEntropy([1.0], smoothing=0.2)(labels, keras.ops.convert_to_tensor(logits)))
+    p = 1 / (1 + np.exp(-logits[:2, 0].astype(np.float64)))
+    y = np.array([0.9, 0.1])
+    assert found == pytest.approx(-(y * np.log(p) + (1 - y) * np.log(1 - p)).mean(), rel=1e-6)
 
 
 def test_auxiliary_targets_count_by_their_weight() -> None:
@@ -101,16 +108,16 @@ def test_shuffled_negatives_keep_the_dinucleotides_of_bound_windows_and_depend_o
         pairs = 4 * rows[:, :-1] + rows[:, 1:]
         return sorted(tuple(np.bincount(row, minlength=16).tolist()) for row in pairs)
 
-    more, their_labels = fit.with_shuffles(codes, labels, 1.0, seed=1)
+    more, their_labels = with_shuffles(codes, labels, 1.0, seed=1)
     assert np.array_equal(more[:40], codes)
     assert dinucleotides(more[40:]) == dinucleotides(bound)
     assert not np.array_equal(np.sort(more[40:], axis=0), np.sort(bound, axis=0))
     assert not their_labels[40:].any()
-    np.testing.assert_array_equal(fit.with_shuffles(codes, labels, 1.0, seed=1)[0], more)
-    assert not np.array_equal(fit.with_shuffles(codes, labels, 1.0, seed=2)[0], more)
-    assert len(fit.with_shuffles(codes, labels, 0.5, seed=1)[0]) == 40 + round(len(bound) / 2)
-    assert len(fit.with_shuffles(codes, labels, 2.0, seed=1)[0]) == 40 + 2 * len(bound)
-    assert len(fit.with_shuffles(codes, labels, 0.0, seed=1)[0]) == 40
+    np.testing.assert_array_equal(with_shuffles(codes, labels, 1.0, seed=1)[0], more)
+    assert not np.array_equal(with_shuffles(codes, labels, 1.0, seed=2)[0], more)
+    assert len(with_shuffles(codes, labels, 0.5, seed=1)[0]) == 40 + round(len(bound) / 2)
+    assert len(with_shuffles(codes, labels, 2.0, seed=1)[0]) == 40 + 2 * len(bound)
+    assert len(with_shuffles(codes, labels, 0.0, seed=1)[0]) == 40
 
 
 def test_loss_of_extreme_logits_is_finite_and_of_unknown_labels_zero() -> None:
@@ -131,7 +138,7 @@ def bins() -> LabelledBins:
     return LabelledBins(np.full(70, "c"), np.arange(70) * 150 + 1_000, 100, labels, ("A", "B"))
 
 
-def origins(batches: fit.TrainingBatches, genome: Genome, length: int) -> list[tuple[int, tuple[int, ...]]]:
+def origins(batches: TrainingBatches, genome: Genome, length: int) -> list[tuple[int, tuple[int, ...]]]:
     """Where each window of an epoch comes from, found by looking its sequence up in the genome."""
     text = genome.windows("c", [0], CONTIG_LENGTH)[0].tobytes()
     found = []
@@ -150,7 +157,7 @@ def test_every_bin_comes_once_an_epoch_jittered_and_with_its_labels(
     planted: Path, bins: LabelledBins
 ) -> None:
     genome = Genome(planted / "genome.fa")
-    batches = fit.TrainingBatches(bins, genome, replace(CONFIG, fit=replace(CONFIG.fit, batch_size=10)))
+    batches = TrainingBatches(bins, genome, replace(CONFIG, fit=replace(CONFIG.fit, batch_size=10)))
     assert len(batches) == 7
     shifts: set[int] = set()
     for _ in range(4):
@@ -171,7 +178,7 @@ def test_batches_follow_from_seed_and_epoch_alone(planted: Path, bins: LabelledB
 
     def epoch(seed: int, first_epoch: int, ended: int = 0) -> list[tuple[int, tuple[int, ...]]]:
         settings = replace(CONFIG, fit=replace(CONFIG.fit, seed=seed))
-        batches = fit.TrainingBatches(bins, genome, settings, first_epoch=first_epoch)
+        batches = TrainingBatches(bins, genome, settings, first_epoch=first_epoch)
         for _ in range(ended):
             batches.on_epoch_end()
         return origins(batches, genome, 200)
@@ -182,13 +189,45 @@ def test_batches_follow_from_seed_and_epoch_alone(planted: Path, bins: LabelledB
     assert epoch(1, 0) != epoch(2, 0)
 
 
+def test_options_apply_until_the_plain_epochs(planted: Path, bins: LabelledBins) -> None:
+    genome = Genome(planted / "genome.fa")
+    settings = AugmentConfig(noise=0.1, mixup=0.5, plain_epochs=1)
+    batches = TrainingBatches(bins, genome, replace(CONFIG, augment=settings), first_epoch=1)
+    x, y = batches[0]
+    assert y.dtype == np.float32
+    assert ((y > 0) & (y < 1)).any()
+    again = TrainingBatches(bins, genome, replace(CONFIG, augment=settings))
+    again.on_epoch_end()
+    np.testing.assert_array_equal(again[0][0], x)
+    np.testing.assert_array_equal(again[0][1], y)
+    batches.on_epoch_end()
+    plain = TrainingBatches(bins, genome, CONFIG, first_epoch=2)
+    for one, other in zip(batches[0], plain[0], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_windows_come_from_either_strand_where_the_architecture_leaves_that_to_training(
+    planted: Path, bins: LabelledBins
+) -> None:
+    config = replace(CONFIG, hyperparameters={**CONFIG.hyperparameters, "strands": "augmentation"})
+    assert config.augmentation.reverse_complement == 0.5
+    assert (
+        replace(config, augment=AugmentConfig(reverse_complement=0.2)).augmentation.reverse_complement == 0.2
+    )
+    genome = Genome(planted / "genome.fa")
+    found, forward = TrainingBatches(bins, genome, config)[0][0], TrainingBatches(bins, genome, CONFIG)[0][0]
+    turned = (found != forward).any(axis=(1, 2))
+    assert 4 < turned.sum() < 28
+    np.testing.assert_array_equal(found[turned], forward[turned, ::-1, ::-1])
+
+
 def test_rows_that_fill_no_batch_are_left_for_another_epoch(planted: Path, bins: LabelledBins) -> None:
     genome = Genome(planted / "genome.fa")
-    batches = fit.TrainingBatches(bins, genome, CONFIG)
+    batches = TrainingBatches(bins, genome, CONFIG)
     assert len(batches) == 2
     assert len(origins(batches, genome, 200)) == 64
     with pytest.raises(InputError, match="31 training bins do not make a batch of 32"):
-        fit.TrainingBatches(bins.select(slice(31)), genome, CONFIG)
+        TrainingBatches(bins.select(slice(31)), genome, CONFIG)
 
 
 def test_logits_start_at_the_prevalence() -> None:
@@ -262,7 +301,7 @@ class Interrupt:
 def through(planted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a run that nothing interrupts."""
     run_dir = tmp_path_factory.mktemp("through") / "run"
-    run(NO_DROPOUT, planted, run_dir)
+    run(ALL_DRAWS, planted, run_dir)
     return run_dir
 
 
@@ -280,12 +319,13 @@ def test_interrupted_run_ends_as_if_it_had_not_been(
 ) -> None:
     Interrupt(monkeypatch, kind, method, epoch=1)
     with pytest.raises(KeyboardInterrupt):
-        run(NO_DROPOUT, planted, tmp_path / "run")
-    again = run(NO_DROPOUT, planted, tmp_path / "run")
+        run(ALL_DRAWS, planted, tmp_path / "run")
+    again = run(ALL_DRAWS, planted, tmp_path / "run")
     history = pd.read_csv(tmp_path / "run" / "history.csv")
     assert history["epoch"].tolist() == [0, 1, 2]
     # The optimiser's state, the learning rate's place on its curve and the draws all go on as they were.
-    pd.testing.assert_frame_equal(history, pd.read_csv(through / "history.csv"), rtol=1e-4)
+    expected_history = pd.read_csv(through / "history.csv").drop(columns="cpu_seconds")
+    pd.testing.assert_frame_equal(history.drop(columns="cpu_seconds"), expected_history, rtol=1e-4)
     expected = weights(keras.models.load_model(through / "model.keras"))
     for one, other in zip(weights(again), expected, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4)
@@ -294,7 +334,7 @@ def test_interrupted_run_ends_as_if_it_had_not_been(
 @pytest.mark.needs_bedtools
 def test_run_that_has_ended_hands_out_its_model(planted: Path, through: Path) -> None:
     history, model = (through / "history.csv").read_text(), (through / "model.keras").read_bytes()
-    found = weights(run(NO_DROPOUT, planted, through))
+    found = weights(run(ALL_DRAWS, planted, through))
     assert (through / "history.csv").read_text() == history
     assert (through / "model.keras").read_bytes() == model
     for one, other in zip(found, weights(keras.models.load_model(through / "model.keras")), strict=True):
@@ -325,9 +365,33 @@ def test_run_that_cannot_begin_leaves_no_folder(planted: Path, tmp_path: Path) -
         assert not (tmp_path / "run").exists()
 
 
+def test_tensorboard_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    with pytest.raises(MissingProgramError, match=r"pip install 'kipoi_tfbind\[tensorboard\]'"):
+        fit.tensorboard_log(tmp_path)
+
+
+def test_filters_of_an_untied_layer_start_as_motifs_on_both_strands() -> None:
+    sequence = keras.Input((50, 4))
+    x = keras.layers.Conv1D(5, 19, name="motifs")(sequence)
+    model = keras.Model(sequence, x)
+    tied = fit.build_model(CONFIG)
+    for each in (model, tied):
+        fit.start_from_motifs(each, ("MA0139.1",))
+    kernel, expected = (weights(each)[0] for each in (model, tied))
+    np.testing.assert_array_equal(kernel[..., 0], expected[..., 0])
+    np.testing.assert_array_equal(kernel[..., 1], expected[::-1, ::-1, 0])
+    with pytest.raises(InputError, match="3 motifs in both orientations for 5 filters"):
+        fit.start_from_motifs(model, ("MA0139.1", "MA0138.2", "MA0062.2"))
+
+
 @pytest.mark.needs_bedtools
 def test_training_with_motif_filters_auxiliary_targets_and_shuffles(planted: Path, tmp_path: Path) -> None:
-    model = run(AIDED, planted, tmp_path / "run")
+    pytest.importorskip("tensorboard")
+    log = fit.tensorboard_log(tmp_path / "run")
+    model = fit.train(AIDED, planted / "genome.fa", planted, tmp_path / "run", verbose=0, callbacks=[log])
+    events = [path.read_bytes() for path in (tmp_path / "run" / "tensorboard").rglob("events*")]
+    assert any(b"epoch_validation_auprc" in each for each in events)
     assert model.output_shape == (None, 1)
     assert TrainingConfig.from_yaml(tmp_path / "run" / "config.yaml") == AIDED
     validation = held_out_bins(AIDED, Genome(planted / "genome.fa"), planted, "validation")

@@ -375,3 +375,64 @@ def test_held_out_regions_that_leave_nothing_to_train_on(world: World) -> None:
     config = replace(make_config(world.targets), contigs=("chr2",), test=(Region("chr2", 0, 2_000),))
     with pytest.raises(InputError, match="nothing is left to train on"):
         training_bins(config, world.genome, world.folder)
+
+
+@pytest.mark.needs_bedtools
+def test_excluded_regions_neither_train_nor_test(world: World) -> None:
+    config = make_config(world.targets, EVERYTHING)
+    excluded = replace(config, excluded=(Region("chr2", 1_000, 1_500),))
+    before, found = (as_dict(training_bins(c, world.genome, world.folder)) for c in (config, excluded))
+    flank = -(-(LENGTH - BIN) // 2) + JITTER
+    near = {key for key in before if key[0] == "chr2" and 1_000 - flank - BIN < key[1] < 1_500 + flank}
+    assert near
+    assert not near & set(found)
+    # Behind the region bins are cut from its end on.
+    far = {key for key in before if key[0] == "chr1" or key[1] < 1_000 - flank - BIN}
+    assert far <= set(found)
+    held_out = (as_dict(held_out_bins(c, world.genome, world.folder, "test")) for c in (config, excluded))
+    assert next(held_out) == next(held_out)
+
+
+@pytest.mark.needs_bedtools
+def test_target_that_lacks_a_class_is_refused_early(world: World) -> None:
+    # All peaks of one target lie outside of the validation region, then outside of what trains.
+    write_peaks(world.folder / "a.bed", [("chr2", 1_900, 1_950), ("chr2", 1_700, 1_750)])
+    config = make_config(world.targets)
+    with pytest.raises(
+        InputError, match=r"^A: no bin of the validation regions is bound; its 2 peaks lie on chr2; "
+    ):
+        held_out_bins(config, world.genome, world.folder, "validation")
+    with pytest.raises(
+        InputError, match=r"^A: no bin of the training set \(chr1\) is bound; its 2 peaks lie on chr2"
+    ):
+        training_bins(replace(config, contigs=("chr1",)), world.genome, world.folder)
+    # Evaluation has a check, and a message, of its own.
+    assert len(held_out_bins(config, world.genome, world.folder, "test"))
+    write_peaks(world.folder / "a.bed", [("chr1", 0, 1_900), ("chr1", 2_600, 2_700)])
+    with pytest.raises(InputError, match=r"^A: every bin of the validation regions is bound"):
+        held_out_bins(config, world.genome, world.folder, "validation")
+
+
+@pytest.mark.needs_bedtools
+def test_peaks_and_fasta_of_two_assemblies_are_told_apart(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = replace(make_config(world.targets), contigs=("chr1", "chr2"))
+    write_peaks(world.folder / "a.bed", [*world.files["a.bed"], ("chr2", 1_990, 2_020)])
+    with pytest.raises(
+        InputError, match=r"a\.bed: the peak chr2:1990-2020 lies beyond the end of chr2 in .* \(2000\); "
+    ):
+        training_bins(config, world.genome, world.folder)
+    write_peaks(world.folder / "a.bed", [("chrI", 10, 20), ("chrII", 30, 40)])
+    with pytest.raises(
+        InputError, match=r"a\.bed: its contigs \(chrI, chrII\) are not in .*genome\.fa \(chr1, chr2\); "
+    ):
+        training_bins(config, world.genome, world.folder)
+    config = make_config({"A": ("a.bed",)})
+    known = [("chr1", s, s + 1) for s in range(0, 3_000) if world.sequences["chr1"][s] != "N"]
+    unknown = [("chr1", s, s + 1) for s in range(0, 3_000) if world.sequences["chr1"][s] == "N"]
+    capsys.readouterr()
+    for peaks, said in ((known[::3], False), (known[::3] + unknown[:30], True)):
+        write_peaks(world.folder / "a.bed", sorted(peaks))
+        held_out_bins(config, world.genome, world.folder, "test")
+        assert ("peaks lie on N in" in capsys.readouterr().err) is said

@@ -13,13 +13,11 @@ from kipoi_tfbind.cli._gia import (
     model_and_backgrounds,
 )
 from kipoi_tfbind.cli._gia_summary import report
-from kipoi_tfbind.cli._shards import SHARD
 
 
 @new_command(short_help="Effect of every k-mer, ranked.")
 @click.option("-k", default=6, show_default=True, type=click.IntRange(1, 10), help="Length of the words.")
 @OFFSET
-@SHARD
 @importance_options
 def command(k: int, offset: int | None, **options: Any) -> None:
     """Importance of all 4**k k-mers, ranked, each with its interval and corrected for their number.

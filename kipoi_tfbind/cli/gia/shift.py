@@ -4,17 +4,17 @@ from typing import Any
 
 from kipoi_tfbind.cli._command import command as new_command
 from kipoi_tfbind.cli._gia import (
+    background_options,
     backgrounds_of,
     check_output,
     filtered,
-    importance_options,
     model_and_sequences,
 )
 from kipoi_tfbind.cli._output import say
 
 
 @new_command(short_help="Predictions on backgrounds against those on real sequences.")
-@importance_options
+@background_options
 def command(**options: Any) -> None:
     """Compare the predictions on backgrounds with those on the sequences that they are made from.
 

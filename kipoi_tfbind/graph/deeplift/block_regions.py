@@ -19,7 +19,8 @@ FUNCTIONS: dict[str, Callable[[NDArray], NDArray]] = {
     "sigmoid": expit,
     "tanh": np.tanh,
 }
-_NEAR = 8
+# Rounding of a value that is a sum of another and a change, in units of the type's precision.
+_ROUNDING = 32
 
 
 class _NumpyOps:
@@ -49,8 +50,10 @@ def _secant(part: Part, x: NDArray, r: NDArray, fx: NDArray, fr: NDArray) -> NDA
 def _routing(x: NDArray, r: NDArray, fx: NDArray, fr: NDArray, largest: NDArray) -> NDArray:
     """Slopes of maxima, as `rules.maximum_of_many`, of windows (..., window, position, channel)."""
     gain = fx - fr
-    gain[np.abs(gain) <= largest * (_NEAR * np.finfo(gain.dtype).eps)] = 0
-    at_x, at_r = x == fx[..., None, :], r == fr[..., None, :]
+    rounding = largest * (_ROUNDING * np.finfo(gain.dtype).eps)
+    gain[np.abs(gain) <= 2 * rounding] = 0
+    # A mutant's values are sums of its sequence's and a change: equal ones may differ in their last digits.
+    at_x, at_r = x >= (fx - rounding)[..., None, :], r == fr[..., None, :]
     n_x, n_r = at_x.sum(axis=-2), at_r.sum(axis=-2)
     share = gain / np.maximum(np.where(gain > 0, n_x, n_r), 1).astype(gain.dtype)
     present = (at_x & (gain > 0)[..., None, :]) | (at_r & (gain < 0)[..., None, :])

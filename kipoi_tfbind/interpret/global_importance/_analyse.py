@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import h5netcdf
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -17,34 +16,16 @@ from kipoi_tfbind import schema
 from kipoi_tfbind.dna.one_hot import codes_of
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch, batch_of
-from kipoi_tfbind.interpret._method import (
-    Variables,
-    _over_members,
-    predict_all,
-    provenance,
-    wrapped_for,
-)
+from kipoi_tfbind.interpret._method import Variables, predict_all, provenance, wrapped_for
 from kipoi_tfbind.interpret._paths import Paths
-from kipoi_tfbind.interpret.global_importance._comparisons import (
-    Comparison,
-    Factors,
-    compared,
-    factors_of,
-    mean_difference,
-    mean_over_backgrounds,
-    text_of,
-)
+from kipoi_tfbind.interpret.global_importance._comparisons import Comparison, factors_of, text_of
 from kipoi_tfbind.interpret.global_importance._insertions import (
     Pattern,
     pattern_effects,
     place,
 )
+from kipoi_tfbind.interpret.global_importance._summary import FACTORS, MemberEffects, summary
 from kipoi_tfbind.interpret.global_importance.settings import Settings
-from kipoi_tfbind.interpret.global_importance.statistics import (
-    benjamini_hochberg,
-    paired_statistics,
-    rounding_of,
-)
 from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.notices import notice
 
@@ -54,17 +35,6 @@ Effects = Callable[[SequenceModel, Batch, NDArray], NDArray]
 Attributes = Callable[[], Mapping[str, Any]]
 
 _BACKGROUND_ATTRIBUTES = ("background", "background_seed", "background_filter")
-# Statistics of paired_statistics -> the ending of a variable's name.
-_ENDINGS = {
-    "mean": "",
-    "standard_error": "_standard_error",
-    "low": "_low",
-    "high": "_high",
-    "bootstrap_low": "_bootstrap_low",
-    "bootstrap_high": "_bootstrap_high",
-    "p_value": "_p_value",
-    "permutation_p_value": "_permutation_p_value",
-}
 
 
 @dataclass
@@ -201,28 +171,28 @@ def summarise(
     codes = codes_of(backgrounds["one_hot"].values)  # raises where a row is neither a base nor zeros
     factors = factors_of(labels.names, labels.comparisons)
 
-    def variables(member: SequenceModel) -> Variables:
+    def computed(member: SequenceModel) -> MemberEffects:
         batch = batch_of(backgrounds, member)
 
-        def of(rows: NDArray[np.intp]) -> tuple[NDArray, NDArray]:
+        def of(rows: NDArray[np.intp]) -> MemberEffects:
             some = batch.rows(rows)
             prediction = predict_all(member, some, batch_size=settings.batch_size, description="backgrounds")
             return prediction, effects(member, some, prediction)
 
         if settings.kept is None:
-            prediction, found = of(np.arange(len(batch)))
-        else:
-            prediction, found = settings.kept.of(len(batch), labels.names, member.target_names, of)
-        return {
-            "unedited_prediction": (("background", "target"), prediction),
-            "pattern_effect": (("pattern", "background", "target"), found),
-            "importance": (("pattern", "target"), mean_over_backgrounds(found)),
-            "difference": (("pattern", "target"), mean_difference(found, factors)),
-        }
+            return of(np.arange(len(batch)))
+        return settings.kept.of(len(batch), labels.names, member.target_names, of)
 
-    found = _over_members(variables(member) for member in model.members or (model,))
-    effect, unedited = found["pattern_effect"][1], found["unedited_prediction"][1]
-    found |= _statistics(effect, unedited, factors, settings, corrected=corrected)
+    members = (computed(member) for member in model.members or (model,))
+    found: Variables = {}
+    own: dict[str, Any] = {}
+    if settings.kept is not None and settings.kept.shard is not None:
+        # Statistics need all backgrounds: they are made when the shards are joined.
+        own[FACTORS] = json.dumps([[row, list(terms.items())] for row, terms in factors.items()])
+        for _ in members:
+            pass
+    else:
+        found = summary(members, factors, settings.statistics, corrected=corrected)
 
     ids = backgrounds["id"].values if "id" in backgrounds.coords else np.arange(len(codes)).astype(str)
     compared_with = [text_of(labels.comparisons.get(name, ())) for name in labels.names]
@@ -247,77 +217,9 @@ def summarise(
         **settings.statistics,
         batch_size=settings.batch_size,
     )
-    return schema.annotate(result.assign_attrs(attributes))
-
-
-def correct(result: xr.Dataset) -> xr.Dataset:
-    """Add what depends on all patterns of a result: the q-values, and the ranks by importance."""
-    dims = ("pattern", "target")
-    added: Variables = {}
-    for name, p in (("q_value", "p_value"), ("difference_q_value", "difference_p_value")):
-        added[name] = dims, benjamini_hochberg(result[p].values)
-    order = np.argsort(-np.nan_to_num(result["importance"].values, nan=-np.inf), axis=0, kind="stable")
-    rank = np.empty(order.shape, dtype=np.int64)
-    np.put_along_axis(rank, order, np.arange(1, len(order) + 1)[:, np.newaxis], axis=0)
-    added["rank"] = dims, rank
-    return schema.annotate(result.assign(added))
-
-
-def add_corrected(path: str | os.PathLike[str]) -> None:
-    """Write into a result file what depends on all of its patterns."""
-    names = ["importance", "p_value", "difference_p_value"]
-    with xr.open_dataset(path, engine="h5netcdf", cache=False) as result:
-        held = result[names].load()
-    added = correct(held)[["q_value", "difference_q_value", "rank"]]
-    # Without HDF5's times, as `kipoi_tfbind.results.join` writes.
-    with h5netcdf.File(path, "a", track_order=False) as file:
-        added.drop_vars(list(added.coords)).drop_attrs(deep=False).dump_to_store(
-            xr.backends.H5NetCDFStore(file)
-        )
+    return schema.annotate(result.assign_attrs(attributes | own))
 
 
 def content_hash(backgrounds: xr.Dataset) -> str:
     """Hash of the bases of backgrounds: 16 hexadecimal digits of a SHA-256."""
     return hashlib.sha256(codes_of(backgrounds["one_hot"].values).tobytes()).hexdigest()[:16]
-
-
-def _statistics(
-    effect: NDArray,
-    unedited: NDArray,
-    factors: Factors,
-    settings: Settings,
-    *,
-    corrected: bool,
-) -> Variables:
-    """Statistics of the effects and of the differences between them."""
-    dims = ("pattern", "target")
-    options = {"axis": 1, **settings.statistics}
-    rounding = _rounding(effect, unedited)
-    found = paired_statistics(effect, **options, rounding=rounding)._asdict()
-    variables: Variables = {"n_backgrounds": (dims, found["n"])}
-    for statistic, ending in _ENDINGS.items():
-        is_own = ending.endswith(("_p_value", "_error"))
-        variables[ending[1:] if is_own else "importance" + ending] = dims, found[statistic]
-
-    rows = list(factors)
-    table = {name: np.full((len(effect), effect.shape[2]), np.nan) for name in _ENDINGS}
-    if rows:
-        terms = np.array([1 + sum(abs(factor) for factor in factors[row].values()) for row in rows])
-        found = paired_statistics(
-            compared(effect, factors), **options, rounding=rounding * terms[:, np.newaxis]
-        )._asdict()
-        for statistic, values in table.items():
-            values[rows] = found[statistic]
-    for statistic, ending in _ENDINGS.items():
-        variables["difference" + ending] = dims, table[statistic]
-    if corrected:
-        for label, added in correct(xr.Dataset(variables)).data_vars.items():
-            variables[str(label)] = dims, added.values
-    return variables
-
-
-def _rounding(effect: NDArray, unedited: NDArray) -> NDArray[np.float64]:
-    """Size of a mean effect (target) that rounding can make."""
-    axes = (0, 1)
-    largest = np.maximum(np.nanmax(effect, axes, initial=0), -np.nanmin(effect, axes, initial=0))
-    return rounding_of((largest + np.abs(unedited).max(axis=0))[np.newaxis].astype(effect.dtype), axis=0)

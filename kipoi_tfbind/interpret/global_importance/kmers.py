@@ -14,12 +14,12 @@ from kipoi_tfbind.interpret._method import wrapped_for
 from kipoi_tfbind.interpret.global_importance._analyse import (
     METHOD,
     Design,
-    add_corrected,
     analyse,
     centre,
     content_hash,
     length_of,
 )
+from kipoi_tfbind.interpret.global_importance._summary import add_corrected
 from kipoi_tfbind.interpret.global_importance.settings import Options, Settings
 from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.motifs.motif import Motif

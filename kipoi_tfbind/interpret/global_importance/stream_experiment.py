@@ -13,10 +13,12 @@ import xarray as xr
 
 from kipoi_tfbind.interpret._method import wrapped_for
 from kipoi_tfbind.interpret.global_importance._analyse import METHOD, content_hash
+from kipoi_tfbind.interpret.global_importance.experiment_shards import shard_marks
 from kipoi_tfbind.interpret.global_importance.kept_effects import KeptEffects
 from kipoi_tfbind.motifs.motif import Motif
 from kipoi_tfbind.results.append import open_for_append
 from kipoi_tfbind.results.files import OPTION, write_netcdf
+from kipoi_tfbind.results.shards import Shard
 from kipoi_tfbind.results.stream import model_attributes
 
 # What may differ between an interrupted run and the one that goes on with it.
@@ -30,6 +32,7 @@ def stream_experiment(
     path: str | os.PathLike[str],
     /,
     *arguments: Any,
+    shard: Shard | str | None = None,
     restart: bool = False,
     **options: Any,
 ) -> xr.Dataset:
@@ -46,13 +49,16 @@ def stream_experiment(
         Its arguments.
     path
         File of the result, netCDF-4; a file of that name is replaced when the run is complete.
+    shard
+        Only a share of the backgrounds, such as "2/8": every eighth block of at most 256; `merge_shards`
+        joins the files of all shards, and makes means, intervals and tests.
     restart
         Throw away what an interrupted run has written.
 
     Returns
     -------
     xr.Dataset
-        That of the experiment.
+        That of the experiment; of a shard, its labels only.
 
     Raises
     ------
@@ -71,20 +77,26 @@ def stream_experiment(
     True
     """
     model = wrapped_for(backgrounds, model)
+    shard = Shard.parse(shard) if isinstance(shard, str) else shard
     attributes = {
         **model_attributes(METHOD, model),
         "background_hash": content_hash(backgrounds),
         f"{OPTION}experiment": experiment.__name__,
         f"{OPTION}arguments": _text(arguments),
         **{f"{OPTION}{name}": _text(each) for name, each in options.items() if name not in _NO_MATTER},
+        f"{OPTION}shard": str(shard),
     }
     found: list[xr.Dataset] = []
 
     def write(merged: Path) -> None:
         write_netcdf(found[0], merged)
 
-    with open_for_append(path, attributes, restart=restart, dimension="background", complete=write) as out:
-        found.append(experiment(model, backgrounds, *arguments, kept=KeptEffects(out), **options))
+    marks = None if shard is None else lambda: shard_marks(shard, found[0], len(model.members or (model,)))
+    with open_for_append(
+        path, attributes, restart=restart, dimension="background", complete=write, marks=marks
+    ) as out:
+        kept = KeptEffects(out, shard)
+        found.append(experiment(model, backgrounds, *arguments, kept=kept, **options))
     return found[0]
 
 
