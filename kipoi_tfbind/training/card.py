@@ -53,7 +53,7 @@ _TEMPLATE = """\
 | Input | one-hot DNA, {length} bp (`sequence`: position, base in the order A C G T; N is a row of zeros) |
 | Output | probability that the central {bin_length} bp are bound, for each of: {targets} |
 | Variant entry | `TFBind/{name}/variants`: log-odds of binding for either allele, and their difference |
-| Architecture | {architecture}, {parameters:,} parameters, reverse-complement equivariant |
+| Architecture | {architecture}, {parameters:,} parameters{strands} |
 | Trained on | {trained_on} |
 | Held out for choosing the epoch | {validation} |
 | Held out for the numbers below | {test} |
@@ -143,6 +143,7 @@ def model_card(
         targets=", ".join(config.targets),
         architecture=_architecture(configs),
         parameters=parameters,
+        strands=_strands(configs),
         trained_on=config.trained_on or "not stated",
         validation=", ".join(map(str, config.validation)),
         test=", ".join(map(str, config.test)),
@@ -190,6 +191,12 @@ def _summary(metrics: Mapping[str, Any]) -> str:
 def _best_baseline(result: Mapping[str, Any]) -> str:
     """Name of the baseline with the highest AUPRC."""
     return max((b for b in _BASELINES if b in result), key=lambda name: result[name]["auprc"]["value"])
+
+
+def _strands(configs: Sequence[TrainingConfig]) -> str:
+    """Whether both strands have one prediction: of every member, or it is not said."""
+    kinds = {config.hyperparameters.get("strands", "tied") for config in configs}
+    return ", reverse-complement equivariant" if kinds <= {"tied", "siamese"} else ""
 
 
 def _architecture(configs: Sequence[TrainingConfig]) -> str:
