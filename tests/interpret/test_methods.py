@@ -10,7 +10,7 @@ import pytest
 
 import kipoi_tfbind as tfb
 from kipoi_tfbind import testing
-from kipoi_tfbind.errors import CompletenessWarning, InputError, UnsupportedModelError
+from kipoi_tfbind.errors import CompletenessWarning, InputError
 from kipoi_tfbind.sequences.references import make_references
 from kipoi_tfbind.testing import random_sequences
 from tests import same_weights
@@ -235,7 +235,7 @@ def test_what_does_not_fit_is_refused() -> None:
         tfb.occlusion(model, sequences, fill="X")
     with pytest.raises(InputError, match="expected one-hot sequences"):
         tfb.deep_shap(model, random_sequences(2, 30))
-    with pytest.raises(UnsupportedModelError, match="got str"):
+    with pytest.raises(InputError, match="got the name 'TFBind/CTCF'; load_model loads"):
         tfb.occlusion("TFBind/CTCF", sequences)
 
 
