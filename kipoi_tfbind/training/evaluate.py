@@ -165,11 +165,12 @@ def held_out_calibration(
     Returns
     -------
     dict
-        `calibration`: `scale`, `offset`, `prevalence` (:class:`Calibration`), and its
-        :func:`calibration_metrics` on the test bins; `label_sets`: `level`, thresholds
-        `bound_from` and `unbound_to`, and their :func:`coverage`. Each only where the validation bins
-        allow it. With a prevalence, `calibration` has `at_prevalence` besides: the same metrics, of
-        log-odds restated for it, on test bins weighed to it.
+        `calibration`: `scale`, `offset`, `prevalence` of the line that is fitted, and on the test bins what
+        :func:`~kipoi_tfbind.training.calibration.calibration_metrics` returns; `label_sets`: `level`,
+        thresholds `bound_from` and `unbound_to`, and what
+        :func:`~kipoi_tfbind.training.conformal.coverage` returns. Each only where the validation bins allow
+        it. With a prevalence, `calibration` has `at_prevalence` besides: the same metrics, of log-odds
+        restated for it, on test bins weighed to it.
     """
     result: dict[str, Any] = {}
     line = fit_calibration(validation_log_odds, validation_labels)
