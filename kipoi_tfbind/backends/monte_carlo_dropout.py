@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +12,8 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from kipoi_tfbind.dna.one_hot import codes_of
+from kipoi_tfbind.dna.random import content_seeds
 from kipoi_tfbind.errors import InputError, UnsupportedModelError
 
 
@@ -85,15 +87,12 @@ def _moments(
     model: keras.Model, layers: list[Any], one_hot: NDArray, n_passes: int, seed: int
 ) -> tuple[NDArray, NDArray]:
     """Mean and standard deviation of one batch, in float64 and pass by pass."""
-    contents = [
-        int.from_bytes(hashlib.sha256(np.ascontiguousarray(x, np.float32).tobytes()).digest()[:8], "little")
-        for x in one_hot
-    ]
+    seeds = content_seeds(codes_of(one_hot), seed, "dropout").tolist()
     total = squares = first = np.zeros(())
     for number in range(n_passes):
 
         def kept(layer: int, shape: tuple[int, ...], rate: float, number: int = number) -> NDArray:
-            draws = (np.random.default_rng([seed, number, layer, content]) for content in contents)
+            draws = (np.random.default_rng([number, layer, *words]) for words in seeds)
             return np.stack([rng.random(shape) >= rate for rng in draws])
 
         with _dropping(layers, kept):
@@ -111,7 +110,7 @@ def _dropping(layers: list[Any], kept: Callable[[int, tuple[int, ...], float], N
     """Layers of dropout that drop what `kept` says, for the time of the context, and scale up the rest."""
 
     def replacement(number: int, layer: Any) -> Callable[..., Any]:
-        calls = iter(range(1_000_000))  # a layer that is called twice, by a siamese network, draws twice
+        calls = itertools.count()  # a layer that is called twice, by a siamese network, draws twice
 
         def call(inputs: Any, training: bool = False) -> Any:
             draw = number + len(layers) * next(calls)
