@@ -156,6 +156,8 @@ def _connected(scheduler: str) -> Iterator[Client]:
     settings = {
         "distributed.scheduler.allowed-failures": _LOSSES,
         "distributed.admin.log-format": "%(message)s",
+        # Shards that wait, wait at the scheduler.
+        "distributed.scheduler.worker-saturation": 1.0,
     }
     with (
         dask.config.set(settings),
@@ -188,15 +190,25 @@ def _compute(
         memory = memory or memory_budget() // n_workers
         n_threads = n_threads or max(1, len(os.sched_getaffinity(0)) // n_workers)
     settings = {"run": run, "folder": os.getcwd(), "memory": memory, "threads": n_threads}
-    futures: dict[Future, Shard] = {}
     todo = {shard: own for shard, own in files.items() if not all(os.path.exists(each) for each in own)}
+    given = [
+        {
+            **arguments,
+            "output": own[0] if isinstance(arguments["output"], str) else tuple(own),
+            "shard": shard,
+            "restart": False,
+        }
+        for shard, own in todo.items()
+    ]
+    # One call and one group of keys: Dask then hands out a shard when a worker is free. Tasks given one by
+    # one it shares out at the start, knowing nothing of their lengths, and a worker can wait while another
+    # has several left.
+    names = _names(context)
+    keys = [(f"{names[-1]}-{run}", str(shard)) for shard in todo]
     with progress("records of all workers", unit="record", leave=True) as bar:
         client.subscribe_topic(run, lambda event: bar.update(int(event[1])))
-        for shard, own in todo.items():
-            output = own[0] if isinstance(arguments["output"], str) else tuple(own)
-            given = {**arguments, "output": output, "shard": shard, "restart": False}
-            key = f"{_names(context)[-1]} {shard} {run}"
-            futures[client.submit(run_shard, _names(context), given, settings, key=key, pure=False)] = shard
+        tasks = client.map(run_shard, given, names=names, settings=settings, key=keys, pure=False)
+        futures = dict(zip(tasks, todo, strict=True))
         try:
             _wait(futures, scheduler)
         finally:
@@ -233,15 +245,15 @@ def _wait(futures: Mapping[Future, Shard], scheduler: str) -> None:
             ) from error
 
 
-def run_shard(names: Sequence[str], arguments: dict[str, Any], settings: Mapping[str, Any]) -> None:
+def run_shard(arguments: dict[str, Any], names: Sequence[str], settings: Mapping[str, Any]) -> None:
     """Run a shard of a command, on a worker, which keeps the model for the next one.
 
     Parameters
     ----------
-    names
-        Name of the command, after those of its groups.
     arguments
-        Its arguments.
+        Of the command.
+    names
+        Its name, after those of its groups.
     settings
         "run", for which models are kept; "folder", that names of files are relative to; "memory" and
         "threads" of the worker.
