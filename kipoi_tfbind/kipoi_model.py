@@ -70,6 +70,7 @@ class TFBindModel(BaseModel):
         self.model = _load(weights)
         _check_shapes(self.model, weights, length, self.targets)
         self._logit_model = _logit_model(self.model, weights)
+        self._members = _Members.of(self.model)
 
     def predict_on_batch(self, x: Any) -> dict[str, Any]:
         """Predict the probability of binding.
@@ -95,6 +96,22 @@ class TFBindModel(BaseModel):
         """Predict natural log-odds of binding (sequence, target) from one-hot windows."""
         return _predict(self._logit_model, self._checked(one_hot))
 
+    def predict_with_spread(self, one_hot: NDArray) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Predict log-odds of binding, and how far the members of an ensemble are apart.
+
+        Returns
+        -------
+        log_odds
+            (sequence, target).
+        spread
+            (sequence, target), in the units of the log-odds: the standard deviation of the members' log-odds,
+            weighed as in their mean. None of a model that has no members.
+        """
+        if self._members is None:
+            return self.predict_logits(one_hot), None
+        log_odds, of_members = self._members.log_odds(self._checked(one_hot))
+        return log_odds, self._members.spread(of_members)
+
     def _by_target(self, values: NDArray) -> dict[str, NDArray]:
         return dict(zip(self.targets, values.T, strict=True))
 
@@ -113,16 +130,64 @@ class TFBindVariantModel(TFBindModel):
 
     Takes ``{"ref": ..., "alt": ...}``, one-hot windows (variant, position, base), and returns
     ``{"ref": ..., "alt": ..., "difference": ...}``, each target -> (variant): natural log-odds, the
-    difference being alternative minus reference, so negative where the variant weakens binding.
+    difference being alternative minus reference, so negative where the variant weakens binding. An ensemble
+    gives ``"spread"`` besides: the standard deviation of its members' differences, each weighed as in their
+    mean and in the same units; 0 for a target that one member alone decides.
     """
 
     def predict_on_batch(self, x: Any) -> dict[str, Any]:
         """Return log-odds by allele and target, and their difference; see the class."""
-        both = self.predict_logits(np.concatenate([self._checked(x["ref"]), self._checked(x["alt"])]))
+        windows = np.concatenate([self._checked(x["ref"]), self._checked(x["alt"])])
+        spread = {}
+        if self._members is None:
+            both = self.predict_logits(windows)
+        else:
+            both, of_members = self._members.log_odds(windows)
+            of_ref, of_alt = np.split(of_members, 2, axis=1)
+            spread = {"spread": self._members.spread(of_alt - of_ref)}
         ref, alt = np.split(both, 2)
-        return {
-            name: self._by_target(v) for name, v in (("ref", ref), ("alt", alt), ("difference", alt - ref))
-        }
+        found = {"ref": ref, "alt": alt, "difference": alt - ref, **spread}
+        return {name: self._by_target(values) for name, values in found.items()}
+
+
+class _Members:
+    """The members of a model that `kipoi_tfbind.training.ensemble.mix_models` made."""
+
+    def __init__(self, model: Any, weights: NDArray[np.float64]) -> None:
+        self._model, self._weights = model, weights
+
+    @classmethod
+    def of(cls, model: Any) -> _Members | None:
+        """Members of a model; None where it has none."""
+        import keras
+        from keras import ops
+
+        if "member_logits" not in (layer.name for layer in model.layers):
+            return None
+        joined, mixture = model.get_layer("member_logits"), model.get_layer("logit")
+        kernel = ops.convert_to_numpy(mixture.kernel).astype(np.float64)
+        n_targets = kernel.shape[1]
+        weights = np.diagonal(kernel.reshape(-1, n_targets, n_targets), axis1=1, axis2=2)
+        return cls(keras.Model(model.input, [mixture.output, joined.output]), weights)
+
+    def log_odds(self, one_hot: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Log-odds of the ensemble (sequence, target), and of each member (member, sequence, target)."""
+        from keras import ops
+
+        whole, joined = (ops.convert_to_numpy(each) for each in self._model.predict_on_batch(one_hot))
+        of_members = joined.astype(np.float64).reshape(len(joined), *self._weights.shape)
+        return whole, of_members.swapaxes(0, 1)
+
+    def spread(self, values: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Weighted standard deviation of values (member, sequence, target), times the sum of the weights.
+
+        So it is in the units of the weighted sum, which is what the ensemble predicts.
+        """
+        total = self._weights.sum(axis=0)
+        shares = (self._weights / np.where(total > 0, total, 1))[:, None]
+        mean = (shares * values).sum(axis=0)
+        variance = (shares * (values - mean) ** 2).sum(axis=0)
+        return (total * np.sqrt(variance)).astype(np.float32)
 
 
 def _predict(model: Any, one_hot: NDArray[np.float32]) -> NDArray[np.float32]:

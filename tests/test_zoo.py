@@ -43,7 +43,8 @@ def targets(entry: str) -> list[str]:
 def prediction_columns(entry: str) -> set[str]:
     if ROWS[entry]["kind"] == "intervals":
         return {f"preds/{target}" for target in targets(entry)}
-    return {f"preds/{value}/{target}" for value in ("ref", "alt", "difference") for target in targets(entry)}
+    values = ["ref", "alt", "difference"] + ["spread"] * (int(ROWS[entry]["members"]) > 1)
+    return {f"preds/{value}/{target}" for value in values for target in targets(entry)}
 
 
 def test_the_group_has_the_promised_entries():

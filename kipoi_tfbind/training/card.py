@@ -52,7 +52,7 @@ _TEMPLATE = """\
 |---|---|
 | Input | one-hot DNA, {length} bp (`sequence`: position, base in the order A C G T; N is a row of zeros) |
 | Output | probability that the central {bin_length} bp are bound, for each of: {targets} |
-| Variant entry | `TFBind/{name}/variants`: log-odds of binding for either allele, and their difference |
+| Variant entry | `TFBind/{name}/variants`: log-odds of binding for either allele, {difference} |
 | Architecture | {architecture}, {parameters:,} parameters{strands} |
 | Trained on | {trained_on} |
 | Held out for choosing the epoch | {validation} |
@@ -143,6 +143,9 @@ def model_card(
         targets=", ".join(config.targets),
         architecture=_architecture(configs),
         parameters=parameters,
+        difference="their difference, and its standard deviation over the members"
+        if is_ensemble
+        else "and their difference",
         strands=_strands(configs),
         trained_on=config.trained_on or "not stated",
         validation=", ".join(map(str, config.validation)),

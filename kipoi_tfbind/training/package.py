@@ -133,6 +133,7 @@ def _list_entries(
         "length": config.length,
         "bin_length": config.windows.bin_length,
         "targets": ",".join(config.targets),
+        "members": str(len(configs)),
         "md5": metrics["model_md5"],
         "not_learned": ";".join(
             f"{target}={result['verdict']}"
