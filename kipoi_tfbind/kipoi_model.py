@@ -74,7 +74,9 @@ class TFBindModel(BaseModel):
         self.model = _load(weights)
         _check_shapes(self.model, weights, length, self.targets)
         self._logit_model = _up_to(self.model, "logit", weights)
-        self._with_members = _up_to(self.model, "member_logits", weights, "logit") if spread else None
+        self._with_members: Any = None
+        if spread:
+            self._with_members = _up_to(self.model, "member_logits", weights, "logit")
 
     def predict_on_batch(self, x: Any) -> dict[str, Any]:
         """Predict the probability of binding.
