@@ -27,6 +27,9 @@ from kipoi_tfbind.cli._options import THREADS, output_option
 @click.option(
     "--mutated", type=float, default=0.2, show_default=True, help="Share of them with random mutations."
 )
+@click.option(
+    "--mutation-rate", type=float, default=0.2, show_default=True, help="Most bases of one that are redrawn."
+)
 @click.option("--random", type=float, default=0.05, show_default=True, help="Share of random sequences.")
 @click.option("--epochs", type=int, default=10, show_default=True)
 @click.option("--batch-size", type=int, default=64, show_default=True)
@@ -36,11 +39,11 @@ from kipoi_tfbind.cli._options import THREADS, output_option
 def command(
     ensemble: str, fasta: str, peaks: str, output: str, keep: tuple[int, ...], **options: Any
 ) -> None:
-    """One model of few members that says what all members of the ensemble in folder ENSEMBLE would say.
+    """A small model that says what a whole ensemble says.
 
-    ENSEMBLE is what `kipoi tfbind ensemble` wrote. The student learns from its log-odds of real, shuffled,
-    mutated and random windows, has a head for each member, and so knows how far they are apart. Evaluate and
-    package it as any run.
+    ENSEMBLE is the folder that `kipoi tfbind ensemble` wrote. The student has the layers of a few of its
+    members, and a head for each: it knows how far they are apart. It learns from their log-odds of real, shuffled,
+    mutated and random windows. Evaluate and package it as any run.
 
     \b
     Example:
