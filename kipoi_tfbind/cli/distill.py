@@ -42,8 +42,8 @@ def command(
     """A small model that says what a whole ensemble says.
 
     ENSEMBLE is the folder that `kipoi tfbind ensemble` wrote. The student has the layers of a few of its
-    members, and a head for each: it knows how far they are apart. It learns from their log-odds of real, shuffled,
-    mutated and random windows. Evaluate and package it as any run.
+    members, and a head for each: it knows how far they are apart. It learns from their log-odds of real,
+    shuffled, mutated and random windows. Evaluate and package it as any run.
 
     \b
     Example:

@@ -30,8 +30,8 @@ def test_the_card_of_a_student_says_what_it_is_and_how_it_was_made() -> None:
     configs: Any = [SimpleNamespace(architecture=name) for name in ("a", "a", "b")]
     made = {"keep": [2, 3], "windows": 60000, "mutation_rate": 0.2, "ensemble": "seeds"}
     assert _architecture(configs, made) == (
-        "features of 1 × `a` and 1 × `b`, and from them log-odds of 2 × `a` and 1 × `b`, distilled and weighed "
-        "for each target"
+        "features of 1 × `a` and 1 × `b`, and from them log-odds of 2 × `a` and 1 × `b`, distilled and "
+        "weighed for each target"
     )
     lines = _commands("X", 3, made).splitlines()
     assert lines[-2].endswith("--peaks peaks/ -o ensemble")
