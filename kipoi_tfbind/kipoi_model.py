@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from kipoi.model import BaseModel
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from kipoi_tfbind.errors import InputError, WeightsError
 from kipoi_tfbind.repairs.weight_files import named_as, require_weights
@@ -32,6 +33,8 @@ class TFBindModel(BaseModel):
     not_learned
         Target -> verdict of its card ("context only", "too few peaks"), of targets whose own motif the
         model has not learned: interpreting those says little about the factor.
+    spread
+        Whether predictions have, under "spread", how far the members of an ensemble are apart.
 
     Attributes
     ----------
@@ -61,6 +64,7 @@ class TFBindModel(BaseModel):
         length: int,
         md5: str | None = None,
         not_learned: Mapping[str, str] | None = None,
+        spread: bool = False,
     ) -> None:
         if md5 is not None:
             _check_md5(weights, md5)
@@ -69,8 +73,10 @@ class TFBindModel(BaseModel):
         self.not_learned = dict(not_learned or {})
         self.model = _load(weights)
         _check_shapes(self.model, weights, length, self.targets)
-        self._logit_model = _logit_model(self.model, weights)
-        self._members = _Members.of(self.model)
+        self._logit_model = _up_to(self.model, "logit", weights)
+        self._with_members: Any = None
+        if spread:
+            self._with_members = _up_to(self.model, "member_logits", weights, "logit")
 
     def predict_on_batch(self, x: Any) -> dict[str, Any]:
         """Predict the probability of binding.
@@ -83,34 +89,39 @@ class TFBindModel(BaseModel):
         Returns
         -------
         dict
-            Target -> probability (sequence).
+            Target -> probability (sequence); "spread" -> target -> standard deviation of the members'
+            log-odds (sequence), of an entry that has it.
 
         Raises
         ------
         InputError
             The windows have another length or layout.
         """
-        return self._by_target(_predict(self.model, self._checked(x)))
+        one_hot = self._checked(x)
+        if self._with_members is None:
+            return self._by_target(_predict(self.model, one_hot))
+        logits, members = self._predict_members(one_hot)
+        return {**self._by_target(expit(logits)), "spread": self._by_target(self._spread(members))}
 
     def predict_logits(self, one_hot: NDArray) -> NDArray[np.float32]:
         """Predict natural log-odds of binding (sequence, target) from one-hot windows."""
         return _predict(self._logit_model, self._checked(one_hot))
 
-    def predict_with_spread(self, one_hot: NDArray) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """Predict log-odds of binding, and how far the members of an ensemble are apart.
+    def _predict_members(self, one_hot: NDArray) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Log-odds of the mixture (sequence, target) and of the members (member, sequence, target)."""
+        from keras import ops
 
-        Returns
-        -------
-        log_odds
-            (sequence, target).
-        spread
-            (sequence, target), in the units of the log-odds: the standard deviation of the members' log-odds,
-            weighed as in their mean. None of a model that has no members.
-        """
-        if self._members is None:
-            return self.predict_logits(one_hot), None
-        log_odds, of_members = self._members.log_odds(self._checked(one_hot))
-        return log_odds, self._members.spread(of_members)
+        members, logits = map(ops.convert_to_numpy, self._with_members.predict_on_batch(one_hot))
+        return logits, members.reshape(len(logits), -1, len(self.targets)).swapaxes(0, 1)
+
+    def _spread(self, members: NDArray) -> NDArray:
+        """Standard deviation (sequence, target) over members, weighed and scaled as their mixture is."""
+        kernel = self.model.get_layer("logit").get_weights()[0]
+        n_targets = len(self.targets)
+        weights = kernel.reshape(-1, n_targets, n_targets).diagonal(axis1=1, axis2=2)[:, None]
+        total = weights.sum(axis=0)
+        mean = (weights * members).sum(axis=0) / np.maximum(total, 1e-9)
+        return np.sqrt(total * (weights * (members - mean) ** 2).sum(axis=0))
 
     def _by_target(self, values: NDArray) -> dict[str, NDArray]:
         return dict(zip(self.targets, values.T, strict=True))
@@ -130,64 +141,24 @@ class TFBindVariantModel(TFBindModel):
 
     Takes ``{"ref": ..., "alt": ...}``, one-hot windows (variant, position, base), and returns
     ``{"ref": ..., "alt": ..., "difference": ...}``, each target -> (variant): natural log-odds, the
-    difference being alternative minus reference, so negative where the variant weakens binding. An ensemble
-    gives ``"spread"`` besides: the standard deviation of its members' differences, each weighed as in their
-    mean and in the same units; 0 for a target that one member alone decides.
+    difference being alternative minus reference, so negative where the variant weakens binding. An entry
+    that has a spread gives it as ``"spread"``: the standard deviation of the members' differences.
     """
 
     def predict_on_batch(self, x: Any) -> dict[str, Any]:
         """Return log-odds by allele and target, and their difference; see the class."""
         windows = np.concatenate([self._checked(x["ref"]), self._checked(x["alt"])])
-        spread = {}
-        if self._members is None:
-            both = self.predict_logits(windows)
+        members = None
+        if self._with_members is None:
+            logits = self.predict_logits(windows)
         else:
-            both, of_members = self._members.log_odds(windows)
-            of_ref, of_alt = np.split(of_members, 2, axis=1)
-            spread = {"spread": self._members.spread(of_alt - of_ref)}
-        ref, alt = np.split(both, 2)
-        found = {"ref": ref, "alt": alt, "difference": alt - ref, **spread}
+            logits, members = self._predict_members(windows)
+        ref, alt = np.split(logits, 2)
+        found = {"ref": ref, "alt": alt, "difference": alt - ref}
+        if members is not None:
+            of_ref, of_alt = np.split(members, 2, axis=1)
+            found["spread"] = self._spread(of_alt - of_ref)
         return {name: self._by_target(values) for name, values in found.items()}
-
-
-class _Members:
-    """The members of a model that `kipoi_tfbind.training.ensemble.mix_models` made."""
-
-    def __init__(self, model: Any, weights: NDArray[np.float64]) -> None:
-        self._model, self._weights = model, weights
-
-    @classmethod
-    def of(cls, model: Any) -> _Members | None:
-        """Members of a model; None where it has none."""
-        import keras
-        from keras import ops
-
-        if "member_logits" not in (layer.name for layer in model.layers):
-            return None
-        joined, mixture = model.get_layer("member_logits"), model.get_layer("logit")
-        kernel = ops.convert_to_numpy(mixture.kernel).astype(np.float64)
-        n_targets = kernel.shape[1]
-        weights = np.diagonal(kernel.reshape(-1, n_targets, n_targets), axis1=1, axis2=2)
-        return cls(keras.Model(model.input, [mixture.output, joined.output]), weights)
-
-    def log_odds(self, one_hot: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """Log-odds of the ensemble (sequence, target), and of each member (member, sequence, target)."""
-        from keras import ops
-
-        whole, joined = (ops.convert_to_numpy(each) for each in self._model.predict_on_batch(one_hot))
-        of_members = joined.astype(np.float64).reshape(len(joined), *self._weights.shape)
-        return whole, of_members.swapaxes(0, 1)
-
-    def spread(self, values: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Weighted standard deviation of values (member, sequence, target), times the sum of the weights.
-
-        So it is in the units of the weighted sum, which is what the ensemble predicts.
-        """
-        total = self._weights.sum(axis=0)
-        shares = (self._weights / np.where(total > 0, total, 1))[:, None]
-        mean = (shares * values).sum(axis=0)
-        variance = (shares * (values - mean) ** 2).sum(axis=0)
-        return (total * np.sqrt(variance)).astype(np.float32)
 
 
 def _predict(model: Any, one_hot: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -228,16 +199,20 @@ def _load(path: str) -> Any:
             ) from error
 
 
-def _logit_model(model: Any, path: str) -> Any:
-    """The same model up to its layer of log-odds."""
+_LAYERS = {
+    "logit": "the values before the sigmoid; it was not trained with `kipoi tfbind train`",
+    "member_logits": "the members' values; it is no ensemble and has no spread",
+}
+
+
+def _up_to(model: Any, name: str, path: str, *others: str) -> Any:
+    """The same model up to a layer, or to several."""
     import keras
 
-    if "logit" not in (layer.name for layer in model.layers):
-        raise WeightsError(
-            f"{path}: the model has no layer 'logit', the values before the sigmoid; it was not trained with "
-            "`kipoi tfbind train`"
-        )
-    return keras.Model(model.input, model.get_layer("logit").output)
+    if name not in (layer.name for layer in model.layers):
+        raise WeightsError(f"{path}: the model has no layer {name!r}, {_LAYERS[name]}")
+    found = [model.get_layer(each).output for each in (name, *others)]
+    return keras.Model(model.input, found if others else found[0])
 
 
 def _check_shapes(model: Any, path: str, length: int, targets: Sequence[str]) -> None:

@@ -114,7 +114,7 @@ def test_variant_model_of_an_ensemble_gives_the_spread_of_its_members_difference
     ref, alt = one_hot, one_hot[:, ::-1].copy()
     alt[:, 3] = np.eye(4, dtype=np.float32)[1]
     path = str(tmp_path / "model.keras")
-    found = TFBindVariantModel(path, TARGETS, LENGTH).predict_on_batch({"ref": ref, "alt": alt})
+    found = TFBindVariantModel(path, TARGETS, LENGTH, spread=True).predict_on_batch({"ref": ref, "alt": alt})
 
     def log_odds(member: keras.Model, x: NDArray) -> NDArray[np.float64]:
         p = keras.ops.convert_to_numpy(member(x, training=False)).astype(np.float64)
@@ -128,17 +128,9 @@ def test_variant_model_of_an_ensemble_gives_the_spread_of_its_members_difference
     # The other target is one member's alone.
     np.testing.assert_array_equal(found["spread"]["MAX"], 0)
     np.testing.assert_allclose(found["difference"]["MAX"], 1.2 * two[:, 1], rtol=1e-3, atol=1e-5)
-    whole = TFBindModel(path, TARGETS, LENGTH)
-    logits, spread = whole.predict_with_spread(ref)
-    np.testing.assert_array_equal(logits, whole.predict_logits(ref))
+    spread = TFBindModel(path, TARGETS, LENGTH, spread=True).predict_on_batch(ref)["spread"]["CTCF"]
     apart = np.abs(log_odds(model, ref) - log_odds(other, ref))[:, 0]
-    np.testing.assert_allclose(spread[:, 0], 1.2 * apart * np.sqrt(0.75 * 0.25), rtol=1e-3, atol=1e-6)
-
-
-def test_model_of_one_member_has_no_spread(weights: Path, one_hot: NDArray[np.float32]) -> None:
-    logits, spread = TFBindModel(str(weights), TARGETS, LENGTH).predict_with_spread(one_hot)
-    assert logits.shape == (9, 2)
-    assert spread is None
+    np.testing.assert_allclose(spread, 1.2 * apart * np.sqrt(0.75 * 0.25), rtol=1e-3, atol=1e-6)
 
 
 def test_same_allele_twice_makes_no_difference(weights: Path, one_hot: NDArray[np.float32]) -> None:

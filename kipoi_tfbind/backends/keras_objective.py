@@ -41,8 +41,8 @@ def check_gradients_of_inputs() -> None:
     """
     if keras.backend.backend() != "tensorflow":
         raise UnsupportedModelError(
-            f"Keras runs on {keras.backend.backend()}; adversarial training (adversarial_weight) and attribution "
-            "priors (prior_weight) need TensorFlow: set KERAS_BACKEND=tensorflow, or leave them out"
+            f"Keras runs on {keras.backend.backend()}; adversarial training (adversarial_weight) and "
+            "attribution priors (prior_weight) need TensorFlow: set KERAS_BACKEND=tensorflow"
         )
 
 

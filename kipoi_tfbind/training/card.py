@@ -9,11 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from kipoi_tfbind.training.card_tables import (
+    agreement_table,
+    best_baseline,
+    calibration_table,
+    learned_table,
+    metrics_table,
+    other_cells_table,
+)
 from kipoi_tfbind.training.config import TrainingConfig
 from kipoi_tfbind.training.conformal import LEVEL
-from kipoi_tfbind.training.learned import FEW_BINS, LEARNED, LEAST_AUROC, LEAST_RESPONSE, N_BACKGROUNDS
+from kipoi_tfbind.training.learned import FEW_BINS, LEAST_AUROC, LEAST_RESPONSE, N_BACKGROUNDS
 
-_BASELINES = {"motif": "motif", "kmer": "k-mer", "boosting": "boosting", "composition": "GC, CpG"}
 _HOW = "`training/{name}.yaml` holds the whole configuration. "
 _HOW_MEMBERS = """\
 `training/{name}.member-1.yaml` to `.member-{n}.yaml` hold the configurations of the members, and
@@ -33,6 +40,19 @@ bins are more or less frequent in the test regions, for which log-odds are to be
 (split conformal, each class by itself): a window can be bound where z is at least *bound from*, and unbound
 where z is at most *unbound to*; *covers*: share of the bound and of the unbound test bins whose set has their
 label, meant to be {level:.0%}; *both*: share of all bins whose set has both labels.
+
+{table}
+"""
+_AGREEMENT = """
+## Agreement of maps across seeds
+
+How alike DeepSHAP maps of the same bound test windows are between models trained from different random draws
+({n_models} models, up to {n_windows} windows for each target): mean over all pairs of models, with 95% interval over
+the windows. *cosine* of the angle between two maps: 1 where they are the same but for their scale. Its square is
+the share of one map's sum of squares that the other explains: from 0.9 on more than four fifths, so that another
+seed would have shown the same; below 0.7 less than half, so that a single map says as much of the seed as of the
+factor, and the mean of several is to be read instead. *top {top}*: share of the {top} positions of the largest
+magnitude that both have.
 
 {table}
 """
@@ -85,7 +105,7 @@ AUROC of bound windows against their own dinucleotide shuffles. *learned*: a res
 peaks* below {few_bins:,} bound training bins, and *context only*.
 
 {learned}
-{calibration_section}{elsewhere}{earlier}
+{agreement}{calibration_section}{elsewhere}{earlier}
 ## Use and limits
 
 {limits}- Peaks are calls from one laboratory protocol: absence of a peak is not proof of absence of binding.
@@ -114,6 +134,7 @@ def model_card(
     parameters: int,
     md5: str,
     earlier: str = "",
+    distillation: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the card of a zoo entry as Markdown, its numbers as they were measured.
 
@@ -131,6 +152,8 @@ def model_card(
         Checksum of its weights.
     earlier
         A paragraph on versions before this one.
+    distillation
+        What a student of the ensemble was made with, as in its `distillation.json`.
     """
     config = max(configs, key=lambda config: config.length)
     windows = config.windows
@@ -141,7 +164,7 @@ def model_card(
         length=config.length,
         bin_length=windows.bin_length,
         targets=", ".join(config.targets),
-        architecture=_architecture(configs),
+        architecture=_architecture(configs, distillation),
         parameters=parameters,
         difference="their difference, and its standard deviation over the members"
         if is_ensemble
@@ -157,6 +180,7 @@ def model_card(
         table=metrics_table(metrics),
         summary=_summary(metrics),
         calibration_section=_section(_CALIBRATION, calibration_table(metrics), level=LEVEL),
+        agreement=_section(_AGREEMENT, agreement_table(metrics), **metrics.get("maps", {})),
         elsewhere=_section(_ELSEWHERE, other_cells_table(metrics)),
         limits=_ONE_CONTIG if len(config.contigs) == 1 else "",
         calibration=fill(
@@ -169,7 +193,7 @@ def model_card(
         few_bins=FEW_BINS,
         earlier=f"\n{earlier}\n" if earlier else "",
         how=_HOW_MEMBERS.format(n=len(configs), name=name) if is_ensemble else _HOW.format(name=name),
-        train=_commands(name, len(configs)),
+        train=_commands(name, len(configs), distillation),
     )
 
 
@@ -181,19 +205,14 @@ def _section(template: str, table: str, **values: Any) -> str:
 def _summary(metrics: Mapping[str, Any]) -> str:
     """How the targets do together, in a sentence or two."""
     results = list(metrics["targets"].values())
-    gains = [result[_best_baseline(result)]["auprc"] for result in results]
+    gains = [result[best_baseline(result)]["auprc"] for result in results]
     auprc = [result["model"]["auprc"]["value"] for result in results]
-    best = [result[_best_baseline(result)]["auprc"]["value"] for result in results]
+    best = [result[best_baseline(result)]["auprc"]["value"] for result in results]
     ahead, behind = (sum(g["gain_low"] > 0 for g in gains), sum(g["gain_high"] < 0 for g in gains))
     return (
         f"Mean AUPRC {np.mean(auprc):.3f}, of the best baseline for each {np.mean(best):.3f}; ahead of it\n"
         f"with an interval above 0 for {ahead} of {len(gains)}, behind it with one below 0 for {behind}."
     )
-
-
-def _best_baseline(result: Mapping[str, Any]) -> str:
-    """Name of the baseline with the highest AUPRC."""
-    return max((b for b in _BASELINES if b in result), key=lambda name: result[name]["auprc"]["value"])
 
 
 def _strands(configs: Sequence[TrainingConfig]) -> str:
@@ -202,16 +221,17 @@ def _strands(configs: Sequence[TrainingConfig]) -> str:
     return ", reverse-complement equivariant" if kinds <= {"tied", "siamese"} else ""
 
 
-def _architecture(configs: Sequence[TrainingConfig]) -> str:
+def _architecture(configs: Sequence[TrainingConfig], distillation: Mapping[str, Any] | None) -> str:
     """Such as ``a`, or `5 x `a` and 1 x `b``, without the outer backticks of the template."""
     counts = Counter(config.architecture for config in configs)
     if len(configs) == 1:
         return f"`{configs[0].architecture}`"
-    return (
-        "log-odds of "
-        + " and ".join(f"{n} × `{name}`" for name, n in counts.items())
-        + ", weighed for each target"
-    )
+    members = " and ".join(f"{n} × `{name}`" for name, n in counts.items())
+    if distillation is None:
+        return f"log-odds of {members}, weighed for each target"
+    kept = Counter(configs[number - 1].architecture for number in distillation["keep"])
+    body = " and ".join(f"{n} × `{name}`" for name, n in kept.items())
+    return f"features of {body}, and from them log-odds of {members}, distilled and weighed for each target"
 
 
 def calibrated_to(configs: Sequence[TrainingConfig]) -> str:
@@ -230,115 +250,20 @@ def calibrated_to(configs: Sequence[TrainingConfig]) -> str:
     )
 
 
-def _commands(name: str, n_members: int) -> str:
+def _commands(name: str, n_members: int, distillation: Mapping[str, Any] | None) -> str:
     data = "--fasta genome.fa --peaks peaks/"
     if n_members == 1:
         return f"kipoi tfbind train training/{name}.yaml {data} -o run"
-    return "\n".join(
-        [
-            f"for i in $(seq {n_members}); do",
-            f"  kipoi tfbind train training/{name}.member-$i.yaml {data} -o member-$i",
-            "done",
-            f"kipoi tfbind ensemble $(seq -f member-%g {n_members}) {data} -o run",
-        ]
-    )
-
-
-def learned_table(metrics: Mapping[str, Any]) -> str:
-    """Return what the model has learned of each target as a Markdown table."""
-    rows = _header("target", "own motif", "raised most by", "against shuffles", "verdict")
-    for target, result in metrics["targets"].items():
-        own, best, shuffles = (result.get(key) for key in ("own_motif", "best_motif", "shuffles"))
-        cells = [
-            target,
-            f"{own['matrix']}: {own['value']:+.2f} ({own['low']:+.2f} to {own['high']:+.2f})" if own else "–",
-            f"{best['matrix']}: {best['value']:+.2f}" if best else "–",
-            f"{shuffles['auroc']:.3f} ({shuffles['low']:.3f}–{shuffles['high']:.3f})",
-            f"**{result['verdict']}**" if result["verdict"] == LEARNED else result["verdict"],
-        ]
-        rows.append("| " + " | ".join(cells) + " |")
-    return "\n".join(rows)
-
-
-def metrics_table(metrics: Mapping[str, Any]) -> str:
-    """Return the metrics as a Markdown table, a row for each target.
-
-    Parameters
-    ----------
-    metrics
-        What :func:`kipoi_tfbind.training.evaluate.evaluate` returns.
-    """
-    rows = _header(
-        *("target", "bound bins", "AUPRC", *_BASELINES.values(), "gain", "AUROC", "GC, CpG", "recall")
-    )
-    for target, result in metrics["targets"].items():
-        there = [name for name in _BASELINES if name in result]
-        gain = result[_best_baseline(result)]["auprc"]
-        cells = [
-            target,
-            f"{result['n_positive']:,} of {result['n_bins']:,}",
-            _interval(result["model"]["auprc"]),
-            *(f"{result[name]['auprc']['value']:.3f}" if name in there else "–" for name in _BASELINES),
-            f"{gain['gain_low']:+.3f} to {gain['gain_high']:+.3f}",
-            _interval(result["model"]["auroc"]),
-            f"{result['composition']['auroc']['value']:.3f}" if "composition" in there else "–",
-            _interval(result["model"]["recall"], bold=False),
-        ]
-        rows.append("| " + " | ".join(cells) + " |")
-    return "\n".join(rows)
-
-
-def calibration_table(metrics: Mapping[str, Any], *, restated: bool = False) -> str:
-    """Return calibration and label sets as a Markdown table; empty where no target has them.
-
-    Parameters
-    ----------
-    restated
-        Give expected : observed, slope and the offset for the prevalence that was asked of `evaluate`.
-    """
-    rows = _header(
-        *("target", "calibrated", "expected : observed", "slope"),
-        *("bound from", "unbound to", "covers bound", "covers unbound", "both"),
-    )
-    first = len(rows)
-    for target, result in metrics["targets"].items():
-        line, sets = result.get("calibration"), result.get("label_sets")
-        if line is None:
-            continue
-        line = line | line["at_prevalence"] if restated else line
-        cells = [
-            target,
-            f"{line['scale']:.3f} z {line['offset']:+.2f}".replace("-", "− ").replace("+", "+ "),
-            *(_interval(line[name], bold=False, digits=2) for name in ("expected_to_observed", "slope")),
-            *(f"{sets[name]:.2f}" if sets else "–" for name in ("bound_from", "unbound_to")),
-            *(_interval(sets[name], bold=False, digits=2) if sets else "–" for name in ("bound", "unbound")),
-            f"{sets['both']['value']:.2f}" if sets else "–",
-        ]
-        rows.append("| " + " | ".join(cells) + " |")
-    return "\n".join(rows) if len(rows) > first else ""
-
-
-def other_cells_table(metrics: Mapping[str, Any]) -> str:
-    """Return the metrics on the peaks of other cell types as a Markdown table; empty where there are none."""
-    rows = _header("target", "peaks of", "bound bins", "AUPRC", "motif", "AUROC", "recall")
-    first = len(rows)
-    for target, result in metrics["targets"].items():
-        for cell, there in result.get("other_cells", {}).items():
-            cells = [
-                *(target, cell, f"{there['n_positive']:,}"),
-                _interval(there["model"]["auprc"]),
-                f"{there['motif']['auprc']['value']:.3f}" if "motif" in there else "–",
-                _interval(there["model"]["auroc"]),
-                _interval(there["model"]["recall"], bold=False),
-            ]
-            rows.append("| " + " | ".join(cells) + " |")
-    return "\n".join(rows) if len(rows) > first else ""
-
-
-def _header(*titles: str) -> list[str]:
-    return ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
-
-
-def _interval(entry: Mapping[str, float], *, bold: bool = True, digits: int = 3) -> str:
-    value, low, high = (f"{entry[name]:.{digits}f}" for name in ("value", "low", "high"))
-    return f"{f'**{value}**' if bold else value} ({low}–{high})"
+    lines = [
+        f"for i in $(seq {n_members}); do",
+        f"  kipoi tfbind train training/{name}.member-$i.yaml {data} -o member-$i",
+        "done",
+        f"kipoi tfbind ensemble $(seq -f member-%g {n_members}) {data} -o run",
+    ]
+    if distillation is not None:
+        lines[-1] = lines[-1].removesuffix("run") + "ensemble"
+        values = {key: value for key, value in distillation.items() if key not in ("keep", "ensemble")}
+        options = [f"--keep {number}" for number in distillation["keep"]]
+        options += [f"--{key.replace('_', '-')} {value:g}" for key, value in values.items()]
+        lines.append(f"kipoi tfbind distill ensemble {data} -o run {' '.join(options)}")
+    return "\n".join(lines)
