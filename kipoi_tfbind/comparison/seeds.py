@@ -100,8 +100,8 @@ def agreement_of_models(
     -------
     dict
         target -> `n_windows`, and `cosine`, `rank_correlation` and `top_overlap`
-        (:func:`~kipoi_tfbind.interpret.agreement.agreement`), each `value`, `low`, `high`: mean over pairs and
-        windows, and its interval over the windows.
+        (:func:`~kipoi_tfbind.interpret.agreement.agreement`), each `value`, `low`, `high`: mean over pairs
+        and windows, and its interval over the windows.
     """
     targets = next(iter(models.values())).target_names
     result: dict[str, dict[str, Any]] = {}
