@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from kipoi_tfbind import layers  # noqa: F401 (registers the layers that model files name)
 from kipoi_tfbind.dna.one_hot import decode_codes
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.reference import Genome
