@@ -38,8 +38,8 @@ def fidelity(
 
     The ensemble's log-odds are expected within z ± width (spread + offset), z and spread being the
     student's and offset the median of its spread (1, if that is 0): split conformal prediction with a
-    normalised score (Papadopoulos et al. 2008, doi:10.1007/978-3-540-87572-3_50). The width is fitted on validation bins;
-    `coverage` is the share of test bins in their intervals.
+    normalised score (Papadopoulos et al. 2008, doi:10.1007/978-3-540-87572-3_50). The width is fitted on
+    validation bins; `coverage` is the share of test bins in their intervals.
 
     Parameters
     ----------
