@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from kipoi_tfbind import layers  # noqa: F401 (registers the layers that model files name)
 from kipoi_tfbind.dna.one_hot import decode_codes
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.reference import Genome
@@ -100,8 +101,8 @@ def agreement_of_models(
     -------
     dict
         target -> `n_windows`, and `cosine`, `rank_correlation` and `top_overlap`
-        (:func:`~kipoi_tfbind.interpret.agreement.agreement`), each `value`, `low`, `high`: mean over pairs and
-        windows, and its interval over the windows.
+        (:func:`~kipoi_tfbind.interpret.agreement.agreement`), each `value`, `low`, `high`: mean over pairs
+        and windows, and its interval over the windows.
     """
     targets = next(iter(models.values())).target_names
     result: dict[str, dict[str, Any]] = {}

@@ -47,13 +47,13 @@ label, meant to be {level:.0%}; *both*: share of all bins whose set has both lab
 _AGREEMENT = """
 ## Agreement of maps across seeds
 
-How alike DeepSHAP maps of the same bound test windows are between models trained from different random draws
-({n_models} models, up to {n_windows} windows for each target): mean over all pairs of models, with 95% interval over
-the windows. *cosine* of the angle between two maps: 1 where they are the same but for their scale. Its square is
-the share of one map's sum of squares that the other explains: from 0.9 on more than four fifths, so that another
-seed would have shown the same; below 0.7 less than half, so that a single map says as much of the seed as of the
-factor, and the mean of several is to be read instead. *top {top}*: share of the {top} positions of the largest
-magnitude that both have.
+How alike DeepSHAP maps of the same bound test windows are between models trained from different random
+draws ({n_models} models, up to {n_windows} windows for each target): mean over all pairs of models, with 95%
+interval over the windows. *cosine* of the angle between two maps: 1 where they are the same but for their
+scale. Its square is the share of one map's sum of squares that the other explains: from 0.9 on more than four
+fifths, so that another seed would have shown the same; below 0.7 less than half, so that a single map says as
+much of the seed as of the factor, and the mean of several is to be read instead. *top {top}*: share of the
+{top} positions of the largest magnitude that both have.
 
 {table}
 """
