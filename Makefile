@@ -13,7 +13,7 @@
 
 VENV := .venv
 DOCS_VENV := .venv-docs
-PYTEST_ARGS ?= -n 2 --dist loadfile
+PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 INSTALLED_FROM := setup.cfg setup.py pyproject.toml kipoi_tfbind.pth scripts/set_up.sh
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -27,7 +27,7 @@ demo: $(VENV)/.package-installed
 	@bash demo/run.sh
 
 test: lint
-	@pytest $(PYTEST_ARGS)
+	@scripts/run_tests.sh $(PYTEST_ARGS)
 
 lint: $(VENV)/.test-installed
 	@ruff check --quiet .
