@@ -140,6 +140,7 @@ def _list_entries(
             if result["verdict"] != LEARNED
         )
         or ".",
+        "spread": "members" if len(configs) > 1 else ".",
         "weights_url": weights_url or ".",
         "title": config.title or name,
         "trained_on": config.trained_on or "not stated",
