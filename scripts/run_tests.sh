@@ -4,7 +4,8 @@
 #
 #   scripts/run_tests.sh [ARGUMENT...]      arguments of pytest; without any, a single process
 #
-# Ends with one summary: each run's last line and every test that failed. The exit status is the worst of the runs.
+# Ends with one summary: of each run the last line and the memory of its processes, and every test that failed.
+# The exit status is the worst of the runs.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,19 +24,21 @@ done
 
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
+trap 'exit 130' INT
 [ -t 1 ] && color=--color=yes || color=--color=auto
-worst=0
+worst=0 found=0
 
 # run NAME PATH...: what pytest prints is shown, and kept for the summary.
 run() {
     local name=$1 status
     shift
     printf '\n== %s\n' "$name"
-    pytest "$color" "${arguments[@]}" "$@" | tee "$logs/$name"
+    pytest "$color" ${arguments[@]+"${arguments[@]}"} "$@" | tee "$logs/$name"
     status=${PIPESTATUS[0]}
     # 5: an argument such as -k leaves no test of this run.
-    ((status != 5 && status > worst)) && worst=$status
-    return 0
+    ((status == 5)) && return
+    found=1
+    ((status > worst)) && worst=$status
 }
 
 arguments=("$@")
@@ -47,6 +50,8 @@ run others "${others[@]}"
 printf '\n== summary\n'
 for name in graphs methods models others; do
     printf '%-8s %s\n' "$name" "$(tail -n 1 "$logs/$name")"
+    grep -E '^gw[0-9]+: at most ' "$logs/$name" | sed 's/^/         /'
 done
 sed 's/\x1b\[[0-9;]*m//g' "$logs"/* | grep -E '^(FAILED|ERROR) '
+((found)) || worst=5
 exit "$worst"
