@@ -288,7 +288,7 @@ def predict_codes(model: keras.Model, codes: NDArray[np.uint8], batch_size: int 
 
 
 def cosine_optimizer(rate: float, steps: int, weight_decay: float = 0.0) -> keras.optimizers.Optimizer:
-    """AdamW whose learning rate rises to `rate` in the first twentieth of the steps and falls to 0 as a cosine."""
+    """AdamW; its rate rises in the first twentieth of the steps, then falls to 0 as a cosine."""
     warm_up = max(1, steps // 20)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, steps - warm_up, warmup_target=rate, warmup_steps=warm_up
@@ -303,7 +303,7 @@ def epochs_done(run_dir: Path) -> list[float]:
     in it; that epoch will be run again, and its line goes.
     """
     history, checkpoint = run_dir / "history.csv", run_dir / "checkpoint" / "training_metadata.json"
-    if not history.exists():
+    if not history.exists() or not history.stat().st_size:  # begun, and ended within the first epoch
         return []
     epochs = json.loads(checkpoint.read_text())["epoch"] if checkpoint.exists() else 0
     header_and_epochs = history.read_text().splitlines(keepends=True)[: 1 + epochs]
