@@ -19,6 +19,7 @@ from kipoi_tfbind.training.card_tables import (
 )
 from kipoi_tfbind.training.config import TrainingConfig
 from kipoi_tfbind.training.conformal import LEVEL
+from kipoi_tfbind.training.fidelity import fidelity_section
 from kipoi_tfbind.training.learned import FEW_BINS, LEAST_AUROC, LEAST_RESPONSE, N_BACKGROUNDS
 
 _HOW = "`training/{name}.yaml` holds the whole configuration. "
@@ -105,7 +106,7 @@ AUROC of bound windows against their own dinucleotide shuffles. *learned*: a res
 peaks* below {few_bins:,} bound training bins, and *context only*.
 
 {learned}
-{agreement}{calibration_section}{elsewhere}{earlier}
+{agreement}{calibration_section}{fidelity_section}{elsewhere}{earlier}
 ## Use and limits
 
 {limits}- Peaks are calls from one laboratory protocol: absence of a peak is not proof of absence of binding.
@@ -135,6 +136,7 @@ def model_card(
     md5: str,
     earlier: str = "",
     distillation: Mapping[str, Any] | None = None,
+    fidelity: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the card of a zoo entry as Markdown, its numbers as they were measured.
 
@@ -154,6 +156,8 @@ def model_card(
         A paragraph on versions before this one.
     distillation
         What a student of the ensemble was made with, as in its `distillation.json`.
+    fidelity
+        How much of the ensemble it keeps, as in its `fidelity.json`.
     """
     config = max(configs, key=lambda config: config.length)
     windows = config.windows
@@ -180,6 +184,7 @@ def model_card(
         table=metrics_table(metrics),
         summary=_summary(metrics),
         calibration_section=_section(_CALIBRATION, calibration_table(metrics), level=LEVEL),
+        fidelity_section=fidelity_section(fidelity),
         agreement=_section(_AGREEMENT, agreement_table(metrics), **metrics.get("maps", {})),
         elsewhere=_section(_ELSEWHERE, other_cells_table(metrics)),
         limits=_ONE_CONTIG if len(config.contigs) == 1 else "",
