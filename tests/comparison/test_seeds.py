@@ -47,7 +47,7 @@ def test_maps_of_the_same_shape_agree_and_unrelated_ones_do_not() -> None:
     unrelated = found["A"]["cosine"]
     assert abs(unrelated["value"]) < 0.5
     assert unrelated["low"] < unrelated["value"] < unrelated["high"]
-    metrics = {"maps": {"n_models": 2, "n_windows": 8, "top": 20}, "targets": {}}
+    metrics: dict[str, Any] = {"maps": {"n_models": 2, "n_windows": 8, "top": 20}, "targets": {}}
     metrics["targets"] = {name: {"agreement": each} for name, each in found.items()}
     assert "| B | 8 | 1.00 (1.00–1.00) | 1.00 (1.00–1.00) |" in agreement_table(metrics)
     assert agreement_table({"targets": {}}) == ""
@@ -61,7 +61,7 @@ def test_a_run_that_was_not_evaluated_is_refused(tmp_path: Path) -> None:
 @pytest.mark.needs_bedtools
 def test_agreement_is_added_to_what_evaluate_wrote(tmp_path: Path) -> None:
     write_planted_genome(tmp_path)
-    small = {"filters": 4, "second_filters": 4, "hidden_units": 4, "length": 200}
+    small: dict[str, Any] = {"filters": 4, "second_filters": 4, "hidden_units": 4, "length": 200}
     config = TrainingConfig(
         architecture="motif_cnn",
         hyperparameters=small,
