@@ -119,15 +119,17 @@ def stream(
     numbered: Numbered | None = find() if find is not None else None
     batches = iter(source if numbered is None else ())
     first = next(batches, None)
+    length = numbered.length if numbered is not None else None
     if first is not None:
         schema.require(first)
-    if at_once is None and (numbered is not None or first is not None):
-        length = first.sizes.get("position", 1) if numbered is None else numbered.length
+        length = first.sizes.get("position", 1)
+    if at_once is None and length is not None:
         n_targets = len(model.target_names) if getattr(model, "is_asked", False) else 1
         at_once = number_at_once(4 * length * n_targets)
     at_once = at_once or _MOST
     block = min(block, at_once)
     blocks: OwnBlocks | NumberedBlocks
+    n_known: int | None
     if numbered is not None and shard is not None:
         blocks, n_known = NumberedBlocks(numbered, block, shard), numbered.n
     else:
