@@ -52,7 +52,14 @@ def test_the_group_has_the_promised_entries():
     assert [
         *("CTCF", "CTCF-ensemble", "CTCF-ensemble/variants", "CTCF/variants"),
         *("GM12878", "GM12878/variants"),
-        *("HepG2", "HepG2-distilled", "HepG2-distilled/variants", "HepG2-ensemble", "HepG2-ensemble/variants", "HepG2/variants"),
+        *(
+            "HepG2",
+            "HepG2-distilled",
+            "HepG2-distilled/variants",
+            "HepG2-ensemble",
+            "HepG2-ensemble/variants",
+            "HepG2/variants",
+        ),
         *("K562", "K562/variants"),
     ] == ENTRIES
     assert targets("HepG2") == targets("HepG2-ensemble")
