@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from kipoi.model import BaseModel
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from kipoi_tfbind.errors import InputError, WeightsError
 from kipoi_tfbind.repairs.weight_files import named_as, require_weights
@@ -32,6 +33,8 @@ class TFBindModel(BaseModel):
     not_learned
         Target -> verdict of its card ("context only", "too few peaks"), of targets whose own motif the
         model has not learned: interpreting those says little about the factor.
+    spread
+        Whether predictions have, under "spread", how far the members of an ensemble are apart.
 
     Attributes
     ----------
@@ -61,6 +64,7 @@ class TFBindModel(BaseModel):
         length: int,
         md5: str | None = None,
         not_learned: Mapping[str, str] | None = None,
+        spread: bool = False,
     ) -> None:
         if md5 is not None:
             _check_md5(weights, md5)
@@ -69,7 +73,10 @@ class TFBindModel(BaseModel):
         self.not_learned = dict(not_learned or {})
         self.model = _load(weights)
         _check_shapes(self.model, weights, length, self.targets)
-        self._logit_model = _logit_model(self.model, weights)
+        self._logit_model = _up_to(self.model, "logit", weights)
+        self._with_members: Any = None
+        if spread:
+            self._with_members = _up_to(self.model, "member_logits", weights, "logit")
 
     def predict_on_batch(self, x: Any) -> dict[str, Any]:
         """Predict the probability of binding.
@@ -82,18 +89,39 @@ class TFBindModel(BaseModel):
         Returns
         -------
         dict
-            Target -> probability (sequence).
+            Target -> probability (sequence); "spread" -> target -> standard deviation of the members'
+            log-odds (sequence), of an entry that has it.
 
         Raises
         ------
         InputError
             The windows have another length or layout.
         """
-        return self._by_target(_predict(self.model, self._checked(x)))
+        one_hot = self._checked(x)
+        if self._with_members is None:
+            return self._by_target(_predict(self.model, one_hot))
+        logits, members = self._predict_members(one_hot)
+        return {**self._by_target(expit(logits)), "spread": self._by_target(self._spread(members))}
 
     def predict_logits(self, one_hot: NDArray) -> NDArray[np.float32]:
         """Predict natural log-odds of binding (sequence, target) from one-hot windows."""
         return _predict(self._logit_model, self._checked(one_hot))
+
+    def _predict_members(self, one_hot: NDArray) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Log-odds of the mixture (sequence, target) and of the members (member, sequence, target)."""
+        from keras import ops
+
+        members, logits = map(ops.convert_to_numpy, self._with_members.predict_on_batch(one_hot))
+        return logits, members.reshape(len(logits), -1, len(self.targets)).swapaxes(0, 1)
+
+    def _spread(self, members: NDArray) -> NDArray:
+        """Standard deviation (sequence, target) over members, weighed and scaled as their mixture is."""
+        kernel = self.model.get_layer("logit").get_weights()[0]
+        n_targets = len(self.targets)
+        weights = kernel.reshape(-1, n_targets, n_targets).diagonal(axis1=1, axis2=2)[:, None]
+        total = weights.sum(axis=0)
+        mean = (weights * members).sum(axis=0) / np.maximum(total, 1e-9)
+        return np.sqrt(total * (weights * (members - mean) ** 2).sum(axis=0))
 
     def _by_target(self, values: NDArray) -> dict[str, NDArray]:
         return dict(zip(self.targets, values.T, strict=True))
@@ -113,16 +141,24 @@ class TFBindVariantModel(TFBindModel):
 
     Takes ``{"ref": ..., "alt": ...}``, one-hot windows (variant, position, base), and returns
     ``{"ref": ..., "alt": ..., "difference": ...}``, each target -> (variant): natural log-odds, the
-    difference being alternative minus reference, so negative where the variant weakens binding.
+    difference being alternative minus reference, so negative where the variant weakens binding. An entry
+    that has a spread gives it as ``"spread"``: the standard deviation of the members' differences.
     """
 
     def predict_on_batch(self, x: Any) -> dict[str, Any]:
         """Return log-odds by allele and target, and their difference; see the class."""
-        both = self.predict_logits(np.concatenate([self._checked(x["ref"]), self._checked(x["alt"])]))
-        ref, alt = np.split(both, 2)
-        return {
-            name: self._by_target(v) for name, v in (("ref", ref), ("alt", alt), ("difference", alt - ref))
-        }
+        windows = np.concatenate([self._checked(x["ref"]), self._checked(x["alt"])])
+        members = None
+        if self._with_members is None:
+            logits = self.predict_logits(windows)
+        else:
+            logits, members = self._predict_members(windows)
+        ref, alt = np.split(logits, 2)
+        found = {"ref": ref, "alt": alt, "difference": alt - ref}
+        if members is not None:
+            of_ref, of_alt = np.split(members, 2, axis=1)
+            found["spread"] = self._spread(of_alt - of_ref)
+        return {name: self._by_target(values) for name, values in found.items()}
 
 
 def _predict(model: Any, one_hot: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -163,16 +199,20 @@ def _load(path: str) -> Any:
             ) from error
 
 
-def _logit_model(model: Any, path: str) -> Any:
-    """The same model up to its layer of log-odds."""
+_LAYERS = {
+    "logit": "the values before the sigmoid; it was not trained with `kipoi tfbind train`",
+    "member_logits": "the members' values; it is no ensemble and has no spread",
+}
+
+
+def _up_to(model: Any, name: str, path: str, *others: str) -> Any:
+    """The same model up to a layer, or to several."""
     import keras
 
-    if "logit" not in (layer.name for layer in model.layers):
-        raise WeightsError(
-            f"{path}: the model has no layer 'logit', the values before the sigmoid; it was not trained with "
-            "`kipoi tfbind train`"
-        )
-    return keras.Model(model.input, model.get_layer("logit").output)
+    if name not in (layer.name for layer in model.layers):
+        raise WeightsError(f"{path}: the model has no layer {name!r}, {_LAYERS[name]}")
+    found = [model.get_layer(each).output for each in (name, *others)]
+    return keras.Model(model.input, found if others else found[0])
 
 
 def _check_shapes(model: Any, path: str, length: int, targets: Sequence[str]) -> None:

@@ -138,12 +138,12 @@ def jax_function() -> Any:
     return function
 
 
-def _file(name: str, write: Callable[[str], Any]) -> SequenceModel:
+def _file(name: str, write: Callable[[str], Any], double_precision: bool) -> SequenceModel:
     """A model loaded from a file of its weights, without any model.yaml."""
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / name)
         write(path)
-        return load_model(path, targets=TARGETS, length=LENGTH)
+        return load_model(path, targets=TARGETS, length=LENGTH, double_precision=double_precision)
 
 
 def logits(one_hot: NDArray) -> NDArray[np.float64]:
@@ -161,12 +161,12 @@ MAKERS: dict[str, Callable[[], Any]] = {
 DIFFERENTIABLE = ("keras", "saved_model", "torch")
 
 
-FILES: dict[str, Callable[[], SequenceModel]] = {
-    ".keras": lambda: _file("model.keras", keras_network().save),
-    ".h5": lambda: _file("model.h5", keras_network().save),
-    "SavedModel": lambda: _file("model", keras_network().export),
-    ".pt": lambda: _file("model.pt", torch.jit.script(torch_network()).save),
-    ".onnx": lambda: _file("model.onnx", lambda path: Path(path).write_bytes(_bytes(onnx_network()))),
+FILES: dict[str, tuple[str, Callable[[str], Any]]] = {
+    ".keras": ("model.keras", lambda path: keras_network().save(path)),
+    ".h5": ("model.h5", lambda path: keras_network().save(path)),
+    "SavedModel": ("model", lambda path: keras_network().export(path)),
+    ".pt": ("model.pt", lambda path: torch.jit.script(torch_network()).save(path)),
+    ".onnx": ("model.onnx", lambda path: Path(path).write_bytes(_bytes(onnx_network()))),
 }
 """Kinds of files that are a model by themselves."""
 OTHERS: dict[str, Callable[[], Any]] = {"onnx": onnx_network, "jax": jax_function}
@@ -178,11 +178,10 @@ def _bytes(proto: Any) -> bytes:
 
 
 @cache
-def wrapped(name: str) -> SequenceModel:
+def wrapped(name: str, *, double_precision: bool = False) -> SequenceModel:
     """The model of this kind, wrapped; made once."""
     if name in FILES:
-        return FILES[name]()
-    if name in OTHERS:
-        return as_sequence_model(OTHERS[name](), targets=TARGETS, length=LENGTH)
+        return _file(*FILES[name], double_precision)
+    made = (MAKERS | OTHERS)[name]()
     length = None if name == "keras" else LENGTH
-    return as_sequence_model(MAKERS[name](), targets=TARGETS, length=length)
+    return as_sequence_model(made, targets=TARGETS, length=length, double_precision=double_precision)

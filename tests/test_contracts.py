@@ -72,6 +72,7 @@ METHODS: dict[str, Method] = {
         tfb.shapley_interactions,
         {"n_references": 2, "segments": [(5, 12), (12, 20), (40, 50)]},
     ),
+    "integrated_hessians": (tfb.integrated_hessians, {"n_references": 1}),
     "grad_cam": (tfb.grad_cam, {}),
     "layer_contributions": (tfb.layer_contributions, {"n_references": 2}),
     "maximum_entropy_samples": (
@@ -83,7 +84,9 @@ GIVES_CONTRIBUTIONS = tuple(
     name for name, (function, _) in METHODS.items() if function in (tfb.gradients, tfb.deep_shap)
 )
 NEEDS_MULTIPLIERS = ("deep_shap", "deep_feature_interaction", "grad_cam", "layer_contributions")
-NEEDS_GRADIENTS = (*GIVES_CONTRIBUTIONS, *NEEDS_MULTIPLIERS[1:])
+NEEDS_GRADIENTS = (*GIVES_CONTRIBUTIONS, *NEEDS_MULTIPLIERS[1:], "integrated_hessians")
+# Differences of gradients are mostly rounding in float32, and refused.
+IN_FLOAT64 = ("integrated_hessians",)
 VARIABLES = {
     "ism": {"mutation_effect"},
     "second_order": {"mutation_effect", "epistasis"},
@@ -92,6 +95,9 @@ VARIABLES = {
         for name in GIVES_CONTRIBUTIONS
     },
     "deep_feature_interaction": {"interaction", "contribution_change"},
+    "integrated_hessians": {
+        *("interaction", "self_interaction", "mean_reference_prediction", "completeness_error")
+    },
     "grad_cam": {"grad_cam", "class_activation"},
     "layer_contributions": {
         *("unit_contribution", "unit_activation", "mean_reference_prediction", "completeness_error")
@@ -155,10 +161,15 @@ def sequences() -> xr.Dataset:
     )
 
 
+def wrapped(method: str, kind: str) -> tfb.SequenceModel:
+    """The model of this kind, in the precision that the method asks for."""
+    return same_weights.wrapped(kind, double_precision=method in IN_FLOAT64)
+
+
 @cache
 def result(method: str, kind: str) -> xr.Dataset:
     function, options = METHODS[method]
-    return function(same_weights.wrapped(kind), sequences(), **options)
+    return function(wrapped(method, kind), sequences(), **options)
 
 
 def effects_by_sequence(model: Any, sequences: xr.Dataset, **options: Any) -> xr.Dataset:
@@ -201,7 +212,7 @@ def others(method: str) -> list[str]:
     """Kinds of files, and of packages that are installed, that have this method."""
     kinds = [*same_weights.FILES, *same_weights.OTHERS]
     missing = [name for name in same_weights.OTHERS if importlib.util.find_spec(name) is None]
-    if method in NEEDS_MULTIPLIERS:
+    if method in NEEDS_MULTIPLIERS or method in IN_FLOAT64:  # JAX has the precision it was started with
         missing.append("jax")
     return [kind for kind in kinds if kind.lstrip(".") not in missing]
 
@@ -209,7 +220,7 @@ def others(method: str) -> list[str]:
 @pytest.mark.parametrize(("method", "kind"), PAIRS)
 def test_results_depend_on_neither_batch_nor_order(method: str, kind: str) -> None:
     function, options = METHODS[method]
-    model = same_weights.wrapped(kind)
+    model = wrapped(method, kind)
 
     # Kernels of float32 sum in another order for another batch; effects are differences of predictions
     # that are several times as large.
@@ -368,9 +379,17 @@ def test_a_pytorch_module_is_left_as_it_was(kind: str, fails: bool) -> None:
     if fails:
         module.head.bias.data[:] = torch.nan
     before = snapshot_of_module(module)
-    wrapped = tfb.as_sequence_model(module, length=same_weights.LENGTH)
-    assert ("multipliers" in wrapped.capabilities) == (kind == "traced")
+    # A copy in float64 is made from the trace.
+    precisions = (False, True) if kind == "traced" else (False,)
+    models = {
+        double: tfb.as_sequence_model(module, length=same_weights.LENGTH, double_precision=double)
+        for double in precisions
+    }
+    assert ("multipliers" in models[False].capabilities) == (kind == "traced")
     for name, (function, options) in METHODS.items():
+        wrapped = models.get(name in IN_FLOAT64)
+        if wrapped is None:
+            continue
         runs = name not in NEEDS_MULTIPLIERS or "multipliers" in wrapped.capabilities
         if fails and runs:
             with pytest.raises(InputError, match="is nan; are the model's weights sound"):
@@ -396,8 +415,9 @@ def test_a_keras_model_is_left_as_it_was(fails: bool) -> None:
         return [layers, model.trainable, sorted(vars(model)), *map(np.ndarray.tobytes, model.get_weights())]
 
     before = snapshot()
-    wrapped = tfb.as_sequence_model(model)
-    for function, options in METHODS.values():
+    models = {double: tfb.as_sequence_model(model, double_precision=double) for double in (False, True)}
+    for name, (function, options) in METHODS.items():
+        wrapped = models[name in IN_FLOAT64]
         if fails:
             with pytest.raises(InputError, match="is nan; are the model's weights sound"):
                 function(wrapped, sequences(), **options)

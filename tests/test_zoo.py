@@ -41,9 +41,11 @@ def targets(entry: str) -> list[str]:
 
 
 def prediction_columns(entry: str) -> set[str]:
+    spread = {f"preds/spread/{target}" for target in targets(entry) if ROWS[entry]["spread"] != "."}
     if ROWS[entry]["kind"] == "intervals":
-        return {f"preds/{target}" for target in targets(entry)}
-    return {f"preds/{value}/{target}" for value in ("ref", "alt", "difference") for target in targets(entry)}
+        return {f"preds/{target}" for target in targets(entry)} | spread
+    values = ("ref", "alt", "difference")
+    return {f"preds/{value}/{target}" for value in values for target in targets(entry)} | spread
 
 
 def test_the_group_has_the_promised_entries():

@@ -114,6 +114,7 @@ def model_card(
     parameters: int,
     md5: str,
     earlier: str = "",
+    distillation: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the card of a zoo entry as Markdown, its numbers as they were measured.
 
@@ -131,6 +132,8 @@ def model_card(
         Checksum of its weights.
     earlier
         A paragraph on versions before this one.
+    distillation
+        What a student of the ensemble was made with, as in its `distillation.json`.
     """
     config = max(configs, key=lambda config: config.length)
     windows = config.windows
@@ -141,7 +144,7 @@ def model_card(
         length=config.length,
         bin_length=windows.bin_length,
         targets=", ".join(config.targets),
-        architecture=_architecture(configs),
+        architecture=_architecture(configs, distillation),
         parameters=parameters,
         strands=_strands(configs),
         trained_on=config.trained_on or "not stated",
@@ -166,7 +169,7 @@ def model_card(
         few_bins=FEW_BINS,
         earlier=f"\n{earlier}\n" if earlier else "",
         how=_HOW_MEMBERS.format(n=len(configs), name=name) if is_ensemble else _HOW.format(name=name),
-        train=_commands(name, len(configs)),
+        train=_commands(name, len(configs), distillation),
     )
 
 
@@ -199,16 +202,17 @@ def _strands(configs: Sequence[TrainingConfig]) -> str:
     return ", reverse-complement equivariant" if kinds <= {"tied", "siamese"} else ""
 
 
-def _architecture(configs: Sequence[TrainingConfig]) -> str:
+def _architecture(configs: Sequence[TrainingConfig], distillation: Mapping[str, Any] | None) -> str:
     """Such as ``a`, or `5 x `a` and 1 x `b``, without the outer backticks of the template."""
     counts = Counter(config.architecture for config in configs)
     if len(configs) == 1:
         return f"`{configs[0].architecture}`"
-    return (
-        "log-odds of "
-        + " and ".join(f"{n} × `{name}`" for name, n in counts.items())
-        + ", weighed for each target"
-    )
+    members = " and ".join(f"{n} × `{name}`" for name, n in counts.items())
+    if distillation is None:
+        return f"log-odds of {members}, weighed for each target"
+    kept = Counter(configs[number - 1].architecture for number in distillation["keep"])
+    body = " and ".join(f"{n} × `{name}`" for name, n in kept.items())
+    return f"features of {body}, and from them log-odds of {members}, distilled and weighed for each target"
 
 
 def calibrated_to(configs: Sequence[TrainingConfig]) -> str:
@@ -227,18 +231,23 @@ def calibrated_to(configs: Sequence[TrainingConfig]) -> str:
     )
 
 
-def _commands(name: str, n_members: int) -> str:
+def _commands(name: str, n_members: int, distillation: Mapping[str, Any] | None) -> str:
     data = "--fasta genome.fa --peaks peaks/"
     if n_members == 1:
         return f"kipoi tfbind train training/{name}.yaml {data} -o run"
-    return "\n".join(
-        [
-            f"for i in $(seq {n_members}); do",
-            f"  kipoi tfbind train training/{name}.member-$i.yaml {data} -o member-$i",
-            "done",
-            f"kipoi tfbind ensemble $(seq -f member-%g {n_members}) {data} -o run",
-        ]
-    )
+    lines = [
+        f"for i in $(seq {n_members}); do",
+        f"  kipoi tfbind train training/{name}.member-$i.yaml {data} -o member-$i",
+        "done",
+        f"kipoi tfbind ensemble $(seq -f member-%g {n_members}) {data} -o run",
+    ]
+    if distillation is not None:
+        lines[-1] = lines[-1].removesuffix("run") + "ensemble"
+        values = {key: value for key, value in distillation.items() if key not in ("keep", "ensemble")}
+        options = [f"--keep {number}" for number in distillation["keep"]]
+        options += [f"--{key.replace('_', '-')} {value:g}" for key, value in values.items()]
+        lines.append(f"kipoi tfbind distill ensemble {data} -o run {' '.join(options)}")
+    return "\n".join(lines)
 
 
 def learned_table(metrics: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -149,7 +150,6 @@ def mix_models(models: Sequence[keras.Model], weights: NDArray, bias: NDArray) -
     weights, bias
         (member, target) and (target).
     """
-    n_members, n_targets = weights.shape
     length = max(model.input_shape[1] for model in models)
     sequence = keras.Input((length, 4), name="sequence")
     outputs = []
@@ -159,14 +159,34 @@ def mix_models(models: Sequence[keras.Model], weights: NDArray, bias: NDArray) -
         beside = (length - model.input_shape[1]) // 2
         middle = keras.layers.Cropping1D(beside, name=f"middle_{index + 1}") if beside else None
         outputs.append(member(middle(sequence) if middle else sequence))
-    x = keras.layers.Concatenate(name="member_logits")(outputs)
+    member_logits = keras.layers.Concatenate(name="member_logits")(outputs)
+    return keras.Model(sequence, mixed_probability(member_logits, weights, bias), name="ensemble")
+
+
+def mixed_probability(member_logits: Any, weights: NDArray, bias: NDArray) -> Any:
+    """Probabilities from the log-odds of members, by layers `logit` and `probability`.
+
+    Parameters
+    ----------
+    member_logits
+        Keras tensor (sequence, member times target).
+    weights, bias
+        (member, target) and (target).
+    """
+    n_members, n_targets = weights.shape
     mixture = keras.layers.Dense(n_targets, name="logit", trainable=False)
-    logit = mixture(x)
+    logit = mixture(member_logits)
     kernel = np.zeros((n_members, n_targets, n_targets))
     kernel[:, np.arange(n_targets), np.arange(n_targets)] = weights
     mixture.set_weights([kernel.reshape(-1, n_targets), bias])
-    probability = keras.layers.Activation("sigmoid", name="probability")(logit)
-    return keras.Model(sequence, probability, name="ensemble")
+    return keras.layers.Activation("sigmoid", name="probability")(logit)
+
+
+def mixture_of(ensemble: keras.Model) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Weights (member, target) and bias (target) with which an ensemble mixes its members."""
+    kernel, bias = ensemble.get_layer("logit").get_weights()
+    n_targets = len(bias)
+    return kernel.reshape(-1, n_targets, n_targets).diagonal(axis1=1, axis2=2), bias
 
 
 def _on_logits(model: keras.Model) -> keras.Model:

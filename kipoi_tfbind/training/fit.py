@@ -79,7 +79,7 @@ def train(
     start_from_motifs(model, config.motif_filters)
     genome = Genome(fasta)
     to_train, validation = bins or bins_of_run(config, genome, peaks_dir)
-    done = _history_of_checkpoint(run_dir)
+    done = epochs_done(run_dir)
     training = TrainingBatches(to_train, genome, config, first_epoch=len(done))
     # Only now: a run that could not begin, its peak files misspelt say, does not claim the folder.
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -143,13 +143,14 @@ def model_in_training(model: keras.Model, config: TrainingConfig, steps: int) ->
     """Compiled model of the logits: the layers of a model, and the loss that a configuration describes."""
     inputs, logits = model.input, model.get_layer("logit").output
     weights = [1.0] * len(config.targets) + [config.fit.auxiliary_weight] * len(config.auxiliary)
+    optimizer = cosine_optimizer(config.fit.learning_rate, steps, config.fit.weight_decay)
     loss = MaskedCrossEntropy(weights, config.regularise.label_smoothing)
     if config.regularise.adversarial_weight or config.regularise.prior_weight:
         on_logits = ObjectiveModel(inputs, logits, RegularisedLoss(loss, config.regularise))
-        on_logits.compile(_optimizer(config, steps))
+        on_logits.compile(optimizer)
     else:
         on_logits = keras.Model(inputs, logits)
-        on_logits.compile(_optimizer(config, steps), loss)
+        on_logits.compile(optimizer, loss)
     return on_logits
 
 
@@ -286,22 +287,23 @@ def predict_codes(model: keras.Model, codes: NDArray[np.uint8], batch_size: int 
     )
 
 
-def _optimizer(config: TrainingConfig, steps: int) -> keras.optimizers.Optimizer:
+def cosine_optimizer(rate: float, steps: int, weight_decay: float = 0.0) -> keras.optimizers.Optimizer:
+    """AdamW; its rate rises in the first twentieth of the steps, then falls to 0 as a cosine."""
     warm_up = max(1, steps // 20)
     schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, steps - warm_up, warmup_target=config.fit.learning_rate, warmup_steps=warm_up
+        0.0, steps - warm_up, warmup_target=rate, warmup_steps=warm_up
     )
-    return keras.optimizers.AdamW(schedule, weight_decay=config.fit.weight_decay)
+    return keras.optimizers.AdamW(schedule, weight_decay=weight_decay)
 
 
-def _history_of_checkpoint(run_dir: Path) -> list[float]:
+def epochs_done(run_dir: Path) -> list[float]:
     """Mean AUPRC in validation of the epochs before the checkpoint, from which an interrupted run goes on.
 
     The history is written before the checkpoint, so a run that was killed in between is an epoch ahead
     in it; that epoch will be run again, and its line goes.
     """
     history, checkpoint = run_dir / "history.csv", run_dir / "checkpoint" / "training_metadata.json"
-    if not history.exists():
+    if not history.exists() or not history.stat().st_size:  # begun, and ended within the first epoch
         return []
     epochs = json.loads(checkpoint.read_text())["epoch"] if checkpoint.exists() else 0
     header_and_epochs = history.read_text().splitlines(keepends=True)[: 1 + epochs]

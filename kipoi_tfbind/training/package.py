@@ -76,7 +76,16 @@ def package(
     members = sorted(run_dir.glob("member-*.yaml"), key=lambda path: int(path.stem.split("-")[1]))
     configs = [TrainingConfig.from_yaml(path) for path in members] or [config]
     parameters = TFBindModel(str(weights), list(config.targets), config.length, md5).model.count_params()
-    card = model_card(name, configs, metrics, parameters=parameters, md5=md5, earlier=_kept_note(group, name))
+    distillation = run_dir / "distillation.json"
+    card = model_card(
+        name,
+        configs,
+        metrics,
+        parameters=parameters,
+        md5=md5,
+        earlier=_kept_note(group, name),
+        distillation=json.loads(distillation.read_text()) if distillation.exists() else None,
+    )
     with whole_file(group / "cards" / f"{name}.md") as path:
         path.write_text(card)
     kept = {"metrics.json": "metrics.json"}
@@ -84,6 +93,8 @@ def package(
         kept |= {"members.json": "members.json"} | {path.name: path.name for path in members}
     else:
         kept["yaml"] = "config.yaml"
+    if distillation.exists():
+        kept["distillation.json"] = "distillation.json"
     for old in (group / "training").glob(f"{name}.*"):
         if old.name != f"{name}.earlier.md":
             old.unlink()
@@ -140,6 +151,7 @@ def _list_entries(
             if result["verdict"] != LEARNED
         )
         or ".",
+        "spread": "members" if len(configs) > 1 else ".",
         "weights_url": weights_url or ".",
         "title": config.title or name,
         "trained_on": config.trained_on or "not stated",

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from PIL import Image
+from pypdf import PdfReader
 
 from kipoi_tfbind import (
     as_sequence_model,
@@ -574,6 +575,29 @@ def test_a_browser_shows_the_page_and_asks_for_nothing_else(path: Path, page: Pa
             assert narrowest < shown_width < widest
         assert found["overflow"] <= 0
         assert not found["clipped"]
+
+
+@pytest.mark.needs_chromium
+def test_printed_it_is_a_supplement(path: Path, page: Page, tmp_path: Path) -> None:
+    printed = tmp_path / "report.pdf"
+    in_chromium(path, tmp_path, f"--print-to-pdf={printed}", "--no-pdf-header-footer")
+    pages = PdfReader(printed).pages
+    texts = [each.extract_text() for each in pages]
+    # Of each page: text or a picture, and its number.
+    assert len(pages) > 1
+    assert all(len(text) > 100 or len(each.images) for text, each in zip(texts, pages, strict=True))
+    assert all(f"S{number}" in text for number, text in enumerate(texts, start=1))
+    text = "".join(" ".join(texts).split())
+    # Every figure and table is numbered and there once, with its picture, and nothing that is to be clicked.
+    n_figures, n_tables = (len(page.attributes(tag)) for tag in ("figcaption", "caption"))
+    assert n_figures > 0
+    assert n_tables > 0
+    assert all(text.count(f"FigureS{number}.") == 1 for number in range(1, n_figures + 1))
+    assert f"FigureS{n_figures + 1}." not in text
+    assert f"TableS{n_tables + 1}." not in text
+    assert sum(len(each.images) for each in pages) >= len(page.attributes("img"))
+    for word in ("search", "zoom", "dark"):
+        assert word not in text.lower(), word
 
 
 @pytest.mark.needs_chromium

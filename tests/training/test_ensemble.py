@@ -8,7 +8,8 @@ from scipy.special import expit
 from kipoi_tfbind import as_sequence_model, deep_shap, encode_sequences
 from kipoi_tfbind.architectures import motif_cnn, motif_scan
 from kipoi_tfbind.dna.one_hot import decode_codes, one_hot_codes
-from kipoi_tfbind.kipoi_model import TFBindModel
+from kipoi_tfbind.errors import WeightsError
+from kipoi_tfbind.kipoi_model import TFBindModel, TFBindVariantModel
 from kipoi_tfbind.training.ensemble import fit_mixture, mix_models
 
 
@@ -38,6 +39,41 @@ def test_mixture_is_the_weighted_sum_of_log_odds_also_after_reload(members, tmp_
     np.testing.assert_allclose(loaded.predict_logits(x), expected, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(mixture.predict_on_batch(x), expit(expected), atol=1e-5)
     np.testing.assert_allclose(loaded.predict_logits(x[:, ::-1, ::-1]), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_spread_is_that_of_the_members_in_units_of_the_mixture(members, tmp_path):
+    weights, bias = np.array([[0.5, 0.3], [0.5, 0.9]]), np.array([0.1, -0.2])
+    mix_models(members, weights, bias).save(tmp_path / "m.keras")
+    rng = np.random.default_rng(1)
+    ref, alt = (one_hot_codes(rng.integers(4, size=(6, 200)).astype(np.uint8)) for _ in range(2))
+    of_ref, of_alt = (
+        np.stack([keras.Model(m.input, m.get_layer("logit").output).predict_on_batch(x) for m in members])
+        for x in (ref, alt)
+    )
+    model = TFBindModel(str(tmp_path / "m.keras"), ["A", "B"], 200, spread=True)
+    found = model.predict_on_batch(ref)
+    np.testing.assert_allclose(
+        found["A"], expit((weights[:, None] * of_ref).sum(axis=0) + bias)[:, 0], atol=1e-5
+    )
+    # Equal weights of sum 1: the plain standard deviation. Rounding of log-odds of some tens in float32.
+    np.testing.assert_allclose(found["spread"]["A"], of_ref[..., 0].std(axis=0), rtol=1e-4, atol=1e-5)
+    variants = TFBindVariantModel(str(tmp_path / "m.keras"), ["A", "B"], 200, spread=True)
+    found = variants.predict_on_batch({"ref": ref, "alt": alt})
+    change = (of_alt - of_ref)[..., 1]
+    # Of weights 0.3 and 0.9, shares are 1/4 and 3/4 and the scale is 1.2.
+    expected = 1.2 * np.sqrt(3 / 16) * np.abs(change[0] - change[1])
+    np.testing.assert_allclose(found["spread"]["B"], expected, rtol=1e-4, atol=2e-6)
+    assert expected.max() > 1e-3
+    for kind in (TFBindModel, TFBindVariantModel):
+        assert "spread" not in kind(str(tmp_path / "m.keras"), ["A", "B"], 200).predict_on_batch(
+            ref if kind is TFBindModel else {"ref": ref, "alt": alt}
+        )
+
+
+def test_a_model_without_members_has_no_spread(members, tmp_path):
+    members[0].save(tmp_path / "one.keras")
+    with pytest.raises(WeightsError, match="is no ensemble and has no spread"):
+        TFBindModel(str(tmp_path / "one.keras"), ["A", "B"], 200, spread=True)
 
 
 def test_a_shorter_member_sees_the_middle_of_the_window(members, tmp_path):

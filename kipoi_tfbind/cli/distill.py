@@ -1,0 +1,58 @@
+"""The command ``kipoi tfbind distill``."""
+
+from typing import Any
+
+import click
+
+from kipoi_tfbind.cli._command import command as new_command
+from kipoi_tfbind.cli._options import THREADS, output_option
+
+
+@new_command()
+@click.argument("ensemble", type=click.Path(file_okay=False))
+@click.option("--fasta", required=True, type=click.Path(), help="Genome, FASTA or bgzipped FASTA.")
+@click.option(
+    "--peaks", required=True, type=click.Path(), help="Folder of the peak files that the ensemble names."
+)
+@output_option("Folder of the new run; an interrupted run goes on.")
+@click.option(
+    "--keep",
+    type=int,
+    multiple=True,
+    default=(1,),
+    show_default=True,
+    help="Number of a member, from 1, whose layers the student begins with; may be repeated.",
+)
+@click.option("--windows", type=int, default=60_000, show_default=True, help="Windows to learn from.")
+@click.option(
+    "--mutated", type=float, default=0.2, show_default=True, help="Share of them with random mutations."
+)
+@click.option(
+    "--mutation-rate", type=float, default=0.2, show_default=True, help="Most bases of one that are redrawn."
+)
+@click.option("--random", type=float, default=0.05, show_default=True, help="Share of random sequences.")
+@click.option("--epochs", type=int, default=10, show_default=True)
+@click.option("--batch-size", type=int, default=64, show_default=True)
+@click.option("--learning-rate", type=float, default=3e-4, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@THREADS
+def command(
+    ensemble: str, fasta: str, peaks: str, output: str, keep: tuple[int, ...], **options: Any
+) -> None:
+    """A small model that says what a whole ensemble says.
+
+    ENSEMBLE is the folder that `kipoi tfbind ensemble` wrote. The student has the layers of a few of its
+    members, and a head for each: it knows how far they are apart. It learns from their log-odds of real,
+    shuffled, mutated and random windows. Evaluate and package it as any run.
+
+    \b
+    Example:
+      kipoi tfbind ensemble seed-1 seed-2 seed-3 --fasta hg19.fa.gz --peaks peaks -o ensemble
+      kipoi tfbind distill ensemble --keep 1 --fasta hg19.fa.gz --peaks peaks -o student
+    """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
+    from kipoi_tfbind.backends.quiet_start import start_tensorflow
+
+    start_tensorflow()
+    from kipoi_tfbind.training.distill import Distillation, distill
+
+    distill(ensemble, fasta, peaks, output, Distillation(keep=keep, **options), verbose=2)

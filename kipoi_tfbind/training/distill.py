@@ -1,0 +1,269 @@
+"""Distil an ensemble into a model of a few of its members that says what all of them would say."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from kipoi_tfbind.dna.one_hot import one_hot_codes
+from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.genome.reference import Genome
+from kipoi_tfbind.notices import progress
+from kipoi_tfbind.results.files import whole_file
+from kipoi_tfbind.training.batches import with_shuffles
+from kipoi_tfbind.training.config import TrainingConfig
+from kipoi_tfbind.training.ensemble import mixture_of
+from kipoi_tfbind.training.fit import EpochStart, cosine_optimizer, epochs_done, predict_codes
+from kipoi_tfbind.training.metrics import mean_auprc
+from kipoi_tfbind.training.student import DistillationLoss, load_ensemble, student_of
+from kipoi_tfbind.training.windows import held_out_bins, training_bins
+
+log = logging.getLogger(__name__)
+
+# Windows of which the ensemble's log-odds are computed, and kept, at a time.
+_PART = 4096
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """What a student begins with, and what it is trained on.
+
+    Parameters
+    ----------
+    keep
+        Numbers of the members, from 1, whose layers the student begins with.
+    windows
+        Number of windows: training bins of the ensemble and their shuffles, each at a random shift, and
+        as many of the other kinds as their shares say.
+    mutated
+        Share of windows in which each base is redrawn with a probability of up to `mutation_rate`.
+    mutation_rate
+        See `mutated`.
+    random
+        Share of random sequences, of the bases of the windows.
+    epochs, batch_size, learning_rate
+        Of the training.
+    seed
+        Of the choice of windows and of their order.
+    """
+
+    keep: tuple[int, ...] = (1,)
+    windows: int = 60_000
+    mutated: float = 0.2
+    mutation_rate: float = 0.2
+    random: float = 0.05
+    epochs: int = 10
+    batch_size: int = 64
+    learning_rate: float = 3e-4
+    seed: int = 0
+
+
+def distill(
+    ensemble_dir: str | Path,
+    fasta: str | Path,
+    peaks_dir: str | Path,
+    run_dir: str | Path,
+    options: Distillation,
+    *,
+    verbose: int | str = "auto",
+) -> keras.Model:
+    """Train a student on the log-odds of all members of an ensemble, and write it as a run of its own.
+
+    The student has the layers of the kept members, and from all their features a head for each member of
+    the ensemble, so that it gives the ensemble's mean and, as the spread of its heads, how far the members
+    are apart (Tran et al. 2020, arXiv:2001.04694). Its heads are mixed with the ensemble's weights. It
+    learns from log-odds, not from labels, so that windows need none: shuffled, mutated and random ones are
+    among them (Hinton et al. 2015, arXiv:1503.02531). Normalisations stay as the members have them, and
+    nothing is dropped.
+
+    Parameters
+    ----------
+    ensemble_dir
+        Folder that :func:`kipoi_tfbind.training.ensemble.ensemble_runs` wrote.
+    fasta, peaks_dir
+        As in training.
+    run_dir
+        Folder for `model.keras` (of the epoch with the best mean AUPRC in validation), `history.csv`,
+        `distillation.json`, and the configurations of the ensemble. A run that was interrupted goes on when
+        it is started again with this folder.
+    options
+        See :class:`Distillation`.
+    verbose
+        Keras' progress.
+
+    Returns
+    -------
+    keras.Model
+        The best student, as in `model.keras`: layers `member_logits`, `logit` and `probability`, as an
+        ensemble has.
+
+    Raises
+    ------
+    InputError
+        No ensemble is in the folder, it has no such member, or `run_dir` holds another run.
+    """
+    ensemble_dir, run_dir = Path(ensemble_dir), Path(run_dir)
+    teacher = load_ensemble(ensemble_dir)
+    config = TrainingConfig.from_yaml(ensemble_dir / "config.yaml")
+    student = student_of(teacher, options.keep, _architectures(ensemble_dir))
+    _claim(run_dir, ensemble_dir, options)
+    genome = Genome(fasta)
+    validation = held_out_bins(config, genome, peaks_dir, "validation")
+    # Of the ensemble's targets alone: those that helped in its training are none of the student's.
+    bins = training_bins(replace(config, auxiliary={}), genome, peaks_dir)
+    codes = distillation_windows(
+        bins.codes(genome, config.length + 2 * config.fit.jitter), bins.labels, config, options
+    )
+    done = epochs_done(run_dir)
+    batches = _Batches(codes, _teach(teacher, codes, run_dir), options, first_epoch=len(done))
+    weights, bias = mixture_of(teacher)
+    in_training = keras.Model(student.input, student.get_layer("member_logits").output)
+    in_training.compile(
+        cosine_optimizer(options.learning_rate, len(batches) * options.epochs),
+        DistillationLoss(weights, bias),
+    )
+    in_training.fit(
+        batches,
+        epochs=options.epochs,
+        shuffle=False,  # the batches are
+        verbose=verbose,
+        callbacks=[
+            EpochStart(options.seed),
+            _KeepBest(student, validation.codes(genome, config.length), validation.labels, run_dir, done),
+            keras.callbacks.CSVLogger(run_dir / "history.csv", append=True),
+            keras.callbacks.BackupAndRestore(
+                run_dir / "checkpoint", double_checkpoint=True, delete_checkpoint=False
+            ),
+        ],
+    )
+    return keras.models.load_model(run_dir / "model.keras")
+
+
+def distillation_windows(
+    codes: NDArray[np.uint8], labels: NDArray[np.int8], config: TrainingConfig, options: Distillation
+) -> NDArray[np.uint8]:
+    """Base codes (window, position) of the windows that the ensemble is asked about.
+
+    Parameters
+    ----------
+    codes
+        Of the training bins, wider than the model's window by the jitter of `config` on either side.
+    labels
+        Of the training bins.
+    config
+        Of the ensemble.
+    options
+        How many of which kind.
+    """
+    rng = np.random.default_rng(options.seed)
+    codes, _ = with_shuffles(codes, labels, config.windows.shuffled, options.seed)
+    n_random = round(options.windows * options.random)
+    rows = rng.choice(len(codes), options.windows - n_random, replace=len(codes) < options.windows - n_random)
+    shift = rng.integers(0, 2 * config.fit.jitter + 1, len(rows))
+    windows = codes[rows[:, None], shift[:, None] + np.arange(config.length)]
+    mutated = windows[: round(options.windows * options.mutated)]
+    rate = options.mutation_rate * rng.random((len(mutated), 1))
+    hit = (rng.random(mutated.shape) < rate) & (mutated < 4)
+    mutated[hit] = rng.integers(0, 4, int(hit.sum()))
+    known = windows[windows < 4]
+    drawn = known[rng.integers(0, len(known), (n_random, config.length))]
+    return rng.permutation(np.concatenate([windows, drawn]))
+
+
+class _Batches(keras.utils.PyDataset):
+    """Shuffled batches of windows and the ensemble's log-odds, from the seed and the epoch alone."""
+
+    def __init__(self, codes: NDArray, logits: NDArray, options: Distillation, first_epoch: int):
+        super().__init__(workers=1)
+        self.codes, self.logits, self.options, self.epoch = codes, logits, options, first_epoch
+        self._draw()
+
+    def _draw(self) -> None:
+        self.order = np.random.default_rng((self.options.seed, self.epoch)).permutation(len(self.codes))
+
+    def __len__(self) -> int:
+        return len(self.codes) // self.options.batch_size
+
+    def __getitem__(self, batch: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        size = self.options.batch_size
+        rows = self.order[batch * size : (batch + 1) * size]
+        return one_hot_codes(self.codes[rows]), self.logits[rows]
+
+    def on_epoch_end(self) -> None:
+        """Draw the order of the next epoch."""
+        self.epoch += 1
+        self._draw()
+
+
+class _KeepBest(keras.callbacks.Callback):
+    """After each epoch, the mean AUPRC in validation; saves the student when it is the best so far."""
+
+    def __init__(
+        self, student: keras.Model, codes: NDArray, labels: NDArray, run_dir: Path, done: list[float]
+    ):
+        super().__init__()
+        self.student, self.codes, self.labels, self.run_dir = student, codes, labels, run_dir
+        self.best = max(done, default=-np.inf)
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Say where the student begins."""
+        if not np.isfinite(self.best):
+            value = mean_auprc(self.labels, predict_codes(self.student, self.codes))
+            log.info("at the start: mean AUPRC in validation %.4f", value)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Measure, and save where it is the best."""
+        value = mean_auprc(self.labels, predict_codes(self.student, self.codes))
+        if logs is not None:
+            logs["validation_auprc"] = value
+        log.info("epoch %d: mean AUPRC in validation %.4f", epoch + 1, value)
+        if value > self.best:
+            self.best = value
+            with whole_file(self.run_dir / "model.keras") as path:
+                self.student.save(path)
+
+
+def _teach(teacher: keras.Model, codes: NDArray[np.uint8], run_dir: Path) -> NDArray[np.float32]:
+    """Log-odds (window, member times target) of an ensemble; parts that are there are not computed again."""
+    heads = keras.Model(teacher.input, teacher.get_layer("member_logits").output)
+    folder = run_dir / "teacher"
+    folder.mkdir(exist_ok=True)
+    parts = []
+    with progress("ensemble's log-odds", total=len(codes), unit="window") as bar:
+        for start in range(0, len(codes), _PART):
+            part = codes[start : start + _PART]
+            path = folder / f"{start}.npy"
+            if not path.exists():
+                with whole_file(path) as new, open(new, "wb") as file:
+                    np.save(file, predict_codes(heads, part))
+            parts.append(np.load(path))
+            bar.update(len(part))
+    return np.concatenate(parts)
+
+
+def _architectures(ensemble_dir: Path) -> list[str]:
+    return [member["architecture"] for member in json.loads((ensemble_dir / "members.json").read_text())]
+
+
+def _claim(run_dir: Path, ensemble_dir: Path, options: Distillation) -> None:
+    """Begin a run in a folder, or go on with the same one."""
+    run = json.dumps({**asdict(options), "ensemble": ensemble_dir.name}, indent=1) + "\n"
+    path = run_dir / "distillation.json"
+    if path.exists() and path.read_text() != run:
+        raise InputError(f"{path}: this folder holds a run with other options; give another folder")
+    run_dir.mkdir(parents=True, exist_ok=True)
+    for source in (
+        ensemble_dir / "config.yaml",
+        ensemble_dir / "members.json",
+        *ensemble_dir.glob("member-*.yaml"),
+    ):
+        with whole_file(run_dir / source.name) as copy:
+            copy.write_text(source.read_text())
+    with whole_file(path) as new:
+        new.write_text(run)

@@ -1,0 +1,174 @@
+"""Distillation: where a student begins, what it learns from, and a run that is interrupted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from kipoi_tfbind.dna.one_hot import one_hot_codes
+from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.kipoi_model import TFBindModel
+from kipoi_tfbind.training import distill as module
+from kipoi_tfbind.training.distill import Distillation, distill, distillation_windows
+from kipoi_tfbind.training.ensemble import ensemble_runs, mixture_of
+from kipoi_tfbind.training.fit import build_model
+from kipoi_tfbind.training.student import DistillationLoss, load_ensemble, student_of
+from tests.planted_genome import write_planted_genome
+from tests.training.test_fit import CONFIG
+
+OPTIONS = Distillation(keep=(2,), windows=320, epochs=3, batch_size=32, learning_rate=3e-3)
+ARCHITECTURES = ("motif_cnn", "motif_cnn")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A planted genome, its peaks, and the ensemble of two networks with random weights."""
+    folder = tmp_path_factory.mktemp("planted")
+    write_planted_genome(folder)
+    for seed in (1, 2):
+        config = replace(CONFIG, fit=replace(CONFIG.fit, seed=seed))
+        model = build_model(config)
+        rng = np.random.default_rng(seed)
+        for weight in model.trainable_weights:
+            weight.assign(weight.numpy() + rng.normal(0, 0.1, weight.shape))
+        (folder / f"run-{seed}").mkdir()
+        model.save(folder / f"run-{seed}" / "model.keras")
+        (folder / f"run-{seed}" / "config.yaml").write_text(config.to_yaml())
+    ensemble_runs([folder / "run-1", folder / "run-2"], folder / "genome.fa", folder, folder / "ensemble")
+    return folder
+
+
+def run(folder: Path, name: str, options: Distillation = OPTIONS) -> keras.Model:
+    return distill(folder / "ensemble", folder / "genome.fa", folder, folder / name, options, verbose=0)
+
+
+@pytest.fixture(scope="module")
+def student(folder: Path) -> keras.Model:
+    return run(folder, "student")
+
+
+def one_hot(n: int, seed: int = 0) -> np.ndarray:
+    return one_hot_codes(np.random.default_rng(seed).integers(4, size=(n, 200)).astype(np.uint8))
+
+
+def members_of(model: keras.Model, x: np.ndarray) -> np.ndarray:
+    return keras.Model(model.input, model.get_layer("member_logits").output).predict_on_batch(x)
+
+
+def test_a_student_with_all_members_begins_as_the_ensemble(folder: Path) -> None:
+    ensemble, x = load_ensemble(folder / "ensemble"), one_hot(8)
+    found = student_of(ensemble, (2, 1), ARCHITECTURES)
+    # Products of float32 in another order.
+    np.testing.assert_allclose(members_of(found, x), members_of(ensemble, x), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found.predict_on_batch(x), ensemble.predict_on_batch(x), atol=1e-5)
+
+
+def test_what_is_not_kept_begins_as_the_mean_of_the_kept_of_its_architecture(folder: Path) -> None:
+    ensemble, x = load_ensemble(folder / "ensemble"), one_hot(8)
+    both = members_of(ensemble, x)
+    found = members_of(student_of(ensemble, (2,), ARCHITECTURES), x)
+    np.testing.assert_allclose(found, both[:, [1, 1]], rtol=1e-4, atol=1e-5)
+
+
+def test_training_drops_nothing_and_normalises_as_prediction_does(folder: Path) -> None:
+    found, x = student_of(load_ensemble(folder / "ensemble"), (1,), ARCHITECTURES), one_hot(8)
+    np.testing.assert_allclose(found(x, training=True), found(x, training=False), rtol=0, atol=1e-7)
+
+
+def test_the_loss_is_that_of_the_formula() -> None:
+    rng = np.random.default_rng(0)
+    weights, bias = rng.uniform(0.1, 1, (3, 2)).astype(np.float32), np.array([-1, 2], np.float32)
+    teacher, found = (rng.normal(size=(5, 6)).astype(np.float32) * 4 for _ in range(2))
+    members, away = teacher.reshape(5, 3, 2), (found - teacher).reshape(5, 3, 2)
+    z = (members * weights).sum(axis=1) + bias
+    counts = 0.02 + 0.98 / (1 + np.exp(-(z + 5)))
+    expected = (counts * ((away * weights).sum(axis=1) ** 2 + 0.2 * (away**2).mean(axis=1))).mean()
+    loss = DistillationLoss(weights, bias)
+    assert float(loss(teacher, keras.ops.convert_to_tensor(found))) == pytest.approx(expected, rel=1e-5)
+    assert float(loss(teacher, keras.ops.convert_to_tensor(teacher))) == 0
+
+
+def test_a_student_comes_closer_to_all_members(folder: Path, student: keras.Model) -> None:
+    ensemble, x = load_ensemble(folder / "ensemble"), one_hot(64, seed=5)
+    truth = members_of(ensemble, x)
+    start = members_of(student_of(ensemble, OPTIONS.keep, ARCHITECTURES), x)
+    loss = DistillationLoss(*mixture_of(ensemble))
+    assert float(loss(truth, members_of(student, x))) < 0.5 * float(loss(truth, start))
+    np.testing.assert_array_equal(mixture_of(student)[0], mixture_of(ensemble)[0])
+    history = pd.read_csv(folder / "student" / "history.csv")
+    assert history["loss"].iloc[-1] < 0.5 * history["loss"].iloc[0]
+    # The spread of the student is that of its heads, by the class of the zoo's entries.
+    found = TFBindModel(str(folder / "student" / "model.keras"), ["factor"], 200, spread=True)
+    spread = found.predict_on_batch(x)["spread"]["factor"]
+    weights = mixture_of(student)[0][:, 0]
+    share = weights / weights.sum()
+    heads = members_of(student, x)
+    expected = weights.sum() * np.sqrt(share @ ((heads - (heads @ share)[:, None]) ** 2).T)
+    np.testing.assert_allclose(spread, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_a_run_that_was_interrupted_goes_on_to_the_same_weights(
+    folder: Path, student: keras.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[Any] = []
+
+    class Interrupted(module._Batches):
+        def on_epoch_end(self) -> None:
+            begun.append(self.epoch)
+            if len(begun) == 2:
+                raise KeyboardInterrupt
+            super().on_epoch_end()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_Batches", Interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(folder, "again")
+    assert begun == [0, 1]
+    asked: list[int] = []
+    with monkeypatch.context() as patch:
+        predict = module.predict_codes
+        patch.setattr(module, "predict_codes", lambda *args: asked.append(len(args[1])) or predict(*args))
+        again = run(folder, "again")
+    # The ensemble was not asked again about the windows.
+    assert OPTIONS.windows not in asked
+    for one, other in zip(again.get_weights(), student.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_windows_are_of_all_kinds_and_drawn_from_the_seed() -> None:
+    rng = np.random.default_rng(0)
+    codes = rng.choice(np.array([0, 1], np.uint8), size=(50, 220))
+    labels = np.ones((50, 1), np.int8)
+    options = replace(OPTIONS, windows=100, mutated=0.3, mutation_rate=1.0, random=0.1)
+    found = distillation_windows(codes, labels, CONFIG, options)
+    assert found.shape == (100, 200)
+    assert found.dtype == np.uint8
+    # Only redrawn bases can be others than those of the bins: in 30 windows, and 10 of random bases.
+    assert 30 <= (found > 1).any(axis=1).sum() <= 40
+    whole = {
+        row.tobytes() for row in np.lib.stride_tricks.sliding_window_view(codes, 200, axis=1).reshape(-1, 200)
+    }
+    real = sum(row.tobytes() in whole for row in found)
+    assert 60 <= real <= 65
+    np.testing.assert_array_equal(found, distillation_windows(codes, labels, CONFIG, options))
+    assert (found != distillation_windows(codes, labels, CONFIG, replace(options, seed=1))).any()
+
+
+@pytest.mark.parametrize("keep", [(), (3,), (0,), (1, 1)])
+def test_members_that_are_not_there_are_refused(folder: Path, keep: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="expected different numbers of members, from 1 to 2"):
+        run(folder, "refused", replace(OPTIONS, keep=keep))
+    assert not (folder / "refused").exists()
+
+
+def test_what_is_no_ensemble_and_another_run_are_refused(folder: Path, student: keras.Model) -> None:
+    with pytest.raises(InputError, match="no ensemble here; make one with `kipoi tfbind ensemble`"):
+        distill(folder / "run-1", folder / "genome.fa", folder, folder / "refused", OPTIONS)
+    with pytest.raises(InputError, match="holds a run with other options"):
+        run(folder, "student", replace(OPTIONS, epochs=9))
