@@ -2,18 +2,19 @@
 # once, and again when what it installs has changed.
 #
 #   make demo    predictions and an interpretation, offline, on the files of the repository
-#   make test    linters, type checker, all tests
+#   make test    linters, type checker, all tests (scripts/run_tests.sh)
 #   make lint    linters and type checker only
 #   make format  rewrite the code as the linters want it
 #   make docs    the documentation as a folder of HTML, docs/_build/html: runs what its pages run, checks
 #                links, examples and spelling (DOCS_EXECUTION=cache runs only what changed)
 #   make clean   remove what the other targets made
 #
-# PYTHON=/path/to/python chooses the interpreter; PYTEST_ARGS is handed to pytest ("" for one process).
+# PYTHON=/path/to/python chooses the interpreter; PYTEST_ARGS is handed to pytest ("" for one process
+# at a time).
 
 VENV := .venv
 DOCS_VENV := .venv-docs
-PYTEST_ARGS ?= -n 2 --dist loadfile
+PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 INSTALLED_FROM := setup.cfg setup.py pyproject.toml kipoi_tfbind.pth scripts/set_up.sh
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -27,7 +28,7 @@ demo: $(VENV)/.package-installed
 	@bash demo/run.sh
 
 test: lint
-	@pytest $(PYTEST_ARGS)
+	@scripts/run_tests.sh $(PYTEST_ARGS)
 
 lint: $(VENV)/.test-installed
 	@ruff check --quiet .

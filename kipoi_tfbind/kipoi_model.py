@@ -116,12 +116,7 @@ class TFBindModel(BaseModel):
 
     def _spread(self, members: NDArray) -> NDArray:
         """Standard deviation (sequence, target) over members, weighed and scaled as their mixture is."""
-        kernel = self.model.get_layer("logit").get_weights()[0]
-        n_targets = len(self.targets)
-        weights = kernel.reshape(-1, n_targets, n_targets).diagonal(axis1=1, axis2=2)[:, None]
-        total = weights.sum(axis=0)
-        mean = (weights * members).sum(axis=0) / np.maximum(total, 1e-9)
-        return np.sqrt(total * (weights * (members - mean) ** 2).sum(axis=0))
+        return spread(members, mixture_of(self.model)[0])
 
     def _by_target(self, values: NDArray) -> dict[str, NDArray]:
         return dict(zip(self.targets, values.T, strict=True))
@@ -159,6 +154,34 @@ class TFBindVariantModel(TFBindModel):
             of_ref, of_alt = np.split(members, 2, axis=1)
             found["spread"] = self._spread(of_alt - of_ref)
         return {name: self._by_target(values) for name, values in found.items()}
+
+
+def mixture_of(ensemble: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Weights (member, target) and bias (target) with which an ensemble mixes its members."""
+    kernel, bias = ensemble.get_layer("logit").get_weights()
+    n_targets = len(bias)
+    return kernel.reshape(-1, n_targets, n_targets).diagonal(axis1=1, axis2=2), bias
+
+
+def spread(members: NDArray, weights: NDArray) -> NDArray:
+    """Standard deviation (bin, target) over members (member, bin, target), in units of their mixture.
+
+    Parameters
+    ----------
+    members
+        Log-odds.
+    weights
+        (member, target), of the mixture; members count by them, and the unit is scaled by their sum.
+
+    Examples
+    --------
+    >>> spread(np.array([[[1.0]], [[3.0]]]), np.array([[0.5], [0.5]])).tolist()
+    [[1.0]]
+    """
+    by_bin = weights[:, None]
+    total = weights.sum(axis=0)
+    mean = (by_bin * members).sum(axis=0) / np.maximum(total, 1e-9)
+    return np.sqrt(total * (by_bin * (members - mean) ** 2).sum(axis=0))
 
 
 def _predict(model: Any, one_hot: NDArray[np.float32]) -> NDArray[np.float32]:

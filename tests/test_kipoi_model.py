@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from kipoi_tfbind.architectures import motif_cnn
 from kipoi_tfbind.errors import InputError, WeightsError
 from kipoi_tfbind.kipoi_model import TFBindModel, TFBindVariantModel
+from kipoi_tfbind.training.ensemble import mix_models
 
 LENGTH, TARGETS = 40, ["CTCF", "MAX"]
 SMALL: dict[str, Any] = {
@@ -101,6 +102,35 @@ def test_variant_model_gives_both_alleles_and_their_difference(
         np.testing.assert_allclose(values["alt"], plain.predict_logits(alt)[:, column], atol=1e-5)
         np.testing.assert_array_equal(values["difference"], values["alt"] - values["ref"])
         assert np.abs(values["difference"]).max() > 0
+
+
+def test_variant_model_of_an_ensemble_gives_the_spread_of_its_members_differences(
+    model: keras.Model, tmp_path: Path, one_hot: NDArray[np.float32]
+) -> None:
+    keras.utils.set_random_seed(2)
+    other = motif_cnn(length=LENGTH, n_targets=2, **SMALL)
+    weights = np.array([[0.9, 0.0], [0.3, 1.2]])
+    mix_models([model, other], weights, np.array([0.1, -0.2])).save(tmp_path / "model.keras")
+    ref, alt = one_hot, one_hot[:, ::-1].copy()
+    alt[:, 3] = np.eye(4, dtype=np.float32)[1]
+    path = str(tmp_path / "model.keras")
+    found = TFBindVariantModel(path, TARGETS, LENGTH, spread=True).predict_on_batch({"ref": ref, "alt": alt})
+
+    def log_odds(member: keras.Model, x: NDArray) -> NDArray[np.float64]:
+        p = keras.ops.convert_to_numpy(member(x, training=False)).astype(np.float64)
+        return np.log(p / (1 - p))
+
+    # Of two values with the shares p and 1 - p: their distance times sqrt(p (1 - p)).
+    one, two = (log_odds(member, alt) - log_odds(member, ref) for member in (model, other))
+    expected = 1.2 * np.abs(one - two)[:, 0] * np.sqrt(0.75 * 0.25)
+    assert expected.max() > 1e-3
+    np.testing.assert_allclose(found["spread"]["CTCF"], expected, rtol=1e-3, atol=1e-6)
+    # The other target is one member's alone.
+    np.testing.assert_array_equal(found["spread"]["MAX"], 0)
+    np.testing.assert_allclose(found["difference"]["MAX"], 1.2 * two[:, 1], rtol=1e-3, atol=1e-5)
+    spread = TFBindModel(path, TARGETS, LENGTH, spread=True).predict_on_batch(ref)["spread"]["CTCF"]
+    apart = np.abs(log_odds(model, ref) - log_odds(other, ref))[:, 0]
+    np.testing.assert_allclose(spread, 1.2 * apart * np.sqrt(0.75 * 0.25), rtol=1e-3, atol=1e-6)
 
 
 def test_same_allele_twice_makes_no_difference(weights: Path, one_hot: NDArray[np.float32]) -> None:

@@ -31,6 +31,21 @@ def input_gradient(function: Callable[[Any], tuple[Any, Any]], x: Any) -> tuple[
     return tape.gradient(value, x), other
 
 
+def check_gradients_of_inputs() -> None:
+    """Refuse objectives with gradients of the input where Keras runs on another framework than TensorFlow.
+
+    Raises
+    ------
+    UnsupportedModelError
+        It does.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise UnsupportedModelError(
+            f"Keras runs on {keras.backend.backend()}; adversarial training (adversarial_weight) and "
+            "attribution priors (prior_weight) need TensorFlow: set KERAS_BACKEND=tensorflow"
+        )
+
+
 class ObjectiveModel(keras.Model):
     """A functional Keras model whose training step minimises a function of model, inputs and labels.
 
@@ -48,11 +63,7 @@ class ObjectiveModel(keras.Model):
     """
 
     def __init__(self, inputs: Any, outputs: Any, objective: Callable[[Any, Any, Any], Any]) -> None:
-        if keras.backend.backend() != "tensorflow":
-            raise UnsupportedModelError(
-                f"Keras runs on {keras.backend.backend()}; adversarial training and attribution priors need "
-                "TensorFlow: set KERAS_BACKEND=tensorflow"
-            )
+        check_gradients_of_inputs()
         super().__init__(inputs, outputs)
         self.objective = objective
 

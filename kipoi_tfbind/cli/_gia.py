@@ -101,18 +101,33 @@ OFFSET = option("--offset", type=int, help="Position of the first base, 0-based.
 
 
 _RUNNING = (RESULT_OUTPUT, RUNNING_OPTIONS)
-_ALWAYS_ANEW = option(
+
+
+def _refuse_to_restart(context: click.Context, _parameter: click.Parameter, is_given: bool) -> None:
+    if is_given:
+        raise InputError(
+            f"--restart: gia {context.info_name} writes nothing before its end, so that it always "
+            "begins anew; leave this out"
+        )
+
+
+# Of an experiment whose statistics need all predictions at once, and which takes a minute: known, as other
+# experiments have it, and refused.
+_NO_RESTART = option(
     "--restart",
     is_flag=True,
-    section=RUNNING,
+    hidden=True,
     expose_value=False,
-    help="Begin anew, which this command always does: it leaves nothing to go on with.",
+    is_eager=True,
+    callback=_refuse_to_restart,
+    section=RUNNING,
+    help="Refused.",
 )
 _ON_BACKGROUNDS = (MODEL_OPTIONS, SEQUENCE_OPTIONS, _BACKGROUND_OPTIONS, _STATISTICS_OPTIONS, _CLIP, _RUNNING)
-background_options = with_options(_ON_BACKGROUNDS, _ALWAYS_ANEW)
+background_options = with_options(_ON_BACKGROUNDS, _NO_RESTART)
 importance_options = with_options(_ON_BACKGROUNDS, RESTART, SHARD)
 real_sequence_options = with_options(
-    MODEL_OPTIONS, SEQUENCE_OPTIONS, _STATISTICS_OPTIONS, _RUNNING, _ALWAYS_ANEW
+    MODEL_OPTIONS, SEQUENCE_OPTIONS, _STATISTICS_OPTIONS, _RUNNING, _NO_RESTART
 )
 
 

@@ -28,13 +28,33 @@ from kipoi_tfbind.errors import InputError
     metavar="TARGET:CELL=FILE",
     help="Peaks of a target in another cell type, in the folder of the peaks, to test on too; repeatable.",
 )
+@click.option(
+    "--seed-run",
+    "seed_runs",
+    multiple=True,
+    type=click.Path(file_okay=False),
+    metavar="FOLDER",
+    help="A run of the same configuration with another seed: agreement of maps, too; repeatable. RUN itself "
+    "counts only if it is given here.",
+)
 @THREADS
 def command(
-    run: str, fasta: str, peaks: str, split: str, prevalence: float | None, other_cells: tuple[str, ...]
+    run: str,
+    fasta: str,
+    peaks: str,
+    split: str,
+    prevalence: float | None,
+    other_cells: tuple[str, ...],
+    seed_runs: tuple[str, ...],
 ) -> None:
     """Held-out AUPRC, AUROC, recall and calibration of the model in folder RUN, beside baselines."""
     from kipoi_tfbind.backends.quiet_start import start_tensorflow
-    from kipoi_tfbind.training.card import calibration_table, metrics_table, other_cells_table
+    from kipoi_tfbind.training.card_tables import (
+        agreement_table,
+        calibration_table,
+        metrics_table,
+        other_cells_table,
+    )
 
     start_tensorflow()
     from kipoi_tfbind.training.evaluate import evaluate
@@ -42,10 +62,15 @@ def command(
     metrics = evaluate(
         run, fasta, peaks, split=split, prevalence=prevalence, other_cells=_by_target(other_cells)
     )
+    if seed_runs:
+        from kipoi_tfbind.comparison.seeds import add_seeds_agreement
+
+        metrics = add_seeds_agreement(run, seed_runs, fasta, peaks)
     restated = prevalence is not None
     tables = (
         metrics_table(metrics),
         calibration_table(metrics, restated=restated),
+        agreement_table(metrics),
         other_cells_table(metrics),
     )
     say("\n\n".join(filter(None, tables)))

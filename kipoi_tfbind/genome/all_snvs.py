@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kipoi_tfbind.dna.one_hot import BASES, N_CODE
 from kipoi_tfbind.genome.intervals import Intervals, check_places, read_intervals
@@ -13,6 +15,57 @@ from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.genome.vcf_stream import RecordBlock
 
 _OTHERS = [[base for base in BASES if base != own] for own in BASES]
+# Blocks whose bases are read in one go.
+_READ_TOGETHER = 256
+
+
+@dataclass(frozen=True)
+class UnmadeBlock:
+    """The bases that a block of records is made of.
+
+    Attributes
+    ----------
+    contig
+        Name of the contig.
+    place
+        0-based position of each base.
+    codes
+        Base codes, none of them N.
+    n_before
+        Number of records in the blocks before this one.
+    """
+
+    contig: str
+    place: NDArray[np.int64]
+    codes: NDArray[np.uint8]
+    n_before: int
+
+    def __len__(self) -> int:
+        return len(self.place)
+
+    @property
+    def content(self) -> bytes:
+        """Bytes that tell this block from any other one."""
+        return b"\0".join([self.contig.encode(), self.place.tobytes(), self.codes.tobytes()])
+
+    def make(self) -> RecordBlock:
+        """The records."""
+        own, pos, n = self.codes.tolist(), (self.place + 1).tolist(), len(self)
+        return RecordBlock(
+            lines=[
+                f"{self.contig}\t{p}\t.\t{BASES[code]}\t{','.join(_OTHERS[code])}\t.\t.\t.\n".encode()
+                for p, code in zip(pos, own, strict=True)
+            ],
+            numbers=list(range(self.n_before + 1, self.n_before + n + 1)),
+            contigs=[self.contig],
+            line=np.repeat(np.arange(n), 3),
+            contig=np.zeros(3 * n, dtype=np.int64),
+            pos=np.repeat(np.array(pos, dtype=np.int64), 3),
+            id=["."] * (3 * n),
+            ref=[BASES[code] for code in own for _ in range(3)],
+            alt=[base for code in own for base in _OTHERS[code]],
+            reason=[""] * (3 * n),
+        )
 
 
 class AllSnvs:
@@ -79,29 +132,19 @@ class AllSnvs:
 
     def blocks(self, size: int) -> Iterator[RecordBlock]:
         """Blocks of `size` records, fewer at the end of an interval, or where there is N."""
+        for block in self.unmade_blocks(size):
+            yield block.make()
+
+    def unmade_blocks(self, size: int) -> Iterator[UnmadeBlock]:
+        """The same, not made yet: to make a record takes far longer than to read its base."""
         number = 0
         for name, start, end in self._stretches:
-            for first in range(start, end, size):
-                last = min(first + size, end)
-                codes = self._genome.windows(name, [first], last - first)[0]
-                known = np.flatnonzero(codes != N_CODE)
-                if not len(known):
-                    continue
-                own, pos = codes[known].tolist(), (first + known + 1).tolist()
-                n = len(own)
-                yield RecordBlock(
-                    lines=[
-                        f"{name}\t{p}\t.\t{BASES[code]}\t{','.join(_OTHERS[code])}\t.\t.\t.\n".encode()
-                        for p, code in zip(pos, own, strict=True)
-                    ],
-                    numbers=list(range(number + 1, number + n + 1)),
-                    contigs=[name],
-                    line=np.repeat(np.arange(n), 3),
-                    contig=np.zeros(3 * n, dtype=np.int64),
-                    pos=np.repeat(np.array(pos, dtype=np.int64), 3),
-                    id=["."] * (3 * n),
-                    ref=[BASES[code] for code in own for _ in range(3)],
-                    alt=[base for code in own for base in _OTHERS[code]],
-                    reason=[""] * (3 * n),
-                )
-                number += n
+            for piece in range(start, end, size * _READ_TOGETHER):
+                piece_end = min(piece + size * _READ_TOGETHER, end)
+                piece_codes = self._genome.windows(name, [piece], piece_end - piece)[0]
+                for first in range(piece, piece_end, size):
+                    codes = piece_codes[first - piece :][:size]
+                    known = np.flatnonzero(codes != N_CODE)
+                    if len(known):
+                        yield UnmadeBlock(name, first + known, codes[known], number)
+                        number += len(known)

@@ -24,6 +24,7 @@ from kipoi_tfbind.notices import progress
 from kipoi_tfbind.results.append import open_for_append
 from kipoi_tfbind.results.comparison import differences
 from kipoi_tfbind.results.files import OPTION, check_writable
+from kipoi_tfbind.results.numbered import Numbered, NumberedBlocks
 from kipoi_tfbind.results.shards import BLOCK, WHOLE, OwnBlocks, Shard, concatenated, marks
 
 if TYPE_CHECKING:
@@ -112,18 +113,28 @@ def stream(
     source = [batches] if isinstance(batches, xr.Dataset) else batches
     if not isinstance(source, Iterable) or isinstance(source, str):
         raise InputError(f"batches: expected Datasets, as iterate_intervals gives them, got {source!r}")
-    batches = iter(source)
+    shard = Shard.parse(shard) if isinstance(shard, str) else shard
+    # A shard reads its own sequences only, where they can be found by their number.
+    find = getattr(source, "numbered", None) if shard is not None else None
+    numbered: Numbered | None = find() if find is not None else None
+    batches = iter(source if numbered is None else ())
     first = next(batches, None)
+    length = numbered.length if numbered is not None else None
     if first is not None:
         schema.require(first)
-    if at_once is None and first is not None:
+        length = first.sizes.get("position", 1)
+    if at_once is None and length is not None:
         n_targets = len(model.target_names) if getattr(model, "is_asked", False) else 1
-        at_once = number_at_once(4 * first.sizes.get("position", 1) * n_targets)
+        at_once = number_at_once(4 * length * n_targets)
     at_once = at_once or _MOST
-    shard = Shard.parse(shard) if isinstance(shard, str) else shard
     block = min(block, at_once)
-    blocks = OwnBlocks(itertools.chain([first] if first is not None else [], batches), block, shard)
-    n_known = getattr(source, "n_sequences", None)
+    blocks: OwnBlocks | NumberedBlocks
+    n_known: int | None
+    if numbered is not None and shard is not None:
+        blocks, n_known = NumberedBlocks(numbered, block, shard), numbered.n
+    else:
+        blocks = OwnBlocks(itertools.chain([first] if first is not None else [], batches), block, shard)
+        n_known = getattr(source, "n_sequences", None)
     n_own = n_known and sum(last - first for first, last in (shard or WHOLE).ranges(n_known, block))
     attributes = model_attributes(method.__name__, model) | option_attributes(method, options)
     attributes |= {f"{OPTION}shard": str(shard)}

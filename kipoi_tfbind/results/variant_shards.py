@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.genome.all_snvs import AllSnvs
 from kipoi_tfbind.genome.vcf_stream import RecordBlock, VcfStream
 from kipoi_tfbind.results.files import check_finished
 from kipoi_tfbind.results.late_score import LateScore
@@ -42,7 +44,7 @@ class Records(Protocol):
 
 
 class OwnRecords:
-    """Blocks of lines that a shard has; the others are read and counted.
+    """Blocks of lines that a shard has; the others are read and counted, and not made where they are made.
 
     Parameters
     ----------
@@ -69,17 +71,31 @@ class OwnRecords:
     def blocks(self, size: int) -> Iterator[RecordBlock]:
         """Its blocks."""
         self._size = size
-        for number, block in enumerate(self._records.blocks(size)):
-            self._n += len(block.lines)
-            self._digest.update(b"".join(block.lines))
+        for number, (n, content, make) in enumerate(self._parts(size)):
+            self._n += n
+            self._digest.update(content)
             if self._shard.has(number):
+                block = make()
                 self.counts.append((len(block.lines), len(block)))
                 yield block
+
+    def _parts(self, size: int) -> Iterator[tuple[int, bytes, Callable[[], RecordBlock]]]:
+        """Number of lines of each block, what is hashed of it, and the block."""
+        if isinstance(self._records, AllSnvs):
+            for unmade in self._records.unmade_blocks(size):
+                yield len(unmade), unmade.content, unmade.make
+        else:
+            for block in self._records.blocks(size):
+                yield len(block.lines), b"".join(block.lines), partial(_same, block)
 
     def facts(self) -> dict[str, Any]:
         """Facts of the run, when all lines were read."""
         found = marks(self._shard, "line", self._size, self._n, self._digest.hexdigest()[:16])
         return {name: str(value) for name, value in found.items()}
+
+
+def _same(block: RecordBlock) -> RecordBlock:
+    return block
 
 
 def write_beside(

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind import schema
 from kipoi_tfbind.arguments import file_name, whole_number
-from kipoi_tfbind.dna.one_hot import BASES, codes_of, encode_bases, one_hot_codes, reverse_complement_codes
+from kipoi_tfbind.dna.one_hot import BASES, codes_of, encode_bases
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.fasta import read_records
-from kipoi_tfbind.genome.intervals import Center, Intervals, check_places, read_intervals
+from kipoi_tfbind.genome.intervals import Center, Intervals, read_intervals
 from kipoi_tfbind.genome.reference import Genome
+from kipoi_tfbind.results.numbered import Numbered
 from kipoi_tfbind.sequences.batches import Batches, check_records
+from kipoi_tfbind.sequences.genome_windows import GenomeWindows, sequence_dataset
 
 
 def encode_sequences(sequences: Sequence[str], *, ids: Sequence[str] | None = None) -> xr.Dataset:
@@ -57,7 +59,7 @@ def encode_sequences(sequences: Sequence[str], *, ids: Sequence[str] | None = No
     ids = [str(number) for number in range(len(codes))] if ids is None else list(ids)
     if len(ids) != len(codes):
         raise InputError(f"ids: expected one for each of {len(codes)} sequences, got {len(ids)}")
-    return _dataset(codes, id=np.array(ids, dtype=np.str_))
+    return sequence_dataset(codes, id=np.array(ids, dtype=np.str_))
 
 
 def as_sequences(sequences: Any) -> xr.Dataset:
@@ -90,7 +92,7 @@ def as_sequences(sequences: Any) -> xr.Dataset:
             sequences = sequences.ravel().tolist()
         elif sequences.ndim == 3 and sequences.shape[2] == len(BASES):
             ids = np.array([str(number) for number in range(len(sequences))])
-            return _dataset(codes_of(sequences), id=ids)
+            return sequence_dataset(codes_of(sequences), id=ids)
         else:
             raise InputError(
                 "sequences: expected strings, or one-hot arrays (sequence, position, 4) with the bases in "
@@ -200,37 +202,16 @@ def iterate_intervals(
     if not isinstance(intervals, Intervals):
         file_name("intervals", intervals)
 
-    def make(batches: Batches) -> Iterator[xr.Dataset]:
+    def windows() -> GenomeWindows:
         table = intervals if isinstance(intervals, Intervals) else read_intervals(intervals, center=center)
-        batches.n_sequences = len(table)
-        yield from _windows(table, Genome(fasta), length, chunk)
+        return GenomeWindows(table, Genome(fasta), length)
 
-    return Batches(make)
+    def make(batches: Batches) -> Iterator[xr.Dataset]:
+        found = windows()
+        batches.n_sequences = len(found)
+        yield from found.datasets(chunk=chunk)
 
-
-def _windows(table: Intervals, genome: Genome, length: int | None, chunk: int | None) -> Iterator[xr.Dataset]:
-    """Windows of a genome, some at a time."""
-    chrom = np.array(table.contigs, dtype=np.str_)[table.contig]
-    if length is None:
-        length, start = _common_length(table), table.start
-    else:
-        start = table.center - length // 2
-    check_places(table, genome, length)
-    if chunk is not None and chunk < len(chrom):
-        # What is wrong with the FASTA is told now, and not after hours.
-        genome.check_windows(chrom.tolist(), start, length)
-    for rows in _slices(len(chrom), chunk):
-        codes = genome.windows(chrom[rows].tolist(), start[rows], length)
-        reverse = table.strand[rows] == "-"
-        codes[reverse] = reverse_complement_codes(codes[reverse])
-        yield _dataset(
-            codes,
-            id=np.array(table.name[rows].tolist(), dtype=np.str_),
-            chrom=chrom[rows],
-            start=start[rows],
-            end=start[rows] + length,
-            strand=table.strand[rows],
-        )
+    return Batches(make, lambda: windows().numbered(chunk))
 
 
 def read_fasta_sequences(path: str | os.PathLike[str], *, length: int | None = None) -> xr.Dataset:
@@ -301,40 +282,22 @@ def iterate_fasta(
     if length is not None:
         whole_number("length", length, least=1)
 
-    def make(batches: Batches) -> Iterator[xr.Dataset]:
-        wanted, batches.n_sequences = check_records(path, length)
-        records = ((name, text[len(text) // 2 - wanted // 2 :][:wanted]) for name, text in read_records(path))
-        while some := list(itertools.islice(records, chunk)):
+    def encoded(records: Iterator[tuple[str, str]], wanted: int) -> Iterator[xr.Dataset]:
+        cut = ((name, text[len(text) // 2 - wanted // 2 :][:wanted]) for name, text in records)
+        while some := list(itertools.islice(cut, chunk)):
             yield encode_sequences([text for _, text in some], ids=[name for name, _ in some])
 
-    return Batches(make)
+    def make(batches: Batches) -> Iterator[xr.Dataset]:
+        wanted, batches.n_sequences, _ = check_records(path, length)
+        yield from encoded(read_records(path), wanted)
 
+    def numbered() -> Numbered:
+        wanted, n, input_hash = check_records(path, length)
 
-def _slices(n: int, step: int | None) -> list[slice]:
-    step = n if step is None else step
-    return [slice(first, first + step) for first in range(0, n, step)]
+        def read(rows: NDArray[np.intp]) -> Iterator[xr.Dataset]:
+            is_own = np.isin(np.arange(n), rows, kind="table")
+            return encoded(itertools.compress(read_records(path), is_own), wanted)
 
+        return Numbered(n, wanted, input_hash, read)
 
-def _common_length(table: Intervals) -> int:
-    lengths = table.end - table.start
-    other = np.flatnonzero(lengths != lengths[0])
-    if other.size:
-        raise InputError(
-            f"{table.path}: line {table.line[other[0]]}: an interval of {lengths[other[0]]} bases, where "
-            f"line {table.line[0]} has one of {lengths[0]}; set a length for windows around their centres"
-        )
-    return int(lengths[0])
-
-
-def _dataset(codes: NDArray[np.uint8], **coordinates: NDArray) -> xr.Dataset:
-    """A sequence Dataset from base codes (sequence, position) and coordinates (sequence)."""
-    return schema.annotate(
-        xr.Dataset(
-            {"one_hot": (("sequence", "position", "base"), one_hot_codes(codes))},
-            coords={
-                **{name: ("sequence", values) for name, values in coordinates.items()},
-                "position": np.arange(codes.shape[1]),
-                "base": list(BASES),
-            },
-        )
-    )
+    return Batches(make, numbered)

@@ -10,7 +10,7 @@ from scipy.special import expit, logit
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.training.ensemble import fit_mixture
-from kipoi_tfbind.training.metrics import weights_at_prevalence, with_both_classes
+from kipoi_tfbind.training.metrics import weights_at_prevalence, with_both_classes, with_interval
 
 _NEWTON_STEPS = 12
 
@@ -141,15 +141,14 @@ def calibration_metrics(
     if prevalence is not None:
         once, resamples = (weights_at_prevalence(bound, each, prevalence) for each in (once, resamples))
     probability = expit(log_odds)
-    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    result = {}
-    for name, function in (
-        ("expected_to_observed", lambda each: (each @ probability) / (each @ bound)),
-        ("slope", lambda each: np.array([_slope(log_odds, bound, row) for row in each])),
-    ):
-        low, high = np.quantile(function(resamples), tails)
-        result[name] = {"value": float(function(once)[0]), "low": float(low), "high": float(high)}
-    return result
+    statistics = {
+        "expected_to_observed": lambda each: (each @ probability) / (each @ bound),
+        "slope": lambda each: np.array([_slope(log_odds, bound, row) for row in each]),
+    }
+    return {
+        name: with_interval(function(once)[0], function(resamples), confidence)
+        for name, function in statistics.items()
+    }
 
 
 def _slope(log_odds: NDArray[np.float64], bound: NDArray[np.bool_], weights: NDArray) -> float:

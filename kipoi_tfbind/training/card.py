@@ -9,11 +9,19 @@ from typing import Any
 
 import numpy as np
 
+from kipoi_tfbind.training.card_tables import (
+    agreement_table,
+    best_baseline,
+    calibration_table,
+    learned_table,
+    metrics_table,
+    other_cells_table,
+)
 from kipoi_tfbind.training.config import TrainingConfig
 from kipoi_tfbind.training.conformal import LEVEL
-from kipoi_tfbind.training.learned import FEW_BINS, LEARNED, LEAST_AUROC, LEAST_RESPONSE, N_BACKGROUNDS
+from kipoi_tfbind.training.fidelity import fidelity_section
+from kipoi_tfbind.training.learned import FEW_BINS, LEAST_AUROC, LEAST_RESPONSE, N_BACKGROUNDS
 
-_BASELINES = {"motif": "motif", "kmer": "k-mer", "boosting": "boosting", "composition": "GC, CpG"}
 _HOW = "`training/{name}.yaml` holds the whole configuration. "
 _HOW_MEMBERS = """\
 `training/{name}.member-1.yaml` to `.member-{n}.yaml` hold the configurations of the members, and
@@ -36,6 +44,19 @@ label, meant to be {level:.0%}; *both*: share of all bins whose set has both lab
 
 {table}
 """
+_AGREEMENT = """
+## Agreement of maps across seeds
+
+How alike DeepSHAP maps of the same bound test windows are between models trained from different random
+draws ({n_models} models, up to {n_windows} windows for each target): mean over all pairs of models, with 95%
+interval over the windows. *cosine* of the angle between two maps: 1 where they are the same but for their
+scale. Its square is the share of one map's sum of squares that the other explains: from 0.9 on more than four
+fifths, so that another seed would have shown the same; below 0.7 less than half, so that a single map says as
+much of the seed as of the factor, and the mean of several is to be read instead. *top {top}*: share of the
+{top} positions of the largest magnitude that both have.
+
+{table}
+"""
 _ELSEWHERE = """
 ## In other cell types
 
@@ -52,7 +73,7 @@ _TEMPLATE = """\
 |---|---|
 | Input | one-hot DNA, {length} bp (`sequence`: position, base in the order A C G T; N is a row of zeros) |
 | Output | probability that the central {bin_length} bp are bound, for each of: {targets} |
-| Variant entry | `TFBind/{name}/variants`: log-odds of binding for either allele, and their difference |
+| Variant entry | `TFBind/{name}/variants`: log-odds of binding for either allele, {difference} |
 | Architecture | {architecture}, {parameters:,} parameters{strands} |
 | Trained on | {trained_on} |
 | Held out for choosing the epoch | {validation} |
@@ -85,7 +106,7 @@ AUROC of bound windows against their own dinucleotide shuffles. *learned*: a res
 peaks* below {few_bins:,} bound training bins, and *context only*.
 
 {learned}
-{calibration_section}{elsewhere}{earlier}
+{agreement}{calibration_section}{fidelity_section}{elsewhere}{earlier}
 ## Use and limits
 
 {limits}- Peaks are calls from one laboratory protocol: absence of a peak is not proof of absence of binding.
@@ -115,6 +136,7 @@ def model_card(
     md5: str,
     earlier: str = "",
     distillation: Mapping[str, Any] | None = None,
+    fidelity: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the card of a zoo entry as Markdown, its numbers as they were measured.
 
@@ -134,6 +156,8 @@ def model_card(
         A paragraph on versions before this one.
     distillation
         What a student of the ensemble was made with, as in its `distillation.json`.
+    fidelity
+        How much of the ensemble it keeps, as in its `fidelity.json`.
     """
     config = max(configs, key=lambda config: config.length)
     windows = config.windows
@@ -146,6 +170,9 @@ def model_card(
         targets=", ".join(config.targets),
         architecture=_architecture(configs, distillation),
         parameters=parameters,
+        difference="their difference, and its standard deviation over the members"
+        if is_ensemble
+        else "and their difference",
         strands=_strands(configs),
         trained_on=config.trained_on or "not stated",
         validation=", ".join(map(str, config.validation)),
@@ -157,6 +184,8 @@ def model_card(
         table=metrics_table(metrics),
         summary=_summary(metrics),
         calibration_section=_section(_CALIBRATION, calibration_table(metrics), level=LEVEL),
+        fidelity_section=fidelity_section(fidelity),
+        agreement=_section(_AGREEMENT, agreement_table(metrics), **metrics.get("maps", {})),
         elsewhere=_section(_ELSEWHERE, other_cells_table(metrics)),
         limits=_ONE_CONTIG if len(config.contigs) == 1 else "",
         calibration=fill(
@@ -181,19 +210,14 @@ def _section(template: str, table: str, **values: Any) -> str:
 def _summary(metrics: Mapping[str, Any]) -> str:
     """How the targets do together, in a sentence or two."""
     results = list(metrics["targets"].values())
-    gains = [result[_best_baseline(result)]["auprc"] for result in results]
+    gains = [result[best_baseline(result)]["auprc"] for result in results]
     auprc = [result["model"]["auprc"]["value"] for result in results]
-    best = [result[_best_baseline(result)]["auprc"]["value"] for result in results]
+    best = [result[best_baseline(result)]["auprc"]["value"] for result in results]
     ahead, behind = (sum(g["gain_low"] > 0 for g in gains), sum(g["gain_high"] < 0 for g in gains))
     return (
         f"Mean AUPRC {np.mean(auprc):.3f}, of the best baseline for each {np.mean(best):.3f}; ahead of it\n"
         f"with an interval above 0 for {ahead} of {len(gains)}, behind it with one below 0 for {behind}."
     )
-
-
-def _best_baseline(result: Mapping[str, Any]) -> str:
-    """Name of the baseline with the highest AUPRC."""
-    return max((b for b in _BASELINES if b in result), key=lambda name: result[name]["auprc"]["value"])
 
 
 def _strands(configs: Sequence[TrainingConfig]) -> str:
@@ -248,103 +272,3 @@ def _commands(name: str, n_members: int, distillation: Mapping[str, Any] | None)
         options += [f"--{key.replace('_', '-')} {value:g}" for key, value in values.items()]
         lines.append(f"kipoi tfbind distill ensemble {data} -o run {' '.join(options)}")
     return "\n".join(lines)
-
-
-def learned_table(metrics: Mapping[str, Any]) -> str:
-    """Return what the model has learned of each target as a Markdown table."""
-    rows = _header("target", "own motif", "raised most by", "against shuffles", "verdict")
-    for target, result in metrics["targets"].items():
-        own, best, shuffles = (result.get(key) for key in ("own_motif", "best_motif", "shuffles"))
-        cells = [
-            target,
-            f"{own['matrix']}: {own['value']:+.2f} ({own['low']:+.2f} to {own['high']:+.2f})" if own else "–",
-            f"{best['matrix']}: {best['value']:+.2f}" if best else "–",
-            f"{shuffles['auroc']:.3f} ({shuffles['low']:.3f}–{shuffles['high']:.3f})",
-            f"**{result['verdict']}**" if result["verdict"] == LEARNED else result["verdict"],
-        ]
-        rows.append("| " + " | ".join(cells) + " |")
-    return "\n".join(rows)
-
-
-def metrics_table(metrics: Mapping[str, Any]) -> str:
-    """Return the metrics as a Markdown table, a row for each target.
-
-    Parameters
-    ----------
-    metrics
-        What :func:`kipoi_tfbind.training.evaluate.evaluate` returns.
-    """
-    rows = _header(
-        *("target", "bound bins", "AUPRC", *_BASELINES.values(), "gain", "AUROC", "GC, CpG", "recall")
-    )
-    for target, result in metrics["targets"].items():
-        there = [name for name in _BASELINES if name in result]
-        gain = result[_best_baseline(result)]["auprc"]
-        cells = [
-            target,
-            f"{result['n_positive']:,} of {result['n_bins']:,}",
-            _interval(result["model"]["auprc"]),
-            *(f"{result[name]['auprc']['value']:.3f}" if name in there else "–" for name in _BASELINES),
-            f"{gain['gain_low']:+.3f} to {gain['gain_high']:+.3f}",
-            _interval(result["model"]["auroc"]),
-            f"{result['composition']['auroc']['value']:.3f}" if "composition" in there else "–",
-            _interval(result["model"]["recall"], bold=False),
-        ]
-        rows.append("| " + " | ".join(cells) + " |")
-    return "\n".join(rows)
-
-
-def calibration_table(metrics: Mapping[str, Any], *, restated: bool = False) -> str:
-    """Return calibration and label sets as a Markdown table; empty where no target has them.
-
-    Parameters
-    ----------
-    restated
-        Give expected : observed, slope and the offset for the prevalence that was asked of `evaluate`.
-    """
-    rows = _header(
-        *("target", "calibrated", "expected : observed", "slope"),
-        *("bound from", "unbound to", "covers bound", "covers unbound", "both"),
-    )
-    first = len(rows)
-    for target, result in metrics["targets"].items():
-        line, sets = result.get("calibration"), result.get("label_sets")
-        if line is None:
-            continue
-        line = line | line["at_prevalence"] if restated else line
-        cells = [
-            target,
-            f"{line['scale']:.3f} z {line['offset']:+.2f}".replace("-", "− ").replace("+", "+ "),
-            *(_interval(line[name], bold=False, digits=2) for name in ("expected_to_observed", "slope")),
-            *(f"{sets[name]:.2f}" if sets else "–" for name in ("bound_from", "unbound_to")),
-            *(_interval(sets[name], bold=False, digits=2) if sets else "–" for name in ("bound", "unbound")),
-            f"{sets['both']['value']:.2f}" if sets else "–",
-        ]
-        rows.append("| " + " | ".join(cells) + " |")
-    return "\n".join(rows) if len(rows) > first else ""
-
-
-def other_cells_table(metrics: Mapping[str, Any]) -> str:
-    """Return the metrics on the peaks of other cell types as a Markdown table; empty where there are none."""
-    rows = _header("target", "peaks of", "bound bins", "AUPRC", "motif", "AUROC", "recall")
-    first = len(rows)
-    for target, result in metrics["targets"].items():
-        for cell, there in result.get("other_cells", {}).items():
-            cells = [
-                *(target, cell, f"{there['n_positive']:,}"),
-                _interval(there["model"]["auprc"]),
-                f"{there['motif']['auprc']['value']:.3f}" if "motif" in there else "–",
-                _interval(there["model"]["auroc"]),
-                _interval(there["model"]["recall"], bold=False),
-            ]
-            rows.append("| " + " | ".join(cells) + " |")
-    return "\n".join(rows) if len(rows) > first else ""
-
-
-def _header(*titles: str) -> list[str]:
-    return ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
-
-
-def _interval(entry: Mapping[str, float], *, bold: bool = True, digits: int = 3) -> str:
-    value, low, high = (f"{entry[name]:.{digits}f}" for name in ("value", "low", "high"))
-    return f"{f'**{value}**' if bold else value} ({low}–{high})"

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kipoi_tfbind.training.metrics import with_interval
+
 LEVEL = 0.9
 
 
@@ -108,6 +110,5 @@ def coverage(
         resampled = weights[:, rows].astype(np.float64)
         resampled = resampled[resampled.sum(axis=1) > 0]
         shares = resampled @ hit[rows] / resampled.sum(axis=1)
-        low, high = np.quantile(shares, [(1 - confidence) / 2, (1 + confidence) / 2])
-        result[name] = {"value": float(hit[rows].mean()), "low": float(low), "high": float(high)}
+        result[name] = with_interval(hit[rows].mean(), shares, confidence)
     return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -14,11 +15,12 @@ from numpy.typing import NDArray
 from kipoi_tfbind.dna.one_hot import one_hot_codes
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.reference import Genome
+from kipoi_tfbind.kipoi_model import mixture_of
 from kipoi_tfbind.notices import progress
 from kipoi_tfbind.results.files import whole_file
 from kipoi_tfbind.training.batches import with_shuffles
 from kipoi_tfbind.training.config import TrainingConfig
-from kipoi_tfbind.training.ensemble import mixture_of
+from kipoi_tfbind.training.fidelity import fidelity
 from kipoi_tfbind.training.fit import EpochStart, cosine_optimizer, epochs_done, predict_codes
 from kipoi_tfbind.training.metrics import mean_auprc
 from kipoi_tfbind.training.student import DistillationLoss, load_ensemble, student_of
@@ -28,6 +30,8 @@ log = logging.getLogger(__name__)
 
 # Windows of which the ensemble's log-odds are computed, and kept, at a time.
 _PART = 4096
+# Held-out bins of each kind on which the student is compared with the ensemble.
+_CHECKED = 4000
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,9 @@ def distill(
         As in training.
     run_dir
         Folder for `model.keras` (of the epoch with the best mean AUPRC in validation), `history.csv`,
-        `distillation.json`, and the configurations of the ensemble. A run that was interrupted goes on when
-        it is started again with this folder.
+        `distillation.json`, `fidelity.json` (of 4,000 held-out bins:
+        :func:`kipoi_tfbind.training.fidelity.fidelity`), and the configurations of the ensemble. A run that
+        was interrupted goes on when it is started again with this folder.
     options
         See :class:`Distillation`.
     verbose
@@ -142,7 +147,30 @@ def distill(
             ),
         ],
     )
-    return keras.models.load_model(run_dir / "model.keras")
+    student = keras.models.load_model(run_dir / "model.keras")
+    test = held_out_bins(config, genome, peaks_dir, "test")
+    rng = np.random.default_rng(options.seed)
+    heads = [
+        _members_of((teacher, student), bins.codes(genome, config.length), rng) for bins in (validation, test)
+    ]
+    found = fidelity(heads[0], heads[1], mixture_of(teacher), config.target_names)
+    with whole_file(run_dir / "fidelity.json") as path:
+        path.write_text(json.dumps(found, indent=1) + "\n")
+    return student
+
+
+def _members_of(
+    models: Sequence[keras.Model], codes: NDArray[np.uint8], rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Log-odds (member, bin, target) of an ensemble and of its student, of some of the bins."""
+    codes = codes[rng.choice(len(codes), min(len(codes), _CHECKED), replace=False)]
+    one, two = (
+        predict_codes(keras.Model(model.input, model.get_layer("member_logits").output), codes)
+        .reshape(len(codes), -1, model.output_shape[1])
+        .swapaxes(0, 1)
+        for model in models
+    )
+    return one, two
 
 
 def distillation_windows(

@@ -182,13 +182,6 @@ def mixed_probability(member_logits: Any, weights: NDArray, bias: NDArray) -> An
     return keras.layers.Activation("sigmoid", name="probability")(logit)
 
 
-def mixture_of(ensemble: keras.Model) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Weights (member, target) and bias (target) with which an ensemble mixes its members."""
-    kernel, bias = ensemble.get_layer("logit").get_weights()
-    n_targets = len(bias)
-    return kernel.reshape(-1, n_targets, n_targets).diagonal(axis1=1, axis2=2), bias
-
-
 def _on_logits(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, model.get_layer("logit").output)
 

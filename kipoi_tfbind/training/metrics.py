@@ -121,6 +121,32 @@ def with_both_classes(bound: NDArray[np.bool_], weights: NDArray[np.uint16]) -> 
     return weights[(weights[:, bound] > 0).any(axis=1) & (weights[:, ~bound] > 0).any(axis=1)]
 
 
+def with_interval(value: float, samples: NDArray, confidence: float = 0.95) -> dict[str, float]:
+    """Statistic with its percentile interval over bootstrap samples, such as those of `block_weights`.
+
+    Parameters
+    ----------
+    value
+        Of the statistic.
+    samples
+        Its values in the bootstrap samples (resample).
+    confidence
+        Coverage of the interval, between 0 and 1.
+
+    Returns
+    -------
+    dict
+        `value`, `low`, `high`.
+
+    Examples
+    --------
+    >>> with_interval(50, np.arange(101), confidence=0.5)
+    {'value': 50.0, 'low': 25.0, 'high': 75.0}
+    """
+    low, high = np.quantile(samples, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return {"value": float(value), "low": float(low), "high": float(high)}
+
+
 def score_target(
     labels: NDArray[np.int8],
     scores: dict[str, NDArray],
@@ -156,7 +182,6 @@ def score_target(
     once: NDArray = np.ones((1, len(bound)), dtype=np.uint16)
     if prevalence is not None:
         once, resamples = (weights_at_prevalence(bound, each, prevalence) for each in (once, resamples))
-    tails = np.array([(1 - confidence) / 2, (1 + confidence) / 2])
     result: dict[str, dict[str, dict[str, float]]] = {}
     reference: dict[str, NDArray] = {}
     for name, score in scores.items():
@@ -165,10 +190,9 @@ def score_target(
         reference = reference or resampled
         result[name] = {}
         for metric, samples in resampled.items():
-            low, high = np.quantile(samples, tails)
-            entry = {"value": float(values[metric][0]), "low": float(low), "high": float(high)}
+            entry = with_interval(values[metric][0], samples, confidence)
             if samples is not reference[metric]:
-                gain_low, gain_high = np.quantile(reference[metric] - samples, tails)
-                entry |= {"gain_low": float(gain_low), "gain_high": float(gain_high)}
+                gain = with_interval(0.0, reference[metric] - samples, confidence)
+                entry |= {"gain_low": gain["low"], "gain_high": gain["high"]}
             result[name][metric] = entry
     return result

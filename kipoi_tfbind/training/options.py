@@ -93,3 +93,8 @@ class RegulariseConfig:
     prior_weight: float = 0.0
     prior_frequency: float = 0.15
     prior_smoothing: float = 3.0
+
+    @property
+    def needs_input_gradients(self) -> bool:
+        """Whether a term needs the gradient of the loss or of the logits with respect to the windows."""
+        return bool(self.adversarial_weight or self.prior_weight)

@@ -76,7 +76,7 @@ def package(
     members = sorted(run_dir.glob("member-*.yaml"), key=lambda path: int(path.stem.split("-")[1]))
     configs = [TrainingConfig.from_yaml(path) for path in members] or [config]
     parameters = TFBindModel(str(weights), list(config.targets), config.length, md5).model.count_params()
-    distillation = run_dir / "distillation.json"
+    distillation, kept_of_it = run_dir / "distillation.json", run_dir / "fidelity.json"
     card = model_card(
         name,
         configs,
@@ -85,6 +85,7 @@ def package(
         md5=md5,
         earlier=_kept_note(group, name),
         distillation=json.loads(distillation.read_text()) if distillation.exists() else None,
+        fidelity=json.loads(kept_of_it.read_text()) if kept_of_it.exists() else None,
     )
     with whole_file(group / "cards" / f"{name}.md") as path:
         path.write_text(card)
@@ -94,7 +95,7 @@ def package(
     else:
         kept["yaml"] = "config.yaml"
     if distillation.exists():
-        kept["distillation.json"] = "distillation.json"
+        kept |= {path.name: path.name for path in (distillation, kept_of_it) if path.exists()}
     for old in (group / "training").glob(f"{name}.*"):
         if old.name != f"{name}.earlier.md":
             old.unlink()

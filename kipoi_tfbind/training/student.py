@@ -12,8 +12,9 @@ from keras import ops
 from numpy.typing import NDArray
 
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.kipoi_model import mixture_of
 from kipoi_tfbind.layers import RevCompBatchNormalization
-from kipoi_tfbind.training.ensemble import mixed_probability, mixture_of
+from kipoi_tfbind.training.ensemble import mixed_probability
 
 # Log-odds of the ensemble at which a difference counts half: far below, no factor is near to binding.
 _HALF = -5.0

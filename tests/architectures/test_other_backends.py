@@ -1,4 +1,4 @@
-"""The layers and architectures on Keras' other backends; each needs its package."""
+"""The layers, the architectures and a training on Keras' other backends; each needs its package."""
 
 import importlib.util
 import os
@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parents[1]
-FILES = ("layers/test_layers.py", "architectures/test_architectures.py")
+FILES = ("layers/test_layers.py", "architectures/test_architectures.py", "training/test_fit.py")
 # All layers, and each architecture with those layers: what JAX compiles for the rest takes minutes.
-CHOSEN = "test_layers or (float32 and tied)"
+CHOSEN = "test_layers or (float32 and tied) or filters_that_start_as_the_motif"
 
 
 @pytest.mark.slow

@@ -95,6 +95,7 @@ def test_nothing_is_started_for_a_block_without_tensorflow(fake: Path) -> None:
     assert run(code, fake).stderr == ""
 
 
+@pytest.mark.slow
 def test_a_real_start_in_python_and_on_the_command_line(tmp_path: Path) -> None:
     """The model is loaded, explained and traced several times, and nothing is said on the way."""
     code = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -254,6 +255,44 @@ def test_shards_of_backgrounds_give_the_bytes_of_one_run(
     ran = CliRunner().invoke(main, ["merge", *parts, "-o", str(folder / "merged.nc")])
     assert ran.exit_code == 0, ran.output
     assert (folder / "merged.nc").read_bytes() == (folder / "whole.nc").read_bytes()
+
+
+@pytest.mark.parametrize("experiment", ["necessity", "swap", "shift"])
+def test_what_leaves_nothing_to_go_on_with_refuses_to_begin_anew(folder: Path, experiment: str) -> None:
+    more = ("--fasta", "a.fa", "--intervals", "a.bed") if experiment == "shift" else ()
+    ran = gia(folder, experiment, *located(folder, EXPERIMENTS.get(experiment, more)), "--restart")
+    assert ran.exit_code == 1
+    assert f"--restart: gia {experiment} writes nothing before its end" in ran.output
+    shown = CliRunner().invoke(main, ["gia", experiment, "--help"]).output
+    assert "--batch-size" in shown
+    assert "--restart" not in shown
+
+
+@pytest.mark.skipif(find_spec("distributed") is None, reason="needs dask.distributed, which is not installed")
+def test_every_experiment_on_a_cluster_gives_the_bytes_of_one_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One worker for all of them. It has imported what one run has: versions are in the results."""
+    from distributed import Client, LocalCluster
+
+    monkeypatch.setattr(kept_effects, "_BLOCK", 15)
+    settings: dict[str, Any] = {"processes": True, "dashboard_address": None, "silence_logs": "CRITICAL"}
+    with LocalCluster(n_workers=1, threads_per_worker=1, memory_limit=0, **settings) as cluster:
+        address = cluster.scheduler_address
+
+        def one_run(command: list[str]) -> None:
+            kept_effects._BLOCK = 15  # of 40 backgrounds; the worker keeps it for the shards
+            assert CliRunner().invoke(main, command).exit_code == 0
+
+        with Client(cluster) as client:
+            for name in (each for each in EXPERIMENTS if each not in ("necessity", "swap")):
+                command = ["gia", name, str(folder / "counter"), "--source", "dir", *EXPERIMENTS[name]]
+                whole, shared = (folder / f"{name}_{each}.nc" for each in ("whole", "shared"))
+                client.submit(one_run, [*command, "-o", str(whole)], pure=False).result()
+                ran = CliRunner().invoke(main, [*command, "-o", str(shared), "--scheduler", address])
+                assert ran.exit_code == 0, ran.output
+                assert "by 1 workers in 4 shards" in ran.stdout
+                assert shared.read_bytes() == whole.read_bytes(), name
 
 
 def test_a_shard_goes_on_and_others_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from weakref import WeakKeyDictionary
+from functools import lru_cache
 
 from numpy.typing import NDArray
 
@@ -12,19 +12,18 @@ from kipoi_tfbind.graph.deeplift.engine import DeepLift, DeepLiftResult
 from kipoi_tfbind.graph.tensorflow.graph import TensorFlowGraph
 from kipoi_tfbind.graph.torch.graph import TorchGraph
 
-_ENGINES: WeakKeyDictionary[Graph, dict[tuple[int, bool], DeepLift]] = WeakKeyDictionary()
-
 
 def engine_of(graph: Graph, wrt: int = 0, jit_compile: bool = False) -> DeepLift:
-    """The same engine for the same graph."""
-    engines = _ENGINES.setdefault(graph, {})
-    if (wrt, jit_compile) not in engines:
-        if isinstance(graph, TensorFlowGraph):
-            engines[wrt, jit_compile] = TensorFlowDeepLift(graph, wrt, jit_compile=jit_compile)
-        else:
-            assert isinstance(graph, TorchGraph)
-            engines[wrt, jit_compile] = TorchDeepLift(graph, wrt)
-    return engines[wrt, jit_compile]
+    """The same engine for the same graph, as long as few others come between."""
+    return _engine(graph, wrt, jit_compile)
+
+
+@lru_cache(maxsize=8)
+def _engine(graph: Graph, wrt: int, jit_compile: bool) -> DeepLift:
+    if isinstance(graph, TensorFlowGraph):
+        return TensorFlowDeepLift(graph, wrt, jit_compile=jit_compile)
+    assert isinstance(graph, TorchGraph)
+    return TorchDeepLift(graph, wrt)
 
 
 def deep_lift(

@@ -255,6 +255,7 @@ def test_tied_filters_are_one_motif(sequences: xr.Dataset) -> None:
     np.testing.assert_array_equal(found["motif_count"].values, other["motif_count"].values)
 
 
+@pytest.mark.slow
 def test_names_and_false_names(tmp_path: Path) -> None:
     pytest.importorskip("memelite")
     pytest.importorskip("pyjaspar")

@@ -241,6 +241,7 @@ def test_attention_of_pytorch_is_found_and_stands_where_its_positions_do() -> No
     assert float(result["epistasis_correlation"][1, 0, 1]) == pytest.approx(correlation, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_ensembles_are_means_and_nothing_depends_on_the_batch() -> None:
     members = [Stacked().eval(), Stacked().eval()]
     with torch.no_grad():

@@ -66,6 +66,7 @@ def package_by_command(*arguments: str | Path) -> Any:
     return CliRunner().invoke(main, ["package", *map(str, arguments)], catch_exceptions=False)
 
 
+@pytest.mark.slow
 def test_keras_from_a_file_to_predictions_of_kipoi(
     files: Path, tmp_path: Path, kipoi_cli: KipoiCommand
 ) -> None:

@@ -44,6 +44,7 @@ def write_entries(folder: Path) -> None:
     (folder / "dies" / "model.py").write_text(DIES)
 
 
+@pytest.mark.slow
 def test_a_broken_entry_stops_nothing(tmp_path: Path) -> None:
     write_entries(tmp_path / "zoo")
     arguments = ["survey", str(tmp_path / "zoo"), "-o", str(tmp_path / "survey")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,17 @@ import pytest
 
 from kipoi_tfbind.dna.one_hot import one_hot_codes
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.kipoi_model import TFBindModel
+from kipoi_tfbind.kipoi_model import TFBindModel, mixture_of, spread
 from kipoi_tfbind.training import distill as module
 from kipoi_tfbind.training.distill import Distillation, distill, distillation_windows
-from kipoi_tfbind.training.ensemble import ensemble_runs, mixture_of
+from kipoi_tfbind.training.ensemble import ensemble_runs, mix_models
+from kipoi_tfbind.training.fidelity import fidelity, fidelity_section
 from kipoi_tfbind.training.fit import build_model
 from kipoi_tfbind.training.student import DistillationLoss, load_ensemble, student_of
 from tests.planted_genome import write_planted_genome
 from tests.training.test_fit import CONFIG
 
-OPTIONS = Distillation(keep=(2,), windows=320, epochs=3, batch_size=32, learning_rate=3e-3)
+OPTIONS = Distillation(keep=(2,), windows=320, epochs=3, batch_size=32, learning_rate=1e-2)
 ARCHITECTURES = ("motif_cnn", "motif_cnn")
 
 
@@ -40,7 +42,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / f"run-{seed}").mkdir()
         model.save(folder / f"run-{seed}" / "model.keras")
         (folder / f"run-{seed}" / "config.yaml").write_text(config.to_yaml())
-    ensemble_runs([folder / "run-1", folder / "run-2"], folder / "genome.fa", folder, folder / "ensemble")
+    runs = [folder / "run-1", folder / "run-2"]
+    ensemble_runs(runs, folder / "genome.fa", folder, folder / "ensemble")
+    # Of random networks one could have all the weight.
+    mixture = mix_models(
+        [keras.models.load_model(run / "model.keras") for run in runs], np.array([[0.6], [0.4]]), np.zeros(1)
+    )
+    mixture.save(folder / "ensemble" / "model.keras")
     return folder
 
 
@@ -105,12 +113,35 @@ def test_a_student_comes_closer_to_all_members(folder: Path, student: keras.Mode
     assert history["loss"].iloc[-1] < 0.5 * history["loss"].iloc[0]
     # The spread of the student is that of its heads, by the class of the zoo's entries.
     found = TFBindModel(str(folder / "student" / "model.keras"), ["factor"], 200, spread=True)
-    spread = found.predict_on_batch(x)["spread"]["factor"]
+    apart = found.predict_on_batch(x)["spread"]["factor"]
     weights = mixture_of(student)[0][:, 0]
     share = weights / weights.sum()
     heads = members_of(student, x)
     expected = weights.sum() * np.sqrt(share @ ((heads - (heads @ share)[:, None]) ** 2).T)
-    np.testing.assert_allclose(spread, expected, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(apart, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_what_it_keeps_of_the_ensemble_is_measured(folder: Path, student: keras.Model) -> None:
+    found = json.loads((folder / "student" / "fidelity.json").read_text())
+    of_target = found["targets"]["factor"]
+    assert 0.8 < of_target["coverage"] < 1
+    assert f"covers {of_target['coverage']:.3f}" in fidelity_section(found)
+    assert fidelity_section(None) == ""
+
+
+def test_intervals_cover_what_they_promise_where_errors_grow_with_the_spread() -> None:
+    rng = np.random.default_rng(0)
+
+    def logits(n: int) -> tuple[np.ndarray, np.ndarray]:
+        heads = rng.normal(size=(2, n, 1)) * rng.gamma(2, size=(n, 1))
+        apart = spread(heads, np.full((2, 1), 0.5))
+        return heads + apart * rng.normal(size=(n, 1)), heads
+
+    found = fidelity(logits(20_000), logits(20_000), (np.full((2, 1), 0.5), np.zeros(1)), ["A"], level=0.8)
+    # Of 20,000 bins in either part, five standard errors of a share of 0.8.
+    assert found["targets"]["A"]["coverage"] == pytest.approx(0.8, abs=5 * np.sqrt(2 * 0.16 / 20_000))
+    # Both members moved alike: the spread is the student's.
+    assert found["targets"]["A"]["spread"] == pytest.approx(1, abs=1e-9)
 
 
 def test_a_run_that_was_interrupted_goes_on_to_the_same_weights(
@@ -133,7 +164,12 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_weights(
     asked: list[int] = []
     with monkeypatch.context() as patch:
         predict = module.predict_codes
-        patch.setattr(module, "predict_codes", lambda *args: asked.append(len(args[1])) or predict(*args))
+
+        def count(model: keras.Model, codes: np.ndarray) -> np.ndarray:
+            asked.append(len(codes))
+            return predict(model, codes)
+
+        patch.setattr(module, "predict_codes", count)
         again = run(folder, "again")
     # The ensemble was not asked again about the windows.
     assert OPTIONS.windows not in asked

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
 from kipoi_tfbind.dna.one_hot import one_hot_codes
-from kipoi_tfbind.errors import InputError, MissingProgramError
+from kipoi_tfbind.errors import InputError, MissingProgramError, UnsupportedModelError
 from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.training import fit
 from kipoi_tfbind.training.batches import TrainingBatches, with_shuffles
@@ -258,6 +258,17 @@ def test_predictions_do_not_depend_on_the_batches() -> None:
     np.testing.assert_allclose(fit.predict_codes(model, codes, batch_size=7), expected, atol=1e-6)
 
 
+def test_options_that_need_tensorflow_are_refused_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    for option in ("adversarial_weight", "prior_weight"):
+        config = replace(CONFIG, regularise=RegulariseConfig(**{option: 0.5}))
+        with pytest.raises(UnsupportedModelError, match=f"runs on torch; .*{option}.* KERAS_BACKEND"):
+            run(config, tmp_path / "missing", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.needs_bedtools
 def test_training_finds_a_planted_motif(planted: Path, tmp_path: Path) -> None:
     config = replace(CONFIG, fit=replace(CONFIG.fit, epochs=5))
@@ -276,6 +287,17 @@ def test_training_finds_a_planted_motif(planted: Path, tmp_path: Path) -> None:
     validation = held_out_bins(config, genome, planted, "validation")
     best = fit.mean_auprc(validation.labels, fit.predict_codes(model, validation.codes(genome, 200)))
     assert best == pytest.approx(history["validation_auprc"].max(), abs=1e-6)
+
+
+@pytest.mark.needs_bedtools
+def test_training_goes_on_from_filters_that_start_as_the_motif(planted: Path, tmp_path: Path) -> None:
+    # Also run on Keras' other backends (tests/architectures/test_other_backends.py).
+    config = replace(AIDED, regularise=RegulariseConfig(), fit=replace(CONFIG.fit, epochs=2))
+    model = run(config, planted, tmp_path / "run")
+    history = pd.read_csv(tmp_path / "run" / "history.csv")
+    assert history["loss"].iloc[1] < history["loss"].iloc[0]
+    assert history["validation_auprc"].max() > 0.9
+    assert model.output_shape == (None, 1)
 
 
 def weights(model: keras.Model) -> list[NDArray]:

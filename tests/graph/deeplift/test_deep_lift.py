@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, lru_cache
 from typing import Any
 
 import keras
@@ -42,14 +42,14 @@ def data(name: str) -> tuple[list[NDArray], NDArray]:
     return [one_hot(N, LENGTH), *others], one_hot(N, N_REFERENCES, LENGTH, seed=2)
 
 
-@cache
+@lru_cache(maxsize=1)
 def keras_graph(name: str) -> Graph:
     model = build(name).keras
     specs = [tf.TensorSpec((None, *x.shape[1:])) for x in data(name)[0]]
     return trace_tensorflow(lambda x: [model(x, training=False)], specs)
 
 
-@cache
+@lru_cache(maxsize=1)
 def torch_graph(name: str) -> Graph:
     module = build(name).torch
     assert module is not None
@@ -82,40 +82,51 @@ def rows(name: str) -> Any:
     return pytest.param(name, marks=pytest.mark.slow) if name == "danq" else name
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64"])
-@pytest.mark.parametrize("name", [rows(name) for name in NAMES])
-def test_complete_in_keras(name: str, precision: str) -> None:
-    (x, *others), references = data(name)
-    result = explained(name, "keras", precision)
-    assert result.multipliers.shape == (*references.shape, result.output.shape[1])
-    assert result.multipliers.dtype == precision
-    assert np.abs(result.output[:, None] - result.reference_output).max() > 1e-3
-    assert completeness_error(result, x, references) < COMPLETE[precision]
-    model = build(name).keras
-    np.testing.assert_allclose(result.output, model([x, *others]), atol=2e-5)
-    flat = references.reshape(-1, LENGTH, 4)
-    at_references = model([flat, *(np.repeat(o, N_REFERENCES, 0) for o in others)])
-    np.testing.assert_allclose(result.reference_output.reshape(at_references.shape), at_references, atol=2e-5)
+def of(names: Iterable[str]) -> pytest.MarkDecorator:
+    """Architectures; all tests of one come after each other."""
+    return pytest.mark.parametrize("name", [rows(name) for name in names], scope="class")
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64"])
-@pytest.mark.parametrize("name", [rows(name) for name in NAMES if name not in graph_models.KERAS_ONLY])
-def test_complete_in_torch(name: str, precision: str) -> None:
-    inputs, references = data(name)
-    result = explained(name, "torch", precision)
-    assert result.multipliers.dtype == precision
-    assert completeness_error(result, inputs[0], references) < COMPLETE[precision]
+class InKeras:
+    @pytest.mark.parametrize("precision", ["float32", "float64"])
+    def test_complete_in_keras(self, name: str, precision: str) -> None:
+        (x, *others), references = data(name)
+        result = explained(name, "keras", precision)
+        assert result.multipliers.shape == (*references.shape, result.output.shape[1])
+        assert result.multipliers.dtype == precision
+        assert np.abs(result.output[:, None] - result.reference_output).max() > 1e-3
+        assert completeness_error(result, x, references) < COMPLETE[precision]
+        model = build(name).keras
+        np.testing.assert_allclose(result.output, model([x, *others]), atol=2e-5)
+        flat = references.reshape(-1, LENGTH, 4)
+        at_references = model([flat, *(np.repeat(o, N_REFERENCES, 0) for o in others)])
+        np.testing.assert_allclose(
+            result.reference_output.reshape(at_references.shape), at_references, atol=2e-5
+        )
 
 
-@pytest.mark.parametrize("name", [rows(name) for name in NAMES if name not in graph_models.KERAS_ONLY])
-def test_same_in_both_frameworks(name: str) -> None:
-    mine, its = (explained(name, framework, "float32") for framework in ("keras", "torch"))
-    np.testing.assert_allclose(mine.output, its.output, atol=2e-5)
-    np.testing.assert_allclose(mine.multipliers, its.multipliers, atol=1e-5)
-    # Not the conditioning: in double precision they are equal to the thresholds of the secants.
-    if name not in RECURRENT:
-        mine, its = (explained(name, framework, "float64") for framework in ("keras", "torch"))
-        np.testing.assert_allclose(mine.multipliers, its.multipliers, atol=1e-7)
+@of(name for name in NAMES if name in graph_models.KERAS_ONLY)
+class TestKerasOnly(InKeras):
+    pass
+
+
+@of(name for name in NAMES if name not in graph_models.KERAS_ONLY)
+class TestBothFrameworks(InKeras):
+    @pytest.mark.parametrize("precision", ["float32", "float64"])
+    def test_complete_in_torch(self, name: str, precision: str) -> None:
+        inputs, references = data(name)
+        result = explained(name, "torch", precision)
+        assert result.multipliers.dtype == precision
+        assert completeness_error(result, inputs[0], references) < COMPLETE[precision]
+
+    def test_same_in_both_frameworks(self, name: str) -> None:
+        mine, its = (explained(name, framework, "float32") for framework in ("keras", "torch"))
+        np.testing.assert_allclose(mine.output, its.output, atol=2e-5)
+        np.testing.assert_allclose(mine.multipliers, its.multipliers, atol=1e-5)
+        # Not the conditioning: in double precision they are equal to the thresholds of the secants.
+        if name not in RECURRENT:
+            mine, its = (explained(name, framework, "float64") for framework in ("keras", "torch"))
+            np.testing.assert_allclose(mine.multipliers, its.multipliers, atol=1e-7)
 
 
 def attributions(result: DeepLiftResult, x: NDArray, references: NDArray) -> NDArray:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,7 @@ class Case:
     codes: NDArray
     others: list[NDArray]
     positions_last: bool
+    in_float32: Callable[[], Incremental]
 
     @property
     def length(self) -> int:
@@ -81,22 +83,25 @@ class Case:
         return self.predict(self.inputs(codes, sequence))
 
 
-def tensorflow_case(model: Any, shapes: list[tuple[int, int]], precision: str = "float64") -> Case:
+def tensorflow_case(model: Any, shapes: list[tuple[int, int]]) -> Case:
     specs = [tf.TensorSpec((None, *shape)) for shape in shapes]
     graph = trace_tensorflow(
         lambda tensors: [model(tensors if len(tensors) > 1 else tensors[0], training=False)], specs
     )
     exact = graph.in_precision("float64")
     function = exact.as_function()
-    return case(
-        TensorFlowIncremental(exact if precision == "float64" else graph, 0, shapes, 1, np.eye(5, 4)),
-        lambda inputs: function([tf.constant(x) for x in inputs])[0].numpy(),
-        shapes,
-        positions_last=False,
-    )
+
+    def incremental(chosen: Any) -> Incremental:
+        return TensorFlowIncremental(chosen, 0, shapes, 1, np.eye(5, 4))
+
+    def predict(inputs: list[NDArray]) -> NDArray:
+        return function([tf.constant(x) for x in inputs])[0].numpy()
+
+    codes, others = edited_inputs(shapes)
+    return Case(incremental(exact), predict, codes, others, False, partial(incremental, graph))
 
 
-def torch_case(model: Any, shapes: list[tuple[int, int]], precision: str = "float64") -> Case:
+def torch_case(model: Any, shapes: list[tuple[int, int]]) -> Case:
     turned = [(channels, length) for length, channels in shapes]
     graph = trace_torch(lambda tensors: [model(*tensors)], [torch.zeros(2, *shape) for shape in turned])
     exact = graph.in_precision("float64")
@@ -106,34 +111,32 @@ def torch_case(model: Any, shapes: list[tuple[int, int]], precision: str = "floa
         with torch.no_grad():
             return function([torch.as_tensor(np.ascontiguousarray(x)) for x in inputs])[0].numpy()
 
-    chosen = exact if precision == "float64" else graph
-    return case(TorchIncremental(chosen, 0, turned, 2, np.eye(5, 4)), predict, shapes, positions_last=True)
+    def incremental(chosen: Any) -> Incremental:
+        return TorchIncremental(chosen, 0, turned, 2, np.eye(5, 4))
+
+    codes, others = edited_inputs(shapes)
+    others = [other.swapaxes(1, 2) for other in others]
+    return Case(incremental(exact), predict, codes, others, True, partial(incremental, graph))
 
 
-def case(incremental: Incremental, predict: Any, shapes: Any, *, positions_last: bool) -> Case:
+def edited_inputs(shapes: list[tuple[int, int]]) -> tuple[NDArray, list[NDArray]]:
+    """Codes of two sequences, one of which has an N, and what the other inputs get."""
     rng = np.random.default_rng(3)
     codes = rng.integers(0, 4, (2, shapes[0][0]))
     codes[1, 5] = 4
-    others = [rng.random((2, *shape)) for shape in shapes[1:]]
-    if positions_last:
-        others = [other.swapaxes(1, 2) for other in others]
-    return Case(incremental, predict, codes, others, positions_last)
+    return codes, [rng.random((2, *shape)) for shape in shapes[1:]]
 
 
-def make(name: str, framework: str, precision: str) -> Case:
+@lru_cache(maxsize=1)
+def built(name: str, framework: str) -> Case:
+    """For the tests that follow each other; all of them at once would take gigabytes."""
     architecture = graph_models.build(name)
     shapes = [tuple(x.shape[1:]) for x in architecture.keras.inputs]
     if framework == "tensorflow":
-        return tensorflow_case(architecture.keras, shapes, precision)
+        return tensorflow_case(architecture.keras, shapes)
     if architecture.torch is None:
         pytest.skip("in Keras only")
-    return torch_case(architecture.torch, shapes, precision)
-
-
-@cache
-def built(name: str, framework: str) -> Case:
-    """In float64, for several tests."""
-    return make(name, framework, "float64")
+    return torch_case(architecture.torch, shapes)
 
 
 def edited(codes: NDArray, sequence: NDArray, first: NDArray, new: NDArray) -> NDArray:
@@ -181,25 +184,32 @@ def check_pairs(model: Case, positions: NDArray | None = None) -> None:
         np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE * effect)
 
 
-@pytest.mark.parametrize("framework", FRAMEWORKS)
-@pytest.mark.parametrize("name", graph_models.NAMES)
-def test_edits_are_exact(name: str, framework: str) -> None:
-    model = built(name, framework)
-    for width in (1, 4):
-        check_edits(model, width)
+def of(names: Iterable[str]) -> pytest.MarkDecorator:
+    """Architectures in both frameworks; all tests of one come after each other."""
+    return pytest.mark.parametrize(("name", "framework"), list(product(names, FRAMEWORKS)), scope="class")
 
 
-@pytest.mark.parametrize("framework", FRAMEWORKS)
-@pytest.mark.parametrize("name", graph_models.NAMES)
-def test_edits_in_float32(name: str, framework: str) -> None:
-    """Against whole passes in float64, 1e-4 being what whole passes in float32 may round."""
-    check_edits(make(name, framework, "float32"), 1, tolerance=1e-4)
+class Edits:
+    def test_edits_are_exact(self, name: str, framework: str) -> None:
+        model = built(name, framework)
+        for width in (1, 4):
+            check_edits(model, width)
+
+    def test_edits_in_float32(self, name: str, framework: str) -> None:
+        """Against whole passes in float64, 1e-4 being what whole passes in float32 may round."""
+        model = built(name, framework)
+        check_edits(replace(model, incremental=model.in_float32()), 1, tolerance=1e-4)
 
 
-@pytest.mark.parametrize("framework", FRAMEWORKS)
-@pytest.mark.parametrize("name", PAIRS)
-def test_pairs_are_exact(name: str, framework: str) -> None:
-    check_pairs(built(name, framework))
+@of(PAIRS)
+class TestEditsAndPairs(Edits):
+    def test_pairs_are_exact(self, name: str, framework: str) -> None:
+        check_pairs(built(name, framework))
+
+
+@of(name for name in graph_models.NAMES if name not in PAIRS)
+class TestEdits(Edits):
+    pass
 
 
 def large(name: str, length: int) -> graph_models.Twin:
@@ -224,7 +234,6 @@ def large(name: str, length: int) -> graph_models.Twin:
 )
 def test_long_sequences(name: str, length: int, framework: str) -> None:
     """Both ends, the middle, and anywhere."""
-    built.cache_clear()  # what the tests before this one shared: gigabytes
     k.utils.set_random_seed(2)
     output = large(name, length)
     if framework == "tensorflow":
