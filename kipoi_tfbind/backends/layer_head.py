@@ -91,6 +91,16 @@ class LayerHead:
         return np.stack([tape.gradient(y, own, unconnected_gradients=zero).numpy() for y in chosen])
 
 
+def head_of(backend: Backend, graph: Graph, ref: Ref, shape: Sequence[int]) -> LayerHead:
+    """A `LayerHead`, made and compiled once for each value of a graph that its backend keeps."""
+    any_backend: Any = backend
+    kept: dict[Any, LayerHead] = any_backend.heads
+    key = id(graph), ref
+    if key not in kept:
+        kept[key] = LayerHead(backend, graph, ref, shape)
+    return kept[key]
+
+
 def linear_between(
     backend: Backend, graph: Graph, source: Ref, after: Ref, shape: Sequence[int], inputs: Sequence[NDArray]
 ) -> NDArray:

@@ -107,6 +107,8 @@ class TensorFlowBackend:
         self._deep_lift: dict[int, TensorFlowDeepLift] = {}
         self._incremental: dict[Any, Incremental] = {}
         self._inner: dict[Any, Any] = {}
+        # Parts of the graphs from an inner value on, as of `head_of`.
+        self.heads: dict[Any, Any] = {}
         self._masked: dict[Any, Any] = {}
         self._row_bytes: dict[Any, int] = {}
 

@@ -87,6 +87,8 @@ class TorchBackend:
         self._models: dict[Shapes, Model] = {}
         self._traced: dict[Shapes, TorchGraph] = {}
         self._graphs: dict[Shapes, TorchGraph] = {}
+        # Parts of the graphs from an inner value on, as of `head_of`.
+        self.heads: dict[Any, Any] = {}
         self._deep_lift: dict[Any, TorchDeepLift] = {}
         self._incremental: dict[Any, Incremental] = {}
         self._row_bytes: dict[Any, int] = {}

@@ -134,7 +134,9 @@ def convolution_outputs(
             outputs = [_layer_output(graph.nodes[i].layer, r, program.shapes[r], fields[r]) for r in chain]
             chains.append([output for output in outputs if output.channel_axis is not None])
     chains = [chain for chain in chains if chain]
-    names = _short_names([chain[0].name for chain in chains])
+    # All are in one where a file has no layers inside, as of TorchScript and ONNX: that is no name of one.
+    is_whole = len({node.layer for node in graph.nodes if node.layer}) == 1
+    names = _short_names(["" if is_whole else chain[0].name for chain in chains])
     return [
         ConvolutionOutput(replace(chain[0], name=name), replace(_last_activated(graph, chain), name=name))
         for name, chain in zip(names, chains, strict=True)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kipoi_tfbind.backends.base import Backend
-from kipoi_tfbind.backends.layer_head import LayerHead
+from kipoi_tfbind.backends.layer_head import LayerHead, head_of
 from kipoi_tfbind.errors import InputError, UnsupportedModelError
 from kipoi_tfbind.graph.from_value import all_passes_through
 from kipoi_tfbind.graph.graph import Graph, Ref
@@ -111,7 +111,7 @@ class Layer:
 
     @cached_property
     def _head(self) -> LayerHead:
-        return LayerHead(self._backend, self._graph, self._ref, self.shape)
+        return head_of(self._backend, self._graph, self._ref, self.shape)
 
     @property
     def _backend(self) -> Backend:
@@ -209,6 +209,10 @@ def any_layer(
         # Without such a convolution, the first layer of any kind.
         some = (n for n, own in refs.items() if any(_is_passed(graph, model, r) for r in own))
         name = next(some, "")
+    elif len(refs) == 1:
+        # TorchScript and ONNX files have no layers inside; their convolutions are numbered.
+        refs = {known: [ref] for known, ref in _convolutions(model, graph, probes).items()} | refs
+        _check_numbered(model, list(refs), name)
     chosen = match_name(list(refs), name)
     whole = [ref for ref in refs[chosen] if _is_passed(graph, model, ref)]
     if not whole:
@@ -218,6 +222,16 @@ def any_layer(
             f"the contributions of its units cannot add up; all passes through {', '.join(there)}"
         )
     return _layer(model, graph, chosen, whole, probes)
+
+
+def _check_numbered(model: SequenceModel, names: Sequence[str], name: str) -> None:
+    """Refuse a layer of a model whose layers have no names, in words that say so."""
+    if name not in names:
+        raise InputError(
+            f"layer: model {model.name} has no names of layers, as TorchScript and ONNX files have none; "
+            f"expected one of {', '.join(names)}, got {name!r}; to name others, give the module that the "
+            "file was made of to as_sequence_model"
+        )
 
 
 def _convolutions(model: SequenceModel, graph: Graph, probes: Sequence[NDArray]) -> dict[str, Ref]:

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from kipoi_tfbind.backends.layer_head import LayerHead, linear_between
+from kipoi_tfbind.backends.layer_head import LayerHead, head_of, linear_between
 from kipoi_tfbind.dna.one_hot import codes_of
 from kipoi_tfbind.graph.deeplift.block_regions import FUNCTIONS
 from kipoi_tfbind.graph.deeplift.mutants import MutantContributions
@@ -26,7 +26,7 @@ _BYTES = 128 << 20
 # Of what units give to contributions.
 _TABLE_BYTES = 1 << 30
 # Sites whose affected regions lie near each other.
-_TOGETHER = 16
+_TOGETHER = 32
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class MutantEngine:
     @cached_property
     def _head(self) -> LayerHead:
         end = self.blocks[-1].output
-        return LayerHead(self._adapted.backend, self._graph, end.ref, end.shape)
+        return head_of(self._adapted.backend, self._graph, end.ref, end.shape)
 
     @cached_property
     def _encodings(self) -> NDArray:

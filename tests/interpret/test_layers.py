@@ -147,6 +147,23 @@ def test_layers_that_something_passes_by_are_refused_with_those_that_are_not() -
         tfb.layer_contributions(wrapped("relu"), one, tolerance=1e-30)
 
 
+@pytest.mark.parametrize("kind", [".pt", "onnx"])
+def test_convolutions_of_files_without_names_of_layers_are_numbered(kind: str) -> None:
+    model, one = same_weights.wrapped(kind), random_sequences(2, same_weights.LENGTH, seed=1)
+    expected = tfb.layer_contributions(same_weights.wrapped("torch"), one, layer="body.1", n_references=2)
+    result = tfb.layer_contributions(model, one, layer="convolution 1", n_references=2)
+    largest = np.abs(expected["unit_contribution"].values).max()
+    # Rounding of float32.
+    np.testing.assert_allclose(
+        result["unit_contribution"], expected["unit_contribution"], rtol=0, atol=1e-5 * largest
+    )
+    assert tfb.filter_motifs(model, one).attrs["layer"] == "convolution 1"
+    with pytest.raises(
+        InputError, match=r"no names of layers, as TorchScript .* of convolution 1, .*'conv1d'"
+    ):
+        tfb.layer_contributions(model, one, layer="conv1d", n_references=2)
+
+
 def heads_of(module: nn.MultiheadAttention, x: np.ndarray) -> np.ndarray:
     """Weights (sequence, head, query, key) by their definition, in float64."""
     n, length, size = x.shape

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from kipoi_tfbind.graph.deeplift.pool_routing import ReferenceMaxima, Routed, routed, routing
 from kipoi_tfbind.graph.deeplift.secants import SECANTS
 from kipoi_tfbind.graph.incremental.chain import Block, Part, Value
 
@@ -19,8 +20,6 @@ FUNCTIONS: dict[str, Callable[[NDArray], NDArray]] = {
     "sigmoid": expit,
     "tanh": np.tanh,
 }
-# Rounding of a value that is a sum of another and a change, in units of the type's precision.
-_ROUNDING = 32
 
 
 class _NumpyOps:
@@ -47,21 +46,6 @@ def _secant(part: Part, x: NDArray, r: NDArray, fx: NDArray, fr: NDArray) -> NDA
     return found
 
 
-def _routing(x: NDArray, r: NDArray, fx: NDArray, fr: NDArray, largest: NDArray) -> NDArray:
-    """Slopes of maxima, as `rules.maximum_of_many`, of windows (..., window, position, channel)."""
-    gain = fx - fr
-    rounding = largest * (_ROUNDING * np.finfo(gain.dtype).eps)
-    gain[np.abs(gain) <= 2 * rounding] = 0
-    # A mutant's values are sums of its sequence's and a change: equal ones may differ in their last digits.
-    at_x, at_r = x >= (fx - rounding)[..., None, :], r == fr[..., None, :]
-    n_x, n_r = at_x.sum(axis=-2), at_r.sum(axis=-2)
-    share = gain / np.maximum(np.where(gain > 0, n_x, n_r), 1).astype(gain.dtype)
-    present = (at_x & (gain > 0)[..., None, :]) | (at_r & (gain < 0)[..., None, :])
-    # Nothing goes where the maximum is not.
-    slope: NDArray = share[..., None, :] / np.where(present, x - r, np.inf)
-    return slope
-
-
 @dataclass(frozen=True)
 class Region:
     """A stretch of positions in arrays that have a margin."""
@@ -79,6 +63,17 @@ class Region:
         """The positions that there are, and where they are in the region."""
         low, high = max(self.start, 0), max(min(self.start + self.width, length), 0)
         return slice(low, max(low, high)), slice(low - self.start, max(low, high) - self.start)
+
+
+# Functions up to maxima are followed together: of their slopes, those alone count where a maximum is.
+Stage = tuple[Part, ...]
+Slopes = NDArray | Routed
+
+
+def _stages_of(parts: Stage) -> list[Stage]:
+    """Functions with the maxima behind them, and all others one by one."""
+    n = 1 + next((i for i, part in enumerate(parts) if not part.function), -1)
+    return [*([parts[:n]] if n else []), *((part,) for part in parts[n:])]
 
 
 class BlockRegions:
@@ -105,7 +100,13 @@ class BlockRegions:
             ref: np.maximum(np.abs(a[0]).max(), np.abs(a[1:]).max(axis=(1, 2)))[:, None, None]
             for ref, a in self._own.items()
         }
-        self._unmutated = [self._slope_of(part) for part in block.parts]
+        self._stages = _stages_of(block.parts)
+        self._unmutated = [self._slope_of(stage) for stage in self._stages]
+        self._maxima = {
+            stage[-1].after.ref: ReferenceMaxima(self._windows(stage[-1])[1])
+            for stage in self._stages
+            if not stage[-1].function
+        }
 
     def regions(self, source: Region) -> tuple[Region, Region]:
         """Of a region of the input, the affected ones of the convolution's output and of the block's."""
@@ -143,84 +144,136 @@ class BlockRegions:
             found[..., start : start + source.width, :] += spread[..., tap, :]
         return self.kept(found, self.block.convolved, target)
 
-    def _slope_of(self, part: Part) -> NDArray:
-        """Unmutated slopes (reference, position, channel); of maxima those of the positions before."""
-        before, after = self._own[part.before.ref], self._own[part.after.ref]
-        if part.function:
-            return _secant(part, before[0], before[1:], after[0], after[1:])
-        margin, span = self._margin, part.span
-        n = part.after.length
-        x, r = before[0], before[1:]
-        windows = [a[..., margin : margin + n * span, :] for a in (x, r)]
-        x, r = (a.reshape(*a.shape[:-2], n, span, -1) for a in windows)
-        fx, fr = (a[..., margin : margin + n, :] for a in (after[0], after[1:]))
-        slope = _routing(x, r, fx, fr, self._largest[part.after.ref])
-        found = np.zeros_like(before[1:])
-        found[:, margin : margin + n * span] = slope.reshape(len(r), n * span, -1)
+    def _windows(self, part: Part) -> tuple[NDArray, NDArray]:
+        """Windows (..., window, position, channel) of maxima, of the sequence and of its references."""
+        before, n = self._own[part.before.ref], part.after.length
+        inside = before[:, self._margin : self._margin + n * part.span]
+        windows = inside.reshape(len(inside), n, part.span, -1)
+        return windows[0], windows[1:]
+
+    def _slope_of(self, stage: Stage) -> NDArray:
+        """Unmutated slopes (reference, position, channel) of a stage by the positions before it."""
+        found: NDArray = np.ones(1, self._own[stage[0].before.ref].dtype)
+        for part in stage:
+            before, after = self._own[part.before.ref], self._own[part.after.ref]
+            if part.function:
+                slope = _secant(part, before[0], before[1:], after[0], after[1:])
+            else:
+                inside = slice(self._margin, self._margin + part.after.length)
+                fx, fr = after[0, inside], after[1:, inside]
+                windows = routing(*self._windows(part), fx, fr, self._largest[part.after.ref])
+                slope = np.zeros_like(before[1:])
+                inside = slice(self._margin, self._margin + part.after.length * part.span)
+                slope[:, inside] = windows.reshape(len(slope), -1, slope.shape[-1])
+            found = found * self._scaled(slope, part)
         return found
 
     def unmutated_in(self, target: Region, output: Region) -> list[NDArray]:
-        """Unmutated slopes (reference, position, channel) of the parts, in a region from `regions`."""
+        """Unmutated slopes (reference, position, channel) of the stages, in a region from `regions`."""
         found, at = [], target
-        for part, slope in zip(self.block.parts, self._unmutated, strict=True):
+        for stage, slope in zip(self._stages, self._unmutated, strict=True):
             found.append(at.of(slope, self._margin, 1))
-            at = output if not part.function else at
+            at = output if not stage[-1].function else at
         return found
 
     def mutated(
         self, change: NDArray, source: Region, target: Region, output: Region
-    ) -> tuple[NDArray, list[NDArray]]:
-        """Change of a block's output, and slopes (mutant, reference, position, channel) of its parts.
+    ) -> tuple[NDArray, list[Slopes]]:
+        """Change of a block's output, and slopes (mutant, reference, position, channel) of its stages.
 
         The change is that of its convolution in the `target`, and `source` where its input changed.
         """
-        slopes, at, region, m = [], target, self._reached(source), self._margin
-        for part, own in zip(self.block.parts, self.unmutated_in(target, output), strict=True):
-            before, after = self._own[part.before.ref], self._own[part.after.ref]
-            change = self._scaled(change, part)
-            if part.function:
+        slopes: list[Slopes] = []
+        at, region = target, self._reached(source)
+        for stage, own in zip(self._stages, self.unmutated_in(target, output), strict=True):
+            if stage[-1].function:
+                (part,) = stage
                 inner = slice(region.start - at.start, region.start - at.start + region.width)
-                x = region.of(before[0], m, 0) + change[:, inner]
-                fx = FUNCTIONS[part.function](x)
-                r, fr = region.of(before[1:], m, 1), region.of(after[1:], m, 1)
+                x, r, fx, fr = self._function(part, change[:, inner], region)
                 slope = np.repeat(own[np.newaxis], len(x), axis=0)
-                slope[:, :, inner] = _secant(part, x[:, None], r, fx[:, None], fr)
+                secant = _secant(part, x[:, None], r, fx[:, None], fr)
+                slope[:, :, inner] = self._scaled(secant, part)
                 slopes.append(slope)
                 change = np.zeros_like(change)
-                change[:, inner] = fx - region.of(after[0], m, 0)
+                change[:, inner] = fx - region.of(self._own[part.after.ref][0], self._margin, 0)
+                change = self.kept(change, part.after, at)
             else:
-                x, r = at.of(before[0], m, 0) + change, at.of(before[1:], m, 1)
-                x, r = (a.reshape(len(a), output.width, part.span, -1) for a in (x, r))
+                change, pooled = self._pooled(stage, change, at, output)
+                slopes.append(pooled)
                 at = region = output
-                # Windows that there are not may hold positions that no window has.
-                fx, fr = self.kept(x.max(axis=2), part.after, at), at.of(after[1:], m, 1)
-                slope = _routing(x[:, None], r, fx[:, None], fr, self._largest[part.after.ref])
-                slopes.append(slope.reshape(*slope.shape[:2], -1, slope.shape[-1]))
-                change = fx - at.of(after[0], m, 0)
-            change = self.kept(change, part.after, at)
         return change, slopes
+
+    def _function(
+        self, part: Part, change: NDArray, region: Region
+    ) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+        """Input and output of a function in mutants, and in references: x, r, f(x), f(r)."""
+        before, after = self._own[part.before.ref], self._own[part.after.ref]
+        x = region.of(before[0], self._margin, 0) + self._scaled(change, part)
+        r, fr = region.of(before[1:], self._margin, 1), region.of(after[1:], self._margin, 1)
+        return x, r, FUNCTIONS[part.function](x), fr
+
+    def _pooled(self, stage: Stage, change: NDArray, at: Region, output: Region) -> tuple[NDArray, Slopes]:
+        """Change of what a stage with maxima gives, and its slopes by the positions before it."""
+        *functions, part = stage
+        values = []
+        for each in functions:
+            x, r, fx, fr = self._function(each, change, at)
+            fx = self.kept(fx, each.after, at)
+            values.append((x, r, fx, fr))
+            change = fx - at.of(self._own[each.after.ref][0], self._margin, 0)
+        before, after, m = self._own[part.before.ref], self._own[part.after.ref], self._margin
+        x, r = at.of(before[0], m, 0) + self._scaled(change, part), at.of(before[1:], m, 1)
+        x, r = (a.reshape(len(a), output.width, part.span, -1) for a in (x, r))
+        # Windows that there are not may hold positions that no window has.
+        fx, fr = self.kept(x.max(axis=2), part.after, output), output.of(after[1:], m, 1)
+        largest, maxima = self._largest[part.after.ref], self._maxima[part.after.ref]
+        difference = self.kept(fx - output.of(after[0], m, 0), part.after, output)
+        slopes = routed(x, r, fx, fr, largest, *maxima.within(output.start, output.width))
+        if slopes is None:
+            dense = routing(x[:, None], r, fx[:, None], fr, largest)
+            dense = self._scaled(dense.reshape(*dense.shape[:2], -1, dense.shape[-1]), part)
+            for each, (x, r, fx, fr) in zip(functions, values, strict=True):
+                dense = dense * self._scaled(_secant(each, x[:, None], r, fx[:, None], fr), each)
+            return difference, dense
+        factor = self._scaled(slopes.value, part)
+        for each, (x, r, f, g) in zip(functions, values, strict=True):
+            of_x, of_r = slopes.places(at.width)
+            secant = _secant(each, x.take(of_x), r.take(of_r), f.take(of_x), g.take(of_r))
+            factor = factor * self._scaled(secant, each)
+        return difference, Routed(slopes.index, factor)
 
     def pushed(self, slopes: Sequence[NDArray], change: NDArray) -> NDArray:
         """A small change (reference, position, channel), through a block by unmutated slopes."""
-        for part, slope in zip(self.block.parts, slopes, strict=True):
-            change = self._scaled(change, part) * slope
-            if not part.function:
-                change = change.reshape(len(change), -1, part.span, change.shape[-1]).sum(axis=2)
+        for stage, slope in zip(self._stages, slopes, strict=True):
+            change = change * slope
+            if not stage[-1].function:
+                change = change.reshape(len(change), -1, stage[-1].span, change.shape[-1]).sum(axis=2)
         return change
 
-    def pulled(self, slopes: Sequence[NDArray], cotangent: NDArray, output: Region) -> NDArray:
+    def pulled(self, slopes: Sequence[Slopes], cotangent: NDArray, output: Region) -> NDArray:
         """Cotangent (..., target, position, channel) at the convolution's output of one of the block's."""
-        at = output
-        for part, slope in zip(reversed(self.block.parts), reversed(slopes), strict=True):
-            cotangent = self.kept(cotangent, part.after, at)
-            factor = self._scaled(slope, part)[..., None, :, :]
-            if part.function:
-                cotangent = cotangent * factor
+        return self._pulled(slopes, cotangent, output, total=False)
+
+    def pulled_total(self, slopes: Sequence[Slopes], cotangent: NDArray, output: Region) -> NDArray:
+        """The sum of `pulled` over the mutants."""
+        return self._pulled(slopes, cotangent, output, total=True)
+
+    def _pulled(
+        self, slopes: Sequence[Slopes], cotangent: NDArray, output: Region, *, total: bool
+    ) -> NDArray:
+        at, summed = output, False
+        for stage, slope in zip(reversed(self._stages), reversed(slopes), strict=True):
+            cotangent, span = self.kept(cotangent, stage[-1].after, at), stage[-1].span
+            if not stage[-1].function:
+                at = Region(at.start * span, at.width * span)
+            if isinstance(slope, Routed):
+                cotangent, summed = slope.pulled(cotangent, at.width, total=total), total
                 continue
-            windows = factor.reshape(*factor.shape[:-2], at.width, part.span, factor.shape[-1])
-            cotangent = cotangent[..., None, :] * windows
-            at = Region(at.start * part.span, at.width * part.span)
-            cotangent = cotangent.reshape(*cotangent.shape[:-3], at.width, cotangent.shape[-1])
+            if not stage[-1].function:
+                cotangent = np.repeat(cotangent, span, axis=-2)
+            cotangent = cotangent * slope[..., None, :, :]
+        if total and not summed:
+            cotangent = cotangent.sum(axis=0)
         return self.kept(cotangent, self.block.convolved, at)
 
     def transposed(self, cotangent: NDArray, target: Region, source: Region) -> NDArray:

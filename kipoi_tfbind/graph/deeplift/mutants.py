@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kipoi_tfbind.graph.deeplift.block_regions import BlockRegions, Region
+from kipoi_tfbind.graph.deeplift.block_regions import BlockRegions, Region, Slopes
 from kipoi_tfbind.graph.incremental.chain import Block
 
 
@@ -44,15 +44,18 @@ class MutantContributions:
         # Regions of edits at either end lie within the margins.
         margin = 2 * sum(block.kernel.span + 2 * block.span for block in blocks) + 2
         self.blocks = [BlockRegions(block, activations, margin) for block in blocks]
+        self._regions: dict[int, list[tuple[Region, Region]]] = {}
 
     def regions(self, position: int) -> list[tuple[Region, Region]]:
         """Of each block, the affected region of its convolution's output, and of its own."""
-        found: list[tuple[Region, Region]] = []
-        at = Region(position, 1)
-        for block in self.blocks:
-            found.append(block.regions(at))
-            at = found[-1][1]
-        return found
+        if position not in self._regions:
+            found: list[tuple[Region, Region]] = []
+            at = Region(position, 1)
+            for block in self.blocks:
+                found.append(block.regions(at))
+                at = found[-1][1]
+            self._regions[position] = found
+        return self._regions[position]
 
     def tables(self, positions: NDArray[np.intp]) -> list[NDArray]:
         """What a unit gives to contributions: (reference, base's position, position, channel).
@@ -78,7 +81,7 @@ class MutantContributions:
             found[-1][:, column, there] = change[:, part]
         return found
 
-    def mutants(self, position: int, changes: NDArray) -> tuple[NDArray, list[list[NDArray]]]:
+    def mutants(self, position: int, changes: NDArray) -> tuple[NDArray, list[list[Slopes]]]:
         """The change of the last value in its region, and slopes.
 
         Parameters
@@ -105,7 +108,7 @@ class MutantContributions:
     def contributions(
         self,
         sites: Sequence[int],
-        slopes: Sequence[list[list[NDArray]]],
+        slopes: Sequence[list[list[Slopes]]],
         cotangents: NDArray,
         unmutated: NDArray,
         tables: list[NDArray],
@@ -124,13 +127,12 @@ class MutantContributions:
         tables, positions
             From `tables`, and what it was given.
         """
-        n_mutants, n_targets = cotangents.shape[1], cotangents.shape[3]
-        found = np.zeros((len(sites), len(positions), n_targets))
+        n_mutants = cotangents.shape[1]
         inner: list[list[tuple[Region, NDArray]]] = [[] for _ in self.blocks]
         for k, (site, own) in enumerate(zip(sites, slopes, strict=True)):
             for block, pulled in enumerate(self._injected(int(site), own, cotangents[k])):
                 inner[block].append(pulled)
-            found[k] = self._at_input(self.blocks[0], *inner[0][k], positions)
+        found = self._at_input(self.blocks[0], inner[0], positions)
         # What comes back to the end of the blocks, and to convolutions but the first, goes through a table.
         at_end = cotangents.sum(axis=1) - n_mutants * unmutated
         end = Region(0, at_end.shape[3])
@@ -140,7 +142,7 @@ class MutantContributions:
         return found / (n_mutants * self._n_references)
 
     def _injected(
-        self, site: int, slopes: list[list[NDArray]], cotangents: NDArray
+        self, site: int, slopes: list[list[Slopes]], cotangents: NDArray
     ) -> list[tuple[Region, NDArray]]:
         """What changed factors of each block give at its convolution's output, sum over mutants."""
         regions, found = self.regions(site), []
@@ -150,25 +152,32 @@ class MutantContributions:
         cotangent[..., part, :] = cotangents[..., there, :]
         for k in reversed(range(len(self.blocks))):
             block, (target, output) = self.blocks[k], regions[k]
-            pulled = block.pulled(slopes[k], cotangent, output)
             unmutated = block.unmutated_in(target, output)
             before = block.pulled(unmutated, cotangent.sum(axis=0), output)
-            found.append((target, pulled.sum(axis=0) - before))
             if k:
+                pulled = block.pulled(slopes[k], cotangent, output)
+                total = pulled.sum(axis=0)
                 cotangent = block.transposed(pulled, target, regions[k - 1][1])
+            else:
+                total = block.pulled_total(slopes[k], cotangent, output)
+            found.append((target, total - before))
         return found[::-1]
 
     def _at_input(
-        self, block: BlockRegions, target: Region, injected: NDArray, positions: NDArray[np.intp]
-    ) -> NDArray:
-        """Contributions (position, target) of cotangents (reference, target, position, channel)."""
+        self, block: BlockRegions, injected: Sequence[tuple[Region, NDArray]], positions: NDArray[np.intp]
+    ) -> NDArray[np.float64]:
+        """Contributions (site, position, target) of regions (reference, target, position, channel)."""
         kernel, length = block.block.kernel, self._difference.shape[1]
-        source = Region(target.start - kernel.before, target.width + kernel.span - 1)
-        pulled = block.transposed(injected, target, source)
-        there, part = source.within(length)
-        whole = np.zeros((length, pulled.shape[1]), pulled.dtype)
-        whole[there] = np.einsum("rtpc,rpc->pt", pulled[:, :, part], self._difference[:, there])
-        return whole[positions]
+        sources = [Region(at.start - kernel.before, at.width + kernel.span - 1) for at, _ in injected]
+        # What a region gives does not depend on where it is, and all have the same width.
+        together = np.stack([array for _, array in injected])
+        pulled = block.transposed(together, injected[0][0], sources[0])
+        whole = np.zeros((len(sources), length, pulled.shape[2]))
+        for site, source in enumerate(sources):
+            there, part = source.within(length)
+            difference = self._difference[:, there]
+            whole[site, there] = np.einsum("rtpc,rpc->pt", pulled[site, :, :, part], difference)
+        return whole[:, positions]
 
 
 def _through_table(values: Sequence[tuple[Region, NDArray]], table: NDArray) -> NDArray:
