@@ -262,8 +262,11 @@ def test_options_that_need_tensorflow_are_refused_before_anything_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
-    for option in ("adversarial_weight", "prior_weight"):
-        config = replace(CONFIG, regularise=RegulariseConfig(**{option: 0.5}))
+    for option, regularise in (
+        ("adversarial_weight", RegulariseConfig(adversarial_weight=0.5)),
+        ("prior_weight", RegulariseConfig(prior_weight=0.5)),
+    ):
+        config = replace(CONFIG, regularise=regularise)
         with pytest.raises(UnsupportedModelError, match=f"runs on torch; .*{option}.* KERAS_BACKEND"):
             run(config, tmp_path / "missing", tmp_path / "run")
     assert not (tmp_path / "run").exists()
