@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from kipoi_tfbind.arguments import whole_number
 from kipoi_tfbind.dna.one_hot import one_hot_codes
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.reference import Genome
@@ -67,6 +69,18 @@ class Distillation:
     learning_rate: float = 3e-4
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for name in ("windows", "epochs", "batch_size"):
+            whole_number(name, getattr(self, name), least=1)
+        whole_number("seed", self.seed)
+        for name in ("mutated", "mutation_rate", "random"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name}: expected a share from 0 to 1, got {getattr(self, name)}")
+        if not self.learning_rate > 0:
+            raise InputError(f"learning_rate: expected a number above 0, got {self.learning_rate}")
+        if self.batch_size > self.windows:
+            raise InputError(f"batch_size: {self.batch_size} is more than there are windows, {self.windows}")
+
 
 def distill(
     ensemble_dir: str | Path,
@@ -117,7 +131,7 @@ def distill(
     teacher = load_ensemble(ensemble_dir)
     config = TrainingConfig.from_yaml(ensemble_dir / "config.yaml")
     student = student_of(teacher, options.keep, _architectures(ensemble_dir))
-    _claim(run_dir, ensemble_dir, options)
+    run = _check_same_run(run_dir, ensemble_dir, options)
     genome = Genome(fasta)
     validation = held_out_bins(config, genome, peaks_dir, "validation")
     # Of the ensemble's targets alone: those that helped in its training are none of the student's.
@@ -125,6 +139,8 @@ def distill(
     codes = distillation_windows(
         bins.codes(genome, config.length + 2 * config.fit.jitter), bins.labels, config, options
     )
+    # Only now: a run that could not begin does not claim the folder.
+    _claim(run_dir, ensemble_dir, run)
     done = epochs_done(run_dir)
     batches = _Batches(codes, _teach(teacher, codes, run_dir), options, first_epoch=len(done))
     weights, bias = mixture_of(teacher)
@@ -279,12 +295,20 @@ def _architectures(ensemble_dir: Path) -> list[str]:
     return [member["architecture"] for member in json.loads((ensemble_dir / "members.json").read_text())]
 
 
-def _claim(run_dir: Path, ensemble_dir: Path, options: Distillation) -> None:
-    """Begin a run in a folder, or go on with the same one."""
-    run = json.dumps({**asdict(options), "ensemble": ensemble_dir.name}, indent=1) + "\n"
+def _check_same_run(run_dir: Path, ensemble_dir: Path, options: Distillation) -> str:
+    """The text of `distillation.json`, unless the folder has that of another run."""
+    md5 = hashlib.md5((ensemble_dir / "model.keras").read_bytes()).hexdigest()
+    run = json.dumps({**asdict(options), "ensemble": md5}, indent=1) + "\n"
     path = run_dir / "distillation.json"
     if path.exists() and path.read_text() != run:
-        raise InputError(f"{path}: this folder holds a run with other options; give another folder")
+        raise InputError(
+            f"{path}: this folder holds a run with other options, or of another ensemble; give another folder"
+        )
+    return run
+
+
+def _claim(run_dir: Path, ensemble_dir: Path, run: str) -> None:
+    """Write what a run is made with, and of, into its folder."""
     run_dir.mkdir(parents=True, exist_ok=True)
     for source in (
         ensemble_dir / "config.yaml",
@@ -293,5 +317,5 @@ def _claim(run_dir: Path, ensemble_dir: Path, options: Distillation) -> None:
     ):
         with whole_file(run_dir / source.name) as copy:
             copy.write_text(source.read_text())
-    with whole_file(path) as new:
+    with whole_file(run_dir / "distillation.json") as new:
         new.write_text(run)

@@ -203,6 +203,28 @@ def test_members_that_are_not_there_are_refused(folder: Path, keep: tuple[int, .
     assert not (folder / "refused").exists()
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"windows": 0}, "windows"),
+        ({"epochs": 0}, "epochs"),
+        ({"mutated": 1.5}, "mutated: expected a share from 0 to 1, got 1.5"),
+        ({"random": -0.1}, "random: expected a share"),
+        ({"learning_rate": 0.0}, "learning_rate: expected a number above 0"),
+        ({"windows": 10, "batch_size": 20}, "batch_size: 20 is more than there are windows, 10"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        replace(OPTIONS, **changes)
+
+
+def test_a_run_that_cannot_begin_does_not_claim_its_folder(folder: Path) -> None:
+    with pytest.raises(InputError, match="no such peak file"):
+        distill(folder / "ensemble", folder / "genome.fa", folder / "missing", folder / "unclaimed", OPTIONS)
+    assert not (folder / "unclaimed").exists()
+
+
 def test_what_is_no_ensemble_and_another_run_are_refused(folder: Path, student: keras.Model) -> None:
     with pytest.raises(InputError, match="no ensemble here; make one with `kipoi tfbind ensemble`"):
         distill(folder / "run-1", folder / "genome.fa", folder, folder / "refused", OPTIONS)
