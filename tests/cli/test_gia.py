@@ -347,7 +347,7 @@ def _fails_after_the_first(self: Any, n: int, patterns: Any, targets: Any, compu
         (("effect", "--pattern", "GATA@x", *UNIFORM), "expected NAME=MOTIF@OFFSET"),
         (("effect", "--motif", "GATA", "--compare", "x=y", *UNIFORM), "--compare: compares patterns"),
         (
-            ("necessity", "--motif", "GGGGGCCCCC", "--sequences", "sites.fa", "--restart"),
+            ("necessity", "--motif", "GGGGGCCCCC", "--sequences", "sites.fa"),
             "no occurrence in the 12 sequences",
         ),
         (("effect", "--motif", "GATAAG"), "name them with --fasta"),

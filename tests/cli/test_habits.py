@@ -72,7 +72,7 @@ def all_commands() -> Iterator[tuple[str, click.Command]]:
 
 COMMANDS = dict(all_commands())
 OF_MODELS = [name for name, each in COMMANDS.items() if {"model", "source"} <= {p.name for p in each.params}]
-LONG = [*OF_MODELS, "train", "evaluate", "ensemble", "compare"]
+LONG = [*OF_MODELS, "train", "evaluate", "ensemble", "distill", "compare"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
