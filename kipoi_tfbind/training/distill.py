@@ -25,7 +25,7 @@ from kipoi_tfbind.training.config import TrainingConfig
 from kipoi_tfbind.training.fidelity import fidelity
 from kipoi_tfbind.training.fit import EpochStart, cosine_optimizer, epochs_done, predict_codes
 from kipoi_tfbind.training.metrics import mean_auprc
-from kipoi_tfbind.training.student import DistillationLoss, load_ensemble, student_of
+from kipoi_tfbind.training.student import DistillationLoss, load_ensemble, on_members, student_of
 from kipoi_tfbind.training.windows import held_out_bins, training_bins
 
 log = logging.getLogger(__name__)
@@ -144,7 +144,7 @@ def distill(
     done = epochs_done(run_dir)
     batches = _Batches(codes, _teach(teacher, codes, run_dir), options, first_epoch=len(done))
     weights, bias = mixture_of(teacher)
-    in_training = keras.Model(student.input, student.get_layer("member_logits").output)
+    in_training = on_members(student)
     in_training.compile(
         cosine_optimizer(options.learning_rate, len(batches) * options.epochs),
         DistillationLoss(weights, bias),
@@ -181,9 +181,7 @@ def _members_of(
     """Log-odds (member, bin, target) of an ensemble and of its student, of some of the bins."""
     codes = codes[rng.choice(len(codes), min(len(codes), _CHECKED), replace=False)]
     one, two = (
-        predict_codes(keras.Model(model.input, model.get_layer("member_logits").output), codes)
-        .reshape(len(codes), -1, model.output_shape[1])
-        .swapaxes(0, 1)
+        predict_codes(on_members(model), codes).reshape(len(codes), -1, model.output_shape[1]).swapaxes(0, 1)
         for model in models
     )
     return one, two
@@ -275,7 +273,7 @@ class _KeepBest(keras.callbacks.Callback):
 
 def _teach(teacher: keras.Model, codes: NDArray[np.uint8], run_dir: Path) -> NDArray[np.float32]:
     """Log-odds (window, member times target) of an ensemble; parts that are there are not computed again."""
-    heads = keras.Model(teacher.input, teacher.get_layer("member_logits").output)
+    heads = on_members(teacher)
     folder = run_dir / "teacher"
     folder.mkdir(exist_ok=True)
     parts = []

@@ -39,6 +39,11 @@ def load_ensemble(folder: Path) -> keras.Model:
     return model
 
 
+def on_members(model: keras.Model) -> keras.Model:
+    """An ensemble or a student up to the log-odds (sequence, member times target) of its members."""
+    return keras.Model(model.input, model.get_layer("member_logits").output)
+
+
 def student_of(ensemble: keras.Model, keep: Sequence[int], architectures: Sequence[str]) -> keras.Model:
     """Untrained student of an ensemble: the layers of some members, a head for each member.
 
