@@ -23,7 +23,7 @@ from kipoi_tfbind.results.files import whole_file
 from kipoi_tfbind.training.batches import with_shuffles
 from kipoi_tfbind.training.config import TrainingConfig
 from kipoi_tfbind.training.fidelity import fidelity
-from kipoi_tfbind.training.fit import EpochStart, cosine_optimizer, epochs_done, predict_codes
+from kipoi_tfbind.training.fit import EpochStart, KeepBest, cosine_optimizer, epochs_done, predict_codes
 from kipoi_tfbind.training.metrics import mean_auprc
 from kipoi_tfbind.training.student import DistillationLoss, load_ensemble, on_members, student_of
 from kipoi_tfbind.training.windows import held_out_bins, training_bins
@@ -51,6 +51,8 @@ class Distillation:
         Share of windows in which each base is redrawn with a probability of up to `mutation_rate`.
     mutation_rate
         See `mutated`.
+    recombined
+        Share of windows that are one window up to a position in their middle half, and another one from there.
     random
         Share of random sequences, of the bases of the windows.
     epochs, batch_size, learning_rate
@@ -63,6 +65,7 @@ class Distillation:
     windows: int = 60_000
     mutated: float = 0.2
     mutation_rate: float = 0.2
+    recombined: float = 0.0
     random: float = 0.05
     epochs: int = 10
     batch_size: int = 64
@@ -73,9 +76,14 @@ class Distillation:
         for name in ("windows", "epochs", "batch_size"):
             whole_number(name, getattr(self, name), least=1)
         whole_number("seed", self.seed)
-        for name in ("mutated", "mutation_rate", "random"):
+        for name in ("mutated", "mutation_rate", "recombined", "random"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name}: expected a share from 0 to 1, got {getattr(self, name)}")
+        shares = (self.mutated, self.recombined, self.random)
+        if sum(shares) > 1:
+            raise InputError(
+                f"mutated, recombined, random: expected shares that sum to 1 at most, got {shares}"
+            )
         if not self.learning_rate > 0:
             raise InputError(f"learning_rate: expected a number above 0, got {self.learning_rate}")
         if self.batch_size > self.windows:
@@ -149,6 +157,10 @@ def distill(
         cosine_optimizer(options.learning_rate, len(batches) * options.epochs),
         DistillationLoss(weights, bias),
     )
+    held_out = validation.codes(genome, config.length)
+    if not done:
+        value = mean_auprc(validation.labels, predict_codes(student, held_out))
+        log.info("at the start: mean AUPRC in validation %.4f", value)
     in_training.fit(
         batches,
         epochs=options.epochs,
@@ -156,7 +168,7 @@ def distill(
         verbose=verbose,
         callbacks=[
             EpochStart(options.seed),
-            _KeepBest(student, validation.codes(genome, config.length), validation.labels, run_dir, done),
+            KeepBest(student, held_out, validation.labels, run_dir / "model.keras", done),
             keras.callbacks.CSVLogger(run_dir / "history.csv", append=True),
             keras.callbacks.BackupAndRestore(
                 run_dir / "checkpoint", double_checkpoint=True, delete_checkpoint=False
@@ -209,7 +221,14 @@ def distillation_windows(
     rows = rng.choice(len(codes), options.windows - n_random, replace=len(codes) < options.windows - n_random)
     shift = rng.integers(0, 2 * config.fit.jitter + 1, len(rows))
     windows = codes[rows[:, None], shift[:, None] + np.arange(config.length)]
-    mutated = windows[: round(options.windows * options.mutated)]
+    n_mutated, n_recombined = (
+        round(options.windows * share) for share in (options.mutated, options.recombined)
+    )
+    recombined = windows[n_mutated : n_mutated + n_recombined]
+    other = windows[rng.integers(0, len(windows), len(recombined))]
+    cut = rng.integers(config.length // 4, config.length - config.length // 4, (len(recombined), 1))
+    recombined[:] = np.where(np.arange(config.length) < cut, recombined, other)
+    mutated = windows[:n_mutated]
     rate = options.mutation_rate * rng.random((len(mutated), 1))
     hit = (rng.random(mutated.shape) < rate) & (mutated < 4)
     mutated[hit] = rng.integers(0, 4, int(hit.sum()))
@@ -241,34 +260,6 @@ class _Batches(keras.utils.PyDataset):
         """Draw the order of the next epoch."""
         self.epoch += 1
         self._draw()
-
-
-class _KeepBest(keras.callbacks.Callback):
-    """After each epoch, the mean AUPRC in validation; saves the student when it is the best so far."""
-
-    def __init__(
-        self, student: keras.Model, codes: NDArray, labels: NDArray, run_dir: Path, done: list[float]
-    ):
-        super().__init__()
-        self.student, self.codes, self.labels, self.run_dir = student, codes, labels, run_dir
-        self.best = max(done, default=-np.inf)
-
-    def on_train_begin(self, logs: dict | None = None) -> None:
-        """Say where the student begins."""
-        if not np.isfinite(self.best):
-            value = mean_auprc(self.labels, predict_codes(self.student, self.codes))
-            log.info("at the start: mean AUPRC in validation %.4f", value)
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Measure, and save where it is the best."""
-        value = mean_auprc(self.labels, predict_codes(self.student, self.codes))
-        if logs is not None:
-            logs["validation_auprc"] = value
-        log.info("epoch %d: mean AUPRC in validation %.4f", epoch + 1, value)
-        if value > self.best:
-            self.best = value
-            with whole_file(self.run_dir / "model.keras") as path:
-                self.student.save(path)
 
 
 def _teach(teacher: keras.Model, codes: NDArray[np.uint8], run_dir: Path) -> NDArray[np.float32]:

@@ -197,6 +197,19 @@ def test_windows_are_of_all_kinds_and_drawn_from_the_seed() -> None:
     assert (found != distillation_windows(codes, labels, CONFIG, replace(options, seed=1))).any()
 
 
+def test_recombined_windows_are_of_two_windows_joined_in_the_middle_half() -> None:
+    codes = np.repeat(np.arange(4, dtype=np.uint8), 10)[:, None].repeat(240, axis=1)
+    options = Distillation(windows=100, mutated=0.0, recombined=0.5, random=0.0)
+    config = replace(CONFIG, windows=replace(CONFIG.windows, shuffled=0.0))
+    found = distillation_windows(codes, np.ones((40, 1), np.int8), config, options)
+    changes = np.diff(found.astype(int), axis=1) != 0
+    assert changes.sum(axis=1).max() == 1
+    assert 20 <= changes.any(axis=1).sum() <= 50  # a quarter is joined with a window of the same base
+    where = np.nonzero(changes)[1] + 1
+    assert where.min() >= 50
+    assert where.max() < 150
+
+
 @pytest.mark.parametrize("keep", [(), (3,), (0,), (1, 1)])
 def test_members_that_are_not_there_are_refused(folder: Path, keep: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match="expected different numbers of members, from 1 to 2"):
@@ -211,6 +224,7 @@ def test_members_that_are_not_there_are_refused(folder: Path, keep: tuple[int, .
         ({"epochs": 0}, "epochs"),
         ({"mutated": 1.5}, "mutated: expected a share from 0 to 1, got 1.5"),
         ({"random": -0.1}, "random: expected a share"),
+        ({"mutated": 0.6, "recombined": 0.5}, "expected shares that sum to 1 at most"),
         ({"learning_rate": 0.0}, "learning_rate: expected a number above 0"),
         ({"windows": 10, "batch_size": 20}, "batch_size: 20 is more than there are windows, 10"),
     ],
