@@ -27,8 +27,14 @@ PAGE = ROOT / "docs" / "survey_results.md"
 ZOO = [
     f"TFBind/{name}"
     for name in (
-        *("CTCF", "CTCF/variants", "CTCF-ensemble", "GM12878"),
-        *("HepG2", "HepG2-distilled", "HepG2-ensemble", "K562"),
+        "CTCF",
+        "CTCF/variants",
+        "CTCF-ensemble",
+        "GM12878",
+        "HepG2",
+        "HepG2-ensemble",
+        "HepG2-single",
+        "K562",
     )
 ]
 HEAD = """# Surveys of two sources
