@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[1]
 NOT_SOURCE = shutil.ignore_patterns(
     ".git", ".venv*", "build", "dist", "*.egg-info", "__pycache__", ".*_cache"
 )
-# pip also compiles every module that it installs, for some 20 s, most of them never imported. That is left out
-# here, and so five minutes are four.
+# pip also compiles every module that it installs, for some 20 s, most of them never imported. That is left
+# out here, and so five minutes are four.
 MINUTES = 4
 
 
