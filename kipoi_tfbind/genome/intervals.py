@@ -285,5 +285,5 @@ class _BedReader:
             raise self._error(number, f"target column {column}: expected a number, got {text!r}") from None
 
     def _error(self, number: int, problem: str) -> InputError:
-        hint = "" if self.rows else "; if this is a header, begin it with '#'"
+        hint = "" if self.rows else "; is this a BED or narrowPeak file? If it is a header, begin it with '#'"
         return InputError(f"{self.path}: line {number}: {problem}{hint}; mend this line")
