@@ -35,6 +35,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs the program chromium, which is not installed")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first: of two processes, one waits for the other's last file."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 def snakemake_program() -> str | None:
     """Snakemake, or that of an environment of its own: its jsonschema needs newer attrs than Kipoi allows."""
     own = Path(__file__).parents[1] / ".venv-snakemake" / "bin" / "snakemake"

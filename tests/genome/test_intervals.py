@@ -82,7 +82,9 @@ def test_summits_just_outside_of_their_intervals(
 
 def test_column_10_that_is_no_summit(tmp_path: Path) -> None:
     lines = [NARROWPEAK.format(summit=summit) for summit in (1000, 2000, *[30] * 17)]
-    with pytest.raises(InputError, match=r"2 of 19 summits lie outside .*center='midpoint'; --center midpoint"):
+    with pytest.raises(
+        InputError, match=r"2 of 19 summits lie outside .*center='midpoint'; --center midpoint"
+    ):
         read_intervals(bed(tmp_path, "".join(lines)))
 
 
