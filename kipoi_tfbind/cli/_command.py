@@ -70,9 +70,8 @@ class Command(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.MissingParameter as missing:
-            if isinstance(missing.param, click.Option) and not missing.message:
-                missing.message = missing.param.help or ""
-            raise
+            about = missing.message or getattr(missing.param, "help", None)
+            raise click.MissingParameter(about, missing.ctx, missing.param) from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options by section; what is of no section is the method's own."""
