@@ -37,6 +37,13 @@ from kipoi_tfbind.cli._options import THREADS, output_option
     show_default=True,
     help="Share of them that are half one, half another window.",
 )
+@click.option(
+    "--hard",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Share of them that are bins without a peak which the student, untrained, ranks first.",
+)
 @click.option("--random", type=float, default=0.05, show_default=True, help="Share of random sequences.")
 @click.option("--epochs", type=int, default=10, show_default=True)
 @click.option("--batch-size", type=int, default=64, show_default=True)
@@ -60,6 +67,7 @@ def command(
     from kipoi_tfbind.backends.quiet_start import start_tensorflow
 
     start_tensorflow()
-    from kipoi_tfbind.training.distill import Distillation, distill
+    from kipoi_tfbind.training.distill import distill
+    from kipoi_tfbind.training.distillation_windows import Distillation
 
     distill(ensemble, fasta, peaks, output, Distillation(keep=keep, **options), verbose=2)
