@@ -57,6 +57,17 @@ def test_results_are_those_of_the_functions(folder: Path) -> None:
     np.testing.assert_array_equal(found["sampled_base"], expected["sampled_base"])
 
 
+def assert_shards_are_the_bytes_of_one_run(folder: Path, command: list[str], whole: str) -> None:
+    parts = [str(folder / f"{number}-of-2.{whole}") for number in (1, 2)]
+    for number, part in enumerate(parts, start=1):
+        ran = CliRunner().invoke(main, [*command, "--shard", f"{number}/2", "-o", part])
+        assert ran.exit_code == 0, ran.output
+        assert ran.output.count("\n") == 1
+    ran = CliRunner().invoke(main, ["merge", *parts, "-o", str(folder / "joined.nc")])
+    assert ran.exit_code == 0, ran.output
+    assert (folder / "joined.nc").read_bytes() == (folder / whole).read_bytes()
+
+
 def test_maps_in_files_are_compared(folder: Path) -> None:
     run(folder, "ism", output="ism.nc")
     run(folder, "occlusion", "--width", "5", output="occlusion.nc")
@@ -66,6 +77,7 @@ def test_maps_in_files_are_compared(folder: Path) -> None:
     assert "ism and occlusion" in ran.output
     expected = tfb.agreement({name: tfb.open_result(path) for name, path in zip("ab", files, strict=True)})
     np.testing.assert_allclose(tfb.open_result(folder / "agreement.nc")["cosine"], expected["cosine"])
+    assert_shards_are_the_bytes_of_one_run(folder, ["agreement", *files], "agreement.nc")
     ran = CliRunner().invoke(main, ["agreement", files[0], files[0], "-o", str(folder / "no.nc")])
     assert (ran.exit_code, ran.output.count("\n")) == (1, 1)
     assert "--name: expected names that differ, got ism, ism" in ran.output
@@ -76,5 +88,12 @@ def test_sanity_checks_of_an_entry(folder: Path) -> None:
     result = tfb.open_result(folder / "sanity.nc")
     assert result.sizes["layer"] == 3
     assert f"{result['target'].values[0]}: in_silico_mutagenesis " in ran.output
+    last = str(result["target"].values[-1])
+    arguments = ("--method", "saliency", "--targets", last, "--layer", str(result["layer"].values[1]))
+    ran = run(folder, "sanity-checks", *arguments, output="one.nc")
+    assert ran.output.splitlines()[-1].startswith(f"  {last}: gradients ")
+    assert tfb.open_result(folder / "one.nc")["target"].values.tolist() == [last]
+    given = [str(folder / "entry"), "--source", "dir", "--sequences", str(folder / "sites.fa"), *arguments]
+    assert_shards_are_the_bytes_of_one_run(folder, ["sanity-checks", *given], "one.nc")
     plotted = CliRunner().invoke(main, ["plot", str(folder / "sanity.nc"), "-o", str(folder / "sanity.png")])
     assert plotted.exit_code == 0, plotted.output
