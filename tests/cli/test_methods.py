@@ -84,16 +84,17 @@ def test_maps_in_files_are_compared(folder: Path) -> None:
 
 
 def test_sanity_checks_of_an_entry(folder: Path) -> None:
-    ran = run(folder, "sanity-checks", "--method", "ism", output="sanity.nc")
+    ran = run(folder, "sanity-checks", "--method", "saliency", output="sanity.nc")
     result = tfb.open_result(folder / "sanity.nc")
     assert result.sizes["layer"] == 3
-    assert f"{result['target'].values[0]}: in_silico_mutagenesis " in ran.output
+    assert f"{result['target'].values[0]}: gradients " in ran.output
+    given = [str(folder / "entry"), "--source", "dir", "--sequences", str(folder / "sites.fa")]
+    command = ["sanity-checks", *given, "--method", "saliency"]
+    assert_shards_are_the_bytes_of_one_run(folder, command, "sanity.nc")
     last = str(result["target"].values[-1])
-    arguments = ("--method", "saliency", "--targets", last, "--layer", str(result["layer"].values[1]))
-    ran = run(folder, "sanity-checks", *arguments, output="one.nc")
-    assert ran.output.splitlines()[-1].startswith(f"  {last}: gradients ")
+    chosen = ("--targets", last, "--layer", str(result["layer"].values[1]))
+    ran = run(folder, "sanity-checks", "--method", "ism", *chosen, output="one.nc")
+    assert ran.output.splitlines()[-1].startswith(f"  {last}: in_silico_mutagenesis ")
     assert tfb.open_result(folder / "one.nc")["target"].values.tolist() == [last]
-    given = [str(folder / "entry"), "--source", "dir", "--sequences", str(folder / "sites.fa"), *arguments]
-    assert_shards_are_the_bytes_of_one_run(folder, ["sanity-checks", *given], "one.nc")
     plotted = CliRunner().invoke(main, ["plot", str(folder / "sanity.nc"), "-o", str(folder / "sanity.png")])
     assert plotted.exit_code == 0, plotted.output
