@@ -32,29 +32,6 @@ def routing(x: NDArray, r: NDArray, fx: NDArray, fr: NDArray, largest: NDArray) 
     return slope
 
 
-class ReferenceMaxima:
-    """Where the maxima of references are, and whether at more than one position.
-
-    Parameters
-    ----------
-    windows
-        (reference, window, position, channel).
-    """
-
-    def __init__(self, windows: NDArray) -> None:
-        self._where = windows.argmax(axis=2)
-        self._is_tied = (windows == windows.max(axis=2, keepdims=True)).sum(axis=2) > 1
-
-    def within(self, first: int, n: int) -> tuple[NDArray, NDArray]:
-        """Both (reference, window, channel) of some windows; of such as there are not, 0 and no."""
-        length = self._where.shape[1]
-        low, high = max(first, 0), min(first + n, length)
-        if (low, high) == (first, first + n):
-            return self._where[:, low:high], self._is_tied[:, low:high]
-        ends = (0, 0), (low - first, first + n - max(low, high)), (0, 0)
-        return np.pad(self._where[:, low:high], ends), np.pad(self._is_tied[:, low:high], ends)
-
-
 @dataclass(frozen=True)
 class Routed:
     """Slopes that are not 0 at one position of each window alone.
@@ -62,7 +39,7 @@ class Routed:
     Attributes
     ----------
     index
-        The position (mutant, reference, window, channel) in the region.
+        The position (site, mutant, reference, window, channel) in the region.
     value
         The slope there.
     """
@@ -71,59 +48,49 @@ class Routed:
     value: NDArray
 
     def places(self, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Places in the flat arrays (mutant, position, channel) and (reference, position, channel)."""
-        n_mutants, n_references, _, n_channels = self.index.shape
-        at = self.index * n_channels + np.arange(n_channels)
-        size = width * n_channels
-        of_mutants, of_references = np.arange(n_mutants) * size, np.arange(n_references) * size
-        return at + of_mutants[:, None, None, None], at + of_references[:, None, None]
+        """Places in flat arrays (site, mutant or reference, position, channel) of mutants, and references."""
+        n_sites, n_mutants, n_references, _, n_channels = self.index.shape
+        at, size = self.index * n_channels + np.arange(n_channels), width * n_channels
+        of_mutants = (np.arange(n_sites * n_mutants) * size).reshape(n_sites, n_mutants, 1, 1, 1)
+        of_references = (np.arange(n_sites * n_references) * size).reshape(n_sites, 1, n_references, 1, 1)
+        return at + of_mutants, at + of_references
 
     def pulled(self, cotangent: NDArray, width: int, *, total: bool) -> NDArray:
-        """Cotangent (mutant, reference, target, position, channel), or its sum over the mutants."""
-        n_mutants, n_references, n_targets, _, n_channels = cotangent.shape
-        product = cotangent * self.value[:, :, None]
-        at = self.index[:, :, None] * n_channels + np.arange(n_channels)
-        at = at + (np.arange(n_references * n_targets) * (width * n_channels)).reshape(
-            n_references, n_targets, 1, 1
-        )
-        shape = (n_references, n_targets, width, n_channels)
+        """Cotangent (site, mutant, reference, target, position, channel), or its sum over the mutants."""
+        n_sites, n_mutants, n_references, n_targets, _, n_channels = cotangent.shape
+        product = cotangent * self.value[:, :, :, None]
+        at = self.index[:, :, :, None] * n_channels + np.arange(n_channels)
+        shape = n_sites, n_references, n_targets, width, n_channels
+        rows = np.arange(n_sites * n_references * n_targets) * (width * n_channels)
+        at = at + rows.reshape(n_sites, 1, n_references, n_targets, 1, 1)
         found: NDArray = np.zeros((1 if total else n_mutants, *shape), product.dtype)
         for k in range(n_mutants):
             # A position is in one window: no place comes twice.
-            found[0 if total else k].reshape(-1)[at[k]] += product[k]
-        return found[0] if total else found
+            found[0 if total else k].reshape(-1)[at[:, k]] += product[:, k]
+        return found[0] if total else found.swapaxes(0, 1)
 
 
-def routed(
-    x: NDArray,
-    r: NDArray,
-    fx: NDArray,
-    fr: NDArray,
-    largest: NDArray,
-    where_r: NDArray[np.intp],
-    tied_r: NDArray[np.bool_],
-) -> Routed | None:
+def routed(x: NDArray, r: NDArray, fx: NDArray, fr: NDArray, largest: NDArray) -> Routed | None:
     """Slopes of maxima as of `routing`, if no maximum that counts is at several positions.
 
     Parameters
     ----------
     x, fx
-        Windows (mutant, window, position, channel) and their maxima.
+        Windows (site, mutant, window, position, channel) and their maxima.
     r, fr
         The same of references.
     largest
         Of all values (reference, 1, 1).
-    where_r, tied_r
-        From `ReferenceMaxima`.
     """
-    gain, rounding = _gain(fx[:, None], fr, largest)
-    tied_x = (x >= (fx - rounding.max())[:, :, None]).sum(axis=2) > 1
+    gain, rounding = _gain(fx[:, :, None], fr[:, None], largest)
+    tied_x = (x >= (fx - rounding.max())[..., None, :]).sum(axis=-2) > 1
+    tied_r = (r == fr[..., None, :]).sum(axis=-2) > 1
     is_x = gain > 0
-    if (is_x & tied_x[:, None]).any() or ((gain < 0) & tied_r).any():
+    if (is_x & tied_x[:, :, None]).any() or ((gain < 0) & tied_r[:, None]).any():
         return None
-    span = x.shape[2]
-    first = (np.arange(x.shape[1]) * span)[:, None]
-    found = Routed(np.where(is_x, x.argmax(axis=2)[:, None], where_r) + first, gain)
-    of_x, of_r = found.places(x.shape[1] * span)
+    n, span = x.shape[2:4]
+    index = np.where(is_x, x.argmax(axis=-2)[:, :, None], r.argmax(axis=-2)[:, None])
+    found = Routed(index + (np.arange(n) * span)[:, None], gain)
+    of_x, of_r = found.places(n * span)
     distance = np.where(gain == 0, 1, np.take(x, of_x) - np.take(r, of_r))
     return Routed(found.index, gain / distance)
