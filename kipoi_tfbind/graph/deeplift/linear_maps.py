@@ -124,6 +124,8 @@ class Taps:
         *lead, width, _ = x.shape
         n_taps, n_in, n_out = self.taps.shape
         shares = (x.reshape(-1, n_in) @ self._by_channel_in).reshape(*lead, width, n_taps, n_out)
+        if n_taps == 1:
+            return shares[..., 0, :]
         found = np.zeros((*lead, width + self.span - 1, n_out), x.dtype)
         for k, offset in enumerate(self.offsets.tolist()):
             at = self.last - offset

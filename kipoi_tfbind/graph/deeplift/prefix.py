@@ -68,11 +68,6 @@ class Stretch:
     starts: NDArray[np.intp]
     width: int
 
-    def within(self, low: int, high: int) -> Stretch:
-        """A stretch that has the same positions from `low` to `high`, and lies between them."""
-        width = min(self.width, high - low)
-        return Stretch(self.starts.clip(low, high - width), width)
-
     def at(self, sites: NDArray[np.intp]) -> Stretch:
         """Those of some of the positions."""
         return Stretch(self.starts[sites], self.width)
@@ -121,10 +116,10 @@ class Prefix:
         self._regions[self.source.ref] = Stretch(every, 1)
         for step in self.steps:
             if isinstance(step, Combined):
-                found = _hull([self.mapped(source, linear) for source, linear in step.parts])
+                found = [self.mapped(source, linear) for source, linear in step.parts]
             else:
-                found = _windows(self._regions[step.before.ref], step.span)
-            self._regions[step.after.ref] = found.within(*needed[step.after.ref])
+                found = [_windows(self._regions[step.before.ref], step.span)]
+            self._regions[step.after.ref] = _hull(found, *needed[step.after.ref])
 
     @property
     def end(self) -> Value:
@@ -163,10 +158,12 @@ def mapped(region: Stretch, linear: LinearMap) -> Stretch:
     return Stretch(region.starts - linear.last, region.width + linear.span - 1)
 
 
-def _hull(stretches: Sequence[Stretch]) -> Stretch:
-    starts = np.min([each.starts for each in stretches], axis=0)
-    ends = np.max([each.starts + each.width for each in stretches], axis=0)
-    return Stretch(starts, int((ends - starts).max()))
+def _hull(stretches: Sequence[Stretch], low: int, high: int) -> Stretch:
+    """Stretches that lie from `low` to `high`, and have in them all others' positions there."""
+    starts = np.min([each.starts for each in stretches], axis=0).clip(low, high - 1)
+    ends = np.max([each.starts + each.width for each in stretches], axis=0).clip(low + 1, high)
+    width = max(int((ends - starts).max()), 1)
+    return Stretch(starts.clip(low, high - width), width)
 
 
 def _windows(region: Stretch, span: int) -> Stretch:

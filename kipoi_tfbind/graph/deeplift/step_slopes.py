@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from kipoi_tfbind.graph.deeplift.pool_routing import Routed, routed, routing
+from kipoi_tfbind.graph.deeplift.pool_routing import ReferenceMaxima, Routed, routed, routing
 from kipoi_tfbind.graph.deeplift.prefix import Applied, Prefix, Stretch
 from kipoi_tfbind.graph.deeplift.secants import SECANTS
 from kipoi_tfbind.graph.graph import Ref
@@ -82,6 +83,7 @@ class StepSlopes:
             self._after,
             self._after[1:],
         )
+        self._maxima = ReferenceMaxima.of(windows[1:])
         share = routing(windows[0], windows[1:], fx, fr, self._largest)
         slope[:, : n * self._span] *= share.reshape(len(r), n * self._span, -1)
         slope[:, n * self._span :] = 0
@@ -111,22 +113,13 @@ class StepSlopes:
         if self._span == 1:
             slopes: Slopes = _secant(function, x[:, :, None], r[:, None], fx[:, :, None], fr[:, None])
             return fx - to.of(self._after[:1]), slopes
-        windows, at_r = self._windows(fx, to.width), self._windows(fr, to.width)
-        maxima, peaks = windows.max(axis=-2), to.of(self._after[1:])
-        routes = routed(windows, at_r, maxima, peaks, self._largest)
-        if routes is not None:
-            # Of the function's slopes, those alone count where a maximum is.
-            of_x, of_r = routes.places(aligned.width)
-            at_places = x.take(of_x), r.take(of_r), fx.take(of_x), fr.take(of_r)
-            factor = _secant(function, *at_places) if function else 1
-            slopes = Routed(routes.index, routes.value * factor)
-        else:
-            every = windows[:, :, None], at_r[:, None], maxima[:, :, None], peaks[:, None]
-            slopes = routing(*every, self._largest)
-            slopes = slopes.reshape(*slopes.shape[:3], aligned.width, -1)
-            if function:
-                slopes *= _secant(function, x[:, :, None], r[:, None], fx[:, :, None], fr[:, None])
-        return maxima - to.of(self._after[:1]), slopes
+        x, r, fx, fr = (self._windows(array, to.width) for array in (x, r, fx, fr))
+        maxima, peaks = fx.max(axis=-2), to.of(self._after[1:])
+        where = ReferenceMaxima(*(to.of(array) for array in self._maxima))
+        # Of the function's slopes, those alone count where a maximum is.
+        applied = (partial(_secant, function), x, r) if function else None
+        routes = routed(fx, fr, maxima, peaks, self._largest, where, applied)
+        return maxima - to.of(self._after[:1]), routes
 
     def pulled_unmutated(self, sites: NDArray[np.intp], cotangent: NDArray) -> NDArray:
         """Cotangent (site, reference, target, position, channel) before it, by the sequence's slopes."""
