@@ -62,7 +62,7 @@ MODELS = {
     "motif CNN": motif_cnn,
     "three blocks": three_blocks,
     "CTCF (zoo)": lambda: of_zoo("CTCF"),
-    "HepG2 (zoo)": lambda: of_zoo("HepG2"),
+    "HepG2-single (zoo)": lambda: of_zoo("HepG2-single"),
 }
 
 

@@ -176,7 +176,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("table")
-    parser.add_argument("--models", nargs="+", default=["HepG2", "HepG2-ensemble"])
+    parser.add_argument("--models", nargs="+", default=["HepG2-single", "HepG2-ensemble"])
     parser.add_argument("--motifs", action="store_true")
     parser.add_argument("--deletions", action="store_true")
     args = parser.parse_args()

@@ -319,7 +319,9 @@ def main() -> None:
         command = commands.add_parser(function.__name__.replace("_", "-"), help=function.__doc__)
         command.set_defaults(run=function)
         command.add_argument(
-            "--models", nargs="+", default=["CTCF"] if function in (size, discovery) else ["CTCF", "HepG2"]
+            "--models",
+            nargs="+",
+            default=["CTCF"] if function in (size, discovery) else ["CTCF", "HepG2-single"],
         )
         if function in (end_to_end, memory, atlas, size, discovery):
             command.add_argument("fasta")

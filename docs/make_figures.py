@@ -83,7 +83,7 @@ MOTIFS = {
 
 def cooperativity(path: Path) -> None:
     """Draw what pairs of motifs do to the predicted binding of FOXA1, and where from FOXA1 HNF4A does it."""
-    model = tfb.load_model(str(GROUP / "HepG2"), source="dir").select_targets(["FOXA1"])
+    model = tfb.load_model(str(GROUP / "HepG2-single"), source="dir").select_targets(["FOXA1"])
     bed = path.with_suffix(".bed")
     length, last = model.length or 0, 1_000_000
     bed.write_text("".join(f"chr20\t{s}\t{s + length}\n" for s in range(60_000, last - length, 2000)))

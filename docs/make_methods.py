@@ -232,11 +232,11 @@ def main() -> None:
     some = slice(N_CHECKED)
     one, checked = sites.isel(sequence=[0]), sites.isel(sequence=some)
     lines += describe("One CTCF site", "CTCF", one, ["CTCF"], checked)
-    hepg2 = tfb.load_model(str(ZOO / "HepG2"), source="dir")
+    hepg2 = tfb.load_model(str(ZOO / "HepG2-single"), source="dir")
     pair = pair_of_sites(hepg2)
     windows = tfb.read_sequences(FASTA, EXAMPLES / "ctcf_sites.bed", length=pair.sizes["position"])
     title = f"One pair of FOXA1 and HNF4A sites, {pair['id'].item()}"
-    lines += describe(title, "HepG2", pair, list(MOTIFS), windows.isel(sequence=some))
+    lines += describe(title, "HepG2-single", pair, list(MOTIFS), windows.isel(sequence=some))
     lines += TRUST.splitlines()
     (HERE / "methods_example.md").write_text("\n".join(lines) + "\n")
 

@@ -24,7 +24,19 @@ from kipoi_tfbind.survey.survey_source import METHODS
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "survey_results.md"
 # The other entries for variants have the same weights.
-ZOO = [f"TFBind/{name}" for name in ("CTCF", "CTCF/variants", "HepG2", "HepG2-ensemble")]
+ZOO = [
+    f"TFBind/{name}"
+    for name in (
+        "CTCF",
+        "CTCF/variants",
+        "CTCF-ensemble",
+        "GM12878",
+        "HepG2",
+        "HepG2-ensemble",
+        "HepG2-single",
+        "K562",
+    )
+]
 HEAD = """# Surveys of two sources
 
 Written by `docs/make_survey.py`: seconds of each method on two sequences, with what a first call prepares,

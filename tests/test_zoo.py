@@ -54,10 +54,10 @@ def test_the_group_has_the_promised_entries():
         *("GM12878", "GM12878/variants"),
         *(
             "HepG2",
-            "HepG2-distilled",
-            "HepG2-distilled/variants",
             "HepG2-ensemble",
             "HepG2-ensemble/variants",
+            "HepG2-single",
+            "HepG2-single/variants",
             "HepG2/variants",
         ),
         *("K562", "K562/variants"),
@@ -200,7 +200,7 @@ def test_two_models_of_different_length_in_one_process_keep_their_own_length():
 
 def test_predictions_do_not_depend_on_the_strand():
     rng = np.random.default_rng(0)
-    for entry in ("CTCF", "CTCF-ensemble", "GM12878", "HepG2", "HepG2-distilled", "HepG2-ensemble", "K562"):
+    for entry in ("CTCF", "CTCF-ensemble", "GM12878", "HepG2", "HepG2-ensemble", "HepG2-single", "K562"):
         model = kipoi.get_model(str(GROUP / entry), source="dir", with_dataloader=False)
         x = one_hot(["".join(rng.choice(list("ACGT"), int(ROWS[entry]["length"]))) for _ in range(4)])
         _assert_close(model.predict_on_batch(x), model.predict_on_batch(x[:, ::-1, ::-1]))

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 # Of each worker: the last ones are done when the slowest worker is, so there should be several.
-_SHARDS_EACH = 4
+_SHARDS_EACH = 8
 # Workers that a shard may lose before it is given up.
 _LOSSES = 10
 _RUN = "run.json"

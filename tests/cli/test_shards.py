@@ -100,7 +100,7 @@ def test_workers_of_a_cluster(folder: Path) -> None:
     leave = f"import os\nopen({str(loads)!r}, 'a').write(str(os.getpid()) + ' ')\n"
     model.write_text(leave + model.read_text())
     done = program(*COMMAND, "-o", "shared.nc", "--scheduler", "local:2", cwd=folder)
-    assert "shared.nc: 70 records, by 2 workers in 8 shards" in done.stdout
+    assert "shared.nc: 70 records, by 2 workers in 16 shards" in done.stdout
     numbers = loads.read_text().split()
     assert len(numbers) == len(set(numbers)) <= 2
     assert not (folder / "shared.nc.shards").exists()
@@ -121,7 +121,7 @@ def test_a_model_that_no_worker_can_load_is_one_line_and_shards_are_kept(folder:
     assert "worker tcp://127.0.0.1:" in line
     assert "Traceback" not in done.stderr
     # The run can be gone on with.
-    assert json.loads((folder / "a.nc.shards" / "run.json").read_text())["of"] == 4
+    assert json.loads((folder / "a.nc.shards" / "run.json").read_text())["of"] == 8
 
 
 @needs_dask

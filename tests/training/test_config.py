@@ -69,7 +69,9 @@ def test_to_yaml_is_read_back_as_it_was(tmp_path: Path) -> None:
     assert set(yaml.safe_load(again.read_text())["fit"]) == set(FitConfig.__dataclass_fields__)
 
 
-@pytest.mark.parametrize("name", ["HepG2", "HepG2-ensemble.member-1", "HepG2-ensemble.member-2", "CTCF"])
+@pytest.mark.parametrize(
+    "name", ["HepG2-single", "HepG2-ensemble.member-1", "HepG2-ensemble.member-2", "CTCF"]
+)
 def test_configurations_of_the_zoo_are_read(name: str) -> None:
     config = TrainingConfig.from_yaml(REPOSITORY / "model_zoo" / "TFBind" / "training" / f"{name}.yaml")
     assert config.title
