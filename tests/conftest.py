@@ -14,6 +14,8 @@ from typing import Protocol
 
 import pytest
 
+from tests.kipoi_server import KipoiServer
+
 
 class KipoiCommand(Protocol):
     def __call__(
@@ -31,6 +33,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs the program snakemake, which is not installed")
     if item.get_closest_marker("needs_chromium") and not any(map(shutil.which, CHROMIUM)):
         pytest.skip("needs the program chromium, which is not installed")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first: of two processes, one waits for the other's last file."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def snakemake_program() -> str | None:
@@ -76,31 +84,60 @@ def kipoi_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+SETTINGS = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+PROGRAM = Path(sys.executable).with_name("kipoi")
+
+
 @pytest.fixture(scope="session")
-def kipoi_cli(kipoi_home: Path) -> KipoiCommand:
-    """Run the real ``kipoi`` command as a user does: in a process of its own, offline.
+def kipoi_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KipoiServer]:
+    server = KipoiServer(PROGRAM, tmp_path_factory.mktemp("printed"), dict(os.environ) | SETTINGS)
+    yield server
+    server.close()
+
+
+def checked(
+    run: subprocess.CompletedProcess[str], args: tuple[str | Path, ...], check: bool
+) -> subprocess.CompletedProcess[str]:
+    if check and run.returncode != 0:
+        line = f"kipoi {' '.join(map(str, args))}: exit code {run.returncode}"
+        pytest.fail(f"{line}\n{run.stdout}{run.stderr}")
+    return run
+
+
+@pytest.fixture(scope="session")
+def kipoi_cli(kipoi_home: Path, kipoi_server: KipoiServer) -> KipoiCommand:
+    """Run the real ``kipoi`` command in a process of its own, offline.
 
     ``kipoi_cli(*args, cwd=None, check=True)`` returns the completed process with its text output; with
-    ``check``, an exit code other than 0 fails the test and shows that output.
+    ``check``, an exit code other than 0 fails the test and shows that output. What takes seconds to import
+    is there before it begins, but neither Kipoi nor this package; `kipoi_program` starts from nothing.
     """
-    settings = {"HOME": str(kipoi_home), "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
-    command = Path(sys.executable).with_name("kipoi")
+
+    def run(
+        *args: str | Path, cwd: str | Path | None = None, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        env = dict(os.environ) | SETTINGS | {"HOME": str(kipoi_home)}
+        return checked(kipoi_server.run([*map(str, args)], Path(cwd or os.getcwd()), env), args, check)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def kipoi_program(kipoi_home: Path) -> KipoiCommand:
+    """Run the real ``kipoi`` command as a user does: a program that is started. As `kipoi_cli` otherwise."""
 
     def run(
         *args: str | Path, cwd: str | Path | None = None, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
         process = subprocess.run(
-            [command, *map(str, args)],
+            [PROGRAM, *map(str, args)],
             cwd=cwd,
-            env=os.environ | settings,
+            env=os.environ | SETTINGS | {"HOME": str(kipoi_home)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=600,
         )
-        if check and process.returncode != 0:
-            line = f"kipoi {' '.join(map(str, args))}: exit code {process.returncode}"
-            pytest.fail(f"{line}\n{process.stdout}{process.stderr}")
-        return process
+        return checked(process, args, check)
 
     return run

@@ -148,8 +148,8 @@ def python(program: str, **environment: str) -> str:
 
 
 class TestPlugin:
-    def test_kipoi_lists_the_plugin_as_installed(self, kipoi_cli, kipoi_home, tmp_path):
-        process = kipoi_cli("list_plugins")
+    def test_kipoi_lists_the_plugin_as_installed(self, kipoi_program, kipoi_home, tmp_path):
+        process = kipoi_program("list_plugins")
         rows = [line.split() for line in process.stdout.splitlines()]
         assert ["kipoi_tfbind", "True", "True"] in [row[:3] for row in rows]
         assert "pkg_resources" not in process.stderr
@@ -158,10 +158,10 @@ class TestPlugin:
         assert "kipoi_tfbind" not in process.stdout
         assert "pkg_resources is deprecated" in process.stderr
 
-    def test_kipoi_runs_the_commands(self, kipoi_cli):
-        assert kipoi_cli("tfbind", "--help").stdout.startswith("Usage: kipoi tfbind ")
-        assert kipoi_cli("tfbind", "--version").stdout == f"kipoi_tfbind {kipoi_tfbind.__version__}\n"
-        process = kipoi_cli("tfbind", "no-such-command", check=False)
+    def test_kipoi_runs_the_commands(self, kipoi_program):
+        assert kipoi_program("tfbind", "--help").stdout.startswith("Usage: kipoi tfbind ")
+        assert kipoi_program("tfbind", "--version").stdout == f"kipoi_tfbind {kipoi_tfbind.__version__}\n"
+        process = kipoi_program("tfbind", "no-such-command", check=False)
         assert process.returncode == 2
         assert "No such command 'no-such-command'" in process.stderr
 

@@ -65,6 +65,14 @@ class Command(click.Command):
             self.params.append(_scheduler())
         self.params += [_quiet(), _verbose()]
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments; of an option that is missing, tell what it is."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.MissingParameter as missing:
+            about = missing.message or getattr(missing.param, "help", None)
+            raise click.MissingParameter(about, missing.ctx, missing.param) from None
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options by section; what is of no section is the method's own."""
         with_model = any(_section_of(parameter) == MODEL for parameter in self.params)

@@ -19,7 +19,8 @@ from kipoi_tfbind.cli._output import say
     "--null",
     required=True,
     type=click.Path(),
-    help="Contributions of shuffled sequences, or of controls: the same method and model.",
+    help="Contributions of shuffled sequences (`kipoi tfbind shuffle`), or of controls: the same method and "
+    "model.",
 )
 @output_option(
     "File to write: .bed, .bed.gz, .tsv or .nc; - for standard output (.bed).",

@@ -113,6 +113,7 @@ def command(**options: Any) -> None:
     from kipoi_tfbind.errors import InputError
     from kipoi_tfbind.genome.all_snvs import AllSnvs
     from kipoi_tfbind.genome.reference import Genome
+    from kipoi_tfbind.genome.regions import parse_regions
     from kipoi_tfbind.interpret.variants.evaluate import VariantOptions
     from kipoi_tfbind.interpret.variants.explain import explain_variants
     from kipoi_tfbind.interpret.variants.scores import check_scores
@@ -120,8 +121,13 @@ def command(**options: Any) -> None:
     from kipoi_tfbind.results.files import save_result
     from kipoi_tfbind.results.variant_outputs import check_outputs
 
-    if bool(options["vcf"]) == options["all_snvs"] or options["all_snvs"] != bool(options["intervals"]):
-        raise InputError("variants: expected --vcf, or --all-snvs with --intervals")
+    names = {"vcf": "--vcf", "all_snvs": "--all-snvs", "intervals": "--intervals", "regions": "--region"}
+    given = [option for name, option in names.items() if options[name]]
+    if given not in (["--vcf"], ["--all-snvs", "--intervals"], ["--all-snvs", "--region"]):
+        raise InputError(
+            "variants: expected --vcf alone, or --all-snvs with --intervals or --region; got "
+            f"{', '.join(given) or 'none of them'}; `bcftools view -r` takes a region out of a VCF"
+        )
     if options["explain"] and options["shard"]:
         raise InputError("--shard: the strongest alleles (--explain) are known when all are scored")
     if bool(options["explain"]) != bool(options["explained"]):
@@ -130,7 +136,8 @@ def command(**options: Any) -> None:
     if options["scores"]:
         check_scores(options["scores"])
     genome = Genome(options["fasta"])
-    source = AllSnvs(genome, options["intervals"]) if options["all_snvs"] else options["vcf"]
+    places = options["intervals"] or (parse_regions(options["regions"]) if options["regions"] else None)
+    source = AllSnvs(genome, places) if places is not None else options["vcf"]
     model, _ = load_models(options, with_dataloader=False)
     settings = VariantOptions(
         length=options["length"],

@@ -244,7 +244,7 @@ class _BedReader:
             raise self._error(
                 number,
                 f"column 10 (summit): expected an offset from 0 to {size - 1} within the interval, "
-                f"got {text!r}; if this is no narrowPeak, centre on the midpoint",
+                f"got {text!r}; if this is no narrowPeak, centre on the midpoint (--center midpoint)",
             )
         last = max(size - 1, 0)
         if int(text) > last:
@@ -261,7 +261,8 @@ class _BedReader:
         found += f"offset {offset} in an interval of {size} bp)"
         if n_outside > max(_LARGEST_SHARE_OUTSIDE * n, 1):
             raise InputError(
-                f"{found}; if column 10 is no summit, centre on the midpoint (center='midpoint')"
+                f"{found}; if column 10 is no summit, centre on the midpoint (center='midpoint'; "
+                "--center midpoint)"
             )
         notice(f"{found}; the nearest base of the interval is taken")
 
@@ -284,5 +285,5 @@ class _BedReader:
             raise self._error(number, f"target column {column}: expected a number, got {text!r}") from None
 
     def _error(self, number: int, problem: str) -> InputError:
-        hint = "" if self.rows else "; if this is a header, begin it with '#'"
+        hint = "" if self.rows else "; is this a BED or narrowPeak file? If it is a header, begin it with '#'"
         return InputError(f"{self.path}: line {number}: {problem}{hint}; mend this line")

@@ -85,7 +85,8 @@ class Genome:
         if packed is Compression.GZIP:
             raise InputError(
                 f"{self.path}: compressed with gzip, which cannot be read by position; "
-                f"recompress it: gunzip -c {self.path} | bgzip > NEW.fa.gz"
+                f"recompress it: gunzip -c {self.path} | bgzip > NEW.fa.gz, or unpack it: gunzip -c "
+                f"{self.path} > NEW.fa"
             )
         _ensure_index(self.path, [".fai", ".gzi"] if packed is Compression.BGZF else [".fai"])
         self._packed = packed is Compression.BGZF

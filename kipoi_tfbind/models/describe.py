@@ -14,7 +14,12 @@ import numpy as np
 from kipoi_tfbind.backends.base import InputStructure
 from kipoi_tfbind.errors import InputError, UnsupportedModelError
 from kipoi_tfbind.models import make_backend as make
-from kipoi_tfbind.models.describe_objects import describe_estimator, describe_onnx, module_of_program
+from kipoi_tfbind.models.describe_objects import (
+    describe_estimator,
+    describe_onnx,
+    input_shapes_of_program,
+    module_of_program,
+)
 from kipoi_tfbind.models.description import Description, InputField, Options
 from kipoi_tfbind.models.kipoi_schema import read_hints, read_inputs, read_outputs
 from kipoi_tfbind.models.layout import possible_axes
@@ -39,7 +44,7 @@ def describe(model: Any, options: Options) -> Description:
     if _is_of(model, "onnx", "ModelProto"):
         return describe_onnx(model)
     if _is_of(model, "torch.export", "ExportedProgram"):
-        model = module_of_program(model)
+        return _with_shape(describe(module_of_program(model), options), input_shapes_of_program(model))
     if _is_of(model, "torch.nn", "Module"):
         return _described_bare(model, options, type(model).__name__, make.torch_backend, "4,L")
     if hasattr(model, "signatures"):  # a loaded SavedModel; its class has a name that says nothing
@@ -94,12 +99,14 @@ def _with_signature(model: Any, description: Description) -> Description:
     """The shape of a SavedModel's only input, where its signature tells how it takes a sequence."""
     signature = model.signatures.get("serving_default")
     specs = list(signature.structured_input_signature[1].values()) if signature is not None else []
-    if len(specs) != 1 or len(description.inputs) != 1 or specs[0].shape.rank is None:
+    return _with_shape(description, [tuple(s.shape[1:]) for s in specs if s.shape.rank is not None])
+
+
+def _with_shape(description: Description, shapes: list[tuple[int | None, ...]]) -> Description:
+    """The shape of the only input, where it tells how a sequence is taken."""
+    if len(shapes) != 1 or len(description.inputs) != 1 or len(possible_axes(shapes[0])) != 1:
         return description
-    shape = tuple(specs[0].shape[1:])
-    if len(possible_axes(shape)) != 1:
-        return description
-    return replace(description, inputs=[replace(description.inputs[0], shape=shape)])
+    return replace(description, inputs=[replace(description.inputs[0], shape=shapes[0])])
 
 
 def _describe_own(model: Any) -> Description:

@@ -57,6 +57,15 @@ def describe_onnx(model: Any) -> Description:
     return Description(model, name, structure, fields, None, make.onnx_backend)
 
 
+def input_shapes_of_program(program: Any) -> list[tuple[int | None, ...]]:
+    """Shapes of the inputs of an exported PyTorch program, without the batch axis; None for any size."""
+    names = set(program.graph_signature.user_inputs)
+    shapes = [
+        getattr(node.meta.get("val"), "shape", ()) for node in program.graph.nodes if node.name in names
+    ]
+    return [tuple(size if isinstance(size, int) else None for size in shape[1:]) for shape in shapes]
+
+
 def module_of_program(program: Any) -> Any:
     """The module of an exported PyTorch program (`torch.export.ExportedProgram`).
 

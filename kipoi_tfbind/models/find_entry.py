@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.models.model_file import SUFFIXES
+from kipoi_tfbind.models.model_file import SUFFIXES, is_model_file
 
 ZOO = "kipoi"
 FOLDER = "dir"
@@ -88,6 +88,8 @@ def _refuse_path(name: str) -> None:
             f"model {name!r}: {what}; expected the folder of a model.yaml or a SavedModel, a file "
             f"({', '.join(SUFFIXES)}), or a name in Kipoi's zoo"
         )
+    if path.suffix in SUFFIXES:
+        raise InputError(f"model {name!r}: no such file; check the path")
     if name.startswith(_PATH_BEGINNINGS):
         raise InputError(f"model {name!r}: no such folder; expected the folder of a model.yaml")
 
@@ -107,6 +109,8 @@ def _advice(name: str, source: str) -> str:
 
     if source != FOLDER and is_entry(name):
         return "it is a folder: leave out --source"
+    if is_model_file(name):
+        return "it is a model itself: leave out --source"
     sources: dict[str, Any] = dict(kipoi.config.model_sources())
     local = getattr(sources.get(source), "local_path", None)
     if local is not None and source != FOLDER and not (os.path.isdir(local) and os.listdir(local)):

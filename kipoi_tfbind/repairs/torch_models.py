@@ -113,7 +113,8 @@ def whole_module(path: str) -> Any:
     if not callable(getattr(loaded, "eval", None)):
         raise InputError(
             f"{path}: expected a whole module or TorchScript, got {type(loaded).__name__}; weights alone "
-            "need the class of their module: module_class or module_obj in a model.yaml"
+            "need the class of their module: `kipoi tfbind package` makes an entry of both (--code, "
+            "--class), or name it in a model.yaml (module_class, module_obj)"
         )
     return loaded
 

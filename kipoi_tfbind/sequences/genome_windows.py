@@ -138,6 +138,7 @@ def _common_length(table: Intervals) -> int:
     if other.size:
         raise InputError(
             f"{table.path}: line {table.line[other[0]]}: an interval of {lengths[other[0]]} bases, where "
-            f"line {table.line[0]} has one of {lengths[0]}; set a length for windows around their centres"
+            f"line {table.line[0]} has one of {lengths[0]}; set a length for windows around their centres "
+            "(length=; --length)"
         )
     return int(lengths[0])

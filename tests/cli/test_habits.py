@@ -248,6 +248,7 @@ def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
         (["context"], "Did you mean gia context?"),
         (["ism", "counter", "--sequence", "a.fa"], "--sequences"),
         (["gia", "effect", "counter", "--n-background", "5"], "--n-backgrounds"),
+        (["hits", "a.nc", "--motifs", "A", "-o", "a.bed"], "'--null'. Contributions of shuffled sequences"),
     ],
 )
 def test_did_you_mean(arguments: list[str], hint: str) -> None:

@@ -61,8 +61,8 @@ def ism(folder: Path, *options: str, output: str = "ism.nc") -> Result:
     return CliRunner().invoke(main, arguments + list(options))
 
 
-def test_from_kipois_command_line_to_a_picture(folder: Path, kipoi_cli: KipoiCommand) -> None:
-    ran = kipoi_cli(
+def test_from_kipois_command_line_to_a_picture(folder: Path, kipoi_program: KipoiCommand) -> None:
+    ran = kipoi_program(
         *("tfbind", "ism", "additive", "--source", "dir", "--fasta", "genome.fa"),
         *("--intervals", "peaks.bed", "--targets", "MAX", "--start", "10", "--end", "50", "-o", "ism.nc"),
         cwd=folder,
@@ -79,7 +79,7 @@ def test_from_kipois_command_line_to_a_picture(folder: Path, kipoi_cli: KipoiCom
         effect = result["mutation_effect"].sel(target="MAX").values[row]
         np.testing.assert_allclose(effect, expected[10:50], atol=1e-12)
 
-    ran = kipoi_cli("tfbind", "plot", "ism.nc", "--sequence", "other", "-o", "ism.svg", cwd=folder)
+    ran = kipoi_program("tfbind", "plot", "ism.nc", "--sequence", "other", "-o", "ism.svg", cwd=folder)
     assert ran.stdout.endswith("ism.svg\n")
     assert "chr20:981-1,020" in (folder / "ism.svg").read_text()
 

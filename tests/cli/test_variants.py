@@ -41,6 +41,8 @@ def test_the_examples(kipoi_cli, tmp_path: Path) -> None:
         (["-o", "absent/out.vcf"], "there is no folder absent"),
         (["-o", "out.vcf", "-o", "./out.vcf"], "is given twice as an output"),
         (["-o", "out.vcf", "--scores", "best"], "scores: expected some of ref_prediction"),
+        (["-o", "out.vcf", "--region", "chr20:5-9"], "got --vcf, --region; `bcftools view -r` takes"),
+        (["-o", "out.vcf", "--all-snvs"], "expected --vcf alone, or --all-snvs with"),
     ],
 )
 def test_bad_options_end_in_one_line(
@@ -52,3 +54,17 @@ def test_bad_options_end_in_one_line(
     assert (done.exit_code, done.stderr.count("\n")) == (1, 1), done.output
     assert message in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_snv_of_a_region(tmp_path: Path) -> None:
+    (tmp_path / "region.bed").write_text("chr20\t189781\t189784\n")
+    tables = []
+    for places in (["--region", "20:189,782-189,784"], ["--intervals", str(tmp_path / "region.bed")]):
+        output = tmp_path / f"{places[0]}.tsv"
+        given = [*places, "--source", "dir", "--all-snvs", "--fasta", str(FASTA), "-o", str(output)]
+        done = CliRunner().invoke(main, ["variants", str(ZOO / "CTCF"), *given])
+        assert done.exit_code == 0, done.output
+        assert "9 of 9 alleles are scored" in done.stderr
+        tables.append(pd.read_table(output, comment="#"))
+    assert tables[0]["pos"].tolist() == [189782] * 3 + [189783] * 3 + [189784] * 3
+    pd.testing.assert_frame_equal(tables[0], tables[1])

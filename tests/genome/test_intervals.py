@@ -82,7 +82,9 @@ def test_summits_just_outside_of_their_intervals(
 
 def test_column_10_that_is_no_summit(tmp_path: Path) -> None:
     lines = [NARROWPEAK.format(summit=summit) for summit in (1000, 2000, *[30] * 17)]
-    with pytest.raises(InputError, match=r"2 of 19 summits lie outside .*center='midpoint'"):
+    with pytest.raises(
+        InputError, match=r"2 of 19 summits lie outside .*center='midpoint'; --center midpoint"
+    ):
         read_intervals(bed(tmp_path, "".join(lines)))
 
 
@@ -108,7 +110,7 @@ def test_compressed(tmp_path: Path, pack: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("chr1\t1\n", "line 1: expected at least 3 columns"),
+        ("chr1\t1\n", "line 1: expected at least 3 columns .* is this a BED or narrowPeak file"),
         ("chrom\tstart\tend\n", r"line 1: column 2 \(start\): .*integer, got 'start'.*begin it with '#'"),
         ("chr1\t1\t2\nchr1\t1\t2.5\n", r"line 2: column 3 \(end\): expected an integer, got '2\.5'"),
         ("chr1\t1\t2\nchr1\t1_0\t20\n", r"line 2: column 2 \(start\).*got '1_0'"),

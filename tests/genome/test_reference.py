@@ -246,7 +246,7 @@ TEXT = b">chr1\n" + b"ACGTTGCA\n" * 40_000
     [
         ("absent.fa", None, "No such file"),
         ("empty.fa", b"", "empty"),
-        ("plain.fa.gz", gzip.compress(b">a\nACGT\n", mtime=0), r"gzip.*bgzip"),
+        ("plain.fa.gz", gzip.compress(b">a\nACGT\n", mtime=0), r"gzip.*bgzip.*or unpack it: gunzip"),
         ("ragged.fa", b">a\nACGT\nAC\nACGT\n", "cannot be indexed"),
         ("headless.fa", b"ACGT\n", "cannot be indexed"),
         ("binary.fa", bytes(range(128, 256)), "cannot be indexed"),

@@ -60,11 +60,18 @@ def test_a_model_of_a_group(monkeypatch: pytest.MonkeyPatch) -> None:
         (__file__, r"a file of no known kind; .* a file \(.keras, .h5, "),
         ("./nowhere", r"no such folder; expected the folder of a model.yaml"),
         ("~/nowhere", r"no such folder"),
+        ("nowhere.keras", r"no such file; check the path"),
     ],
 )
 def test_a_path_without_a_model(name: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         find_source(name)
+
+
+def test_a_file_of_a_model_needs_no_source(tmp_path: Path) -> None:
+    (tmp_path / "net.keras").write_text("")
+    with pytest.raises(InputError, match="it is a model itself: leave out --source"):
+        find_source(str(tmp_path / "net.keras"), "dir")
 
 
 def test_a_name_that_a_zoo_does_not_have(kipoi_cli: KipoiCommand, tmp_path: Path) -> None:

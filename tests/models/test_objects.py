@@ -44,7 +44,10 @@ def test_an_exported_program() -> None:
     program = torch.export.export(
         Network().eval(), (torch.zeros(2, 4, LENGTH),), dynamic_shapes={"x": {0: batch}}
     )
-    model = tfb.as_sequence_model(program, length=LENGTH)
+    model = tfb.as_sequence_model(program)
+    assert (model.length, str(model.layout)) == (LENGTH, "4,L")
+    with pytest.raises(InputError, match=f"takes sequences of {LENGTH} bases, not 7"):
+        tfb.as_sequence_model(program, length=7)
     np.testing.assert_allclose(model.predict(X), foreign.logits(X), rtol=1e-5, atol=1e-5)
     result = tfb.deep_shap(model, SEQUENCES, references="zeros")
     assert np.abs(result["completeness_error"]).max() < 1e-4

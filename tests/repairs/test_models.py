@@ -379,7 +379,7 @@ class TestTorch:
         with pytest.raises(WeightsError, match="expected a state dict or a module, got Tensor"):
             get_model(folder)
         with pytest.raises(
-            InputError, match=r"expected a whole module or TorchScript, got .*weights alone need"
+            InputError, match=r"expected a whole module or TorchScript, got .*weights alone .*tfbind package"
         ):
             kipoi.model.OldPyTorchModel(weights=str(entries("torch") / "weights.pt"))
 
