@@ -221,7 +221,7 @@ def test_hard_windows_are_the_unbound_ones_that_the_student_ranks_first(folder: 
         return codes, student.predict_on_batch(one_hot_codes(codes))[:, 0]
 
     few, of_few = logits(replace(OPTIONS, hard=0.2))
-    many, of_many = logits(replace(OPTIONS, hard=1.0))
+    many, of_many = logits(replace(OPTIONS, mutated=0.0, hard=1.0, random=0.0))
     assert few.shape == (64, 200)
     assert len(many) > 200
     np.testing.assert_array_equal(of_few, of_many[:64])
