@@ -388,10 +388,10 @@ def test_attention_maps_agree_between_kinds_and_are_labelled(tmp_path: Path) -> 
 @pytest.mark.parametrize("kind", WITH_ATTENTION[:2])
 def test_attention_maps_depend_on_neither_batch_nor_order(kind: str) -> None:
     # As of kinds of models; the batch changes the order of sums.
-    close: dict[str, Any] = {"rtol": 1e-12, "atol": 1e-13}
-    arguments = (tfb.attention_maps, attending(kind), attended())
-    assert_batch_invariant(*arguments, batch_sizes=(1, 64), **close, **ATTENTION_OPTIONS)
-    assert_order_invariant(*arguments, **close, **ATTENTION_OPTIONS)
+    options: dict[str, Any] = {"rtol": 1e-12, "atol": 1e-13, **ATTENTION_OPTIONS}
+    model, data = attending(kind), attended()
+    assert_batch_invariant(tfb.attention_maps, model, data, batch_sizes=(1, 64), **options)
+    assert_order_invariant(tfb.attention_maps, model, data, **options)
 
 
 def test_attention_maps_go_on_after_an_interruption(tmp_path: Path) -> None:

@@ -298,7 +298,7 @@ def test_a_prediction_that_is_the_same_everywhere_is_told_once(
     model = fit.build_model(CONFIG)
     codes = np.random.default_rng(0).integers(0, 4, size=(8, 200)).astype(np.uint8)
     labels = np.arange(8, dtype=np.int8)[:, np.newaxis] % 2
-    callback = fit.KeepBest(model, CONFIG, codes, labels, tmp_path / "model.keras", [])
+    callback = fit.KeepBest(model, codes, labels, tmp_path / "model.keras", [])
     callback.on_epoch_end(0)
     assert capsys.readouterr().err == ""
     dead = model.get_layer("hidden")
