@@ -30,6 +30,7 @@ from tests import graph_models, same_weights
 Method = tuple[Callable[..., xr.Dataset], dict[str, Any]]
 
 METHODS: dict[str, Method] = {
+    "predictions": (tfb.predict_sequences, {}),
     "ism": (tfb.in_silico_mutagenesis, {"start": 20, "end": 30}),
     "second_order": (tfb.second_order_mutagenesis, {"positions": [3, 21, 24, 50]}),
     "saliency": (tfb.gradients, {"method": "saliency"}),
@@ -90,6 +91,7 @@ NEEDS_GRADIENTS = (*GIVES_CONTRIBUTIONS, *NEEDS_MULTIPLIERS[1:], "integrated_hes
 # Differences of gradients are mostly rounding in float32, and refused.
 IN_FLOAT64 = ("integrated_hessians",)
 VARIABLES = {
+    "predictions": {"dropout_mean", "dropout_standard_deviation"},
     "ism": {"mutation_effect"},
     "second_order": {"mutation_effect", "epistasis"},
     **{
@@ -296,10 +298,12 @@ def test_every_result_is_whole_and_labelled(method: str, kind: str, tmp_path: Pa
     for name in found.data_vars:
         assert found[name].dims == schema.VARIABLES[str(name)].dims
         assert found[name].attrs["long_name"]
-        is_of_none = name in ("completeness_error", "mean_reference_prediction")
-        assert np.isfinite(found[name]).any() or (
-            is_of_none and found.attrs.get("gradient_method") == "saliency"
-        )
+        is_of_none = {
+            "saliency": ("completeness_error", "mean_reference_prediction"),
+            "predictions": ("dropout_mean", "dropout_standard_deviation"),
+        }
+        missing = found.attrs.get("gradient_method", method)
+        assert np.isfinite(found[name]).any() or name in is_of_none.get(missing, ())
     assert found["target"].values.tolist() == list(same_weights.TARGETS)
     if method == "gia":
         assert found["background"].values.tolist() == sequences()["id"].values.tolist()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -101,28 +101,57 @@ def head_of(backend: Backend, graph: Graph, ref: Ref, shape: Sequence[int]) -> L
     return kept[key]
 
 
-def linear_between(
-    backend: Backend, graph: Graph, source: Ref, after: Ref, shape: Sequence[int], inputs: Sequence[NDArray]
-) -> NDArray:
-    """What linear operations between two values make of ones, less what they make of zeros."""
-    part = from_value(graph, source, shape)
-    part = part.made_of(part.nodes, part.inputs, ((after[0] + 1, after[1]),))
-    function, own = part.as_function(), np.zeros((2, *shape))
-    own[0] = 1
+def values_between(
+    backend: Backend, graph: Graph, sources: Sequence[tuple[Ref, Sequence[int]]], wanted: Sequence[Ref]
+) -> Callable[[Sequence[NDArray], Sequence[NDArray]], list[NDArray]]:
+    """Some values of a graph as a function of others, and of its inputs.
+
+    Parameters
+    ----------
+    backend, graph
+        The model in TensorFlow or PyTorch, and its graph.
+    sources
+        Values that are given, with their shapes without the batch; of floating-point numbers.
+    wanted
+        The values.
+
+    Returns
+    -------
+    function
+        From arrays of the sources, and of the graph's inputs with as many rows, to the values.
+    """
     any_backend: Any = backend
-    tensors = any_backend.tensors(inputs)
-    if backend.framework == "torch":
+    for done, ((node, i), shape) in enumerate(sources):
+        graph = from_value(graph, (node + done, i), shape)
+    any_graph: Any = graph
+    refs = [(node + len(sources), i) for node, i in wanted]
+
+    def in_torch(values: Sequence[NDArray], inputs: Sequence[NDArray]) -> list[NDArray]:
         import torch
 
         with torch.no_grad():
-            (found,) = function([torch.as_tensor(own).to(_floating(tensors)), *tensors])
-            values = found.cpu().numpy()
-    else:
-        import tensorflow as tf
+            tensors = any_backend.tensors(inputs)
+            given = [torch.as_tensor(value).to(_floating(tensors)) for value in reversed(values)]
+            every = graph.run([*given, *tensors], refs, len(inputs[0]))
+            return [every[ref].cpu().numpy() for ref in refs]
 
-        (found,) = function([tf.constant(own, _floating(tensors).dtype), *tensors])
-        values = found.numpy()
-    return values[0] - values[1]
+    if backend.framework == "torch":
+        return in_torch
+    import tensorflow as tf
+
+    def traced(*tensors: Any) -> list[Any]:
+        every = graph.run(tensors, refs, tf.shape(tensors[-1])[0])
+        return [every[ref] for ref in refs]
+
+    signature = any_graph.signature()
+    compiled = tf.function(traced, input_signature=signature, autograph=False)
+
+    def in_tensorflow(values: Sequence[NDArray], inputs: Sequence[NDArray]) -> list[NDArray]:
+        tensors = any_backend.tensors(inputs)
+        given = [tf.constant(value, _floating(tensors).dtype) for value in reversed(values)]
+        return [found.numpy() for found in compiled(*given, *tensors)]
+
+    return in_tensorflow
 
 
 def _floating(tensors: Sequence[Any]) -> Any:

@@ -40,6 +40,7 @@ from kipoi_tfbind.interpret.match_filters import match_filters
 from kipoi_tfbind.interpret.maximum_entropy_samples import maximum_entropy_samples
 from kipoi_tfbind.interpret.merge_shards import merge_shards
 from kipoi_tfbind.interpret.occlusion import occlusion
+from kipoi_tfbind.interpret.predict_sequences import predict_sequences
 from kipoi_tfbind.interpret.sampled_shapley import sampled_shapley
 from kipoi_tfbind.interpret.sanity_checks import sanity_checks, stream_sanity_checks
 from kipoi_tfbind.interpret.second_order_mutagenesis import second_order_mutagenesis
@@ -84,6 +85,7 @@ __all__ = [
     "occlusion",
     "orientation_importance",
     "position_importance",
+    "predict_sequences",
     "sampled_shapley",
     "sanity_checks",
     "second_order_mutagenesis",

@@ -5,24 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kipoi_tfbind.backends.layer_head import LayerHead, head_of, linear_between
+from kipoi_tfbind.backends.layer_head import LayerHead, head_of, values_between
 from kipoi_tfbind.dna.one_hot import codes_of
-from kipoi_tfbind.graph.deeplift.block_regions import FUNCTIONS
+from kipoi_tfbind.graph.deeplift.linear_maps import Value
 from kipoi_tfbind.graph.deeplift.mutants import MutantContributions
+from kipoi_tfbind.graph.deeplift.prefix import Prefix, prefix_of
+from kipoi_tfbind.graph.deeplift.step_slopes import FUNCTIONS
 from kipoi_tfbind.graph.graph import Graph
-from kipoi_tfbind.graph.incremental.chain import Block, blocks_of
 from kipoi_tfbind.memory import memory_budget
 from kipoi_tfbind.models.adapted import Adapted, base_encodings
 from kipoi_tfbind.models.layer import example_inputs, program_of, traced
 from kipoi_tfbind.models.sequence_model import SequenceModel
 
 Auxiliary = Mapping[str, NDArray]
-# Of the multipliers at the end of the blocks that are in memory at once.
-_BYTES = 128 << 20
+# Numbers of the largest value for all mutants that are propagated at once: more would be out of the cache.
+_AT_ONCE = 2**21
 # Of what units give to contributions.
 _TABLE_BYTES = 1 << 30
 # Sites whose affected regions lie near each other.
@@ -35,11 +37,11 @@ class MutantEngine:
 
     Attributes
     ----------
-    blocks
-        What the model begins with.
+    prefix
+        The first steps of the model, which mutants are followed through.
     """
 
-    blocks: tuple[Block, ...]
+    prefix: Prefix
     _model: SequenceModel = field(repr=False)
     _adapted: Adapted = field(repr=False)
     _graph: Graph = field(repr=False)
@@ -70,9 +72,8 @@ class MutantEngine:
         positions
             Whose contributions are asked for.
         """
-        end = self.blocks[-1].output
-        values = [*(block.convolved for block in self.blocks[1:]), end]
-        bytes_each = 8 * len(positions) * sum(value.length * value.channels for value in values)
+        n_units = sum(value.length * value.channels for value in self.prefix.values())
+        bytes_each = 8 * len(positions) * n_units
         n_at_once = int(np.clip(min(memory_budget(), _TABLE_BYTES) // bytes_each, 1, len(references)))
         total: NDArray[np.float64] = np.zeros((len(sites), len(positions), len(self._model.columns)))
         for at in range(0, len(references), n_at_once):
@@ -91,33 +92,52 @@ class MutantEngine:
     ) -> NDArray[np.float64]:
         """As `changes`, for as many references as memory holds the tables of."""
         rows = np.concatenate([one_hot, references.astype(one_hot.dtype)])
-        inputs = self._inputs(rows, auxiliary)
-        values = {v.ref: v for b in self.blocks for part in b.parts for v in (part.before, part.after)}
-        found = {ref: self._adapted.backend.activations(inputs, ref) for ref in values}
-        end, encodings = self.blocks[-1].output, self._encodings
-        last, dtype = found[end.ref], found[end.ref].dtype
-        engine = MutantContributions(self.blocks, found, rows.astype(dtype) @ encodings[:4].astype(dtype))
+        inputs, end, prefix = self._inputs(rows, auxiliary), self.prefix.end, self.prefix
+        refs = [value.ref for value in prefix.values()]
+        found = dict(zip(refs, self._values([], inputs), strict=True))
+        last, encodings = found[end.ref], self._encodings.astype(found[end.ref].dtype)
+        engine = MutantContributions(prefix, found, rows.astype(last.dtype) @ encodings[:4])
         tables = engine.tables(positions)
-        own = self._multipliers(last[:1], last[1:], auxiliary)[0]
-        codes = codes_of(one_hot)[0]
-        bytes_each = 3 * len(references) * own[0].size * dtype.itemsize
-        n_at_once = int(np.clip(_BYTES // bytes_each, 1, _TOGETHER))
-        changes = np.empty((len(sites), len(positions), own.shape[1]))
-        for at in range(0, len(sites), n_at_once):
-            some = sites[at : at + n_at_once].tolist()
-            mutated = end.by_position(np.repeat(last[:1], 3 * len(some), axis=0)).copy()
-            slopes = []
-            for k, site in enumerate(some):
-                new = (codes[site] + 1 + np.arange(3)) % 4
-                change, slope = engine.mutants(site, (encodings[new] - encodings[codes[site]]).astype(dtype))
-                slopes.append(slope)
-                engine.add_at_end(mutated[3 * k : 3 * k + 3], site, change)
-            cotangents = self._multipliers(end.in_layout(mutated), last[1:], auxiliary)
-            cotangents = cotangents.reshape(len(some), 3, *cotangents.shape[1:])
-            changes[at : at + n_at_once] = engine.contributions(
-                some, slopes, cotangents, own, tables, positions
-            )
+        own = None if prefix.is_whole else self._multipliers(last[:1], last[1:], auxiliary)[0]
+        codes, n_targets = codes_of(one_hot)[0], len(self._model.columns)
+        changes = np.empty((len(sites), len(positions), n_targets))
+        step = int(np.clip(_AT_ONCE // (3 * len(references) * n_targets * self._widest), 1, _TOGETHER))
+        for at in range(0, len(sites), step):
+            some = sites[at : at + step]
+            new = (codes[some][:, None] + 1 + np.arange(3)) % 4
+            change, slopes = engine.mutants(some, encodings[new] - encodings[codes[some]][:, None])
+            if prefix.is_whole:
+                cotangents = self._chosen(last.dtype, (len(some), 3, len(references)))
+            else:
+                mutated = engine.at_end(end.by_position(last[:1]), some, change)
+                mutated = end.in_layout(mutated.reshape(-1, *mutated.shape[2:]))
+                cotangents = self._multipliers(mutated, last[1:], auxiliary)
+                cotangents = cotangents.reshape(len(some), 3, *cotangents.shape[1:])
+            changes[at : at + step] = engine.contributions(some, slopes, cotangents, own, tables, positions)
         return changes
+
+    @cached_property
+    def _values(self) -> Any:
+        """The values of the prefix, compiled once for a model."""
+        any_backend: Any = self._adapted.backend
+        key, refs = ("values", id(self.prefix)), [value.ref for value in self.prefix.values()]
+        if key not in any_backend.heads:
+            any_backend.heads[key] = values_between(any_backend, self._graph, [], refs)
+        return any_backend.heads[key]
+
+    @cached_property
+    def _widest(self) -> int:
+        """Numbers of the largest affected region, or of the value at the end where it is taken whole."""
+        regions = [self.prefix.region(step.after).width * step.after.channels for step in self.prefix.steps]
+        return max([*regions, self.prefix.end.length * self.prefix.end.channels])
+
+    def _chosen(self, dtype: np.dtype, lead: tuple[int, ...]) -> NDArray:
+        """Multipliers (*lead, target, position, channel) of the model's output: 1 of the target itself."""
+        end, columns = self.prefix.end, list(self._model.columns)
+        chosen = np.zeros((len(columns), end.length * end.channels), dtype)
+        chosen[np.arange(len(columns)), columns] = 1
+        by_position = end.by_position(chosen.reshape(-1, *end.shape))
+        return np.broadcast_to(by_position, (*lead, *by_position.shape))
 
     def _inputs(self, rows: NDArray, auxiliary: Auxiliary) -> list[NDArray]:
         same = np.zeros(len(rows), np.intp)
@@ -125,7 +145,7 @@ class MutantEngine:
 
     def _multipliers(self, values: NDArray, references: NDArray, auxiliary: Auxiliary) -> NDArray:
         """Multipliers (row, reference, target, position, channel) of the last value."""
-        n, end = len(values), self.blocks[-1].output
+        n, end = len(values), self.prefix.end
         rows = np.zeros((n, self._length, 4), np.float32)
         rows[..., 0] = 1  # nothing of the sequence passes the last value by
         at_references = np.repeat(references[np.newaxis], n, axis=0)
@@ -139,7 +159,7 @@ class MutantEngine:
 
     @cached_property
     def _head(self) -> LayerHead:
-        end = self.blocks[-1].output
+        end = self.prefix.end
         return head_of(self._adapted.backend, self._graph, end.ref, end.shape)
 
     @cached_property
@@ -148,7 +168,7 @@ class MutantEngine:
 
     @property
     def _length(self) -> int:
-        return self.blocks[0].source.length
+        return self.prefix.source.length
 
 
 def mutant_engine(model: SequenceModel, one_hot: NDArray, auxiliary: Auxiliary) -> MutantEngine | None:
@@ -167,8 +187,9 @@ def mutant_engine(model: SequenceModel, one_hot: NDArray, auxiliary: Auxiliary) 
     >>> from kipoi_tfbind import as_sequence_model
     >>> parts = torch.nn.Conv1d(4, 2, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(12, 1)
     >>> model = as_sequence_model(torch.nn.Sequential(*parts), length=8)
-    >>> len(mutant_engine(model, np.eye(4)[np.newaxis, [0, 1, 2, 3, 0, 1, 2, 3]], {}).blocks)
-    1
+    >>> engine = mutant_engine(model, np.eye(4)[np.newaxis, [0, 1, 2, 3, 0, 1, 2, 3]], {})
+    >>> len(engine.prefix.steps), engine.prefix.is_whole
+    (3, True)
     """
     adapted = model.evaluator
     if not isinstance(adapted, Adapted) or not adapted.layout.has_bases or adapted.layout.flattened:
@@ -177,10 +198,27 @@ def mutant_engine(model: SequenceModel, one_hot: NDArray, auxiliary: Auxiliary) 
         return None
     probes = example_inputs(model, one_hot, auxiliary)
     graph = traced(model, probes)
-    program = program_of(model, graph, probes)
+    any_backend: Any = adapted.backend
+    key = "prefix", id(graph), *(array.shape[1:] for array in probes)
+    if key not in any_backend.heads:
+        any_backend.heads[key] = _prefix(model, adapted, graph, probes)
+    prefix = any_backend.heads[key]
+    return None if prefix is None else MutantEngine(prefix, model, adapted, graph)
 
-    def measure(source: tuple[int, int], after: tuple[int, int]) -> NDArray:
-        return linear_between(adapted.backend, graph, source, after, program.shapes[source], probes)
 
-    blocks: Sequence[Block] = blocks_of(program, frozenset(FUNCTIONS), measure)
-    return MutantEngine(tuple(blocks), model, adapted, graph) if blocks else None
+def _prefix(model: SequenceModel, adapted: Adapted, graph: Graph, probes: Sequence[NDArray]) -> Prefix | None:
+    """The first steps of a model, with its linear maps measured."""
+
+    def part(sources: Sequence[Value], after: Value) -> Any:
+        given = [(value.ref, value.shape) for value in sources]
+        run = values_between(adapted.backend, graph, given, [after.ref])
+
+        def by_position(rows: Sequence[NDArray]) -> NDArray:
+            values = [value.in_layout(own) for value, own in zip(sources, rows, strict=True)]
+            same = np.zeros(len(rows[0]), np.intp)
+            (found,) = run(values, [array[same] for array in probes])
+            return after.by_position(found)
+
+        return by_position
+
+    return prefix_of(program_of(model, graph, probes), frozenset(FUNCTIONS), part)

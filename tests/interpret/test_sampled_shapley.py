@@ -106,6 +106,24 @@ def test_estimates_converge_with_the_square_root_of_the_orders(against_exact: An
     assert 2 < np.linalg.norm(few) / np.linalg.norm(many) < 12
 
 
+def test_their_mean_over_200_seeds_is_within_three_standard_errors_of_exact_values() -> None:
+    one = random_sequences(1, 5, seed=1)
+    x = one["one_hot"].values[0]
+    reference = np.eye(4)[(x.argmax(axis=1) + 1) % 4]
+    model = tfb.as_sequence_model(interacting, targets=["a", "b"])
+    found = [
+        tfb.sampled_shapley(model, one, references=reference[np.newaxis], seed=seed) for seed in range(200)
+    ]
+    values = np.array([each["contribution"].sum("base").values[0] for each in found], np.float64)
+    spread = values.std(axis=0, ddof=1)
+    assert (
+        np.abs(values.mean(axis=0) - exact_shapley(interacting, x, reference)) < 3 * spread / 200**0.5
+    ).all()
+    # Of two permutations each, the errors are rough one by one, and their mean square is the variance.
+    errors = np.array([each["permutation_standard_error"].values[0] for each in found])
+    np.testing.assert_allclose(np.sqrt((errors**2).mean(axis=0)), spread, rtol=0.2)
+
+
 @pytest.mark.parametrize("model", [testing.linear_model(LENGTH, 2), testing.bilinear_model(LENGTH, 2)])
 def test_of_pairs_at_most_one_order_is_exact(model: Any) -> None:
     result = tfb.sampled_shapley(wrapped(model), SEQUENCES, n_references=4, n_permutations=1, seed=3)

@@ -1,27 +1,34 @@
-"""Contributions of a sequence's mutants through the blocks that a model begins with, by affected regions.
+"""Contributions of a sequence's mutants through the first steps of a model, by affected regions.
 
 The multipliers of a mutant differ from those of its sequence for two reasons. What comes to the end of the
-blocks differs; and so do the factors of the rules, but these in the affected regions only. With J the
-unmutated way back and J' that of a mutant, as products over the blocks,
+steps differs; and so do the slopes of the rules, but these in the affected regions only. With c_v what comes
+back to a value v in the sequence, c'_v in a mutant, and F_k, F'_k the slopes of function k in both,
 
-    J'(c') - J(c) = J(c' - c) + sum over blocks k of J_<k (F'_k - F_k)(c'_k),
+    c'_v - c_v = sum over functions k that take v of F_k (c'_k - c_k) + (F'_k - F_k) c'_k,
 
-where c'_k is what comes to block k in the mutant, which is needed in its affected region alone, and F_k the
-factors of its rules. J_<k is applied as a table: what each unit of a layer gives to the contributions, which
-is the change that one base's difference from its reference makes, propagated forward by the same factors.
-All of it is linear in what comes from the mutants, which are summed before the table is.
+and what a linear map passes on is linear in the difference. So the contributions change by the sum over the
+functions of what (F'_k - F_k) c'_k gives to them by the sequence's own slopes, and of what the difference at
+the end does. c'_k is needed in its affected region alone. What a unit gives to the contributions is a table:
+the change that one base's difference from its reference makes, propagated forward by the same slopes. All of
+it is linear in what comes from the mutants, which are summed before the table is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kipoi_tfbind.graph.deeplift.block_regions import BlockRegions, Region, Slopes
-from kipoi_tfbind.graph.incremental.chain import Block
+from kipoi_tfbind.graph.deeplift.linear_maps import LinearMap, Taps, Value, Whole
+from kipoi_tfbind.graph.deeplift.prefix import Applied, Combined, Prefix, Stretch, mapped
+from kipoi_tfbind.graph.deeplift.step_slopes import Slopes, StepSlopes
+from kipoi_tfbind.graph.graph import Ref
+
+Sites = NDArray[np.intp]
+# Bases whose differences are propagated at once.
+_BASES = 16
 
 
 class MutantContributions:
@@ -29,90 +36,91 @@ class MutantContributions:
 
     Parameters
     ----------
-    blocks
-        From `blocks_of`, at least one.
+    prefix
+        From `prefix_of`.
     activations
-        Values (row, *shape) at the sequence and then at its references, by `Value.ref`; of all parts'
-        inputs and outputs.
+        `Prefix.values` (row, *shape) at the sequence and then at its references, by `Value.ref`.
     encoded
         The sequence and its references (row, position, channel) as the model takes them.
     """
 
-    def __init__(self, blocks: Sequence[Block], activations: Mapping[Any, NDArray], encoded: NDArray) -> None:
-        self._difference = encoded[0] - encoded[1:]
-        self._n_references = len(encoded) - 1
-        # Regions of edits at either end lie within the margins.
-        margin = 2 * sum(block.kernel.span + 2 * block.span for block in blocks) + 2
-        self.blocks = [BlockRegions(block, activations, margin) for block in blocks]
-        self._regions: dict[int, list[tuple[Region, Region]]] = {}
+    def __init__(self, prefix: Prefix, activations: Mapping[Ref, NDArray], encoded: NDArray) -> None:
+        self._prefix, self._difference = prefix, encoded[0] - encoded[1:]
+        values = {v.ref: np.ascontiguousarray(v.by_position(activations[v.ref])) for v in prefix.values()}
+        applied = [step for step in prefix.steps if isinstance(step, Applied)]
+        self._slopes = {step.after.ref: StepSlopes(step, prefix, values) for step in applied}
+        self._of_source = prefix.of_source
+        self._tabled = {step.before.ref: step.before for step in applied}
+        self._tabled = {ref: v for ref, v in self._tabled.items() if ref not in self._of_source}
+        if not prefix.is_whole:
+            self._tabled[prefix.end.ref] = prefix.end
 
-    def regions(self, position: int) -> list[tuple[Region, Region]]:
-        """Of each block, the affected region of its convolution's output, and of its own."""
-        if position not in self._regions:
-            found: list[tuple[Region, Region]] = []
-            at = Region(position, 1)
-            for block in self.blocks:
-                found.append(block.regions(at))
-                at = found[-1][1]
-            self._regions[position] = found
-        return self._regions[position]
-
-    def tables(self, positions: NDArray[np.intp]) -> list[NDArray]:
-        """What a unit gives to contributions: (reference, base's position, position, channel).
-
-        Of the input of each block but the first, as its convolution's output, and of the end of the last.
-        """
-        n = self._n_references
-        wanted = [*(block.block.convolved for block in self.blocks[1:]), self.blocks[-1].block.output]
-        dtype = self._difference.dtype
-        found = [np.zeros((n, len(positions), v.length, v.channels), dtype) for v in wanted]
-        for column, position in enumerate(positions):
-            change, source = self._difference[:, [position]], Region(int(position), 1)
-            for k, (target, output) in enumerate(self.regions(int(position))):
-                block = self.blocks[k]
-                change = block.convolved(change, source, target)
-                if k:
-                    there, part = target.within(block.block.convolved.length)
-                    found[k - 1][:, column, there] = change[:, part]
-                slopes = block.unmutated_in(target, output)
-                change, source = block.pushed(slopes, change), output
-                change = block.kept(change, block.block.output, output)
-            there, part = source.within(wanted[-1].length)
-            found[-1][:, column, there] = change[:, part]
+    def tables(self, positions: Sites) -> dict[Ref, NDArray]:
+        """What a unit gives to contributions (reference, base's position, position, channel), by value."""
+        n, dtype = len(self._difference), self._difference.dtype
+        found = {
+            ref: np.zeros((n, len(positions), value.length, value.channels), dtype)
+            for ref, value in self._tabled.items()
+        }
+        for at in range(0, len(positions), _BASES):
+            some = positions[at : at + _BASES]
+            own = self._difference[:, some].swapaxes(0, 1)[:, :, None]
+            changes = self._propagated(some, own, lambda step, x, at=some: step.pushed(at, x))
+            for ref, value in self._tabled.items():
+                region = self._prefix.region(value).at(some)
+                for k, start in enumerate(region.starts.tolist()):
+                    found[ref][:, at + k, start : start + region.width] = changes[ref][k]
         return found
 
-    def mutants(self, position: int, changes: NDArray) -> tuple[NDArray, list[list[Slopes]]]:
-        """The change of the last value in its region, and slopes.
+    def mutants(self, sites: Sites, changes: NDArray) -> tuple[NDArray, dict[Ref, Slopes]]:
+        """The change of the value at the end in its region (site, mutant, position, channel), and slopes.
 
         Parameters
         ----------
-        position
-            The substituted one.
+        sites
+            Positions that are substituted.
         changes
-            Of the input there (mutant, channel).
+            Of the input there (site, mutant, channel).
         """
-        change, source, slopes = changes[:, None], Region(position, 1), []
-        for k, (target, output) in enumerate(self.regions(position)):
-            change = self.blocks[k].convolved(change, source, target)
-            change, own = self.blocks[k].mutated(change, source, target, output)
-            slopes.append(own)
-            source = output
-        return change, slopes
+        slopes: dict[Ref, Slopes] = {}
 
-    def add_at_end(self, values: NDArray, position: int, change: NDArray) -> None:
-        """Add a change from `mutants` to the last value (mutant, position, channel)."""
-        region = self.regions(position)[-1][1]
-        there, part = region.within(values.shape[1])
-        values[:, there] += change[:, part]
+        def apply(step: StepSlopes, change: NDArray) -> NDArray:
+            change, slopes[step.ref] = step.mutated(sites, change)
+            return change
+
+        return self._propagated(sites, changes[:, :, None], apply)[self._prefix.end.ref], slopes
+
+    def _propagated(
+        self, sites: Sites, first: NDArray, apply: Callable[[StepSlopes, NDArray], NDArray]
+    ) -> dict[Ref, NDArray]:
+        """Changes of all values (site, row, position, channel) in their regions."""
+        changes = {self._prefix.source.ref: first}
+        for step in self._prefix.steps:
+            if isinstance(step, Applied):
+                changes[step.after.ref] = apply(self._slopes[step.after.ref], changes[step.before.ref])
+                continue
+            target, total = self._prefix.region(step.after).at(sites), None
+            for source, linear in step.parts:
+                region = self._prefix.region(source).at(sites)
+                part = mapped(region, linear).moved(_spread(linear, changes[source.ref], region), target)
+                total = part if total is None else total + part
+            changes[step.after.ref] = total
+        return changes
+
+    def at_end(self, values: NDArray, sites: Sites, change: NDArray) -> NDArray:
+        """The value at the end (1, position, channel), with changes of `mutants`: (site, mutant, ...)."""
+        end = self._prefix.end
+        whole = Stretch(np.zeros(len(sites), np.intp), end.length)
+        return values[:, None] + self._prefix.region(end).at(sites).moved(change, whole)
 
     def contributions(
         self,
-        sites: Sequence[int],
-        slopes: Sequence[list[list[Slopes]]],
+        sites: Sites,
+        slopes: Mapping[Ref, Slopes],
         cotangents: NDArray,
-        unmutated: NDArray,
-        tables: list[NDArray],
-        positions: NDArray[np.intp],
+        unmutated: NDArray | None,
+        tables: Mapping[Ref, NDArray],
+        positions: Sites,
     ) -> NDArray:
         """Changes of contributions (site, position, target), mean over mutants and references.
 
@@ -121,74 +129,136 @@ class MutantContributions:
         sites, slopes
             Of the mutants, as of `mutants`.
         cotangents
-            Multipliers of the last value (site, mutant, reference, target, position, channel).
+            Multipliers of the value at the end (site, mutant, reference, target, position, channel).
         unmutated
-            The same of the sequence (reference, target, position, channel).
+            The same of the sequence (reference, target, position, channel); None if it is the same.
         tables, positions
             From `tables`, and what it was given.
         """
-        n_mutants = cotangents.shape[1]
-        inner: list[list[tuple[Region, NDArray]]] = [[] for _ in self.blocks]
-        for k, (site, own) in enumerate(zip(sites, slopes, strict=True)):
-            for block, pulled in enumerate(self._injected(int(site), own, cotangents[k])):
-                inner[block].append(pulled)
-        found = self._at_input(self.blocks[0], inner[0], positions)
-        # What comes back to the end of the blocks, and to convolutions but the first, goes through a table.
-        at_end = cotangents.sum(axis=1) - n_mutants * unmutated
-        end = Region(0, at_end.shape[3])
-        found += _through_table([(end, values) for values in at_end], tables[-1])
-        for values, table in zip(inner[1:], tables[:-1], strict=True):
-            found += _through_table(values, table)
-        return found / (n_mutants * self._n_references)
-
-    def _injected(
-        self, site: int, slopes: list[list[Slopes]], cotangents: NDArray
-    ) -> list[tuple[Region, NDArray]]:
-        """What changed factors of each block give at its convolution's output, sum over mutants."""
-        regions, found = self.regions(site), []
-        last = regions[-1][1]
-        there, part = last.within(cotangents.shape[3])
-        cotangent = np.zeros((*cotangents.shape[:3], last.width, cotangents.shape[4]), cotangents.dtype)
-        cotangent[..., part, :] = cotangents[..., there, :]
-        for k in reversed(range(len(self.blocks))):
-            block, (target, output) = self.blocks[k], regions[k]
-            unmutated = block.unmutated_in(target, output)
-            before = block.pulled(unmutated, cotangent.sum(axis=0), output)
-            if k:
-                pulled = block.pulled(slopes[k], cotangent, output)
-                total = pulled.sum(axis=0)
-                cotangent = block.transposed(pulled, target, regions[k - 1][1])
+        _, n_mutants, n_references, n_targets = cotangents.shape[:4]
+        end, prefix = self._prefix.end, self._prefix
+        whole = Stretch(np.zeros(len(sites), np.intp), end.length)
+        found = np.zeros((len(sites), len(positions), n_targets))
+        if unmutated is not None:
+            at_end = cotangents.sum(axis=1) - n_mutants * unmutated
+            found += self._through_table(end, at_end, whole, tables, positions)
+        back = {end.ref: whole.moved(cotangents, prefix.region(end).at(sites))}
+        for step in reversed(prefix.steps):
+            if step.after.ref in self._of_source:
+                continue
+            own = back.pop(step.after.ref)
+            if isinstance(step, Combined):
+                parts = [
+                    (v, self._pulled(step, v, linear, own, sites))
+                    for v, linear in step.parts
+                    if v != prefix.source
+                ]
             else:
-                total = block.pulled_total(slopes[k], cotangent, output)
-            found.append((target, total - before))
-        return found[::-1]
+                applied, total = self._slopes[step.after.ref], step.before.ref in self._of_source
+                pulled = applied.pulled(sites, own, slopes[step.after.ref], total=total)
+                injected = pulled if total else pulled.sum(axis=1)
+                injected = injected - applied.pulled_unmutated(sites, own.sum(axis=1))
+                region = applied.aligned(sites)
+                found += self._given(step.before, injected, region, tables, positions)
+                at = prefix.region(step.before).at(sites)
+                parts = [] if total else [(step.before, region.moved(pulled, at))]
+            for value, pulled in parts:
+                back[value.ref] = back[value.ref] + pulled if value.ref in back else pulled
+        return found / (n_mutants * n_references)
 
-    def _at_input(
-        self, block: BlockRegions, injected: Sequence[tuple[Region, NDArray]], positions: NDArray[np.intp]
+    def _pulled(
+        self, step: Combined, source: Value, linear: LinearMap, own: NDArray, sites: Sites
+    ) -> NDArray:
+        """Cotangent of a summand's region, by that of the sum."""
+        region = self._prefix.region(source).at(sites)
+        own = self._prefix.region(step.after).at(sites).moved(own, mapped(region, linear))
+        return linear.gathered(own) if isinstance(linear, Taps) else _gathered(linear, own, region)
+
+    def _given(
+        self,
+        value: Value,
+        injected: NDArray,
+        region: Stretch,
+        tables: Mapping[Ref, NDArray],
+        positions: Sites,
     ) -> NDArray[np.float64]:
-        """Contributions (site, position, target) of regions (reference, target, position, channel)."""
-        kernel, length = block.block.kernel, self._difference.shape[1]
-        sources = [Region(at.start - kernel.before, at.width + kernel.span - 1) for at, _ in injected]
-        # What a region gives does not depend on where it is, and all have the same width.
-        together = np.stack([array for _, array in injected])
-        pulled = block.transposed(together, injected[0][0], sources[0])
-        whole = np.zeros((len(sources), length, pulled.shape[2]))
-        for site, source in enumerate(sources):
-            there, part = source.within(length)
-            difference = self._difference[:, there]
-            whole[site, there] = np.einsum("rtpc,rpc->pt", pulled[site, :, :, part], difference)
-        return whole[:, positions]
+        """Contributions (site, position, target) of regions (site, reference, target, position, channel)."""
+        if value.ref in self._of_source:
+            maps = self._of_source[value.ref]
+            return np.sum([self._at_source(linear, injected, region, positions) for linear in maps], axis=0)
+        return self._through_table(value, injected, region, tables, positions)
+
+    def _at_source(
+        self, linear: LinearMap, injected: NDArray, region: Stretch, positions: Sites
+    ) -> NDArray[np.float64]:
+        """Contributions by way of a linear map of the sequence itself."""
+        length = self._difference.shape[1]
+        whole = Stretch(np.zeros_like(region.starts), length)
+        if isinstance(linear, Taps):
+            pulled, region = linear.transposed.spread(injected), mapped(region, linear.transposed)
+        else:
+            pulled, region = _gathered(linear, injected, whole), whole
+        found = np.zeros((len(pulled), pulled.shape[2], length))
+        for site, start in enumerate(region.starts.tolist()):
+            low, high = max(start, 0), min(start + region.width, length)
+            some = pulled[site, :, :, low - start : high - start]
+            found[site, :, low:high] = np.einsum("rtpc,rpc->tp", some, self._difference[:, low:high])
+        return found[:, :, positions].swapaxes(1, 2)
+
+    def _through_table(
+        self,
+        value: Value,
+        injected: NDArray,
+        region: Stretch,
+        tables: Mapping[Ref, NDArray],
+        positions: Sites,
+    ) -> NDArray[np.float64]:
+        """Contributions by way of a table."""
+        low, high = int(region.starts.min()), int(region.starts.max()) + region.width
+        together = Stretch(np.full(len(injected), low), high - low)
+        # A base gives nothing to what it does not reach.
+        reached = self._prefix.region(value).at(positions)
+        some = np.flatnonzero((reached.starts < high) & (reached.starts + reached.width > low))
+        n_sites, n_references, n_targets = injected.shape[:3]
+        found = np.zeros((n_sites, len(positions), n_targets))
+        if len(some):
+            table = tables[value.ref][:, some[0] : some[-1] + 1, low:high]
+            rows = region.moved(injected, together).transpose(1, 0, 2, 3, 4)
+            rows = rows.reshape(n_references, n_sites * n_targets, -1)
+            columns = table.reshape(*table.shape[:2], -1).swapaxes(1, 2)
+            given = (rows @ columns).sum(axis=0).reshape(n_sites, n_targets, -1)
+            found[:, some[0] : some[-1] + 1] = given.swapaxes(1, 2)
+        return found
 
 
-def _through_table(values: Sequence[tuple[Region, NDArray]], table: NDArray) -> NDArray:
-    """Contributions (site, base's position, target) of regions (reference, target, position, channel)."""
-    places = [region.within(table.shape[2]) for region, _ in values]
-    low, high = min(there.start for there, _ in places), max(there.stop for there, _ in places)
-    n_references, n_targets, _, n_channels = values[0][1].shape
-    joined = np.zeros((n_references, len(values), n_targets, high - low, n_channels), table.dtype)
-    for site, ((there, part), (_, array)) in enumerate(zip(places, values, strict=True)):
-        joined[:, site, :, there.start - low : there.stop - low] = array[:, :, part]
-    rows = joined.reshape(n_references, len(values) * n_targets, -1)
-    columns = table[:, :, low:high].reshape(*table.shape[:2], -1).swapaxes(1, 2)
-    found: NDArray = (rows @ columns).sum(axis=0)
-    return found.reshape(len(values), n_targets, -1).swapaxes(1, 2)
+def _spread(linear: LinearMap, change: NDArray, region: Stretch) -> NDArray:
+    """What a linear map makes of a change (site, row, position, channel) of regions."""
+    if isinstance(linear, Taps):
+        return linear.spread(change)
+    found = np.empty((*change.shape[:2], 1, linear.matrix.shape[-1]), change.dtype)
+    for sites, matrix in _by_start(linear, region):
+        rows = change[sites].reshape(-1, len(matrix))
+        found[sites] = (rows @ matrix).reshape(-1, *found.shape[1:])
+    return found
+
+
+def _gathered(linear: Whole, cotangent: NDArray, region: Stretch) -> NDArray:
+    """Cotangent of regions (site, ..., position, channel) of a map from all positions to one."""
+    lead, n_channels = cotangent.shape[:-2], linear.matrix.shape[1]
+    found = np.empty((*lead, region.width, n_channels), cotangent.dtype)
+    for sites, matrix in _by_start(linear, region):
+        rows = cotangent[sites].reshape(-1, matrix.shape[1])
+        found[sites] = (rows @ matrix.T).reshape(-1, *found.shape[1:])
+    return found
+
+
+def _by_start(linear: Whole, region: Stretch) -> Sequence[tuple[Any, NDArray]]:
+    """Sites whose regions begin together, and the matrix of that region."""
+    starts, width = region.starts, region.width
+    return [
+        (
+            slice(None) if (starts == start).all() else np.flatnonzero(starts == start),
+            linear.matrix[start : start + width].reshape(-1, linear.matrix.shape[-1]),
+        )
+        for start in np.unique(starts).tolist()
+    ]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+Secant = Callable[[NDArray, NDArray, NDArray, NDArray], NDArray]
 # Rounding of a value that is a sum of another and a change, in units of the type's precision.
 _ROUNDING = 32
 
@@ -32,66 +35,56 @@ def routing(x: NDArray, r: NDArray, fx: NDArray, fr: NDArray, largest: NDArray) 
     return slope
 
 
-class ReferenceMaxima:
-    """Where the maxima of references are, and whether at more than one position.
-
-    Parameters
-    ----------
-    windows
-        (reference, window, position, channel).
-    """
-
-    def __init__(self, windows: NDArray) -> None:
-        self._where = windows.argmax(axis=2)
-        self._is_tied = (windows == windows.max(axis=2, keepdims=True)).sum(axis=2) > 1
-
-    def within(self, first: int, n: int) -> tuple[NDArray, NDArray]:
-        """Both (reference, window, channel) of some windows; of such as there are not, 0 and no."""
-        length = self._where.shape[1]
-        low, high = max(first, 0), min(first + n, length)
-        if (low, high) == (first, first + n):
-            return self._where[:, low:high], self._is_tied[:, low:high]
-        ends = (0, 0), (low - first, first + n - max(low, high)), (0, 0)
-        return np.pad(self._where[:, low:high], ends), np.pad(self._is_tied[:, low:high], ends)
-
-
 @dataclass(frozen=True)
 class Routed:
-    """Slopes that are not 0 at one position of each window alone.
+    """Slopes that are not 0 at one position of a window, or at a few in some windows.
 
     Attributes
     ----------
-    index
-        The position (mutant, reference, window, channel) in the region.
-    value
-        The slope there.
+    index, value
+        The position (site, mutant, reference, window, channel) in the region, and the slope there; 0 where
+        it is at several.
+    tied
+        Of these, index arrays (site, mutant, reference, window, channel) of positions, and the last one.
+    tied_value
+        Their slopes.
     """
 
     index: NDArray[np.intp]
     value: NDArray
-
-    def places(self, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Places in the flat arrays (mutant, position, channel) and (reference, position, channel)."""
-        n_mutants, n_references, _, n_channels = self.index.shape
-        at = self.index * n_channels + np.arange(n_channels)
-        size = width * n_channels
-        of_mutants, of_references = np.arange(n_mutants) * size, np.arange(n_references) * size
-        return at + of_mutants[:, None, None, None], at + of_references[:, None, None]
+    tied: tuple[NDArray[np.intp], ...]
+    tied_value: NDArray
 
     def pulled(self, cotangent: NDArray, width: int, *, total: bool) -> NDArray:
-        """Cotangent (mutant, reference, target, position, channel), or its sum over the mutants."""
-        n_mutants, n_references, n_targets, _, n_channels = cotangent.shape
-        product = cotangent * self.value[:, :, None]
-        at = self.index[:, :, None] * n_channels + np.arange(n_channels)
-        at = at + (np.arange(n_references * n_targets) * (width * n_channels)).reshape(
-            n_references, n_targets, 1, 1
-        )
-        shape = (n_references, n_targets, width, n_channels)
+        """Cotangent (site, mutant, reference, target, position, channel), or its sum over the mutants."""
+        n_sites, n_mutants, n_references, n_targets, _, n_channels = cotangent.shape
+        product = cotangent * self.value[:, :, :, None]
+        at = self.index[:, :, :, None] * n_channels + np.arange(n_channels)
+        shape = n_sites, n_references, n_targets, width, n_channels
+        rows = np.arange(n_sites * n_references * n_targets) * (width * n_channels)
+        at = at + rows.reshape(n_sites, 1, n_references, n_targets, 1, 1)
         found: NDArray = np.zeros((1 if total else n_mutants, *shape), product.dtype)
         for k in range(n_mutants):
             # A position is in one window: no place comes twice.
-            found[0 if total else k].reshape(-1)[at[k]] += product[k]
-        return found[0] if total else found
+            found[0 if total else k].reshape(-1)[at[:, k]] += product[:, k]
+        if len(self.tied_value):
+            s, m, k, n, c, p = self.tied
+            given = cotangent[s, m, k, :, n, c] * self.tied_value[:, None]
+            np.add.at(found.transpose(0, 1, 2, 4, 5, 3), (0 if total else m, s, k, p, c), given)
+        return found[0] if total else found.swapaxes(0, 1)
+
+
+class ReferenceMaxima(NamedTuple):
+    """Where the maxima of references are, and whether at several positions (reference, window, channel)."""
+
+    where: NDArray[np.intp]
+    tied: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, windows: NDArray) -> ReferenceMaxima:
+        """Those of windows (reference, window, position, channel)."""
+        tied = (windows == windows.max(axis=2, keepdims=True)).sum(axis=2) > 1
+        return cls(windows.argmax(axis=2), tied)
 
 
 def routed(
@@ -100,30 +93,47 @@ def routed(
     fx: NDArray,
     fr: NDArray,
     largest: NDArray,
-    where_r: NDArray[np.intp],
-    tied_r: NDArray[np.bool_],
-) -> Routed | None:
-    """Slopes of maxima as of `routing`, if no maximum that counts is at several positions.
+    maxima: ReferenceMaxima,
+    function: tuple[Secant, NDArray, NDArray] | None = None,
+) -> Routed:
+    """Slopes of maxima as of `routing`, with those of a window that has several by themselves.
 
     Parameters
     ----------
     x, fx
-        Windows (mutant, window, position, channel) and their maxima.
-    r, fr
-        The same of references.
+        Windows (site, mutant, window, position, channel) and their maxima.
+    r, fr, maxima
+        The same of references, and where those are.
     largest
         Of all values (reference, 1, 1).
-    where_r, tied_r
-        From `ReferenceMaxima`.
+    function
+        Secants of the function that has been applied, and its inputs at mutants and references, like x and r:
+        of its slopes, those alone count where a maximum is.
     """
-    gain, rounding = _gain(fx[:, None], fr, largest)
-    tied_x = (x >= (fx - rounding.max())[:, :, None]).sum(axis=2) > 1
+    (n_sites, n_mutants, n, span, n_channels), n_references = x.shape, r.shape[1]
+    gain, rounding = _gain(fx[:, :, None], fr[:, None], largest)
+    tied_x = (x >= (fx - rounding.max())[..., None, :]).sum(axis=-2) > 1
     is_x = gain > 0
-    if (is_x & tied_x[:, None]).any() or ((gain < 0) & tied_r).any():
-        return None
-    span = x.shape[2]
-    first = (np.arange(x.shape[1]) * span)[:, None]
-    found = Routed(np.where(is_x, x.argmax(axis=2)[:, None], where_r) + first, gain)
-    of_x, of_r = found.places(x.shape[1] * span)
-    distance = np.where(gain == 0, 1, np.take(x, of_x) - np.take(r, of_r))
-    return Routed(found.index, gain / distance)
+    index = np.where(is_x, x.argmax(axis=-2)[:, :, None], maxima.where[:, None])
+    index += (np.arange(n) * span)[:, None]
+    # Places in the flat arrays of mutants, and of references.
+    of_x = index * n_channels + np.arange(n_channels)
+    rows, size = np.arange(n_sites)[:, None, None, None, None], n * span * n_channels
+    of_r = of_x + (rows * n_references + np.arange(n_references)[:, None, None]) * size
+    of_x += (rows * n_mutants + np.arange(n_mutants)[:, None, None, None]) * size
+    at_x, at_r = x.take(of_x), r.take(of_r)
+    value = gain / np.where(gain == 0, 1, at_x - at_r)
+    tied = (is_x & tied_x[:, :, None]) | ((gain < 0) & maxima.tied[:, None])
+    value[tied] = 0
+    s, m, k, w, c = entries = np.nonzero(tied)
+    some = x[s, m, w, :, c][..., None], r[s, k, w, :, c][..., None]
+    slopes = routing(*some, fx[s, m, w, c][:, None], fr[s, k, w, c][:, None], largest[k, 0])[..., 0]
+    entry, p = np.nonzero(slopes)
+    s, m, k, w, c = (each[entry] for each in entries)
+    tied_value = slopes[entry, p]
+    if function is not None:
+        secant, x_in, r_in = function
+        value *= secant(x_in.take(of_x), r_in.take(of_r), at_x, at_r)
+        inner = x_in[s, m, w, p, c], r_in[s, k, w, p, c]
+        tied_value *= secant(*inner, x[s, m, w, p, c], r[s, k, w, p, c])
+    return Routed(index, value, (s, m, k, w, c, p + w * span), tied_value)
