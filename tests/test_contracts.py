@@ -341,7 +341,7 @@ def test_what_a_model_cannot_do_is_refused_with_what_it_can(method: str) -> None
 # 1/2, also where all else is computed in float64, and PyTorch's does not.
 WITH_ATTENTION = ("torch", "keras", ".keras")
 ATTENTION_VARIABLES = {"attention", "attention_received", "ism_correlation", "epistasis_correlation"}
-ATTENTION_OPTIONS = {"n_paired": 3}
+ATTENTION_OPTIONS: dict[str, Any] = {"n_paired": 3}
 
 
 @cache
@@ -388,10 +388,10 @@ def test_attention_maps_agree_between_kinds_and_are_labelled(tmp_path: Path) -> 
 @pytest.mark.parametrize("kind", WITH_ATTENTION[:2])
 def test_attention_maps_depend_on_neither_batch_nor_order(kind: str) -> None:
     # As of kinds of models; the batch changes the order of sums.
-    options: dict[str, Any] = {"rtol": 1e-12, "atol": 1e-13, **ATTENTION_OPTIONS}
-    model, data = attending(kind), attended()
-    assert_batch_invariant(tfb.attention_maps, model, data, batch_sizes=(1, 64), **options)
-    assert_order_invariant(tfb.attention_maps, model, data, **options)
+    close: dict[str, Any] = {"rtol": 1e-12, "atol": 1e-13}
+    method, model, some = tfb.attention_maps, attending(kind), attended()
+    assert_batch_invariant(method, model, some, batch_sizes=(1, 64), **close, **ATTENTION_OPTIONS)
+    assert_order_invariant(method, model, some, **close, **ATTENTION_OPTIONS)
 
 
 def test_attention_maps_go_on_after_an_interruption(tmp_path: Path) -> None:
