@@ -102,7 +102,7 @@ def test_draws_depend_on_the_seed_and_the_sequence_alone(kind: str) -> None:
     if kind == "torch":
         bare: Any = same_weights.torch_network()
         model = tfb.as_sequence_model(bare, length=60)
-        before = [(part.training, sorted(vars(part))) for part in bare.modules()]
+        before: list[Any] = [(part.training, sorted(vars(part))) for part in bare.modules()]
     else:
         keras.utils.set_random_seed(0)
         bare = motif_cnn(length=60, filters=4, kernel_size=5, hidden_units=4, strands="siamese")
@@ -110,7 +110,7 @@ def test_draws_depend_on_the_seed_and_the_sequence_alone(kind: str) -> None:
         before = [sorted(vars(layer)) for layer in bare.layers]
     data = random_sequences(5, 60, n_fraction=0.03, seed=2)
     options: dict[str, Any] = {"dropout_samples": 3, "seed": 1}
-    close = {"rtol": 1e-5, "atol": 2e-6}
+    close: dict[str, Any] = {"rtol": 1e-5, "atol": 2e-6}
     assert_batch_invariant(tfb.predict_sequences, model, data, batch_sizes=(1, 2), **close, **options)
     assert_order_invariant(tfb.predict_sequences, model, data, **close, **options)
     whole = tfb.predict_sequences(model, data, **options)
