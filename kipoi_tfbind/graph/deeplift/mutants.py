@@ -50,26 +50,22 @@ class MutantContributions:
         applied = [step for step in prefix.steps if isinstance(step, Applied)]
         self._slopes = {step.after.ref: StepSlopes(step, prefix, values) for step in applied}
         self._of_source = prefix.of_source
-        self._tabled = {step.before.ref: step.before for step in applied}
-        self._tabled = {ref: v for ref, v in self._tabled.items() if ref not in self._of_source}
-        if not prefix.is_whole:
-            self._tabled[prefix.end.ref] = prefix.end
 
     def tables(self, positions: Sites) -> dict[Ref, NDArray]:
         """What a unit gives to contributions (reference, base's position, position, channel), by value."""
         n, dtype = len(self._difference), self._difference.dtype
         found = {
-            ref: np.zeros((n, len(positions), value.length, value.channels), dtype)
-            for ref, value in self._tabled.items()
+            value.ref: np.zeros((n, len(positions), value.length, value.channels), dtype)
+            for value in self._prefix.tabled
         }
         for at in range(0, len(positions), _BASES):
             some = positions[at : at + _BASES]
             own = self._difference[:, some].swapaxes(0, 1)[:, :, None]
             changes = self._propagated(some, own, lambda step, x, at=some: step.pushed(at, x))
-            for ref, value in self._tabled.items():
+            for value in self._prefix.tabled:
                 region = self._prefix.region(value).at(some)
                 for k, start in enumerate(region.starts.tolist()):
-                    found[ref][:, at + k, start : start + region.width] = changes[ref][k]
+                    found[value.ref][:, at + k, start : start + region.width] = changes[value.ref][k]
         return found
 
     def mutants(self, sites: Sites, changes: NDArray) -> tuple[NDArray, dict[Ref, Slopes]]:
