@@ -6,12 +6,16 @@ positions of sequences with both motifs. A pair is planted where its two positio
 pairs within one motif, which interact as well, count neither way. Run:
 
     python benchmarks/interactions.py [--network relu|softplus|attention] [--sequences 20] [--seed 0]
+        [--only METHOD] [--keep FILE]
+
+It says the processor's time of each method. One can be run alone, on a network that is kept in a file.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -107,58 +111,55 @@ def auroc(score: NDArray, is_positive: NDArray) -> float:
     return float((rank[is_positive == 1].sum() - n * (n + 1) / 2) / (n * m))
 
 
-def score_methods(
-    model: Any, precise: Any, sequences: xr.Dataset, *, has_attention: bool
-) -> dict[str, xr.Dataset]:
-    """Results with interactions, by method, and the time that each took."""
-    found: dict[str, xr.Dataset] = {}
+def methods_of(model: Any, precise: Any, sequences: xr.Dataset, *, has_attention: bool) -> dict[str, Any]:
+    """Functions that give results with interactions, by method."""
+    kept: list[xr.Dataset] = []
 
-    def timed(name: str, compute: Any) -> Any:
-        start = time.perf_counter()
-        result = compute()
-        print(f"  {name}: {time.perf_counter() - start:.1f} s", flush=True)
-        return result
+    def second_order(summary: str) -> xr.Dataset:
+        if not kept:
+            kept.append(tfb.second_order_mutagenesis(model, sequences))
+        return tfb.epistasis_interaction(kept[0], summary=summary)
 
-    second = timed("second-order ISM", lambda: tfb.second_order_mutagenesis(model, sequences))
-    for summary in ("mean", "largest"):
-        found[f"second-order ISM, {summary}"] = tfb.epistasis_interaction(second, summary=summary)
-    found["DFIM"] = timed("DFIM", lambda: tfb.deep_feature_interaction(model, sequences, n_references=5))
-    kinds = (("shuffles", "dinucleotide_shuffle"), ("uniform", "uniform"))
-    # A path through attention takes many more gradients than one through kinks alone.
-    for name, references in kinds[-1:] if has_attention else kinds:
-        found[f"integrated Hessians, {name}"] = timed(
-            f"integrated Hessians, {name}",
-            lambda references=references: tfb.integrated_hessians(
-                precise,
-                sequences,
-                references=references,
-                n_references=2,
-                n_steps=2 if has_attention else 32,
-                tolerance=0.1 if has_attention else 1e-3,
-            ),
-        )
-    found["Shapley interactions"] = timed(
-        "Shapley interactions",
-        lambda: tfb.shapley_interactions(
-            model,
-            sequences,
-            segments=[(at, at + 1) for at in range(LENGTH)],
-            n_references=2,
-            n_samples=16,
-        ),
-    )
-    found["surrogate with pairs"] = timed(
-        "surrogate with pairs",
-        lambda: tfb.surrogate(
+    def hessians(references: str) -> xr.Dataset:
+        # A path through attention takes many more gradients than one through kinks alone.
+        options = {"n_steps": 2, "tolerance": 0.1} if has_attention else {"n_steps": 32, "tolerance": 1e-3}
+        return tfb.integrated_hessians(precise, sequences, references=references, n_references=2, **options)
+
+    def shapley() -> xr.Dataset:
+        segments = [(at, at + 1) for at in range(LENGTH)]
+        return tfb.shapley_interactions(model, sequences, segments=segments, n_references=2, n_samples=16)
+
+    def surrogate() -> xr.Dataset:
+        return tfb.surrogate(
             model, sequences, n_mutants=5000, mutation_rate=0.15, pairwise=True, batch_size=1024
-        ),
+        )
+
+    shuffles = (
+        {} if has_attention else {"integrated Hessians, shuffles": lambda: hessians("dinucleotide_shuffle")}
     )
-    try:
-        maps = timed("attention", lambda: tfb.attention_maps(model, sequences, n_paired=0))
-        found["attention"] = by_attention(maps)
-    except UnsupportedModelError as error:
-        print(f"  attention: {error}")
-    return found
+    return {
+        "second-order ISM, mean": lambda: second_order("mean"),
+        "second-order ISM, largest": lambda: second_order("largest"),
+        "DFIM": lambda: tfb.deep_feature_interaction(model, sequences, n_references=5),
+        **shuffles,
+        "integrated Hessians, uniform": lambda: hessians("uniform"),
+        "Shapley interactions": shapley,
+        "surrogate with pairs": surrogate,
+        "attention": lambda: by_attention(tfb.attention_maps(model, sequences, n_paired=0)),
+    }
+
+
+def areas_of(result: xr.Dataset, sites: NDArray) -> list[float]:
+    """AUROC of each sequence: pairs across the motifs against all others but those within a motif."""
+    areas = []
+    a, b = result["position_a"].values, result["position_b"].values
+    for row, own in enumerate(sites):
+        inside = [[(at >= s) & (at < s + len(m)) for s, m in zip(own, MOTIFS, strict=True)] for at in (a, b)]
+        planted = (inside[0][0] & inside[1][1]) | (inside[0][1] & inside[1][0])
+        counted = ~(inside[0][0] & inside[1][0]) & ~(inside[0][1] & inside[1][1])
+        strength = np.abs(result["interaction"].values[row, :, 0])
+        areas.append(auroc(strength[counted], planted[counted].astype(int)))
+    return areas
 
 
 def main() -> None:
@@ -171,36 +172,40 @@ def main() -> None:
     parser.add_argument("--training", type=int, default=12000)
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", action="append", help="Beginning of a method's name; may be repeated.")
+    parser.add_argument("--keep", help="File of the trained network: read where it is there, else written.")
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     simulated = planted_pairs(options.training, LENGTH, motifs=MOTIFS, spacing=SPACING, seed=options.seed)
     network = network_of(options.network)
     one_hot, label = simulated["one_hot"].values, simulated["label"].values
-    score = train(network, one_hot, label, options.epochs, options.seed)
-    print(f"network ({options.network}): AUROC {score:.3f} on sequences that it was not trained on")
+    if options.keep and Path(options.keep).exists():
+        network.load_state_dict(torch.load(options.keep))
+    else:
+        score = train(network, one_hot, label, options.epochs, options.seed)
+        print(f"network ({options.network}): AUROC {score:.3f} on sequences that it was not trained on")
+        if options.keep:
+            torch.save(network.state_dict(), options.keep)
     network.eval()
     model = tfb.as_sequence_model(network, length=LENGTH, targets=["both"])
     precise = tfb.as_sequence_model(network, length=LENGTH, targets=["both"], double_precision=True)
     both = np.flatnonzero(label == 1)[-options.sequences :]
     chosen = simulated.isel(sequence=both)
-    sites = chosen["site"].values
     sequences = chosen.drop_vars(["site", "label"])
-    print(f"{'method':30} AUROC  95% interval ({len(both)} sequences)")
-    methods = score_methods(model, precise, sequences, has_attention=options.network == "attention")
-    for name, result in methods.items():
-        areas = []
-        a, b = result["position_a"].values, result["position_b"].values
-        for row in range(len(both)):
-            inside = [
-                [(at >= s) & (at < s + len(m)) for s, m in zip(sites[row], MOTIFS, strict=True)]
-                for at in (a, b)
-            ]
-            planted = (inside[0][0] & inside[1][1]) | (inside[0][1] & inside[1][0])
-            counted = ~(inside[0][0] & inside[1][0]) & ~(inside[0][1] & inside[1][1])
-            strength = np.abs(result["interaction"].values[row, :, 0])
-            areas.append(auroc(strength[counted], planted[counted].astype(int)))
+    print(f"{'method':30} AUROC  95% interval ({len(both)} sequences)", flush=True)
+    methods = methods_of(model, precise, sequences, has_attention=options.network == "attention")
+    for name, compute in methods.items():
+        if options.only and not name.startswith(tuple(options.only)):
+            continue
+        start = time.process_time()
+        try:
+            areas = areas_of(compute(), chosen["site"].values)
+        except UnsupportedModelError as error:
+            print(f"{name:30} {error}", flush=True)
+            continue
         low, high = stats.bootstrap((areas,), np.mean, rng=0).confidence_interval
-        print(f"{name:30} {np.mean(areas):.3f}  {low:.3f} to {high:.3f}")
+        seconds = time.process_time() - start
+        print(f"{name:30} {np.mean(areas):.3f}  {low:.3f} to {high:.3f}  ({seconds:.0f} s)", flush=True)
 
 
 if __name__ == "__main__":

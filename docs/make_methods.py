@@ -1,10 +1,11 @@
 """Makes docs/methods_example.md: every method on one CTCF site and on one pair of FOXA1 and HNF4A sites.
 
-    python docs/make_methods.py [--hessians]
+    python docs/make_methods.py [--hessians] [--keep FOLDER]
 
 Integrated Hessians take longer than all others together, and are left out unless asked for. The pair is
 the window of the example data with both motifs within 60 bp whose lower prediction of the two is the largest.
-It says on stderr how long each method took.
+Pictures are written beside the page. It says on stderr how long each method took; results that are kept in a
+folder are not computed again.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 
@@ -48,13 +50,21 @@ TRUST = """## Which to trust when
   Where there is one, trust a head as far as its correlations with ISM and second-order ISM go.
 - Believe no map of a method that fails its sanity check.
 """
+# Short names of the two sites; the one that is worked on comes first.
+site = ["ctcf", "pair"]
+KEEP = Path(sys.argv[sys.argv.index("--keep") + 1]) if "--keep" in sys.argv else None
 MOTIFS = {"FOXA1": "TGTTT[AG]C|G[CT]AAACA", "HNF4A": "CAAAGT[CT]|[AG]ACTTTG"}
 
 
-def timed(name: str, compute: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """What a function gives; the time that it took goes to stderr."""
+def timed(name: str, compute: Callable[..., xr.Dataset], *arguments: Any, **options: Any) -> xr.Dataset:
+    """The result of a function, or what is kept of it; the time that it took goes to stderr."""
+    path = KEEP / f"{site[0]} {name}.nc" if KEEP else None
+    if path is not None and path.exists():
+        return tfb.open_result(path)
     start, processor = time.perf_counter(), time.process_time()
     found = compute(*arguments, **options)
+    if path is not None:
+        tfb.save_result(found, path)
     taken = time.perf_counter() - start, time.process_time() - processor
     print(f"{name:22} {taken[0]:6.1f} s, {taken[1]:6.1f} s of the processor", file=sys.stderr, flush=True)
     return found
@@ -127,6 +137,48 @@ def second_order(
     return found
 
 
+def draw_maps(maps: dict[str, xr.Dataset], targets: list[str], start: int, end: int) -> str:
+    """A picture of all maps of the middle, a column for each target; its line on the page."""
+    size = (1.6 + 7.2 * len(targets), 1.15 * len(maps) + 0.5)
+    figure, axes = plt.subplots(
+        len(maps), len(targets), figsize=size, sharex=True, squeeze=False, layout="constrained"
+    )
+    for row, (name, result) in zip(axes, maps.items(), strict=True):
+        for ax, target in zip(row, targets, strict=True):
+            tfb.plot_logo(result, target=target, start=start, end=end, ax=ax)
+            ax.set(xlabel="", ylabel="", title="")
+            for place in ("left", "center", "right"):
+                ax.set_title("", loc=place)
+        row[0].set_ylabel(name, fontsize=9)
+    for ax, target in zip(axes[0], targets, strict=True):
+        ax.set_title(target, loc="left")
+    for ax in axes[-1]:
+        ax.set_xlabel("Position in the sequence (0-based)")
+    return saved(figure, "maps", f"Maps of {' and '.join(targets)} by {len(maps)} methods")
+
+
+def draw_interactions(found: dict[str, xr.Dataset], targets: list[str], start: int, end: int) -> str:
+    """A picture of the interactions of the middle, a row for each target; its line on the page."""
+    size = (5.2 * len(found), 5.0 * len(targets))
+    figure, axes = plt.subplots(len(targets), len(found), figsize=size, squeeze=False, layout="constrained")
+    for row, target in zip(axes, targets, strict=True):
+        for ax, (name, result) in zip(row, found.items(), strict=True):
+            shown = tfb.epistasis_interaction(result) if "epistasis" in result else result
+            tfb.plot_interaction(shown, target=target, start=start, end=end, n_strongest=3, ax=ax)
+            for place in ("left", "center", "right"):
+                ax.set_title("", loc=place)
+            ax.set_title(f"{target}, {name}", loc="left")
+    return saved(figure, "interactions", f"Interactions of {' and '.join(targets)} by {len(found)} methods")
+
+
+def saved(figure: Any, what: str, alternative: str) -> str:
+    """Write a picture beside the page; its line there."""
+    name = f"methods_{site[0]}_{what}.png"
+    figure.savefig(HERE / name, dpi=90)
+    plt.close(figure)
+    return f"![{alternative}]({name})"
+
+
 def segments_together(model: tfb.SequenceModel, one: xr.Dataset, start: int, targets: list[str]) -> list[str]:
     """Shapley interactions of twelve segments, the strongest three for each target."""
     width = WIDTH // 12
@@ -176,6 +228,7 @@ def describe(title: str, name: str, one: xr.Dataset, targets: list[str], others:
     start, end = (length - WIDTH) // 2, (length + WIDTH) // 2
     lines = [f"## {title}", "", f"`{decode_one_hot(one['one_hot'].values)[0][start:end]}`", ""]
     maps, fitted = first_order(model, one, start, end)
+    lines += [draw_maps(maps, targets, start, end), ""]
     compared = tfb.agreement(maps, top=10)
     for target in targets:
         view = compared.sel(target=target).isel(sequence=0)
@@ -190,6 +243,7 @@ def describe(title: str, name: str, one: xr.Dataset, targets: list[str], others:
             lines.append(f"| {row['map_a'].item()}, {row['map_b'].item()} | {numbers} |")
         lines.append("")
     interactions = second_order(model, precise, one, start, end)
+    lines += [draw_interactions(interactions, targets, start, end), ""]
     table = tfb.compare_interactions(interactions, n=5)
     for target in targets:
         rows = table[table["target"] == target]
@@ -235,6 +289,7 @@ def main() -> None:
     hepg2 = tfb.load_model(str(ZOO / "HepG2-single"), source="dir")
     pair = pair_of_sites(hepg2)
     windows = tfb.read_sequences(FASTA, EXAMPLES / "ctcf_sites.bed", length=pair.sizes["position"])
+    site.reverse()
     title = f"One pair of FOXA1 and HNF4A sites, {pair['id'].item()}"
     lines += describe(title, "HepG2-single", pair, list(MOTIFS), windows.isel(sequence=some))
     lines += TRUST.splitlines()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -23,11 +25,12 @@ from kipoi_tfbind.testing import (
     random_sequences,
 )
 from tests import foreign_models as foreign
-from tests import same_weights
+from tests import graph_models, same_weights
 
 Method = tuple[Callable[..., xr.Dataset], dict[str, Any]]
 
 METHODS: dict[str, Method] = {
+    "predictions": (tfb.predict_sequences, {}),
     "ism": (tfb.in_silico_mutagenesis, {"start": 20, "end": 30}),
     "second_order": (tfb.second_order_mutagenesis, {"positions": [3, 21, 24, 50]}),
     "saliency": (tfb.gradients, {"method": "saliency"}),
@@ -88,6 +91,7 @@ NEEDS_GRADIENTS = (*GIVES_CONTRIBUTIONS, *NEEDS_MULTIPLIERS[1:], "integrated_hes
 # Differences of gradients are mostly rounding in float32, and refused.
 IN_FLOAT64 = ("integrated_hessians",)
 VARIABLES = {
+    "predictions": {"dropout_mean", "dropout_standard_deviation"},
     "ism": {"mutation_effect"},
     "second_order": {"mutation_effect", "epistasis"},
     **{
@@ -294,10 +298,12 @@ def test_every_result_is_whole_and_labelled(method: str, kind: str, tmp_path: Pa
     for name in found.data_vars:
         assert found[name].dims == schema.VARIABLES[str(name)].dims
         assert found[name].attrs["long_name"]
-        is_of_none = name in ("completeness_error", "mean_reference_prediction")
-        assert np.isfinite(found[name]).any() or (
-            is_of_none and found.attrs.get("gradient_method") == "saliency"
-        )
+        is_of_none = {
+            "saliency": ("completeness_error", "mean_reference_prediction"),
+            "predictions": ("dropout_mean", "dropout_standard_deviation"),
+        }
+        missing = found.attrs.get("gradient_method", method)
+        assert np.isfinite(found[name]).any() or name in is_of_none.get(missing, ())
     assert found["target"].values.tolist() == list(same_weights.TARGETS)
     if method == "gia":
         assert found["background"].values.tolist() == sequences()["id"].values.tolist()
@@ -328,6 +334,88 @@ def test_what_a_model_cannot_do_is_refused_with_what_it_can(method: str) -> None
         UnsupportedModelError, match=r"has no .* in_silico_mutagenesis, second_order_mutagenesis"
     ):
         function(same_weights.wrapped("predict_only"), sequences(), **options)
+
+
+# The network of all other methods has no attention. This one has 2 heads of 4 channels behind a ReLU, so that
+# all its constants are the same in every framework: Keras' gelu multiplies by the float32 next to the root of
+# 1/2, also where all else is computed in float64, and PyTorch's does not.
+WITH_ATTENTION = ("torch", "keras", ".keras")
+ATTENTION_VARIABLES = {"attention", "attention_received", "ism_correlation", "epistasis_correlation"}
+ATTENTION_OPTIONS = {"n_paired": 3}
+
+
+@cache
+def attending(kind: str) -> tfb.SequenceModel:
+    network = graph_models.build("multi_head_attention")
+    options: dict[str, Any] = {"double_precision": True, "output": "raw"}
+    if kind == "torch":
+        return tfb.as_sequence_model(network.torch, length=graph_models.LENGTH, **options)
+    if kind == "keras":
+        return tfb.as_sequence_model(network.keras, **options)
+    with tempfile.TemporaryDirectory() as folder:
+        network.keras.save(Path(folder) / "model.keras")
+        return tfb.load_model(Path(folder) / "model.keras", **options)
+
+
+@cache
+def attended() -> xr.Dataset:
+    return random_sequences(2, graph_models.LENGTH, n_fraction=0.03, seed=3)
+
+
+@cache
+def attention_of(kind: str) -> xr.Dataset:
+    return tfb.attention_maps(attending(kind), attended(), **ATTENTION_OPTIONS)
+
+
+def test_attention_maps_agree_between_kinds_and_are_labelled(tmp_path: Path) -> None:
+    expected = attention_of(WITH_ATTENTION[0])
+    assert set(expected.data_vars) == ATTENTION_VARIABLES | COMMON["ism"]
+    for name in ATTENTION_VARIABLES:
+        assert expected[name].dims == schema.VARIABLES[name].dims
+        assert expected[name].dtype == np.float64
+        assert expected[name].attrs["long_name"]
+        for kind in WITH_ATTENTION[1:]:
+            # Sums of float64 in another order; rank correlations are the same.
+            found, most = attention_of(kind), 1e-12 * np.nanmax(np.abs(expected[name]))
+            np.testing.assert_allclose(found[name], expected[name], rtol=0, atol=most, err_msg=kind)
+    for name in ("query_field_start", "query_field_end", "key_field_start", "key_field_end"):
+        np.testing.assert_array_equal(expected[name], attention_of("keras")[name])
+    assert "multi_head_attention" in str(attention_of("keras")["head"].values[0])
+    tfb.save_result(expected, tmp_path / "result.nc")
+    xr.testing.assert_identical(tfb.open_result(tmp_path / "result.nc"), expected)
+
+
+@pytest.mark.parametrize("kind", WITH_ATTENTION[:2])
+def test_attention_maps_depend_on_neither_batch_nor_order(kind: str) -> None:
+    # As of kinds of models; the batch changes the order of sums.
+    close: dict[str, Any] = {"rtol": 1e-12, "atol": 1e-13}
+    arguments = (tfb.attention_maps, attending(kind), attended())
+    assert_batch_invariant(*arguments, batch_sizes=(1, 64), **close, **ATTENTION_OPTIONS)
+    assert_order_invariant(*arguments, **close, **ATTENTION_OPTIONS)
+
+
+def test_attention_maps_go_on_after_an_interruption(tmp_path: Path) -> None:
+    calls = 0
+
+    @functools.wraps(tfb.attention_maps)
+    def stopped(*arguments: Any, **options: Any) -> xr.Dataset:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise KeyboardInterrupt
+        return tfb.attention_maps(*arguments, **options)
+
+    def stream(method: Callable[..., xr.Dataset], name: str) -> None:
+        options = {"at_once": 1, "block": 1, **ATTENTION_OPTIONS}
+        tfb.stream(method, attending("torch"), attended(), tmp_path / name, **options)
+
+    stream(tfb.attention_maps, "whole.nc")
+    with pytest.raises(KeyboardInterrupt):
+        stream(stopped, "stopped.nc")
+    assert tfb.finished_sequences(tmp_path / "stopped.nc") == 1
+    stream(stopped, "stopped.nc")
+    assert calls == 3
+    assert (tmp_path / "stopped.nc").read_bytes() == (tmp_path / "whole.nc").read_bytes()
 
 
 def test_the_hash_is_that_of_the_weights() -> None:

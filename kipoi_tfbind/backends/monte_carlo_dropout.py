@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -12,9 +10,11 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from kipoi_tfbind.backends.dropout import draw_masks, moments
+from kipoi_tfbind.backends.dropout_keras import check_dropout_of_keras, find_drops, with_masks
 from kipoi_tfbind.dna.one_hot import codes_of
 from kipoi_tfbind.dna.random import content_seeds
-from kipoi_tfbind.errors import InputError, UnsupportedModelError
+from kipoi_tfbind.errors import InputError
 
 
 def predict_with_dropout(
@@ -30,7 +30,8 @@ def predict_with_dropout(
     The standard deviation is an estimate of what the model does not know (Gal and Ghahramani 2016,
     Proceedings of Machine Learning Research 48:1050-1059). All else, such as batch normalisation, is as in
     prediction. The units to drop are drawn from (seed, pass, layer, the sequence itself), so that neither
-    the batch size nor the order of the sequences matters.
+    the batch size nor the order of the sequences matters. `predict_sequences` does the same for any model
+    of Keras or PyTorch and gives a labelled result, of log-odds where the model ends in a sigmoid.
 
     Parameters
     ----------
@@ -54,8 +55,7 @@ def predict_with_dropout(
     Raises
     ------
     UnsupportedModelError
-        The model has no dropout with a rate above 0, or it has dropout inside an attention or recurrent
-        layer alone, whose units are not drawn by a layer of their own.
+        The model has no dropout with a rate above 0, or a recurrent layer that drops units by itself.
     InputError
         There are fewer than two passes.
 
@@ -69,65 +69,21 @@ def predict_with_dropout(
     """
     if n_passes < 2:
         raise InputError(f"n_passes: expected at least 2, got {n_passes}")
-    layers = [layer for layer in _all_layers(model) if type(layer) is keras.layers.Dropout and layer.rate > 0]
-    if not layers:
-        raise UnsupportedModelError(
-            f"model {model.name}: has no layer of dropout (keras.layers.Dropout with a rate above 0); the "
-            "spread of an ensemble of models needs none"
-        )
+    check_dropout_of_keras(model)
+
+    def run(inputs: Sequence[Any]) -> Any:
+        return model(inputs[0], training=False)
+
+    drops, masked = find_drops(model, run, [one_hot[:2]]), with_masks(model, run, 1)
+
+    def draws(batch: NDArray) -> Iterator[NDArray]:
+        seeds = content_seeds(codes_of(batch), seed, "dropout")
+        for draw in range(n_passes):
+            tensors = map(ops.convert_to_tensor, [batch, *draw_masks(drops, seeds, draw)])
+            yield ops.convert_to_numpy(masked(*tensors))
+
     found = [
-        _moments(model, layers, one_hot[start : start + batch_size], n_passes, seed)
-        for start in range(0, len(one_hot), batch_size)
+        moments(draws(one_hot[start : start + batch_size])) for start in range(0, len(one_hot), batch_size)
     ]
     mean, deviation = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return mean, deviation
-
-
-def _moments(
-    model: keras.Model, layers: list[Any], one_hot: NDArray, n_passes: int, seed: int
-) -> tuple[NDArray, NDArray]:
-    """Mean and standard deviation of one batch, in float64 and pass by pass."""
-    seeds = content_seeds(codes_of(one_hot), seed, "dropout").tolist()
-    total = squares = first = np.zeros(())
-    for number in range(n_passes):
-
-        def kept(layer: int, shape: tuple[int, ...], rate: float, number: int = number) -> NDArray:
-            draws = (np.random.default_rng([number, layer, *words]) for words in seeds)
-            return np.stack([rng.random(shape) >= rate for rng in draws])
-
-        with _dropping(layers, kept):
-            output = ops.convert_to_numpy(model(one_hot, training=False)).astype(np.float64)
-        # Differences from the first pass: sums of squares of the outputs themselves would cancel.
-        first = output if number == 0 else first
-        total = total + (output - first)
-        squares = squares + (output - first) ** 2
-    variance = (squares - total**2 / n_passes) / (n_passes - 1)
-    return first + total / n_passes, np.sqrt(np.maximum(variance, 0))
-
-
-@contextmanager
-def _dropping(layers: list[Any], kept: Callable[[int, tuple[int, ...], float], NDArray]) -> Iterator[None]:
-    """Layers of dropout that drop what `kept` says, for the time of the context, and scale up the rest."""
-
-    def replacement(number: int, layer: Any) -> Callable[..., Any]:
-        calls = itertools.count()  # a layer that is called twice, by a siamese network, draws twice
-
-        def call(inputs: Any, training: bool = False) -> Any:
-            draw = number + len(layers) * next(calls)
-            mask = kept(draw, tuple(inputs.shape[1:]), layer.rate) / (1 - layer.rate)
-            return inputs * ops.convert_to_tensor(mask, dtype=inputs.dtype)
-
-        return call
-
-    for number, layer in enumerate(layers):
-        object.__setattr__(layer, "call", replacement(number, layer))
-    try:
-        yield
-    finally:
-        for layer in layers:
-            object.__delattr__(layer, "call")
-
-
-def _all_layers(model: keras.Model) -> list[Any]:
-    """The layers of a model, also those inside other layers, in an order of the model's own."""
-    return list(model._flatten_layers(include_self=False, recursive=True))

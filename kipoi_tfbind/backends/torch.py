@@ -95,7 +95,7 @@ class TorchBackend:
         parameter = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
         self._own_dtype, self._device = parameter.dtype, parameter.device
         self._dtype = torch.float64 if double_precision else parameter.dtype
-        call: Callable[[Sequence[torch.Tensor]], Any] = _call(module, structure)
+        call: Callable[[Sequence[torch.Tensor]], Any] = module_call(module, structure)
 
         def outputs(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
             output = call(tensors)
@@ -310,7 +310,9 @@ def evaluation_mode(module: torch.nn.Module) -> Iterator[None]:
             part.training = mode
 
 
-def _call(module: torch.nn.Module, structure: InputStructure) -> Callable[[Sequence[torch.Tensor]], Any]:
+def module_call(
+    module: torch.nn.Module, structure: InputStructure
+) -> Callable[[Sequence[torch.Tensor]], Any]:
     """Call a module with a list of tensors, as Kipoi does: a list becomes arguments, a dict keywords."""
     if structure.kind == "dict":
         return lambda tensors: module(**dict(zip(structure.names, structure.joined(tensors), strict=True)))

@@ -1,11 +1,14 @@
 """``kipoi tfbind agreement``."""
 
+from typing import Any
+
 import click
 
 from kipoi_tfbind.cli._command import command as new_command
 from kipoi_tfbind.cli._method_options import CONFIDENCE, seed_option
-from kipoi_tfbind.cli._options import RESULT_OUTPUT
+from kipoi_tfbind.cli._options import RESTART, RESULT_OUTPUT, with_options
 from kipoi_tfbind.cli._output import say
+from kipoi_tfbind.cli._shards import SHARD
 
 
 @new_command(short_help="How alike the maps of several results are.")
@@ -26,10 +29,8 @@ from kipoi_tfbind.cli._output import say
 )
 @CONFIDENCE
 @seed_option("Of the bootstrap.")
-@RESULT_OUTPUT
-def command(
-    results: tuple[str, ...], names: tuple[str, ...], top: int, confidence: float, seed: int, output: str
-) -> None:
+@with_options(RESULT_OUTPUT, RESTART, SHARD)
+def command(results: tuple[str, ...], names: tuple[str, ...], output: str, **options: Any) -> None:
     """Compare the maps in several RESULT files of the same sequences, each with each.
 
     They may be of several methods, models, seeds or frameworks. What is printed are means over the sequences
@@ -41,15 +42,16 @@ def command(
       kipoi tfbind plot agreement.nc -o agreement.png
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
     from kipoi_tfbind.cli._interpret import named_results
-    from kipoi_tfbind.interpret import agreement
+    from kipoi_tfbind.interpret import stream_agreement
     from kipoi_tfbind.interpret.agreement import MEASURES
-    from kipoi_tfbind.results.files import check_writable, save_result
+    from kipoi_tfbind.results.files import check_writable, open_result
 
     check_writable(output)
-    found = agreement(named_results(results, names, lazy=True), top=top, confidence=confidence, seed=seed)
-    save_result(found, output)
-    say(f"{output}: agreement; sequences: {found.sizes['sequence']}, targets: {found.sizes['target']}")
-    view = found.isel(target=0)
+    n = stream_agreement(named_results(results, names, lazy=True), output, **options)
+    say(f"{output}: agreement; sequences: {n}")
+    if options["shard"] is not None:
+        return
+    view = open_result(output).isel(target=0)
     say(f"{view['target'].item()}: {', '.join(MEASURES)}")
     for i in range(view.sizes["comparison"]):
         one = view.isel(comparison=i)

@@ -11,7 +11,7 @@ from kipoi_tfbind.cli._options import INTERPRETATION_OPTIONS, with_options
 
 @new_command(short_help="Attention of each head, and whether mutations bear it out.")
 @with_options(INTERPRETATION_OPTIONS)
-@click.option("--layer", metavar="NAME", help="Name of one attention layer.  [default: all]")
+@click.option("--layer", metavar="NAME", help="One attention layer; ? lists them.  [default: all]")
 @click.option(
     "--n-paired",
     type=click.IntRange(min=0),

@@ -14,19 +14,21 @@ _FORMAT_OF = {
     ".bedgraph.gz": "bedgraph",
     ".bg": "bedgraph",
     ".bg.gz": "bedgraph",
+    ".tsv": "table",
+    ".tsv.gz": "table",
 }
 
 
-@new_command(short_help="Write a result for tfmodisco-lite or a genome browser.")
+@new_command(short_help="Write a result as a table, for tfmodisco-lite or for a genome browser.")
 @click.argument("result", type=click.Path())
 @output_option(
-    "File to write: .bw, .bedgraph or .bedgraph.gz; - for standard output "
-    "(bedgraph); for modisco, how its two files begin."
+    "File to write: .bw, .bedgraph or .bedgraph.gz, .tsv or .tsv.gz; - for standard output "
+    "(bedgraph, table); for modisco, how its two files begin."
 )
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["modisco", "bigwig", "bedgraph"]),
+    type=click.Choice(["modisco", "bigwig", "bedgraph", "table"]),
     help="What to write.  [default: by the suffix of the output]",
 )
 @TARGET
@@ -43,13 +45,14 @@ _FORMAT_OF = {
 def command(
     result: str, output: str, form: str | None, target: str, fasta: str | None, chrom_sizes: str | None
 ) -> None:
-    """Write one target of RESULT, a file of one of the methods, for another program.
+    """Write RESULT, a file of one of the methods, for another program: one target, or a table of all.
 
     \b
     Each format suits the results of some methods:
       bigwig    track for a genome browser    ism, deepshap, gradients, sampled-shapley
       bedgraph  the same as text, or .gz      ism, deepshap, gradients, sampled-shapley
       modisco   arrays for tfmodisco-lite     ism, deepshap, gradients
+      table     a line for each sequence      predict, and others' predictions
 
     A track has the score of each base at its place in the genome: the contribution of the base that is
     there, of ism minus the mean effect of its three substitutions. Where sequences overlap, it is the mean;
@@ -58,6 +61,8 @@ def command(
     modisco has the hypothetical scores of all four bases, of ism the effects minus their mean at each
     position.
 
+    A table has the sequence's name and place, and a column VARIABLE/TARGET for each number of it.
+
     \b
     Examples:
       kipoi tfbind export deepshap.nc --targets CTCF --fasta genome.fa -o ctcf.bw
@@ -65,23 +70,28 @@ def command(
       modisco motifs -s ctcf.one_hot.npz -a ctcf.scores.npz -n 2000 -o modisco.h5
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
     from kipoi_tfbind.errors import InputError
-    from kipoi_tfbind.export import export_bedgraph, export_bigwig, export_modisco
+    from kipoi_tfbind.export import export_bedgraph, export_bigwig, export_modisco, export_table
 
     which = int(target) if target.isdecimal() else target
     form = form or next((f for suffix, f in _FORMAT_OF.items() if output.lower().endswith(suffix)), None)
     if output == STANDARD_OUTPUT and form in (None, "bedgraph"):
         form = "bedgraph"
-    elif output == STANDARD_OUTPUT:
-        raise InputError(f"-o -: standard output takes bedgraph, got {form}; give the name of a file")
+    elif output == STANDARD_OUTPUT and form != "table":
+        raise InputError(
+            f"-o -: standard output takes bedgraph or table, got {form}; give the name of a file"
+        )
     if form is None:
         raise InputError(
-            f"{output}: which format? Give --format, or a name that ends in .bw, .bedgraph or .npz"
+            f"{output}: which format? Give --format, or a name that ends in .bw, .bedgraph, .tsv or .npz"
         )
     if form == "modisco":
         for path in export_modisco(result, output.removesuffix(".npz"), target=which):
             say(str(path))
         return
-    if form == "bigwig":
+    if form == "table":
+        with file_or_standard_output(output, ".tsv") as name:
+            export_table(result, name)
+    elif form == "bigwig":
         export_bigwig(result, output, target=which, fasta=fasta, chrom_sizes=chrom_sizes)
     else:
         with file_or_standard_output(output, ".bedgraph") as name:

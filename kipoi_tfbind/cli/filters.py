@@ -18,7 +18,7 @@ from kipoi_tfbind.cli._shards import SHARD
 
 @new_command(short_help="Motifs of a layer's filters, their names and importance.")
 @with_options(MODEL_OPTIONS, SEQUENCE_OPTIONS, RESULT_OUTPUT, RUNNING_OPTIONS, SHARD)
-@click.option("--layer", help="Name of a convolution layer.  [default: the first]")
+@click.option("--layer", metavar="NAME", help="A convolution layer; ? lists them.  [default: the first]")
 @click.option(
     "--sites",
     type=click.Choice(["fraction", "quantile", "maximum"]),

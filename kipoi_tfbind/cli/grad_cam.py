@@ -11,7 +11,7 @@ from kipoi_tfbind.cli._options import INTERPRETATION_OPTIONS, with_options
 
 @new_command(short_help="Where a convolution layer sees what raises the prediction.")
 @with_options(INTERPRETATION_OPTIONS)
-@click.option("--layer", metavar="NAME", help="Name of a convolution layer.  [default: the last]")
+@click.option("--layer", metavar="NAME", help="A convolution layer; ? lists them.  [default: the last]")
 def command(layer: str | None, **options: Any) -> None:
     """Grad-CAM: the channels of a convolution layer, weighted by their mean gradients, on the bases it sees.
 

@@ -15,7 +15,7 @@ from kipoi_tfbind.cli._options import INTERPRETATION_OPTIONS, with_options
 @click.option(
     "--layer",
     metavar="NAME",
-    help="Name of a layer that all passes through.  [default: the last such convolution]",
+    help="A layer that all passes through; ? lists layers.  [default: the last such convolution]",
 )
 @references_options(20)
 @seed_option("Of the references.")

@@ -70,8 +70,8 @@ def command(model: str, **options: Any) -> None:
             raise click.UsageError(f"--{flag} is needed for {'a run' if is_run else 'a file of a model'}")
     from kipoi_tfbind.backends.quiet_start import start_tensorflow
 
-    start_tensorflow()
     if is_run:
+        start_tensorflow()
         from kipoi_tfbind.training.package import package
 
         for entry in package(model, options["name"], options["group"], weights_url=options["weights_url"]):
@@ -81,14 +81,18 @@ def command(model: str, **options: Any) -> None:
 
 
 def _package_file(path: str, options: dict[str, Any]) -> None:
-    from kipoi_tfbind.packaging import EntryText, SavedModel, package_model
+    from kipoi_tfbind.backends.quiet_start import start_tensorflow
+    from kipoi_tfbind.packaging import EntryText, SavedModel, check_request, package_model
 
     texts = {key: options[key] for key in ("authors", "doc", "license", "cite_as", "trained_on")}
     text = EntryText(options["name"] or Path(options["entry"]).name, **texts)
     code = None if options["code"] is None else Path(options["code"])
     arguments = dict(map(_name_and_value, options["class_arguments"]))
+    saved = SavedModel(Path(path), code, options["module_class"], arguments)
+    check_request(saved, options["entry"], text, options["fasta"], options["intervals"])
+    start_tensorflow()
     entry = package_model(
-        SavedModel(Path(path), code, options["module_class"], arguments),
+        saved,
         options["entry"],
         text,
         length=options["length"],

@@ -15,12 +15,14 @@ from kipoi_tfbind.cli._interpret import (
 from kipoi_tfbind.cli._method_options import CONFIDENCE, seed_option
 from kipoi_tfbind.cli._options import (
     MODEL_OPTIONS,
+    RESTART,
     RESULT_OUTPUT,
     RUNNING_OPTIONS,
     SEQUENCE_OPTIONS,
     with_options,
 )
 from kipoi_tfbind.cli._output import say
+from kipoi_tfbind.cli._shards import SHARD
 
 _METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "deepshap": ("deep_shap", {}),
@@ -34,7 +36,7 @@ _METHODS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @new_command(short_help="Whether a map depends on what the model has learned, and on the sequence.")
-@with_options(MODEL_OPTIONS, SEQUENCE_OPTIONS, RESULT_OUTPUT, RUNNING_OPTIONS)
+@with_options(MODEL_OPTIONS, SEQUENCE_OPTIONS, RESULT_OUTPUT, RUNNING_OPTIONS, RESTART, SHARD)
 @click.option(
     "--method",
     type=click.Choice(list(_METHODS)),
@@ -43,7 +45,11 @@ _METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     help="Method whose maps are checked.",
 )
 @click.option(
-    "--layer", "layers", multiple=True, metavar="NAME", help="Randomise these only.  [default: all]"
+    "--layer",
+    "layers",
+    multiple=True,
+    metavar="NAME",
+    help="Randomise these only; ? lists them.  [default: all]",
 )
 @CONFIDENCE
 @seed_option("Of what is randomised and shuffled.")
@@ -74,7 +80,7 @@ def command(
     from kipoi_tfbind import interpret
     from kipoi_tfbind.errors import InputError
     from kipoi_tfbind.models.load import as_sequence_model
-    from kipoi_tfbind.results.files import check_writable, save_result
+    from kipoi_tfbind.results.files import check_writable, open_result
 
     check_writable(options["output"])
     source = source_of_sequences(options)
@@ -84,28 +90,31 @@ def command(
     wrapping = wrapping_of(options, with_dataloader=source == "dataloader_args")
     model = as_sequence_model(bare, **wrapping)
     chosen = names_among(options["targets"], model.target_names)
-    if chosen:
-        model.select_targets(chosen)  # raises where there is none of the name
     chunks = sequence_chunks(source, options, model, bare.default_dataloader, 256)
     other = None
     if shuffled_labels is not None:
         (other,) = load_bare_models(options | {"model": [shuffled_labels]}, with_dataloader=False)
     name, settings = _METHODS[method]
-    result = interpret.sanity_checks(
+    output = options["output"]
+    n = interpret.stream_sanity_checks(
         bare,
         chunks,
+        output,
         relabelled=other,
         method=getattr(interpret, name),
         options=settings,
         wrapping=wrapping,
         layers=layers or None,
+        targets=chosen or None,
         confidence=confidence,
         seed=seed,
         batch_size=options["batch_size"],
+        shard=options["shard"],
+        restart=options["restart"],
     )
-    if chosen:
-        result = result.sel(target=chosen)
-    save_result(result, options["output"])
-    say(f"{options['output']}: sanity_checks; sequences: {result.sizes['sequence']}")
+    say(f"{output}: sanity_checks; sequences: {n}")
+    if options["shard"] is not None:
+        return
+    result = open_result(output)
     for target, verdict in zip(result["target"].values, result["verdict"].values, strict=True):
         say(f"  {target}: {verdict}")

@@ -13,7 +13,7 @@ from kipoi_tfbind.results.files import open_result, pieces
 from kipoi_tfbind.results.view import find
 
 Result = xr.Dataset | str | os.PathLike[str]
-_CHUNK = 256
+CHUNK = 256
 _VARIABLES = ("one_hot", "contribution", "hypothetical_contribution", "mutation_effect")
 # Its single effects are those of the positions in its pairs, often a few of a sequence: no track of it.
 _PAIRWISE = "second_order_mutagenesis"
@@ -44,7 +44,7 @@ def pieces_of(result: Result, target: int | str) -> Iterator[xr.Dataset]:
 def _pieces(result: xr.Dataset, target: int | str, name: str) -> Iterator[xr.Dataset]:
     one = _of_target(result, target, name)
     with progress("export", one.sizes["sequence"]) as bar:
-        for piece in pieces(one, _CHUNK):
+        for piece in pieces(one, CHUNK):
             yield piece
             bar.update(piece.sizes["sequence"])
 

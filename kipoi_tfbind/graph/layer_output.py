@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -18,6 +19,7 @@ from kipoi_tfbind.graph.receptive_field import ReceptiveField, receptive_fields
 # What gives the numbers of its input as they are; and, with it, what acts on each by itself: bias, batch
 # normalisation, activation, and blocks of a dilated convolution put together.
 _SAME_NUMBERS = frozenset({"batch_to_space", "cast", "identity", "reshape"})
+_OPERATION = re.compile(r"/(convolution|conv[12]d|(max|avg)pool[12]d|reshape)$", re.IGNORECASE)
 _BY_ELEMENT = BROADCASTING | _SAME_NUMBERS | {"normalise"}
 
 
@@ -136,7 +138,7 @@ def convolution_outputs(
     chains = [chain for chain in chains if chain]
     # All are in one where a file has no layers inside, as of TorchScript and ONNX: that is no name of one.
     is_whole = len({node.layer for node in graph.nodes if node.layer}) == 1
-    names = _short_names(["" if is_whole else chain[0].name for chain in chains])
+    names = _convolution_names(["" if is_whole else chain[0].name for chain in chains])
     return [
         ConvolutionOutput(replace(chain[0], name=name), replace(_last_activated(graph, chain), name=name))
         for name, chain in zip(names, chains, strict=True)
@@ -166,34 +168,66 @@ def _last_activated(graph: Graph, outputs: Sequence[LayerOutput]) -> LayerOutput
     return (changed or outputs[-1:])[-1]
 
 
-def _short_names(layers: Sequence[str]) -> list[str]:
-    """Names of layers as their model has them, as far as those differ.
-
-    TensorFlow's have the models that a layer is in before it, the operation after it, and "_1" or the like.
+def layer_of(name: str) -> str:
+    """Name of a layer without that of the operation in it, which TensorFlow writes behind it.
 
     Examples
     --------
-    >>> _short_names(["model_1/conv_1/Conv1D", "model_1/conv_1_1/Conv1D"])
-    ['conv', 'conv_1']
-    >>> _short_names(["features.conv_1", "features.conv_2", ""])
-    ['features.conv_1', 'features.conv_2', 'convolution 3']
-    >>> _short_names(["model/motifs/Conv1D", "model/block_1/conv", "model/block_2/conv"])
-    ['motifs', 'model/block_1/conv', 'model/block_2/conv']
+    >>> layer_of("model/motifs_1/convolution"), layer_of("model/pool/MaxPool1d"), layer_of("features.0")
+    ('model/motifs_1', 'model/pool', 'features.0')
     """
-    whole = [re.sub(r"/(convolution|conv1d|conv2d)$", "", layer, flags=re.IGNORECASE) for layer in layers]
-    last = [name.rpartition("/")[2] for name in whole]
-    bare = [
-        re.sub(r"_\d+$", "", name) if "/" in layer else name for name, layer in zip(last, whole, strict=True)
-    ]
-    numbered = [name or f"convolution {i}" for i, name in enumerate(bare, start=1)]
-    levels = (numbered, last, whole)
-    # Of each the shortest that no other layer has.
+    return _OPERATION.sub("", name)
+
+
+def short_names(layers: Sequence[str]) -> list[str]:
+    """The end of each layer's name that no other has, as short as that can be.
+
+    TensorFlow's have the models and layers that a layer is in before it, and "_1" or the like behind each.
+
+    Examples
+    --------
+    >>> short_names(["model_1/conv_1", "model_1/conv_1_1"])
+    ['conv', 'conv_1']
+    >>> short_names(["mix_1/one_1_1/conv_1", "mix_1/one_2_1/conv_1", "mix_1/dense_1"])
+    ['one_1/conv', 'one_2/conv', 'dense']
+    >>> short_names(["model/motifs", "model/block_1/conv", "model/block_2/conv"])
+    ['motifs', 'block_1/conv', 'block_2/conv']
+    >>> short_names(["features.conv_1", "features.conv_2"])
+    ['features.conv_1', 'features.conv_2']
+    """
+    paths = [layer.split("/") for layer in layers]
+    levels: list[list[str]] = []
+    for depth in range(1, max(map(len, paths), default=0) + 1):
+        ends = [path[-depth:] for path in paths]
+        levels.append(
+            [
+                "/".join(re.sub(r"_\d+$", "", part) if len(path) > 1 else part for part in end)
+                for end, path in zip(ends, paths, strict=True)
+            ]
+        )
+        levels.append(["/".join(end) for end in ends])
+    counts = [Counter(names) for names in levels]
     found = [
-        next((names[i] for names in levels if names.count(names[i]) == 1), "") for i in range(len(layers))
+        next((names[i] for names, n in zip(levels, counts, strict=True) if n[names[i]] == 1), layer)
+        for i, layer in enumerate(layers)
     ]
-    if all(found) and len(set(found)) == len(found):
-        return found
-    return [f"convolution {i}" for i in range(1, len(layers) + 1)]
+    return found if len(set(found)) == len(found) else list(layers)
+
+
+def _convolution_names(layers: Sequence[str]) -> list[str]:
+    """Names of convolutions; the number of each that has no layer.
+
+    Examples
+    --------
+    >>> _convolution_names(["model_1/conv_1/Conv1D", "model_1/conv_1_1/Conv1D"])
+    ['conv', 'conv_1']
+    >>> _convolution_names(["features.conv_1", "features.conv_2", ""])
+    ['features.conv_1', 'features.conv_2', 'convolution 3']
+    """
+    numbered = [f"convolution {i}" for i in range(1, len(layers) + 1)]
+    known = [layer_of(layer) or number for layer, number in zip(layers, numbered, strict=True)]
+    found = short_names(known)
+    return found if len(set(found)) == len(found) else numbered
 
 
 def named(outputs: Sequence[LayerOutput], name: str) -> LayerOutput:
@@ -210,7 +244,7 @@ def match_name(names: Sequence[str], name: str, kind: str = "") -> str:
     Raises
     ------
     InputError
-        There is no such layer.
+        There is no such layer, or several.
 
     Examples
     --------
@@ -219,7 +253,9 @@ def match_name(names: Sequence[str], name: str, kind: str = "") -> str:
     """
     patterns = (re.escape(name), rf"(.*[/.])?{re.escape(name)}", rf"(.*[/.])?{re.escape(name)}_\d+")
     for pattern in patterns:
-        found = [each for each in names if re.fullmatch(pattern, each)]
+        found = list(dict.fromkeys(each for each in names if re.fullmatch(pattern, each)))
+        if len(found) > 1:
+            raise InputError(f"layer: expected one, got {name!r}, the end of {', '.join(found)}; name one")
         if found:
-            return found[-1]
+            return found[0]
     raise InputError(f"layer: expected one{kind} ({', '.join(names)}), got {name!r}")

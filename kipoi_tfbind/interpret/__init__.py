@@ -3,7 +3,7 @@
 Methods import models, sequences and results; reports and commands import the methods.
 """
 
-from kipoi_tfbind.interpret.agreement import agreement
+from kipoi_tfbind.interpret.agreement import agreement, stream_agreement
 from kipoi_tfbind.interpret.attention_maps import attention_maps
 from kipoi_tfbind.interpret.co_occurrence import co_occurring_motifs
 from kipoi_tfbind.interpret.deep_feature_interaction import deep_feature_interaction
@@ -40,8 +40,9 @@ from kipoi_tfbind.interpret.match_filters import match_filters
 from kipoi_tfbind.interpret.maximum_entropy_samples import maximum_entropy_samples
 from kipoi_tfbind.interpret.merge_shards import merge_shards
 from kipoi_tfbind.interpret.occlusion import occlusion
+from kipoi_tfbind.interpret.predict_sequences import predict_sequences
 from kipoi_tfbind.interpret.sampled_shapley import sampled_shapley
-from kipoi_tfbind.interpret.sanity_checks import sanity_checks
+from kipoi_tfbind.interpret.sanity_checks import sanity_checks, stream_sanity_checks
 from kipoi_tfbind.interpret.second_order_mutagenesis import second_order_mutagenesis
 from kipoi_tfbind.interpret.shapley_interactions import shapley_interactions
 from kipoi_tfbind.interpret.surrogate import surrogate
@@ -84,13 +85,16 @@ __all__ = [
     "occlusion",
     "orientation_importance",
     "position_importance",
+    "predict_sequences",
     "sampled_shapley",
     "sanity_checks",
     "second_order_mutagenesis",
     "shapley_interactions",
     "spacing_importance",
     "spacing_of_pairs",
+    "stream_agreement",
     "stream_kmer_importance",
+    "stream_sanity_checks",
     "surrogate",
     "variant_effects",
     "write_variant_effects",

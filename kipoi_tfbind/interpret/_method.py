@@ -230,8 +230,7 @@ def provenance(method: str, model: SequenceModel, **settings: int | float | str)
     >>> attributes["method"], attributes["model"], attributes["output"], attributes["width"]
     ('occlusion', '<lambda>', 'raw', 5)
     """
-    packages = [*_PACKAGES, *(name for name in _FRAMEWORKS if name in sys.modules)]
-    versions = (f"{name} {version(_DISTRIBUTION_OF.get(name, name))}" for name in packages)
+    frameworks = (name for name in _FRAMEWORKS if name in sys.modules)
     not_learned = with_verdicts(model.target_names, model.not_learned)
     return {
         "method": method,
@@ -242,5 +241,11 @@ def provenance(method: str, model: SequenceModel, **settings: int | float | str)
         "neutral_value": neutral_value_of(model),
         **({"not_learned": not_learned} if not_learned else {}),
         **settings,
-        "versions": ", ".join(versions),
+        "versions": versions(*frameworks),
     }
+
+
+def versions(*frameworks: str) -> str:
+    """Versions of the packages that make results, and of these."""
+    names = (*_PACKAGES, *frameworks)
+    return ", ".join(f"{name} {version(_DISTRIBUTION_OF.get(name, name))}" for name in names)

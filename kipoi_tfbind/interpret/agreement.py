@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -13,8 +16,12 @@ from scipy import stats
 
 from kipoi_tfbind import schema
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.interpret._method import versions
 from kipoi_tfbind.interpret.global_importance.statistics import paired_statistics
+from kipoi_tfbind.results.files import OPTION, add_variables
 from kipoi_tfbind.results.position_scores import base_scores, source_of
+from kipoi_tfbind.results.shards import Shard, concatenated
+from kipoi_tfbind.results.stream import stream_blocks
 
 _AT_ONCE = 256  # sequences
 # How alike two maps of one sequence are; each has its mean over the sequences, with an interval.
@@ -70,46 +77,160 @@ def agreement(
     >>> agreement(maps, top=3)["top_overlap"].values[..., 0]
     array([[1., 1.]])
     """
-    if len(results) < 2:
-        raise InputError(f"results: expected at least two to compare, got {len(results)}")
-    if top < 1:
-        raise InputError(f"top: expected at least 1, got {top}")
-    first = next(iter(results.values()))
-    targets, positions = _common(results)
-    pairs = list(combinations(results, 2))
-    measured = np.full((len(MEASURES), len(pairs), first.sizes["sequence"], len(targets)), np.nan)
-    for start in range(0, first.sizes["sequence"], _AT_ONCE):
-        rows = slice(start, start + _AT_ONCE)
-        parts = {name: result.isel(sequence=rows).load() for name, result in results.items()}
-        _check_same(parts, positions)
-        maps = {name: _maps(part, targets, positions) for name, part in parts.items()}
-        some = measured[:, :, rows]
-        for place in np.ndindex(some.shape[1:]):
-            a, b = (maps[name][place[1], :, place[2]] for name in pairs[place[0]])
-            some[(slice(None), *place)] = compare_maps(a, b, top)
-    dataset = xr.Dataset(
-        {
-            name: (("comparison", "sequence", "target"), each)
-            for name, each in zip(MEASURES, measured, strict=True)
-        },
-        coords={
-            **{str(name): c.variable for name, c in first.coords.items() if c.dims == ("sequence",)},
-            "target": targets,
-            "map_a": ("comparison", [a for a, _ in pairs]),
-            "map_b": ("comparison", [b for _, b in pairs]),
-        },
-        attrs={
+    compared = _Compared.of(results, top)
+    measured = [compared.measure(part) for part in compared.parts()]
+    dataset = concatenated(measured, "sequence").assign_attrs(compared.attributes(confidence, seed))
+    return schema.annotate(with_means(dataset, MEASURES, confidence, seed))
+
+
+def stream_agreement(
+    results: Mapping[str, xr.Dataset],
+    path: str | os.PathLike[str],
+    /,
+    *,
+    top: int = 20,
+    confidence: float = 0.95,
+    seed: int = 0,
+    shard: Shard | str | None = None,
+    restart: bool = False,
+) -> int:
+    """Compute `agreement`, 256 sequences at a time, into a result file; go on with an interrupted run.
+
+    Parameters
+    ----------
+    results, top, confidence, seed
+        As of `agreement`.
+    path
+        File of the result, netCDF-4; a file of that name is replaced when the run is complete.
+    shard
+        Only a share of the sequences, such as "2/8"; `merge_shards` joins the files of all shards, and makes
+        means and intervals. Every shard reads all maps.
+    restart
+        Throw away what an interrupted run has written.
+
+    Returns
+    -------
+    int
+        Number of sequences in the file.
+
+    Raises
+    ------
+    InputError
+        As `agreement`; the file cannot be written there, another process is writing it, or what an
+        interrupted run has written is of other results or of other options.
+
+    Examples
+    --------
+    >>> from kipoi_tfbind import as_sequence_model, encode_sequences, in_silico_mutagenesis, open_result
+    >>> model = as_sequence_model(lambda x: x[:, :, 2].sum(axis=1), targets=["number of G"])
+    >>> ism = in_silico_mutagenesis(model, encode_sequences(["AGGATGTC", "CCGATTGA"]))
+    >>> path = getfixture("tmp_path") / "agreement.nc"
+    >>> stream_agreement({"one": ism, "the same": ism}, path, top=3)
+    2
+    >>> open_result(path)["mean_cosine"].values
+    array([[1.]])
+    """
+    compared = _Compared.of(results, top)
+    attributes = compared.attributes(confidence, seed)
+    return stream_blocks(
+        lambda part: schema.annotate(compared.measure(part).assign_attrs(attributes)),
+        compared.parts(),
+        path,
+        {**attributes, f"{OPTION}results": compared.content_hash()},
+        at_once=lambda length: _AT_ONCE,
+        complete=add_means,
+        shard=shard,
+        restart=restart,
+    )
+
+
+def add_means(path: str | os.PathLike[str]) -> None:
+    """Write into a result file the means over all of its sequences, and their intervals."""
+    with xr.open_dataset(path, engine="h5netcdf", cache=False) as result:
+        held = result[list(MEASURES)].load()
+    found = with_means(held, MEASURES, float(held.attrs["confidence"]), int(held.attrs["seed"]))
+    add_variables(schema.annotate(found).drop_vars(list(MEASURES)), path)
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Results that are compared, each with each, at the targets and positions that all have."""
+
+    results: Mapping[str, xr.Dataset]
+    top: int
+    targets: list[str]
+    positions: NDArray[np.intp]
+    pairs: list[tuple[int, int]]
+
+    @classmethod
+    def of(cls, results: Mapping[str, xr.Dataset], top: int) -> _Compared:
+        if len(results) < 2:
+            raise InputError(f"results: expected at least two to compare, got {len(results)}")
+        if top < 1:
+            raise InputError(f"top: expected at least 1, got {top}")
+        return cls(results, top, *_common(results), list(combinations(range(len(results)), 2)))
+
+    def parts(self) -> Iterator[xr.Dataset]:
+        """The maps (sequence, position, target) of some sequences at a time, numbered as their results."""
+        first = next(iter(self.results.values()))
+        keep = [str(name) for name, c in first.coords.items() if c.dims == ("sequence",)]
+        for start in range(0, first.sizes["sequence"], _AT_ONCE):
+            rows = slice(start, start + _AT_ONCE)
+            parts = {name: result.isel(sequence=rows).load() for name, result in self.results.items()}
+            _check_same(parts, self.positions)
+            maps = (_maps(part, self.targets, self.positions) for part in parts.values())
+            labels = next(iter(parts.values())).coords
+            yield xr.Dataset(
+                {f"map {i}": (("sequence", "position", "target"), each) for i, each in enumerate(maps)},
+                coords={name: labels[name].variable for name in keep},
+            )
+
+    def measure(self, part: xr.Dataset) -> xr.Dataset:
+        """How alike the maps of some sequences are."""
+        maps = [part[f"map {i}"].values for i in range(len(self.results))]
+        n = part.sizes["sequence"]
+        measured = np.full((len(MEASURES), len(self.pairs), n, len(self.targets)), np.nan)
+        for at, row, target in np.ndindex(measured.shape[1:]):
+            a, b = (maps[i][row, :, target] for i in self.pairs[at])
+            measured[:, at, row, target] = compare_maps(a, b, self.top)
+        names = list(self.results)
+        return xr.Dataset(
+            {
+                name: (("comparison", "sequence", "target"), each)
+                for name, each in zip(MEASURES, measured, strict=True)
+            },
+            coords={
+                **{str(name): c.variable for name, c in part.coords.items()},
+                "target": self.targets,
+                "map_a": ("comparison", [names[a] for a, _ in self.pairs]),
+                "map_b": ("comparison", [names[b] for _, b in self.pairs]),
+            },
+        )
+
+    def attributes(self, confidence: float, seed: int) -> dict[str, Any]:
+        """Attributes of the comparison."""
+        first = next(iter(self.results.values()))
+        return {
             "method": "agreement",
-            "maps": ", ".join(f"{name}: {_described(result)}" for name, result in results.items()),
-            **_model_of(results),
+            "maps": ", ".join(f"{name}: {_described(result)}" for name, result in self.results.items()),
+            **_model_of(self.results),
             "output": str(first.attrs.get("output", "raw")),
-            "top": top,
+            "top": self.top,
             "confidence": confidence,
             "seed": seed,
-            "n_positions": len(positions),
-        },
-    )
-    return schema.annotate(with_means(dataset, MEASURES, confidence, seed))
+            "n_positions": len(self.positions),
+            "versions": versions(),
+        }
+
+    def content_hash(self) -> str:
+        """Hash of the letters of all sequences, and of what each result says of itself."""
+        found = hashlib.sha256()
+        for name, result in self.results.items():
+            found.update(f"{name}\0{sorted(map(str, result.attrs.items()))}\0".encode())
+        one_hot = next(iter(self.results.values()))["one_hot"]
+        for start in range(0, one_hot.sizes["sequence"], _AT_ONCE):
+            found.update(np.ascontiguousarray(one_hot[start : start + _AT_ONCE].values, np.float32).data)
+        return found.hexdigest()[:16]
 
 
 def with_means(dataset: xr.Dataset, names: tuple[str, ...], confidence: float, seed: int) -> xr.Dataset:

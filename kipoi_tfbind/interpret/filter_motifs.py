@@ -59,8 +59,8 @@ def filter_motifs(
         Dataset with ``one_hot``; or a function without arguments that gives an iterator of such, all of one
         length, which is called twice. Memory does not grow with their number.
     layer
-        Name of the convolution layer; the first by default. A deeper layer's motif is as wide as its
-        receptive field.
+        Name of the convolution layer, or the end of it; the first by default. A deeper layer's motif is as
+        wide as its receptive field.
     sites
         "fraction", "quantile" or "maximum".
     threshold

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from kipoi_tfbind.interpret._filter_shards import is_filter_shard, merge_filter_shards
+from kipoi_tfbind.interpret.agreement import add_means
 from kipoi_tfbind.interpret.global_importance._summary import add_corrected
 from kipoi_tfbind.interpret.global_importance.experiment_shards import (
     is_experiment_shard,
     merge_experiment_shards,
 )
+from kipoi_tfbind.interpret.sanity_checks import add_verdict
 from kipoi_tfbind.interpret.variants.null_statistics import q_values
 from kipoi_tfbind.results.merge_shards import merge_result_shards
 from kipoi_tfbind.results.variant_shards import beside, merge_variant_shards
@@ -67,4 +69,6 @@ def merge_shards(parts: Iterable[str | os.PathLike[str]], path: str | os.PathLik
 
 def _late(attributes: Mapping[str, Any]) -> Callable[[Path], None] | None:
     """Function that writes what depends on all shards into a result."""
-    return add_corrected if attributes.get("experiment") == "kmers" else None
+    if attributes.get("experiment") == "kmers":
+        return add_corrected
+    return {"agreement": add_means, "sanity_checks": add_verdict}.get(str(attributes.get("method")))

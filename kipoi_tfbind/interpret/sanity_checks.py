@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import copy
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
-from scipy import stats
 
 from kipoi_tfbind import schema
-from kipoi_tfbind.backends.randomise import randomised, weighted_layers
-from kipoi_tfbind.dna.shuffle import shuffle_batch
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.interpret._method import provenance
-from kipoi_tfbind.interpret.agreement import position_maps, with_means
+from kipoi_tfbind.interpret._sanity_models import prepare
+from kipoi_tfbind.interpret.agreement import with_means
 from kipoi_tfbind.interpret.deep_shap import deep_shap
-from kipoi_tfbind.models.load import as_sequence_model
-from kipoi_tfbind.models.sequence_model import SequenceModel
-from kipoi_tfbind.sequences.read import as_sequences
+from kipoi_tfbind.results.files import OPTION, add_variables
+from kipoi_tfbind.results.shards import Shard, concatenated
+from kipoi_tfbind.results.stream import model_attributes, option_attributes, stream_blocks
 
 # Two maps that share less than a quarter of the variance of their ranks are taken for different ones.
 _ALIKE = 0.5
 _CORRELATIONS = ("randomised_correlation", "shuffled_correlation", "relabelled_correlation")
+# Sequences that are computed and written together: each has a map for every layer.
+_BLOCK = 8
 
 
 def sanity_checks(
@@ -79,10 +77,10 @@ def sanity_checks(
     Returns
     -------
     xr.Dataset
-        ``randomised_correlation`` (sequence, layer, target) with the coordinate ``layer``, the last one that
-        was permuted, "none" first; ``shuffled_correlation`` and ``relabelled_correlation`` (sequence,
-        target), the latter NaN without such a model; of each the mean over the sequences and the ends of its
-        interval (NaN of one sequence); ``verdict`` (target), in words.
+        ``one_hot``; ``randomised_correlation`` (sequence, layer, target) with the coordinate ``layer``, the
+        last one that was permuted, "none" first; ``shuffled_correlation`` and ``relabelled_correlation``
+        (sequence, target), the latter NaN without such a model; of each the mean over the sequences and the
+        ends of its interval (NaN of one sequence); ``verdict`` (target), in words.
 
     Raises
     ------
@@ -102,90 +100,117 @@ def sanity_checks(
     >>> result["layer"].values.tolist(), float(result["randomised_correlation"][0, 0, 0])
     (['none', '4', '0'], 1.0)
     """
-    bare = _bare(model)
-    names = weighted_layers(bare)
-    chosen = names if layers is None else list(layers)
-    if unknown := [name for name in chosen if name not in names]:
-        raise InputError(
-            f"layers: the model has no layer {unknown[0]!r} with weights; it has {', '.join(names)}"
-        )
-    if not chosen:
-        raise InputError("layers: expected at least one layer with weights, got none")
-    settings = dict(wrapping or {})
-
-    def run(some_model: SequenceModel, some: xr.Dataset) -> xr.Dataset:
-        return method(some_model, some, batch_size=batch_size, **(options or {}))
-
-    whole = as_sequence_model(model, **settings)
-    other = None if relabelled is None else as_sequence_model(relabelled, **settings)
-    if other is not None and other.target_names != whole.target_names:
-        raise InputError(
-            f"relabelled: expected the model's targets {', '.join(whole.target_names)}, got "
-            f"{', '.join(other.target_names)}"
-        )
-    steps = [_with_bare(model, randomised(bare, chosen[:n], seed=seed)) for n in range(1, len(chosen) + 1)]
-    twins = [as_sequence_model(twin, **settings) for twin in steps]
-
-    def check(piece: xr.Dataset) -> xr.Dataset:
-        """Correlations of some sequences."""
-        piece = as_sequences(piece)
-        result = run(whole, piece)
-        found = position_maps(result)
-        maps = [found, *(position_maps(run(twin, piece)) for twin in twins)]
-        forgetting = [correlation_of_magnitudes(found, each) for each in maps]
-        by_shuffle = correlation_of_magnitudes(found, position_maps(run(whole, _shuffled(piece, seed))))
-        by_labels = np.full_like(by_shuffle, np.nan)
-        if other is not None:
-            by_labels = correlation_of_magnitudes(found, position_maps(run(other, piece)))
-        keep = {str(name): c.variable for name, c in result.coords.items() if c.dims == ("sequence",)}
-        return xr.Dataset(
-            {
-                "randomised_correlation": (("sequence", "layer", "target"), np.stack(forgetting, axis=1)),
-                "shuffled_correlation": (("sequence", "target"), by_shuffle),
-                "relabelled_correlation": (("sequence", "target"), by_labels),
-            },
-            coords={**keep, "layer": ["none", *chosen], "target": list(whole.target_names)},
-        )
-
-    checked = [check(piece) for piece in ([sequences] if isinstance(sequences, xr.Dataset) else sequences)]
+    run = {**(options or {}), "batch_size": batch_size}
+    checks = prepare(model, method, run, relabelled=relabelled, wrapping=wrapping, layers=layers, seed=seed)
+    batches = [sequences] if isinstance(sequences, xr.Dataset) else sequences
+    checked = [checks.of(batch) for batch in batches]
     if not checked:
         raise InputError("sequences: expected at least one, got none")
-    dataset = xr.concat(checked, "sequence").assign_attrs(
-        provenance("sanity_checks", whole, checked=method.__name__, seed=seed, confidence=confidence)
-        | {"n_layers": len(names), "batch_size": batch_size}
-        | ({} if other is None else {"relabelled": other.name})
-    )
-    dataset = with_means(dataset, _CORRELATIONS, confidence, seed)
-    dataset["verdict"] = "target", [_verdict(dataset.isel(target=i)) for i in range(len(whole.target_names))]
-    return schema.annotate(dataset)
+    whole = concatenated(checked, "sequence").assign_attrs(checks.provenance(confidence=confidence))
+    return schema.annotate(with_verdict(whole))
 
 
-def _shuffled(sequences: xr.Dataset, seed: int) -> xr.Dataset:
-    """A dinucleotide shuffle of each sequence, in its place."""
-    shuffled = sequences.copy()
-    draws = shuffle_batch(sequences["one_hot"].values, 1, seed=seed)[:, 0]
-    shuffled["one_hot"] = sequences["one_hot"].dims, draws.astype(sequences["one_hot"].dtype)
-    return shuffled
+def stream_sanity_checks(
+    model: Any,
+    sequences: xr.Dataset | Iterable[xr.Dataset],
+    path: str | os.PathLike[str],
+    /,
+    *,
+    method: Callable[..., xr.Dataset] = deep_shap,
+    options: Mapping[str, Any] | None = None,
+    confidence: float = 0.95,
+    batch_size: int = 256,
+    shard: Shard | str | None = None,
+    restart: bool = False,
+    **models: Any,
+) -> int:
+    """Compute `sanity_checks`, eight sequences at a time, into a result file; go on with an interrupted run.
 
+    Parameters
+    ----------
+    model, sequences, method, options, confidence, batch_size
+        As of `sanity_checks`.
+    path
+        File of the result, netCDF-4; a file of that name is replaced when the run is complete.
+    shard
+        Only a share of the sequences, such as "2/8"; `merge_shards` joins the files of all shards, and makes
+        means, intervals and verdicts.
+    restart
+        Throw away what an interrupted run has written.
+    **models
+        ``relabelled``, ``wrapping``, ``layers`` and ``seed``, as of `sanity_checks`; ``targets``, names of
+        those to check.
 
-def correlation_of_magnitudes(a: NDArray, b: NDArray) -> NDArray[np.float64]:
-    """Spearman's correlation (sequence, target) of the magnitudes of maps (sequence, position, target).
+    Returns
+    -------
+    int
+        Number of sequences in the file.
 
-    NaN where a map has no contribution, or nothing but equal ones.
+    Raises
+    ------
+    InputError
+        As `sanity_checks`; the file cannot be written there, another process is writing it, or what an
+        interrupted run has written is of another model, of other sequences or of other options.
+    UnsupportedModelError
+        As `sanity_checks`.
 
     Examples
     --------
-    >>> a = np.array([1.0, 2.0, 3.0]).reshape(1, 3, 1)
-    >>> correlation_of_magnitudes(a, -a), correlation_of_magnitudes(a, 0 * a)
-    (array([[1.]]), array([[nan]]))
+    >>> import torch
+    >>> from kipoi_tfbind import encode_sequences, open_result
+    >>> from torch.nn import AdaptiveMaxPool1d, Conv1d, Flatten, Linear, ReLU
+    >>> body = Conv1d(4, 8, 5), ReLU(), AdaptiveMaxPool1d(1), Flatten()
+    >>> network = torch.nn.Sequential(*body, Linear(8, 1))
+    >>> sequences, path = encode_sequences(["ACGTTGCATGCCAAGTTA"] * 9), getfixture("tmp_path") / "sanity.nc"
+    >>> stream_sanity_checks(network, sequences, path, wrapping={"length": 18}, layers=["4"])
+    9
+    >>> open_result(path)["mean_randomised_correlation"].sel(layer="none").values
+    array([1.])
     """
-    found = np.full((a.shape[0], a.shape[2]), np.nan)
-    for sequence, target in np.ndindex(found.shape):
-        pair = np.abs([each[sequence, :, target] for each in (a, b)])
-        pair = pair[:, np.isfinite(pair).all(axis=0)]
-        if pair.shape[1] > 2 and (np.ptp(pair, axis=1) > 0).all():
-            found[sequence, target] = np.clip(stats.spearmanr(*pair).statistic, -1, 1)
-    return found
+    run = {**(options or {}), "batch_size": batch_size}
+    checks = prepare(model, method, run, **models)
+    other = checks.relabelled
+    attributes = {
+        **model_attributes("sanity_checks", checks.whole),
+        **option_attributes(method, run),
+        "checked": method.__name__,
+        "seed": checks.seed,
+        "confidence": confidence,
+        f"{OPTION}layers": ", ".join(checks.layers),
+        f"{OPTION}targets": str(models.get("targets")),
+        f"{OPTION}relabelled": "none" if other is None else other.fingerprint,
+    }
+
+    def compute(part: xr.Dataset) -> xr.Dataset:
+        return schema.annotate(checks.of(part).assign_attrs(checks.provenance(confidence=confidence)))
+
+    return stream_blocks(
+        compute,
+        sequences,
+        path,
+        attributes,
+        at_once=lambda length: _BLOCK,
+        block=_BLOCK,
+        complete=add_verdict,
+        shard=shard,
+        restart=restart,
+    )
+
+
+def with_verdict(dataset: xr.Dataset) -> xr.Dataset:
+    """Correlations with what is known of all sequences: means, intervals, verdicts."""
+    confidence, seed = float(dataset.attrs["confidence"]), int(dataset.attrs["seed"])
+    dataset = with_means(dataset, _CORRELATIONS, confidence, seed)
+    n_targets = dataset.sizes["target"]
+    dataset["verdict"] = "target", [_verdict(dataset.isel(target=i)) for i in range(n_targets)]
+    return dataset
+
+
+def add_verdict(path: str | os.PathLike[str]) -> None:
+    """Write into a result file what is known of all of its sequences."""
+    with xr.open_dataset(path, engine="h5netcdf", cache=False) as result:
+        held = result[list(_CORRELATIONS)].load()
+    add_variables(schema.annotate(with_verdict(held)).drop_vars(list(_CORRELATIONS)), path)
 
 
 def _verdict(one: xr.Dataset) -> str:
@@ -226,22 +251,3 @@ def _judged(one: xr.Dataset, name: str) -> tuple[str, str]:
         return judged, f"{mean:.2f} (one sequence, no interval)"
     judged = "pass" if high < _ALIKE else "fail" if low >= _ALIKE else "unclear"
     return judged, f"{mean:.2f} ({low:.2f} to {high:.2f})"
-
-
-def _bare(model: Any) -> Any:
-    """The framework's own model of what the user gave."""
-    if isinstance(model, SequenceModel | list | tuple):
-        raise InputError(
-            "model: expected a Keras model, a PyTorch module or a Kipoi model, one of them and not wrapped, "
-            f"whose weights can be copied, got {type(model).__name__}"
-        )
-    return model.model if hasattr(model, "predict_on_batch") and hasattr(model, "model") else model
-
-
-def _with_bare(model: Any, twin: Any) -> Any:
-    """The user's model, with another model of the framework in it."""
-    if _bare(model) is model:
-        return twin
-    other = copy.copy(model)
-    other.model = twin
-    return other

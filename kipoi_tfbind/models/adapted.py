@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kipoi_tfbind.backends.base import Backend, Capability
+from kipoi_tfbind.backends.dropout import DropoutBackend
 from kipoi_tfbind.dna.one_hot import N_CODE, codes_of
 from kipoi_tfbind.errors import InputError, UnsupportedModelError
 from kipoi_tfbind.memory import memory_budget
@@ -43,6 +44,8 @@ class Adapted:
         Values, without the batch axis, of inputs that are the same for every sequence.
     make_double
         Makes the backend in float64; None where it is so already, or only predicts.
+    make_dropout
+        Makes the backend whose units are dropped by masks; raises where the model has no dropout.
     """
 
     backend: Backend
@@ -51,6 +54,7 @@ class Adapted:
     sequence_index: int = 0
     fixed: Mapping[str, NDArray] = field(default_factory=dict)
     make_double: Callable[[], Backend] | None = field(default=None, repr=False, compare=False)
+    make_dropout: Callable[[], DropoutBackend] | None = field(default=None, repr=False, compare=False)
 
     @property
     def capabilities(self) -> frozenset[Capability]:

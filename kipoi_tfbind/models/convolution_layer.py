@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.dna.one_hot import BASES, reverse_complement
 from kipoi_tfbind.dna.random import random_sequences
-from kipoi_tfbind.errors import InputError, UnsupportedModelError
-from kipoi_tfbind.graph.layer_output import ConvolutionOutput, LayerOutput
+from kipoi_tfbind.errors import UnsupportedModelError
+from kipoi_tfbind.graph.layer_output import ConvolutionOutput, LayerOutput, match_name
 from kipoi_tfbind.models.adapted import Adapted, position_axis
 from kipoi_tfbind.models.sequence_model import SequenceModel
 
@@ -146,11 +146,7 @@ def _chosen(there: Sequence[ConvolutionOutput], layer: str | None, model: str) -
         raise UnsupportedModelError(
             f"model {model}: has no convolution along the sequence, and so no filters"
         )
-    if layer is not None and layer not in names:
-        raise InputError(
-            f"layer: model {model} has no convolution layer {layer!r}; it has {', '.join(names)}"
-        )
-    return there[names.index(layer) if layer is not None else 0]
+    return there[0 if layer is None else names.index(match_name(names, layer))]
 
 
 def _by_filter(

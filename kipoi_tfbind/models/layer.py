@@ -16,7 +16,7 @@ from kipoi_tfbind.errors import InputError, UnsupportedModelError
 from kipoi_tfbind.graph.from_value import all_passes_through
 from kipoi_tfbind.graph.graph import Graph, Ref
 from kipoi_tfbind.graph.incremental.program import Program
-from kipoi_tfbind.graph.layer_output import convolution_outputs, match_name
+from kipoi_tfbind.graph.layer_output import convolution_outputs, layer_of, match_name, short_names
 from kipoi_tfbind.graph.receptive_field import ReceptiveField, receptive_fields
 from kipoi_tfbind.models.adapted import Adapted, position_axis
 from kipoi_tfbind.models.sequence_model import SequenceModel
@@ -292,7 +292,7 @@ def _is_passed(graph: Graph, model: SequenceModel, ref: Ref) -> bool:
 
 
 def _by_layer(graph: Graph, wrt: int) -> dict[str, list[Ref]]:
-    """The values of each layer that depend on the sequence, in order of execution."""
+    """The values of each layer that depend on the sequence, in order of execution, by its short name."""
     varying = {graph.inputs[wrt]}
     found: dict[str, list[Ref]] = {}
     for i in graph.live_nodes():
@@ -300,8 +300,8 @@ def _by_layer(graph: Graph, wrt: int) -> dict[str, list[Ref]]:
         if i not in graph.inputs and any(source in varying for source, _ in node.inputs):
             varying.add(i)
             if node.layer and node.kind not in ("shape", "shape_of", "steps"):
-                found.setdefault(node.layer, []).append((i, 0))
-    return found
+                found.setdefault(layer_of(node.layer), []).append((i, 0))
+    return dict(zip(short_names(list(found)), found.values(), strict=True))
 
 
 def _layer(

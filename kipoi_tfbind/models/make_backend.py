@@ -34,7 +34,7 @@ def function_backend(description: Description, options: Options, examples: list[
         description.model,
         description.structure,
         transform=options.transform,
-        order=_order(description),
+        order=order_of(description),
         single_precision=description.single_precision,
     )
 
@@ -52,7 +52,7 @@ def jax_backend(description: Description, options: Options, variables: Iterable[
         description.model,
         description.structure,
         transform=options.transform,
-        order=_order(description),
+        order=order_of(description),
         variables=variables,
     )
 
@@ -82,7 +82,7 @@ def torch_backend(description: Description, options: Options, examples: list[NDA
         description.structure,
         output=options.output or "logit",
         transform=options.transform,
-        order=_order(description),
+        order=order_of(description),
         double_precision=options.double_precision,
     )
 
@@ -93,28 +93,20 @@ def keras_model_backend(description: Description, options: Options, examples: li
     if keras_computes_with(model) == "torch":
         return torch_backend(description, options, examples)
     if keras_computes_with(model) != "tensorflow":
-        trainable, other = (
-            # Copies: Keras deletes its own arrays when it predicts or trains.
-            [variable.value.copy() for variable in variables]
-            for variables in (model.trainable_variables, model.non_trainable_variables)
-        )
-
-        def stateless(*inputs: Any) -> Any:
-            return model.stateless_call(trainable, other, *inputs, training=False)[0]
-
-        return jax_backend(replace(description, model=stateless), options, [*trainable, *other])
+        stateless, variables = keras_stateless(model)
+        return jax_backend(replace(description, model=stateless), options, variables)
     from kipoi_tfbind.backends.tensorflow import keras_backend
 
-    structure = _own_names(description.structure, model)
+    structure = own_names(description.structure, model)
 
     def traced() -> Backend:
         return keras_backend(
             model,
             structure,
-            _specs(description, examples, model),
+            specs_of(description, examples, model),
             output=options.output or "logit",
             transform=options.transform,
-            order=_order(description),
+            order=order_of(description),
             double_precision=options.double_precision,
         )
 
@@ -122,7 +114,21 @@ def keras_model_backend(description: Description, options: Options, examples: li
     return _traced_or_by_itself(traced, by_itself, options, examples)
 
 
-def _own_names(structure: InputStructure, keras_model: Any) -> InputStructure:
+def keras_stateless(model: Any) -> tuple[Callable[..., Any], list[Any]]:
+    """A Keras model on JAX as a function of its inputs alone, and the arrays that it has for its weights."""
+    trainable, other = (
+        # Copies: Keras deletes its own arrays when it predicts or trains.
+        [variable.value.copy() for variable in variables]
+        for variables in (model.trainable_variables, model.non_trainable_variables)
+    )
+
+    def stateless(*inputs: Any) -> Any:
+        return model.stateless_call(trainable, other, *inputs, training=False)[0]
+
+    return stateless, [*trainable, *other]
+
+
+def own_names(structure: InputStructure, keras_model: Any) -> InputStructure:
     """The inputs under the names that today's Keras gave them: it does not take every character."""
     own = [tensor.name.split(":")[0] for tensor in keras_model.inputs]
     if structure.kind != "dict" or set(structure.names) <= set(own):
@@ -141,10 +147,10 @@ def saved_model(description: Description, options: Options, examples: list[NDArr
         return saved_model_backend(
             description.model,
             description.structure,
-            _specs(description, examples),
+            specs_of(description, examples),
             output=options.output or "logit",
             transform=options.transform,
-            order=_order(description),
+            order=order_of(description),
             double_precision=options.double_precision,
         )
 
@@ -163,7 +169,7 @@ def frozen_checkpoint(description: Description, options: Options, examples: list
         import tensorflow as tf
 
         types = input_types(model, description.structure.names)
-        specs = _specs(description, examples)
+        specs = specs_of(description, examples)
         return TensorFlowBackend(
             frozen_function(model),
             [tf.TensorSpec(spec.shape, dtype) for spec, dtype in zip(specs, types, strict=True)],
@@ -171,7 +177,7 @@ def frozen_checkpoint(description: Description, options: Options, examples: list
             variables=weights_of(model),
             output=options.output or "logit",
             transform=options.transform,
-            order=_order(description),
+            order=order_of(description),
             double_precision=options.double_precision,
         )
 
@@ -214,7 +220,7 @@ def _traced_or_by_itself(
         return backend
 
 
-def _specs(description: Description, examples: list[NDArray], keras_model: Any = None) -> list[Any]:
+def specs_of(description: Description, examples: list[NDArray], keras_model: Any = None) -> list[Any]:
     """Type and shape of each input; a Keras model knows the types of its own."""
     import tensorflow as tf
 
@@ -236,7 +242,8 @@ def _specs(description: Description, examples: list[NDArray], keras_model: Any =
     return specs
 
 
-def _order(description: Description) -> list[Any] | None:
+def order_of(description: Description) -> list[Any] | None:
+    """Paths of the outputs as an entry describes them; None where nothing does."""
     return [output.path for output in description.outputs] if description.outputs is not None else None
 
 

@@ -20,6 +20,7 @@ from kipoi_tfbind.models.strand_average import StrandAverage
 # What each capability is needed for; the names are those of the public functions.
 _METHODS: dict[Capability, tuple[str, ...]] = {
     "predictions": (
+        "predict_sequences",
         "in_silico_mutagenesis",
         "second_order_mutagenesis",
         "occlusion",

@@ -21,6 +21,7 @@ from kipoi_tfbind.models.describe import describe
 from kipoi_tfbind.models.description import Description, InputField, Options, OutputField
 from kipoi_tfbind.models.kipoi_schema import find_sequence_input, settle_layout, target_names
 from kipoi_tfbind.models.layout import TRACKS, Layout
+from kipoi_tfbind.models.make_dropout import dropout_backend
 from kipoi_tfbind.models.output_choice import chosen_columns
 from kipoi_tfbind.models.sequence_model import SequenceModel, listed
 from kipoi_tfbind.models.unprobed import PROBE_LENGTH, UnprobedModel
@@ -97,6 +98,7 @@ def wrap(model: Any, options: Options) -> SequenceModel:
             index,
             fixed,
             _double(description, options, examples),
+            functools.cache(lambda: dropout_backend(description, options, examples)),
         ),
         columns=chosen,
         n_outputs=len(names),

@@ -53,8 +53,7 @@ def write_example(
     """
     if n < 1:
         raise InputError(f"n_examples: expected at least 1, got {n}")
-    if (fasta is None) != (intervals is None):
-        raise InputError("fasta, intervals: the example needs both or neither (--fasta, --intervals)")
+    check_origin(fasta, intervals)
     if fasta is None or intervals is None:
         names = [f"random{number}" for number in range(1, n + 1)]
         example = Example(random_sequences(n, length), names, f"{n} uniformly random sequences, of no genome")
@@ -68,6 +67,21 @@ def write_example(
             file.writelines(f"{sequence[start : start + 60]}\n" for start in range(0, length, 60))
     (folder / INTERVALS).write_text("".join(f"{name}\t0\t{length}\n" for name in example.names))
     return example
+
+
+def check_origin(fasta: str | os.PathLike[str] | None, intervals: str | os.PathLike[str] | None) -> None:
+    """Check that the files of an example are there.
+
+    Raises
+    ------
+    InputError
+        Only one of the two is given, or a file is missing.
+    """
+    if (fasta is None) != (intervals is None):
+        raise InputError("fasta, intervals: the example needs both or neither (--fasta, --intervals)")
+    for path in (fasta, intervals):
+        if path is not None and not Path(path).is_file():
+            raise InputError(f"{path}: no such file")
 
 
 def _windows(

@@ -15,7 +15,7 @@ from kipoi_tfbind.errors import InputError, UnsupportedModelError
 from kipoi_tfbind.models.load import as_sequence_model
 from kipoi_tfbind.models.sequence_model import SequenceModel
 from kipoi_tfbind.packaging.description import EXPECTED, EntryText, describe_entry, model_card
-from kipoi_tfbind.packaging.example import write_example
+from kipoi_tfbind.packaging.example import check_origin, write_example
 from kipoi_tfbind.packaging.saved_model import SavedModel, kipoi_model
 from kipoi_tfbind.repairs.weight_files import refusing_code
 
@@ -82,13 +82,8 @@ def package_model(
     >>> entry = package_model(folder / "net.keras", folder / "net", text)  # doctest: +SKIP
     """
     output = Path(output)
-    if output.exists():
-        raise InputError(f"{output}: already there; choose another folder, or remove it first")
-    if not output.absolute().parent.is_dir():
-        raise InputError(f"{output}: no folder {output.absolute().parent}; make it first")
-    text.check()
     saved = saved if isinstance(saved, SavedModel) else SavedModel(Path(saved))
-    saved.check()
+    check_request(saved, output, text, fasta, intervals)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.absolute().parent) as temporary:
         folder = Path(temporary) / output.name
         folder.mkdir()
@@ -109,6 +104,31 @@ def package_model(
         _kipoi_test(folder)
         os.rename(folder, output)
     return output
+
+
+def check_request(
+    saved: SavedModel,
+    output: str | os.PathLike[str],
+    text: EntryText,
+    fasta: str | os.PathLike[str] | None = None,
+    intervals: str | os.PathLike[str] | None = None,
+) -> None:
+    """Check, before any framework is started, what can be told wrong without the model.
+
+    Raises
+    ------
+    InputError
+        The folder exists, or the one that it goes into does not; a file is missing or of another kind; or
+        the name or the authors are missing.
+    """
+    output = Path(output)
+    if output.exists():
+        raise InputError(f"{output}: already there; choose another folder, or remove it first")
+    if not output.absolute().parent.is_dir():
+        raise InputError(f"{output}: no folder {output.absolute().parent}; make it first")
+    text.check()
+    saved.check()
+    check_origin(fasta, intervals)
 
 
 def _length_and_axes(saved: SavedModel, model: SequenceModel, length: int | None) -> tuple[int, str]:

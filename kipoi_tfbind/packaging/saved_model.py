@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from contextlib import chdir
@@ -14,6 +15,9 @@ from kipoi_tfbind.errors import InputError
 
 _KERAS = (".keras", ".h5", ".hdf5")
 _TORCH = (".pt", ".pth", ".bin")
+_UNKNOWN_CLASS = re.compile(r"Could not locate (?:class|function) '([^']+)'")
+_NESTED_WEIGHTS = re.compile(r'Unexpected key\(s\) in state_dict: .*"(state_dict|\w+_state_dict)"')
+_LONGEST = 400  # characters of another's message
 
 
 @dataclass(frozen=True)
@@ -107,5 +111,19 @@ def kipoi_model(saved: SavedModel) -> Any:
             "entry: save the module with torch.jit.script(model).save('model.pt')"
         ) from error
     except Exception as error:  # of a framework, or of the model's own code
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        # The folder is a temporary one, which means nothing to the user.
+        said = str(error).replace(f"{saved.weights.parent.resolve()}{os.sep}", "")
+        reason = f"{type(error).__name__}: {' '.join(said.split())}"
+        if saved.framework == "keras" and (unknown := _UNKNOWN_CLASS.search(reason)):
+            name = unknown[1]
+            raise InputError(
+                f"{saved.weights.name}: has {name!r}, which Keras does not know; give the Python file of its "
+                f"class (--code layers.py), with OBJECTS = {{{name!r}: {name}}} in it"
+            ) from error
+        if nested := _NESTED_WEIGHTS.search(reason):
+            raise InputError(
+                f"{saved.weights.name}: holds weights and more; keep the weights alone: "
+                f"torch.save(torch.load(FILE)[{nested[1]!r}], 'weights.pt')"
+            ) from error
+        reason = reason if len(reason) < _LONGEST else f"{reason[:_LONGEST]}..."
         raise InputError(f"{os.path.basename(saved.weights)}: cannot be loaded: {reason}") from error

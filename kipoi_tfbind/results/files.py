@@ -151,6 +151,14 @@ def write_netcdf(result: xr.Dataset, path: str | os.PathLike[str]) -> None:
         in_order.dump_to_store(xr.backends.H5NetCDFStore(file), encoding=encoding)
 
 
+def add_variables(variables: xr.Dataset, path: str | os.PathLike[str]) -> None:
+    """Write further variables, without their coordinates, into a netCDF-4 file of ours."""
+    bare = variables.drop_vars(list(variables.coords)).drop_attrs(deep=False)
+    # Without HDF5's times, as `kipoi_tfbind.results.join` writes.
+    with h5netcdf.File(path, "a", track_order=False) as file:
+        bare.dump_to_store(xr.backends.H5NetCDFStore(file))
+
+
 def chunk_shape(shape: Sequence[int], dtype: np.dtype) -> tuple[int, ...]:
     """Whole sequences, as many as make about a megabyte: results are read by sequence.
 

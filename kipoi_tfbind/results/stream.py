@@ -104,12 +104,61 @@ def stream(
     >>> open_result(path)["mutation_effect"].sizes["position"]
     2
     """
-    check_writable(path)
-    whole_number("block", block, least=1)
-    if at_once is not None:
-        whole_number("at_once", at_once, least=1)
     if not callable(method) or not hasattr(method, "__name__"):
         raise InputError(f"method: expected a function such as deep_shap, got {method!r}")
+    if at_once is not None:
+        whole_number("at_once", at_once, least=1)
+    attributes = model_attributes(method.__name__, model) | option_attributes(method, options)
+    n_targets = len(model.target_names) if getattr(model, "is_asked", False) else 1
+    return stream_blocks(
+        lambda part: method(model, part, **options),
+        batches,
+        path,
+        attributes,
+        at_once=lambda length: at_once or number_at_once(4 * length * n_targets),
+        block=block,
+        shard=shard,
+        restart=restart,
+    )
+
+
+def stream_blocks(
+    compute: Callable[[xr.Dataset], xr.Dataset],
+    batches: xr.Dataset | Iterable[xr.Dataset],
+    path: str | os.PathLike[str],
+    attributes: Mapping[str, Any],
+    *,
+    at_once: Callable[[int], int],
+    block: int = BLOCK,
+    complete: Callable[[Path], None] | None = None,
+    shard: Shard | str | None = None,
+    restart: bool = False,
+) -> int:
+    """Compute sequences, a block at a time, into a result file; go on with an interrupted run.
+
+    Parameters
+    ----------
+    compute
+        Sequences of a block -> their result.
+    batches, path, block, shard, restart
+        As in `stream`.
+    attributes, complete
+        As in `open_for_append`.
+    at_once
+        Length of the sequences -> most of them that are written together.
+
+    Returns
+    -------
+    int
+        Number of sequences in the file.
+
+    Raises
+    ------
+    InputError
+        As `stream`.
+    """
+    check_writable(path)
+    whole_number("block", block, least=1)
     source = [batches] if isinstance(batches, xr.Dataset) else batches
     if not isinstance(source, Iterable) or isinstance(source, str):
         raise InputError(f"batches: expected Datasets, as iterate_intervals gives them, got {source!r}")
@@ -123,11 +172,8 @@ def stream(
     if first is not None:
         schema.require(first)
         length = first.sizes.get("position", 1)
-    if at_once is None and length is not None:
-        n_targets = len(model.target_names) if getattr(model, "is_asked", False) else 1
-        at_once = number_at_once(4 * length * n_targets)
-    at_once = at_once or _MOST
-    block = min(block, at_once)
+    most = at_once(length or 1)
+    block = min(block, most)
     blocks: OwnBlocks | NumberedBlocks
     n_known: int | None
     if numbered is not None and shard is not None:
@@ -136,16 +182,13 @@ def stream(
         blocks = OwnBlocks(itertools.chain([first] if first is not None else [], batches), block, shard)
         n_known = getattr(source, "n_sequences", None)
     n_own = n_known and sum(last - first for first, last in (shard or WHOLE).ranges(n_known, block))
-    attributes = model_attributes(method.__name__, model) | option_attributes(method, options)
-    attributes |= {f"{OPTION}shard": str(shard)}
+    attributes = {**attributes, f"{OPTION}shard": str(shard)}
+    marks = None if shard is None else blocks.marks
     with (
-        open_for_append(
-            path, attributes, restart=restart, marks=None if shard is None else blocks.marks
-        ) as out,
+        open_for_append(path, attributes, restart=restart, complete=complete, marks=marks) as out,
         progress("sequences", n_own, initial=out.n_finished, leave=True) as bar,
     ):
-        results = _with_progress((method(model, part, **options) for part in out.remaining(blocks)), bar)
-        for piece in gathered(results, "sequence", at_once):
+        for piece in gathered(_with_progress(map(compute, out.remaining(blocks)), bar), "sequence", most):
             out.append(piece)
         return out.n_finished
 

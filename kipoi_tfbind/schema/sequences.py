@@ -13,6 +13,14 @@ SEQUENCES = {
         "0 where the model treats both strands alike",
         "output",
     ),
+    "dropout_mean": Variable(
+        ("sequence", "target"), "mean prediction over draws of dropout; missing without draws", "output"
+    ),
+    "dropout_standard_deviation": Variable(
+        ("sequence", "target"),
+        "standard deviation of the prediction over draws of dropout; missing without draws",
+        "output",
+    ),
     "mutation_effect": Variable(
         ("sequence", "position", "base", "target"),
         "prediction with this base at this position minus that for the sequence as it is; "

@@ -22,6 +22,7 @@ from kipoi_tfbind.dna.one_hot import one_hot_codes
 from kipoi_tfbind.errors import InputError, MissingProgramError
 from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.layers import RevCompConv1D
+from kipoi_tfbind.notices import notice
 from kipoi_tfbind.results.files import whole_file
 from kipoi_tfbind.training.batches import TrainingBatches
 from kipoi_tfbind.training.config import TrainingConfig
@@ -233,6 +234,10 @@ class EpochStart(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Set the states."""
         self.began = time.process_time()
+        if keras.backend.backend() == "torch":
+            # There Keras leaves dropout without a seed of its own to PyTorch's generator.
+            (state,) = np.random.SeedSequence((self.seed, epoch)).generate_state(1)
+            keras.utils.set_random_seed(int(state))
         for place, layer in enumerate(self.model._flatten_layers()):
             if generator := getattr(layer, "seed_generator", None):
                 state = np.random.SeedSequence((self.seed, epoch, place)).generate_state(2)
@@ -260,11 +265,19 @@ class KeepBest(keras.callbacks.Callback):
         self.whole, self.codes, self.labels, self.path = model, codes, labels, path
         self.kept = build_model(config)
         self.best = max(done, default=-np.inf)
+        self.told = False
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Measure, and save where it is the best."""
         copy_without_auxiliary(self.whole, self.kept)
-        value = mean_auprc(self.labels, predict_codes(self.kept, self.codes))
+        scores = predict_codes(self.kept, self.codes)
+        value = mean_auprc(self.labels, scores)
+        if not np.ptp(scores, axis=0).any() and not self.told:
+            self.told = True
+            notice(
+                f"epoch {epoch + 1}: the prediction is the same for every window of validation. All units of "
+                "a layer may have died (ReLU), which nothing undoes: try another seed, or a lower rate"
+            )
         if logs is not None:
             logs["validation_auprc"] = value
         log.info("epoch %d: mean AUPRC in validation %.4f", epoch + 1, value)

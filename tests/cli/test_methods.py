@@ -57,6 +57,17 @@ def test_results_are_those_of_the_functions(folder: Path) -> None:
     np.testing.assert_array_equal(found["sampled_base"], expected["sampled_base"])
 
 
+def assert_shards_are_the_bytes_of_one_run(folder: Path, command: list[str], whole: str) -> None:
+    parts = [str(folder / f"{number}-of-2.{whole}") for number in (1, 2)]
+    for number, part in enumerate(parts, start=1):
+        ran = CliRunner().invoke(main, [*command, "--shard", f"{number}/2", "-o", part])
+        assert ran.exit_code == 0, ran.output
+        assert ran.output.count("\n") == 1
+    ran = CliRunner().invoke(main, ["merge", *parts, "-o", str(folder / "joined.nc")])
+    assert ran.exit_code == 0, ran.output
+    assert (folder / "joined.nc").read_bytes() == (folder / whole).read_bytes()
+
+
 def test_maps_in_files_are_compared(folder: Path) -> None:
     run(folder, "ism", output="ism.nc")
     run(folder, "occlusion", "--width", "5", output="occlusion.nc")
@@ -66,15 +77,24 @@ def test_maps_in_files_are_compared(folder: Path) -> None:
     assert "ism and occlusion" in ran.output
     expected = tfb.agreement({name: tfb.open_result(path) for name, path in zip("ab", files, strict=True)})
     np.testing.assert_allclose(tfb.open_result(folder / "agreement.nc")["cosine"], expected["cosine"])
+    assert_shards_are_the_bytes_of_one_run(folder, ["agreement", *files], "agreement.nc")
     ran = CliRunner().invoke(main, ["agreement", files[0], files[0], "-o", str(folder / "no.nc")])
     assert (ran.exit_code, ran.output.count("\n")) == (1, 1)
     assert "--name: expected names that differ, got ism, ism" in ran.output
 
 
 def test_sanity_checks_of_an_entry(folder: Path) -> None:
-    ran = run(folder, "sanity-checks", "--method", "ism", output="sanity.nc")
+    ran = run(folder, "sanity-checks", "--method", "saliency", output="sanity.nc")
     result = tfb.open_result(folder / "sanity.nc")
     assert result.sizes["layer"] == 3
-    assert f"{result['target'].values[0]}: in_silico_mutagenesis " in ran.output
+    assert f"{result['target'].values[0]}: gradients " in ran.output
+    given = [str(folder / "entry"), "--source", "dir", "--sequences", str(folder / "sites.fa")]
+    command = ["sanity-checks", *given, "--method", "saliency"]
+    assert_shards_are_the_bytes_of_one_run(folder, command, "sanity.nc")
+    last = str(result["target"].values[-1])
+    chosen = ("--targets", last, "--layer", str(result["layer"].values[1]))
+    ran = run(folder, "sanity-checks", "--method", "ism", *chosen, output="one.nc")
+    assert ran.output.splitlines()[-1].startswith(f"  {last}: in_silico_mutagenesis ")
+    assert tfb.open_result(folder / "one.nc")["target"].values.tolist() == [last]
     plotted = CliRunner().invoke(main, ["plot", str(folder / "sanity.nc"), "-o", str(folder / "sanity.png")])
     assert plotted.exit_code == 0, plotted.output

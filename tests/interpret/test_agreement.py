@@ -1,10 +1,25 @@
 """Agreement against SciPy and sums by hand."""
 
+import importlib
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+import xarray as xr
 from scipy import spatial, stats
 
-from kipoi_tfbind import agreement, as_sequence_model, deep_shap, in_silico_mutagenesis, occlusion
+from kipoi_tfbind import (
+    agreement,
+    as_sequence_model,
+    deep_shap,
+    finished_sequences,
+    in_silico_mutagenesis,
+    merge_shards,
+    occlusion,
+    open_result,
+    stream_agreement,
+)
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret.agreement import MEASURES
 from kipoi_tfbind.testing import bilinear_model, linear_model, random_sequences
@@ -76,3 +91,58 @@ def test_results_that_cannot_be_compared_are_refused() -> None:
     ):
         with pytest.raises(InputError, match=message):
             agreement(results)
+
+
+def test_a_stream_goes_on_after_an_interruption_and_shards_are_the_bytes_of_one_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module("kipoi_tfbind.interpret.agreement")
+    monkeypatch.setattr(module, "_AT_ONCE", 40)
+    model, sequences = as_sequence_model(bilinear_model(12), targets=["y"]), random_sequences(130, 12)
+    maps = {
+        "ISM": in_silico_mutagenesis(model, sequences),
+        "occlusion": occlusion(model, sequences, width=3, stride=1),
+    }
+    expected = agreement(maps, top=3)
+    assert stream_agreement(maps, tmp_path / "whole.nc", top=3) == 130
+    xr.testing.assert_identical(open_result(tmp_path / "whole.nc"), expected)
+
+    compare, calls, last = module.compare_maps, 0, 100
+
+    def stopped(*arguments: Any) -> tuple[float, float, float]:
+        nonlocal calls
+        calls += 1
+        if calls > last:
+            raise KeyboardInterrupt
+        return compare(*arguments)
+
+    monkeypatch.setattr(module, "compare_maps", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        stream_agreement(maps, tmp_path / "stopped.nc", top=3)
+    done = finished_sequences(tmp_path / "stopped.nc")
+    assert 0 < done <= 100
+    others = maps | {"ISM": maps["ISM"].assign_attrs(seed=3)}
+    fewer = {name: result.isel(sequence=slice(100)) for name, result in maps.items()}
+    for given, options, problem in (
+        (maps, {"top": 4}, "top was 3, is now 4"),
+        (others, {"top": 3}, "results was"),
+        (fewer, {"top": 3}, "results was"),
+    ):
+        with pytest.raises(InputError, match=problem):
+            stream_agreement(given, tmp_path / "stopped.nc", **options)
+    calls, last = 0, 130
+    stream_agreement(maps, tmp_path / "stopped.nc", top=3)
+    assert calls == 130 - done
+    assert (tmp_path / "stopped.nc").read_bytes() == (tmp_path / "whole.nc").read_bytes()
+
+    parts = [tmp_path / f"{number}.nc" for number in (1, 2, 3)]
+    last = 10**6
+    for number, part in enumerate(parts, start=1):
+        stream_agreement(maps, part, top=3, shard=f"{number}/3")
+    assert "mean_cosine" not in open_result(parts[0])
+    assert merge_shards(parts, tmp_path / "joined.nc") == 130
+    assert (tmp_path / "joined.nc").read_bytes() == (tmp_path / "whole.nc").read_bytes()
+    doubled = maps["occlusion"].assign(occlusion_effect=2 * maps["occlusion"]["occlusion_effect"])
+    stream_agreement(maps | {"occlusion": doubled}, parts[2], shard="3/3", top=3)
+    with pytest.raises(InputError, match=r"of another run than .* \(input was"):
+        merge_shards(parts, tmp_path / "joined.nc")

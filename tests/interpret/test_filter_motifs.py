@@ -344,7 +344,7 @@ def test_chance_counts_by_known_motif() -> None:
 
 
 def test_bad_input(networks: tuple, sequences: xr.Dataset) -> None:
-    with pytest.raises(InputError, match=r"no convolution layer 'third'; it has first, second"):
+    with pytest.raises(InputError, match=r"layer: expected one \(first, second\), got 'third'"):
         filter_motifs(networks[0], sequences, layer="third")
     with pytest.raises(UnsupportedModelError, match="average of models or strands"):
         filter_motifs(as_sequence_model(networks[0]).average_strands(), sequences)

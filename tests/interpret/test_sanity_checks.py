@@ -1,5 +1,7 @@
 """Sanity checks: they see a map that has nothing to do with the model, and leave the model alone."""
 
+import functools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,7 +9,16 @@ import pytest
 import torch
 import xarray as xr
 
-from kipoi_tfbind import as_sequence_model, deep_shap, gradients, sanity_checks
+from kipoi_tfbind import (
+    as_sequence_model,
+    deep_shap,
+    finished_sequences,
+    gradients,
+    merge_shards,
+    open_result,
+    sanity_checks,
+    stream_sanity_checks,
+)
 from kipoi_tfbind.backends.randomise import randomised, weighted_layers
 from kipoi_tfbind.errors import InputError, UnsupportedModelError
 from kipoi_tfbind.testing import random_sequences
@@ -55,13 +66,14 @@ def test_deep_shap_depends_on_the_model_and_on_the_sequence(kind: str) -> None:
     # The map itself is that of the method, and that of a twin the method's of the twin.
     names = weighted_layers(network)
     twin = as_sequence_model(randomised(network, names[:1], seed=0), **wrapping)
+    one = sequences().isel(sequence=[1])
     maps = [
-        deep_shap(model, sequences(), n_references=N_REFERENCES)["contribution"].sum("base").values
+        deep_shap(model, one, n_references=N_REFERENCES)["contribution"].sum("base").values
         for model in (as_sequence_model(network, **wrapping), twin)
     ]
     from scipy import stats
 
-    expected = stats.spearmanr(*(np.abs(each[1, :, 0]) for each in maps))[0]
+    expected = stats.spearmanr(*(np.abs(each[0, :, 0]) for each in maps))[0]
     assert float(result["randomised_correlation"][1, 1, 0]) == pytest.approx(expected, abs=1e-6)
 
 
@@ -98,6 +110,73 @@ def test_a_model_trained_on_shuffled_labels_has_another_map_and_pieces_add_up() 
     wrong = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4 * same_weights.LENGTH, 3))
     with pytest.raises(InputError, match="relabelled: expected the model's targets 0, 1, got 0, 1, 2"):
         sanity_checks(network, sequences(), relabelled=wrong, wrapping={"length": same_weights.LENGTH})
+
+
+class Stopped(Exception):
+    """What stops a run in the middle."""
+
+
+def test_a_stream_goes_on_after_an_interruption_and_shards_are_the_bytes_of_one_run(tmp_path: Path) -> None:
+    network, some = same_weights.torch_network(), random_sequences(17, same_weights.LENGTH, seed=4)
+    calls, last = 0, 10**6
+
+    @functools.wraps(gradients)
+    def method(*arguments: Any, **options: Any) -> xr.Dataset:
+        nonlocal calls
+        calls += 1
+        if calls > last:
+            raise Stopped
+        return gradients(*arguments, **options)
+
+    def stream(name: str, given: xr.Dataset = some, **changed: Any) -> int:
+        options: dict[str, Any] = {
+            "method": method,
+            "relabelled": same_weights.torch_network(),
+            "wrapping": WRAPPING | {"length": same_weights.LENGTH},
+            "layers": ["head"],
+        }
+        return stream_sanity_checks(network, given, tmp_path / name, **options | changed)
+
+    assert stream("whole.nc") == 17
+    whole = open_result(tmp_path / "whole.nc")
+    of_eight = calls // 3  # maps of a block: of the model, its twin, the shuffles, and the other model
+    assert of_eight == 4
+    options = {"wrapping": WRAPPING | {"length": same_weights.LENGTH}, "layers": ["head"]}
+    at_once = sanity_checks(
+        network, some, method=gradients, relabelled=same_weights.torch_network(), **options
+    )
+    xr.testing.assert_allclose(whole.drop_vars("verdict"), at_once.drop_vars("verdict"), atol=1e-6)
+    assert whole["verdict"].values.tolist() == at_once["verdict"].values.tolist()
+
+    # Killed in the third block; what is done is not done again.
+    calls, last = 0, 2 * of_eight + 2
+    with pytest.raises(Stopped):
+        stream("stopped.nc")
+    assert finished_sequences(tmp_path / "stopped.nc") == 16
+    backwards = some.isel(sequence=slice(None, None, -1))
+    cases: tuple[tuple[xr.Dataset, dict[str, Any], str], ...] = (
+        (some, {"seed": 1}, "seed was 0, is now 1"),
+        (
+            some,
+            {"layers": ["body.0"], "options": {"method": "gradient_x_input"}},
+            "method was saliency.* layers",
+        ),
+        (some, {"relabelled": None}, "relabelled was .*, is now none"),
+        (backwards, {}, "of other sequences"),
+    )
+    for given, changed, problem in cases:
+        with pytest.raises(InputError, match=problem):
+            stream("stopped.nc", given, **changed)
+    calls, last = 0, 10**6
+    assert stream("stopped.nc") == 17
+    assert calls == of_eight
+    assert (tmp_path / "stopped.nc").read_bytes() == (tmp_path / "whole.nc").read_bytes()
+
+    parts = [tmp_path / f"{number}.nc" for number in (1, 2)]
+    assert [stream(part.name, shard=f"{i}/2") for i, part in enumerate(parts, start=1)] == [9, 8]
+    assert "verdict" not in open_result(parts[0])
+    assert merge_shards(parts, tmp_path / "joined.nc") == 17
+    assert (tmp_path / "joined.nc").read_bytes() == (tmp_path / "whole.nc").read_bytes()
 
 
 def test_weights_are_permuted_layer_by_layer_and_nothing_else() -> None:

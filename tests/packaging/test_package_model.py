@@ -39,6 +39,13 @@ class Net(torch.nn.Module):
 """
 
 
+class Doubled(keras.layers.Layer):
+    """A layer that is not registered."""
+
+    def call(self, x: Any) -> Any:
+        return 2 * x
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("saved")
@@ -51,6 +58,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     other = keras.Input((3,))
     joined = keras.layers.Concatenate()([pooled, other])
     keras.Model([x, other], keras.layers.Dense(1)(joined)).save(folder / "two_inputs.keras")
+    doubled = Doubled()(pooled)
+    keras.Model(x, keras.layers.Dense(1)(doubled)).save(folder / "own_layer.keras")
     (folder / "net.py").write_text(MODULE)
     scope: dict[str, Any] = {}
     exec(MODULE, scope)
@@ -140,7 +149,9 @@ def test_what_is_refused(files: Path, tmp_path: Path) -> None:
         ("net.keras", {"length": 50}, "60"),
         ("net.keras", {"targets": ["a"]}, "targets"),
         ("net.keras", {"fasta": FASTA}, "both or neither"),
+        ("net.keras", {"fasta": FASTA, "intervals": "none.bed"}, "none.bed: no such file"),
         ("net.keras", {"n_examples": 0}, "at least 1"),
+        ("own_layer.keras", {}, r"has 'Doubled', .*--code layers.py.* OBJECTS = {'Doubled': Doubled}"),
         ("two_inputs.keras", {}, "auxiliary|input"),
     ):
         with pytest.raises((InputError, UnsupportedModelError), match=words):
@@ -150,6 +161,10 @@ def test_what_is_refused(files: Path, tmp_path: Path) -> None:
     wrong = SavedModel(files / "weights.pt", files / "net.py", "Net", {"filters": 7})
     with pytest.raises(InputError, match="not the weights of this module"):
         package_model(wrong, entry, TEXT, length=60)
+    torch.save({"epoch": 3, "model_state_dict": {}}, files / "checkpoint.pt")
+    nested = SavedModel(files / "checkpoint.pt", files / "net.py", "Net", {"filters": 5})
+    with pytest.raises(InputError, match=r"keep the weights alone: .*\['model_state_dict'\]"):
+        package_model(nested, entry, TEXT, length=60)
     with pytest.raises(InputError, match="at least one"):
         package_model(files / "net.keras", entry, EntryText("net", ()))
     with pytest.raises(InputError, match="make it first"):

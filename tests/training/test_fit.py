@@ -292,6 +292,23 @@ def test_training_finds_a_planted_motif(planted: Path, tmp_path: Path) -> None:
     assert best == pytest.approx(history["validation_auprc"].max(), abs=1e-6)
 
 
+def test_a_prediction_that_is_the_same_everywhere_is_told_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = fit.build_model(CONFIG)
+    codes = np.random.default_rng(0).integers(0, 4, size=(8, 200)).astype(np.uint8)
+    labels = np.arange(8, dtype=np.int8)[:, np.newaxis] % 2
+    callback = fit.KeepBest(model, CONFIG, codes, labels, tmp_path / "model.keras", [])
+    callback.on_epoch_end(0)
+    assert capsys.readouterr().err == ""
+    dead = model.get_layer("hidden")
+    dead.set_weights([np.zeros_like(value) - 1 for value in dead.get_weights()])
+    callback.on_epoch_end(1)
+    assert "epoch 2: the prediction is the same for every window" in capsys.readouterr().err
+    callback.on_epoch_end(2)
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.needs_bedtools
 def test_training_goes_on_from_filters_that_start_as_the_motif(planted: Path, tmp_path: Path) -> None:
     # Also run on Keras' other backends (tests/architectures/test_other_backends.py).

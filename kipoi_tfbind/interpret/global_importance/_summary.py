@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import h5netcdf
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -24,6 +23,7 @@ from kipoi_tfbind.interpret.global_importance.statistics import (
     paired_statistics,
     rounding_of,
 )
+from kipoi_tfbind.results.files import add_variables
 from kipoi_tfbind.results.shards import MARK
 
 # Predictions (background, target) and effects (pattern, background, target) of one model.
@@ -95,12 +95,7 @@ def add_corrected(path: str | os.PathLike[str]) -> None:
     names = ["importance", "p_value", "difference_p_value"]
     with xr.open_dataset(path, engine="h5netcdf", cache=False) as result:
         held = result[names].load()
-    added = correct(held)[["q_value", "difference_q_value", "rank"]]
-    # Without HDF5's times, as `kipoi_tfbind.results.join` writes.
-    with h5netcdf.File(path, "a", track_order=False) as file:
-        added.drop_vars(list(added.coords)).drop_attrs(deep=False).dump_to_store(
-            xr.backends.H5NetCDFStore(file)
-        )
+    add_variables(correct(held)[["q_value", "difference_q_value", "rank"]], path)
 
 
 def _statistics(
