@@ -97,7 +97,7 @@ def run_to_its_end(program: str) -> int:
         print(exit.code, file=sys.stderr)
         return 1
     except BaseException:
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        sys.excepthook(*sys.exc_info())
         return 1
     return 0
 

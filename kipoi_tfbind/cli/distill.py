@@ -30,6 +30,20 @@ from kipoi_tfbind.cli._options import THREADS, output_option
 @click.option(
     "--mutation-rate", type=float, default=0.2, show_default=True, help="Most bases of one that are redrawn."
 )
+@click.option(
+    "--recombined",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Share of them that are half one, half another window.",
+)
+@click.option(
+    "--hard",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Share of them that are bins without a peak which the student, untrained, ranks first.",
+)
 @click.option("--random", type=float, default=0.05, show_default=True, help="Share of random sequences.")
 @click.option("--epochs", type=int, default=10, show_default=True)
 @click.option("--batch-size", type=int, default=64, show_default=True)
@@ -43,7 +57,7 @@ def command(
 
     ENSEMBLE is the folder that `kipoi tfbind ensemble` wrote. The student has the layers of a few of its
     members, and a head for each: it knows how far they are apart. It learns from their log-odds of real,
-    shuffled, mutated and random windows. Evaluate and package it as any run.
+    shuffled, mutated, recombined and random windows. Evaluate and package it as any run.
 
     \b
     Example:
@@ -53,6 +67,7 @@ def command(
     from kipoi_tfbind.backends.quiet_start import start_tensorflow
 
     start_tensorflow()
-    from kipoi_tfbind.training.distill import Distillation, distill
+    from kipoi_tfbind.training.distill import distill
+    from kipoi_tfbind.training.distillation_windows import Distillation
 
     distill(ensemble, fasta, peaks, output, Distillation(keep=keep, **options), verbose=2)

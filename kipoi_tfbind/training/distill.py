@@ -6,27 +6,26 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from kipoi_tfbind.arguments import whole_number
 from kipoi_tfbind.dna.one_hot import one_hot_codes
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.kipoi_model import mixture_of
 from kipoi_tfbind.notices import progress
 from kipoi_tfbind.results.files import whole_file
-from kipoi_tfbind.training.batches import with_shuffles
 from kipoi_tfbind.training.config import TrainingConfig
+from kipoi_tfbind.training.distillation_windows import Distillation, distillation_windows, hard_windows
 from kipoi_tfbind.training.fidelity import fidelity
-from kipoi_tfbind.training.fit import EpochStart, cosine_optimizer, epochs_done, predict_codes
+from kipoi_tfbind.training.fit import EpochStart, KeepBest, cosine_optimizer, epochs_done, predict_codes
 from kipoi_tfbind.training.metrics import mean_auprc
 from kipoi_tfbind.training.student import DistillationLoss, load_ensemble, on_members, student_of
-from kipoi_tfbind.training.windows import held_out_bins, training_bins
+from kipoi_tfbind.training.windows import POSITIVE, held_out_bins, training_bins
 
 log = logging.getLogger(__name__)
 
@@ -34,52 +33,6 @@ log = logging.getLogger(__name__)
 _PART = 4096
 # Held-out bins of each kind on which the student is compared with the ensemble.
 _CHECKED = 4000
-
-
-@dataclass(frozen=True)
-class Distillation:
-    """What a student begins with, and what it is trained on.
-
-    Parameters
-    ----------
-    keep
-        Numbers of the members, from 1, whose layers the student begins with.
-    windows
-        Number of windows: training bins of the ensemble and their shuffles, each at a random shift, and
-        as many of the other kinds as their shares say.
-    mutated
-        Share of windows in which each base is redrawn with a probability of up to `mutation_rate`.
-    mutation_rate
-        See `mutated`.
-    random
-        Share of random sequences, of the bases of the windows.
-    epochs, batch_size, learning_rate
-        Of the training.
-    seed
-        Of the choice of windows and of their order.
-    """
-
-    keep: tuple[int, ...] = (1,)
-    windows: int = 60_000
-    mutated: float = 0.2
-    mutation_rate: float = 0.2
-    random: float = 0.05
-    epochs: int = 10
-    batch_size: int = 64
-    learning_rate: float = 3e-4
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("windows", "epochs", "batch_size"):
-            whole_number(name, getattr(self, name), least=1)
-        whole_number("seed", self.seed)
-        for name in ("mutated", "mutation_rate", "random"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{name}: expected a share from 0 to 1, got {getattr(self, name)}")
-        if not self.learning_rate > 0:
-            raise InputError(f"learning_rate: expected a number above 0, got {self.learning_rate}")
-        if self.batch_size > self.windows:
-            raise InputError(f"batch_size: {self.batch_size} is more than there are windows, {self.windows}")
 
 
 def distill(
@@ -135,10 +88,14 @@ def distill(
     genome = Genome(fasta)
     validation = held_out_bins(config, genome, peaks_dir, "validation")
     # Of the ensemble's targets alone: those that helped in its training are none of the student's.
-    bins = training_bins(replace(config, auxiliary={}), genome, peaks_dir)
+    config = replace(config, auxiliary={})
+    bins = training_bins(config, genome, peaks_dir)
     codes = distillation_windows(
         bins.codes(genome, config.length + 2 * config.fit.jitter), bins.labels, config, options
     )
+    if options.hard:
+        n_bound = int((bins.labels == POSITIVE).any(axis=1).sum())
+        codes = np.concatenate([codes, hard_windows(student, n_bound, config, genome, peaks_dir, options)])
     # Only now: a run that could not begin does not claim the folder.
     _claim(run_dir, ensemble_dir, run)
     done = epochs_done(run_dir)
@@ -149,6 +106,10 @@ def distill(
         cosine_optimizer(options.learning_rate, len(batches) * options.epochs),
         DistillationLoss(weights, bias),
     )
+    held_out = validation.codes(genome, config.length)
+    if not done:
+        value = mean_auprc(validation.labels, predict_codes(student, held_out))
+        log.info("at the start: mean AUPRC in validation %.4f", value)
     in_training.fit(
         batches,
         epochs=options.epochs,
@@ -156,7 +117,7 @@ def distill(
         verbose=verbose,
         callbacks=[
             EpochStart(options.seed),
-            _KeepBest(student, validation.codes(genome, config.length), validation.labels, run_dir, done),
+            KeepBest(student, held_out, validation.labels, run_dir / "model.keras", done),
             keras.callbacks.CSVLogger(run_dir / "history.csv", append=True),
             keras.callbacks.BackupAndRestore(
                 run_dir / "checkpoint", double_checkpoint=True, delete_checkpoint=False
@@ -187,37 +148,6 @@ def _members_of(
     return one, two
 
 
-def distillation_windows(
-    codes: NDArray[np.uint8], labels: NDArray[np.int8], config: TrainingConfig, options: Distillation
-) -> NDArray[np.uint8]:
-    """Base codes (window, position) of the windows that the ensemble is asked about.
-
-    Parameters
-    ----------
-    codes
-        Of the training bins, wider than the model's window by the jitter of `config` on either side.
-    labels
-        Of the training bins.
-    config
-        Of the ensemble.
-    options
-        How many of which kind.
-    """
-    rng = np.random.default_rng(options.seed)
-    codes, _ = with_shuffles(codes, labels, config.windows.shuffled, options.seed)
-    n_random = round(options.windows * options.random)
-    rows = rng.choice(len(codes), options.windows - n_random, replace=len(codes) < options.windows - n_random)
-    shift = rng.integers(0, 2 * config.fit.jitter + 1, len(rows))
-    windows = codes[rows[:, None], shift[:, None] + np.arange(config.length)]
-    mutated = windows[: round(options.windows * options.mutated)]
-    rate = options.mutation_rate * rng.random((len(mutated), 1))
-    hit = (rng.random(mutated.shape) < rate) & (mutated < 4)
-    mutated[hit] = rng.integers(0, 4, int(hit.sum()))
-    known = windows[windows < 4]
-    drawn = known[rng.integers(0, len(known), (n_random, config.length))]
-    return rng.permutation(np.concatenate([windows, drawn]))
-
-
 class _Batches(keras.utils.PyDataset):
     """Shuffled batches of windows and the ensemble's log-odds, from the seed and the epoch alone."""
 
@@ -241,34 +171,6 @@ class _Batches(keras.utils.PyDataset):
         """Draw the order of the next epoch."""
         self.epoch += 1
         self._draw()
-
-
-class _KeepBest(keras.callbacks.Callback):
-    """After each epoch, the mean AUPRC in validation; saves the student when it is the best so far."""
-
-    def __init__(
-        self, student: keras.Model, codes: NDArray, labels: NDArray, run_dir: Path, done: list[float]
-    ):
-        super().__init__()
-        self.student, self.codes, self.labels, self.run_dir = student, codes, labels, run_dir
-        self.best = max(done, default=-np.inf)
-
-    def on_train_begin(self, logs: dict | None = None) -> None:
-        """Say where the student begins."""
-        if not np.isfinite(self.best):
-            value = mean_auprc(self.labels, predict_codes(self.student, self.codes))
-            log.info("at the start: mean AUPRC in validation %.4f", value)
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Measure, and save where it is the best."""
-        value = mean_auprc(self.labels, predict_codes(self.student, self.codes))
-        if logs is not None:
-            logs["validation_auprc"] = value
-        log.info("epoch %d: mean AUPRC in validation %.4f", epoch + 1, value)
-        if value > self.best:
-            self.best = value
-            with whole_file(self.run_dir / "model.keras") as path:
-                self.student.save(path)
 
 
 def _teach(teacher: keras.Model, codes: NDArray[np.uint8], run_dir: Path) -> NDArray[np.float32]:

@@ -92,6 +92,7 @@ def train(
         path.write_text(config.to_yaml())
     start_at_prevalence(model, training.labels)
     on_logits = model_in_training(model, config, steps=len(training) * config.fit.epochs)
+    kept = build_model(config)
     on_logits.fit(
         training,
         epochs=config.fit.epochs,
@@ -99,9 +100,9 @@ def train(
         verbose=verbose,
         callbacks=[
             EpochStart(config.fit.seed),
+            keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: copy_without_auxiliary(model, kept)),
             KeepBest(
-                model,
-                config,
+                kept,
                 validation.codes(genome, config.length),
                 validation.labels,
                 run_dir / "model.keras",
@@ -250,27 +251,24 @@ class EpochStart(keras.callbacks.Callback):
 
 
 class KeepBest(keras.callbacks.Callback):
-    """After each epoch, the mean AUPRC in validation; saves the model when it is the best so far."""
+    """After each epoch, the mean AUPRC of a model in validation; saves it when it is the best so far."""
 
     def __init__(
         self,
-        model: keras.Model,
-        config: TrainingConfig,
+        measured: keras.Model,
         codes: NDArray[np.uint8],
         labels: NDArray[np.int8],
         path: Path,
         done: list[float],
     ):
         super().__init__()
-        self.whole, self.codes, self.labels, self.path = model, codes, labels, path
-        self.kept = build_model(config)
+        self.measured, self.codes, self.labels, self.path = measured, codes, labels, path
         self.best = max(done, default=-np.inf)
         self.told = False
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Measure, and save where it is the best."""
-        copy_without_auxiliary(self.whole, self.kept)
-        scores = predict_codes(self.kept, self.codes)
+        scores = predict_codes(self.measured, self.codes)
         value = mean_auprc(self.labels, scores)
         if not np.ptp(scores, axis=0).any() and not self.told:
             self.told = True
@@ -284,7 +282,7 @@ class KeepBest(keras.callbacks.Callback):
         if value > self.best:
             self.best = value
             with whole_file(self.path) as path:
-                self.kept.save(path)
+                self.measured.save(path)
 
 
 def copy_without_auxiliary(trained: keras.Model, kept: keras.Model) -> None:

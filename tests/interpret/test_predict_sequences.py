@@ -176,7 +176,7 @@ def test_the_command_and_its_table(tmp_path: Path) -> None:
     rows = ["".join(rng.choice(list("ACGT"), size=LENGTH)) for _ in range(5)]
     (tmp_path / "sites.fa").write_text("".join(f">site_{i}\n{row}\n" for i, row in enumerate(rows)))
     (tmp_path / "genome.fa").write_text(f">chr1\n{''.join(rows)}\n")
-    (tmp_path / "sites.bed").write_text("".join(f"chr1\t{60 * i}\t{60 * i + 60}\n" for i in range(5)))
+    (tmp_path / "sites.bed").write_text("".join(f"chr1\t{20 * i}\t{20 * i + 20}\n" for i in range(5)))
 
     def run(*arguments: str) -> str:
         ran = CliRunner().invoke(main, [*map(str, arguments)])

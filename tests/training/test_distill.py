@@ -12,19 +12,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kipoi_tfbind.dna.one_hot import one_hot_codes
+from kipoi_tfbind.dna.one_hot import decode_codes, one_hot_codes
 from kipoi_tfbind.errors import InputError
+from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.kipoi_model import TFBindModel, mixture_of, spread
 from kipoi_tfbind.training import distill as module
-from kipoi_tfbind.training.distill import Distillation, distill, distillation_windows
+from kipoi_tfbind.training.distill import distill
+from kipoi_tfbind.training.distillation_windows import Distillation, distillation_windows, hard_windows
 from kipoi_tfbind.training.ensemble import ensemble_runs, mix_models
 from kipoi_tfbind.training.fidelity import fidelity, fidelity_section
 from kipoi_tfbind.training.fit import build_model
 from kipoi_tfbind.training.student import DistillationLoss, load_ensemble, student_of
-from tests.planted_genome import write_planted_genome
+from tests.planted_genome import MOTIF, write_planted_genome
 from tests.training.test_fit import CONFIG
 
-OPTIONS = Distillation(keep=(2,), windows=320, epochs=6, batch_size=32, learning_rate=1e-2)
+OPTIONS = Distillation(keep=(2,), windows=320, hard=0.1, epochs=6, batch_size=32, learning_rate=1e-2)
 ARCHITECTURES = ("motif_cnn", "motif_cnn")
 
 
@@ -182,7 +184,7 @@ def test_windows_are_of_all_kinds_and_drawn_from_the_seed() -> None:
     rng = np.random.default_rng(0)
     codes = rng.choice(np.array([0, 1], np.uint8), size=(50, 220))
     labels = np.ones((50, 1), np.int8)
-    options = replace(OPTIONS, windows=100, mutated=0.3, mutation_rate=1.0, random=0.1)
+    options = replace(OPTIONS, windows=100, mutated=0.3, mutation_rate=1.0, hard=0.0, random=0.1)
     found = distillation_windows(codes, labels, CONFIG, options)
     assert found.shape == (100, 200)
     assert found.dtype == np.uint8
@@ -195,6 +197,39 @@ def test_windows_are_of_all_kinds_and_drawn_from_the_seed() -> None:
     assert 60 <= real <= 65
     np.testing.assert_array_equal(found, distillation_windows(codes, labels, CONFIG, options))
     assert (found != distillation_windows(codes, labels, CONFIG, replace(options, seed=1))).any()
+
+
+def test_recombined_windows_are_of_two_windows_joined_in_the_middle_half() -> None:
+    codes = np.repeat(np.arange(4, dtype=np.uint8), 10)[:, None].repeat(240, axis=1)
+    options = Distillation(windows=100, mutated=0.0, recombined=0.5, random=0.0)
+    config = replace(CONFIG, windows=replace(CONFIG.windows, shuffled=0.0))
+    found = distillation_windows(codes, np.ones((40, 1), np.int8), config, options)
+    changes = np.diff(found.astype(int), axis=1) != 0
+    assert changes.sum(axis=1).max() == 1
+    assert 20 <= changes.any(axis=1).sum() <= 50  # a quarter is joined with a window of the same base
+    where = np.nonzero(changes)[1] + 1
+    assert where.min() >= 50
+    assert where.max() < 150
+
+
+def test_hard_windows_are_the_unbound_ones_that_the_student_ranks_first(folder: Path) -> None:
+    student = student_of(load_ensemble(folder / "ensemble"), (1,), ARCHITECTURES)
+    genome = Genome(folder / "genome.fa")
+
+    def logits(options: Distillation) -> tuple[np.ndarray, np.ndarray]:
+        codes = hard_windows(student, 1, CONFIG, genome, folder, options)  # looks at all bins
+        return codes, student.predict_on_batch(one_hot_codes(codes))[:, 0]
+
+    few, of_few = logits(replace(OPTIONS, hard=0.2))
+    many, of_many = logits(replace(OPTIONS, mutated=0.0, hard=1.0, random=0.0))
+    assert few.shape == (64, 200)
+    assert len(many) > 200
+    np.testing.assert_array_equal(of_few, of_many[:64])
+    assert (np.diff(of_many) <= 0).all()
+    middle = (200 - CONFIG.windows.bin_length) // 2
+    for bases in decode_codes(many[:, middle:-middle]):
+        assert MOTIF not in bases
+        assert MOTIF[::-1].translate(str.maketrans("ACGT", "TGCA")) not in bases
 
 
 @pytest.mark.parametrize("keep", [(), (3,), (0,), (1, 1)])
@@ -211,6 +246,7 @@ def test_members_that_are_not_there_are_refused(folder: Path, keep: tuple[int, .
         ({"epochs": 0}, "epochs"),
         ({"mutated": 1.5}, "mutated: expected a share from 0 to 1, got 1.5"),
         ({"random": -0.1}, "random: expected a share"),
+        ({"mutated": 0.6, "recombined": 0.5}, "expected shares that sum to 1 at most"),
         ({"learning_rate": 0.0}, "learning_rate: expected a number above 0"),
         ({"windows": 10, "batch_size": 20}, "batch_size: 20 is more than there are windows, 10"),
     ],
