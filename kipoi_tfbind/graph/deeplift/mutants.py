@@ -61,7 +61,11 @@ class MutantContributions:
         for at in range(0, len(positions), _BASES):
             some = positions[at : at + _BASES]
             own = self._difference[:, some].swapaxes(0, 1)[:, :, None]
-            changes = self._propagated(some, own, lambda step, x, at=some: step.pushed(at, x))
+
+            def pushed(step: StepSlopes, change: NDArray, sites: Sites = some) -> NDArray:
+                return step.pushed(sites, change)
+
+            changes = self._propagated(some, own, pushed)
             for value in self._prefix.tabled:
                 region = self._prefix.region(value).at(some)
                 for k, start in enumerate(region.starts.tolist()):
@@ -95,12 +99,12 @@ class MutantContributions:
             if isinstance(step, Applied):
                 changes[step.after.ref] = apply(self._slopes[step.after.ref], changes[step.before.ref])
                 continue
-            target, total = self._prefix.region(step.after).at(sites), None
+            target, parts = self._prefix.region(step.after).at(sites), []
             for source, linear in step.parts:
                 region = self._prefix.region(source).at(sites)
-                part = mapped(region, linear).moved(_spread(linear, changes[source.ref], region), target)
-                total = part if total is None else total + part
-            changes[step.after.ref] = total
+                spread = _spread(linear, changes[source.ref], region)
+                parts.append(mapped(region, linear).moved(spread, target))
+            changes[step.after.ref] = sum(parts[1:], start=parts[0])
         return changes
 
     def at_end(self, values: NDArray, sites: Sites, change: NDArray) -> NDArray:

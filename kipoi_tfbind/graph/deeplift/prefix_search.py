@@ -89,7 +89,7 @@ class _Search:
             if linear is None:
                 return False
             parts.append((source, linear))
-        if len(parts) == 1 and is_identity(parts[0][1], *origins, after):
+        if len(parts) == 1 and is_identity(parts[0][1], origins[0], after):
             self.known[ref] = self._origin[ref] = origins[0]
             return True
         self.known[ref] = self._origin[ref] = after
