@@ -47,7 +47,7 @@ def deep_feature_interaction(
 
     As defined it costs DeepSHAP for 3 n mutants of n positions. A mutant's multipliers differ from the
     sequence's by the rules' factors in the affected regions, and by what comes back from behind them: of a
-    model that begins with convolutions, only these are computed, with the same result (`path`).
+    model whose first operations can be followed, only these are computed, with the same result (`path`).
 
     Parameters
     ----------
@@ -64,9 +64,10 @@ def deep_feature_interaction(
     seed
         Of references that are drawn; the draws also depend on the sequence, and on nothing else.
     path
-        "incremental": compute only what a substitution changes of the multipliers of the model's first blocks
-        of convolution, activation and pool, which is exact; "full": DeepSHAP of each mutant; "auto": the
-        first, where the model has such blocks and mutants are many. The result says which it was.
+        "incremental": compute only what a substitution changes of the multipliers of the model's first
+        operations (linear maps, activations and max pools), which is exact; "full": DeepSHAP
+        of each mutant; "auto": the first, where the model begins so and mutants are many. The result says
+        which it was.
     batch_size
         Number of references that are run at once, of one or several mutants.
 
@@ -168,7 +169,7 @@ class _Paths:
             engine = mutant_engine(model, batch.one_hot, batch.auxiliary)
         if engine is None and self._path == "incremental":
             raise InputError(
-                f"path: model {model.name} does not begin with blocks of convolution, activation and pool, "
+                f"path: model {model.name} does not begin with convolutions and activations that are known, "
                 "or its graph is not known; use path='full' (--path full)"
             )
         self._taken.add("full" if engine is None else "incremental")

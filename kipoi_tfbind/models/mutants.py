@@ -1,4 +1,4 @@
-"""Contributions of mutants against references, through a model's first blocks by affected regions."""
+"""Contributions of mutants against references, through a model's first operations by affected regions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from kipoi_tfbind.backends.layer_head import LayerHead, head_of, values_between
 from kipoi_tfbind.dna.one_hot import codes_of
 from kipoi_tfbind.graph.deeplift.linear_maps import Value
 from kipoi_tfbind.graph.deeplift.mutants import MutantContributions
-from kipoi_tfbind.graph.deeplift.prefix import Prefix, prefix_of
+from kipoi_tfbind.graph.deeplift.prefix import Prefix
+from kipoi_tfbind.graph.deeplift.prefix_search import prefix_of
 from kipoi_tfbind.graph.deeplift.step_slopes import FUNCTIONS
 from kipoi_tfbind.graph.graph import Graph
 from kipoi_tfbind.memory import memory_budget
@@ -72,42 +73,45 @@ class MutantEngine:
         positions
             Whose contributions are asked for.
         """
-        n_units = sum(value.length * value.channels for value in self.prefix.values())
-        bytes_each = 8 * len(positions) * n_units
-        n_at_once = int(np.clip(min(memory_budget(), _TABLE_BYTES) // bytes_each, 1, len(references)))
+        prefix, n = self.prefix, len(references)
+        rows = np.concatenate([one_hot, references.astype(one_hot.dtype)])
+        refs = [value.ref for value in prefix.values()]
+        found = dict(zip(refs, self._values([], self._inputs(rows, auxiliary)), strict=True))
+        dtype = found[prefix.end.ref].dtype
+        encoded = rows.astype(dtype) @ self._encodings[:4].astype(dtype)
+        bytes_each = dtype.itemsize * len(positions) * sum(v.length * v.channels for v in prefix.tabled)
+        n_parts = -(-n * bytes_each // min(memory_budget(), _TABLE_BYTES))
         total: NDArray[np.float64] = np.zeros((len(sites), len(positions), len(self._model.columns)))
-        for at in range(0, len(references), n_at_once):
-            some = references[at : at + n_at_once]
-            found = self._changes(one_hot, some, auxiliary, sites, positions)
-            total += found * (len(some) / len(references))
+        for part in np.array_split(np.arange(1, n + 1), min(max(n_parts, 1), n)):
+            some = np.concatenate([[0], part])
+            of_part = MutantContributions(prefix, {ref: a[some] for ref, a in found.items()}, encoded[some])
+            last = found[prefix.end.ref][some]
+            change = self._changes(of_part, codes_of(one_hot)[0], last, auxiliary, sites, positions)
+            total += change * (len(part) / n)
         return total
 
     def _changes(
         self,
-        one_hot: NDArray,
-        references: NDArray,
+        engine: MutantContributions,
+        codes: NDArray[np.uint8],
+        last: NDArray,
         auxiliary: Auxiliary,
         sites: NDArray[np.intp],
         positions: NDArray[np.intp],
     ) -> NDArray[np.float64]:
         """As `changes`, for as many references as memory holds the tables of."""
-        rows = np.concatenate([one_hot, references.astype(one_hot.dtype)])
-        inputs, end, prefix = self._inputs(rows, auxiliary), self.prefix.end, self.prefix
-        refs = [value.ref for value in prefix.values()]
-        found = dict(zip(refs, self._values([], inputs), strict=True))
-        last, encodings = found[end.ref], self._encodings.astype(found[end.ref].dtype)
-        engine = MutantContributions(prefix, found, rows.astype(last.dtype) @ encodings[:4])
+        prefix, n_references, n_targets = self.prefix, len(last) - 1, len(self._model.columns)
+        end, encodings = prefix.end, self._encodings.astype(last.dtype)
         tables = engine.tables(positions)
         own = None if prefix.is_whole else self._multipliers(last[:1], last[1:], auxiliary)[0]
-        codes, n_targets = codes_of(one_hot)[0], len(self._model.columns)
         changes = np.empty((len(sites), len(positions), n_targets))
-        step = int(np.clip(_AT_ONCE // (3 * len(references) * n_targets * self._widest), 1, _TOGETHER))
+        step = int(np.clip(_AT_ONCE // (3 * n_references * n_targets * self._widest), 1, _TOGETHER))
         for at in range(0, len(sites), step):
             some = sites[at : at + step]
             new = (codes[some][:, None] + 1 + np.arange(3)) % 4
             change, slopes = engine.mutants(some, encodings[new] - encodings[codes[some]][:, None])
             if prefix.is_whole:
-                cotangents = self._chosen(last.dtype, (len(some), 3, len(references)))
+                cotangents = self._chosen(last.dtype, (len(some), 3, n_references))
             else:
                 mutated = engine.at_end(end.by_position(last[:1]), some, change)
                 mutated = end.in_layout(mutated.reshape(-1, *mutated.shape[2:]))

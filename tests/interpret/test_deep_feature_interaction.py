@@ -167,7 +167,7 @@ def test_both_paths_are_the_same(name: str, seed: int) -> None:
 
 @pytest.mark.parametrize("name", graph_models.BUILDERS)
 def test_paths_are_the_same_on_every_architecture(name: str) -> None:
-    """Where a model begins with blocks that can be followed; elsewhere that path is refused."""
+    """Where a model begins with what can be followed; elsewhere that path is refused."""
     architecture = graph_models.build(name)
     if len(architecture.lengths) > 1:
         pytest.skip("has a second input, without a value here")
@@ -178,7 +178,7 @@ def test_paths_are_the_same_on_every_architecture(name: str) -> None:
     options: dict[str, Any] = {"n_references": 2, "positions": [0, 17, 20, graph_models.LENGTH - 1]}
     if mutant_engine(model, one["one_hot"].values, {}) is None:
         assert name not in ("relu", "exponential", "sigmoid", "tanh", "pooled")
-        with pytest.raises(InputError, match=r"does not begin with blocks of convolution.*path='full'"):
+        with pytest.raises(InputError, match=r"does not begin with convolutions and.*path='full'"):
             deep_feature_interaction(model, one, path="incremental", **options)
         return
     found, expected = (
@@ -191,7 +191,7 @@ def test_paths_are_the_same_on_every_architecture(name: str) -> None:
 
 def test_what_it_cannot_do_is_refused() -> None:
     one = random_sequences(1, same_weights.LENGTH)
-    with pytest.raises(UnsupportedModelError, match=r"has no multipliers, which .* need; in_silico"):
+    with pytest.raises(UnsupportedModelError, match=r"has no multipliers, which .* need; .*in_silico"):
         deep_feature_interaction(same_weights.wrapped("predict_only"), one)
     with pytest.raises(InputError, match="positions: expected at least two different ones to pair, got 1"):
         deep_feature_interaction(same_weights.wrapped("keras"), one, positions=[3, 3])

@@ -50,26 +50,26 @@ class MutantContributions:
         applied = [step for step in prefix.steps if isinstance(step, Applied)]
         self._slopes = {step.after.ref: StepSlopes(step, prefix, values) for step in applied}
         self._of_source = prefix.of_source
-        self._tabled = {step.before.ref: step.before for step in applied}
-        self._tabled = {ref: v for ref, v in self._tabled.items() if ref not in self._of_source}
-        if not prefix.is_whole:
-            self._tabled[prefix.end.ref] = prefix.end
 
     def tables(self, positions: Sites) -> dict[Ref, NDArray]:
         """What a unit gives to contributions (reference, base's position, position, channel), by value."""
         n, dtype = len(self._difference), self._difference.dtype
         found = {
-            ref: np.zeros((n, len(positions), value.length, value.channels), dtype)
-            for ref, value in self._tabled.items()
+            value.ref: np.zeros((n, len(positions), value.length, value.channels), dtype)
+            for value in self._prefix.tabled
         }
         for at in range(0, len(positions), _BASES):
             some = positions[at : at + _BASES]
             own = self._difference[:, some].swapaxes(0, 1)[:, :, None]
-            changes = self._propagated(some, own, lambda step, x, at=some: step.pushed(at, x))
-            for ref, value in self._tabled.items():
+
+            def pushed(step: StepSlopes, change: NDArray, sites: Sites = some) -> NDArray:
+                return step.pushed(sites, change)
+
+            changes = self._propagated(some, own, pushed)
+            for value in self._prefix.tabled:
                 region = self._prefix.region(value).at(some)
                 for k, start in enumerate(region.starts.tolist()):
-                    found[ref][:, at + k, start : start + region.width] = changes[ref][k]
+                    found[value.ref][:, at + k, start : start + region.width] = changes[value.ref][k]
         return found
 
     def mutants(self, sites: Sites, changes: NDArray) -> tuple[NDArray, dict[Ref, Slopes]]:
@@ -99,12 +99,12 @@ class MutantContributions:
             if isinstance(step, Applied):
                 changes[step.after.ref] = apply(self._slopes[step.after.ref], changes[step.before.ref])
                 continue
-            target, total = self._prefix.region(step.after).at(sites), None
+            target, parts = self._prefix.region(step.after).at(sites), []
             for source, linear in step.parts:
                 region = self._prefix.region(source).at(sites)
-                part = mapped(region, linear).moved(_spread(linear, changes[source.ref], region), target)
-                total = part if total is None else total + part
-            changes[step.after.ref] = total
+                spread = _spread(linear, changes[source.ref], region)
+                parts.append(mapped(region, linear).moved(spread, target))
+            changes[step.after.ref] = sum(parts[1:], start=parts[0])
         return changes
 
     def at_end(self, values: NDArray, sites: Sites, change: NDArray) -> NDArray:

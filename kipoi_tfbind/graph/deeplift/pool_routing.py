@@ -68,9 +68,10 @@ class Routed:
             # A position is in one window: no place comes twice.
             found[0 if total else k].reshape(-1)[at[:, k]] += product[:, k]
         if len(self.tied_value):
-            s, m, k, n, c, p = self.tied
-            given = cotangent[s, m, k, :, n, c] * self.tied_value[:, None]
-            np.add.at(found.transpose(0, 1, 2, 4, 5, 3), (0 if total else m, s, k, p, c), given)
+            site, mutant, reference, window, channel, place = self.tied
+            given = cotangent[site, mutant, reference, :, window, channel] * self.tied_value[:, None]
+            row = np.zeros_like(mutant) if total else mutant
+            np.add.at(found.transpose(0, 1, 2, 4, 5, 3), (row, site, reference, place, channel), given)
         return found[0] if total else found.swapaxes(0, 1)
 
 

@@ -77,17 +77,14 @@ class StepSlopes:
         slope = _secant(self._step.function, x, r, fx, fr) if self._step.function else np.ones_like(r)
         if self._span == 1:
             return slope
-        n = self._after.shape[1]
-        windows, (fx, *_), fr = (
-            self._windows(self._inner[:, : n * self._span], n),
-            self._after,
-            self._after[1:],
-        )
-        self._maxima = ReferenceMaxima.of(windows[1:])
-        share = routing(windows[0], windows[1:], fx, fr, self._largest)
-        slope[:, : n * self._span] *= share.reshape(len(r), n * self._span, -1)
-        slope[:, n * self._span :] = 0
-        return slope
+        n, (fx, *_), fr = self._after.shape[1], self._after, self._after[1:]
+        inside = slice(0, n * self._span)
+        at_x, *at_r = self._windows(self._inner[:, inside], n)
+        self._maxima = ReferenceMaxima.of(np.array(at_r))
+        share = routing(at_x, np.array(at_r), fx, fr, self._largest)
+        found = np.zeros_like(slope)
+        found[:, inside] = slope[:, inside] * share.reshape(len(r), n * self._span, -1)
+        return found
 
     def _windows(self, array: NDArray, n: int) -> NDArray:
         """Positions (..., position, channel) as (..., window, position, channel)."""
@@ -124,15 +121,13 @@ class StepSlopes:
     def pulled_unmutated(self, sites: NDArray[np.intp], cotangent: NDArray) -> NDArray:
         """Cotangent (site, reference, target, position, channel) before it, by the sequence's slopes."""
         own = self.aligned(sites).of(self.unmutated)
-        found: NDArray = self._repeated(cotangent) * own[:, :, None]
+        cotangent = np.repeat(cotangent, self._span, axis=-2) if self._span > 1 else cotangent
+        found: NDArray = cotangent * own[:, :, None]
         return found
 
     def pulled(self, sites: NDArray[np.intp], cotangent: NDArray, slopes: Slopes, *, total: bool) -> NDArray:
         """Cotangent (site, mutant, reference, target, position, channel), or its sum over the mutants."""
         if isinstance(slopes, Routed):
             return slopes.pulled(cotangent, self._to.width * self._span, total=total)
-        found: NDArray = self._repeated(cotangent) * slopes[:, :, :, None]
+        found: NDArray = cotangent * slopes[:, :, :, None]
         return found.sum(axis=1) if total else found
-
-    def _repeated(self, cotangent: NDArray) -> NDArray:
-        return np.repeat(cotangent, self._span, axis=-2) if self._span > 1 else cotangent
