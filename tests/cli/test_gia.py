@@ -291,7 +291,7 @@ def test_every_experiment_on_a_cluster_gives_the_bytes_of_one_run(
                 client.submit(one_run, [*command, "-o", str(whole)], pure=False).result()
                 ran = CliRunner().invoke(main, [*command, "-o", str(shared), "--scheduler", address])
                 assert ran.exit_code == 0, ran.output
-                assert "by 1 workers in 4 shards" in ran.stdout
+                assert "by 1 workers in 8 shards" in ran.stdout
                 assert shared.read_bytes() == whole.read_bytes(), name
 
 

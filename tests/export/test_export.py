@@ -239,7 +239,7 @@ def test_many_overlapping_sequences_are_averaged_in_parts(monkeypatch: pytest.Mo
     starts, strand = rng.integers(0, 400, size=n).tolist(), rng.choice(["+", "-"], size=n).tolist()
     chrom = rng.choice(["chr2", "chr10", "2"], size=n).tolist()
     result = placed(starts, chrom, strand)
-    monkeypatch.setattr("kipoi_tfbind.export._pieces._CHUNK", 7)
+    monkeypatch.setattr("kipoi_tfbind.export._pieces.CHUNK", 7)
     monkeypatch.setattr("kipoi_tfbind.export._means._BLOCK", 32)
     monkeypatch.setattr("kipoi_tfbind.export._means._BLOCKS_AT_ONCE", 3)
     # 2 and chr2 are one contig where there is a table to say so, and else two.
@@ -346,7 +346,7 @@ def test_of_a_file_one_target_is_read(folder: Path, tmp_path: Path, monkeypatch:
         return load(dataset)
 
     monkeypatch.setattr(xr.Dataset, "load", recorded)
-    monkeypatch.setattr("kipoi_tfbind.export._pieces._CHUNK", 2)
+    monkeypatch.setattr("kipoi_tfbind.export._pieces.CHUNK", 2)
     export_modisco(folder / "ism.nc", tmp_path / "parts", target="MAX")
     assert [sizes["sequence"] for sizes in loaded] == [2, 2, 1]
     assert not any("target" in sizes for sizes in loaded)
