@@ -71,7 +71,7 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sequences", type=int, default=200)
-    parser.add_argument("--model", default="HepG2-single", help="of the zoo")
+    parser.add_argument("--model", default="HepG2", help="of the zoo")
     parser.add_argument("--references", type=int, default=100)
     options = parser.parse_args()
     kinds = ("one process", "one worker", "two workers", "two shards")

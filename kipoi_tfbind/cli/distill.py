@@ -23,7 +23,7 @@ from kipoi_tfbind.cli._options import THREADS, output_option
     show_default=True,
     help="Number of a member, from 1, whose layers the student begins with; may be repeated.",
 )
-@click.option("--windows", type=int, default=60_000, show_default=True, help="Windows to learn from.")
+@click.option("--windows", type=int, default=90_000, show_default=True, help="Windows to learn from.")
 @click.option(
     "--mutated", type=float, default=0.2, show_default=True, help="Share of them with random mutations."
 )
@@ -33,19 +33,19 @@ from kipoi_tfbind.cli._options import THREADS, output_option
 @click.option(
     "--recombined",
     type=float,
-    default=0.0,
+    default=0.15,
     show_default=True,
     help="Share of them that are half one, half another window.",
 )
 @click.option(
     "--hard",
     type=float,
-    default=0.0,
+    default=0.45,
     show_default=True,
     help="Share of them that are bins without a peak which the student, untrained, ranks first.",
 )
-@click.option("--random", type=float, default=0.05, show_default=True, help="Share of random sequences.")
-@click.option("--epochs", type=int, default=10, show_default=True)
+@click.option("--random", type=float, default=0.02, show_default=True, help="Share of random sequences.")
+@click.option("--epochs", type=int, default=3, show_default=True)
 @click.option("--batch-size", type=int, default=64, show_default=True)
 @click.option("--learning-rate", type=float, default=3e-4, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
@@ -57,7 +57,8 @@ def command(
 
     ENSEMBLE is the folder that `kipoi tfbind ensemble` wrote. The student has the layers of a few of its
     members, and a head for each: it knows how far they are apart. It learns from their log-odds of real,
-    shuffled, mutated, recombined and random windows. Evaluate and package it as any run.
+    shuffled, mutated, recombined and random windows, and of bins without a peak that look bound. Evaluate
+    and package it as any run.
 
     \b
     Example:

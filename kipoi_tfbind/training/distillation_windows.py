@@ -51,13 +51,13 @@ class Distillation:
     """
 
     keep: tuple[int, ...] = (1,)
-    windows: int = 60_000
+    windows: int = 90_000
     mutated: float = 0.2
     mutation_rate: float = 0.2
-    recombined: float = 0.0
-    hard: float = 0.0
-    random: float = 0.05
-    epochs: int = 10
+    recombined: float = 0.15
+    hard: float = 0.45
+    random: float = 0.02
+    epochs: int = 3
     batch_size: int = 64
     learning_rate: float = 3e-4
     seed: int = 0

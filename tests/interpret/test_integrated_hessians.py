@@ -180,5 +180,7 @@ def test_what_it_cannot_do_is_refused() -> None:
     one = random_sequences(1, same_weights.LENGTH)
     with pytest.raises(InputError, match="needs double precision; wrap it with double_precision=True"):
         integrated_hessians(same_weights.wrapped("keras"), one)
-    with pytest.raises(UnsupportedModelError, match=r"has no gradients, which .* need; predict_sequences, in_silico"):
+    with pytest.raises(
+        UnsupportedModelError, match=r"has no gradients, which .* need; predict_sequences, in_silico"
+    ):
         integrated_hessians(same_weights.wrapped("predict_only"), one)

@@ -26,7 +26,16 @@ from kipoi_tfbind.training.student import DistillationLoss, load_ensemble, stude
 from tests.planted_genome import MOTIF, write_planted_genome
 from tests.training.test_fit import CONFIG
 
-OPTIONS = Distillation(keep=(2,), windows=320, hard=0.1, epochs=6, batch_size=32, learning_rate=1e-2)
+OPTIONS = Distillation(
+    keep=(2,),
+    windows=320,
+    recombined=0.0,
+    hard=0.1,
+    random=0.05,
+    epochs=6,
+    batch_size=32,
+    learning_rate=1e-2,
+)
 ARCHITECTURES = ("motif_cnn", "motif_cnn")
 
 
@@ -201,7 +210,7 @@ def test_windows_are_of_all_kinds_and_drawn_from_the_seed() -> None:
 
 def test_recombined_windows_are_of_two_windows_joined_in_the_middle_half() -> None:
     codes = np.repeat(np.arange(4, dtype=np.uint8), 10)[:, None].repeat(240, axis=1)
-    options = Distillation(windows=100, mutated=0.0, recombined=0.5, random=0.0)
+    options = Distillation(windows=100, mutated=0.0, recombined=0.5, hard=0.0, random=0.0)
     config = replace(CONFIG, windows=replace(CONFIG.windows, shuffled=0.0))
     found = distillation_windows(codes, np.ones((40, 1), np.int8), config, options)
     changes = np.diff(found.astype(int), axis=1) != 0
