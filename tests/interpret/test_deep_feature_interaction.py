@@ -191,7 +191,9 @@ def test_paths_are_the_same_on_every_architecture(name: str) -> None:
 
 def test_what_it_cannot_do_is_refused() -> None:
     one = random_sequences(1, same_weights.LENGTH)
-    with pytest.raises(UnsupportedModelError, match=r"has no multipliers, which .* need; .*in_silico"):
+    with pytest.raises(
+        UnsupportedModelError, match=r"has no multipliers, which .* need; predict_sequences, in_silico"
+    ):
         deep_feature_interaction(same_weights.wrapped("predict_only"), one)
     with pytest.raises(InputError, match="positions: expected at least two different ones to pair, got 1"):
         deep_feature_interaction(same_weights.wrapped("keras"), one, positions=[3, 3])
