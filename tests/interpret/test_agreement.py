@@ -101,6 +101,7 @@ def test_results_that_cannot_be_compared_are_refused() -> None:
             {"a": ism.isel(position=slice(0, 4)), "b": ism.isel(position=slice(3, 8))},
             "no three positions in common",
         ),
+        ({"a": ism, "b": agreement({"a": ism, "b": ism})}, r"b \(agreement\) has no map of the bases"),
     ):
         with pytest.raises(InputError, match=message):
             agreement(results)
