@@ -9,9 +9,14 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parents[1]
-FILES = ("layers/test_layers.py", "architectures/test_architectures.py", "training/test_fit.py")
+FILES = (
+    "layers/test_layers.py",
+    "architectures/test_architectures.py",
+    "training/test_fit.py",
+    "training/test_motif_anchor.py",
+)
 # All layers, and each architecture with those layers: what JAX compiles for the rest takes minutes.
-CHOSEN = "test_layers or (float32 and tied) or filters_that_start_as_the_motif"
+CHOSEN = "test_layers or (float32 and tied) or filters_that_start_as_the_motif or anchor"
 # There dropout is drawn by PyTorch's own generator, which an interrupted run has to set anew.
 MORE = {"torch": " or (interrupted and KeepBest)"}
 

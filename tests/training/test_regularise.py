@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 
 from kipoi_tfbind.backends.keras_objective import ObjectiveModel, input_gradient
 from kipoi_tfbind.errors import UnsupportedModelError
-from kipoi_tfbind.training.fit import MaskedCrossEntropy
+from kipoi_tfbind.training.objective import MaskedCrossEntropy
 from kipoi_tfbind.training.options import RegulariseConfig
 from kipoi_tfbind.training.regularise import (
     RegularisedLoss,
