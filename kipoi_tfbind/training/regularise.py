@@ -144,7 +144,7 @@ class RegularisedLoss:
         windows = ops.cast(windows, "float32")
         bound = ops.cast(labels, windows.dtype) > 0.5
         if self.settings.prior_weight:
-            gradient, logits = input_gradient(lambda x: _bound_logits(model, x, bound), windows)
+            gradient, logits = input_gradient(lambda x: _bound_logits(model, x, bound), windows, model)
         else:
             logits = model(windows, training=True)
         total = self.loss(labels, logits)
@@ -164,7 +164,9 @@ class RegularisedLoss:
         """Adversarial windows of a batch; no gradient flows back through their making."""
 
         def gradient_of(x: Any) -> Any:
-            return input_gradient(lambda given: (self.loss(labels, model(given, training=False)), None), x)[0]
+            return input_gradient(
+                lambda given: (self.loss(labels, model(given, training=False)), None), x, model
+            )[0]
 
         settings = self.settings
         return ops.stop_gradient(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import numpy as np
 import pytest
@@ -13,7 +11,6 @@ from scipy.ndimage import convolve1d
 from scipy.optimize import minimize
 
 from kipoi_tfbind.backends.keras_objective import ObjectiveModel, input_gradient
-from kipoi_tfbind.errors import UnsupportedModelError
 from kipoi_tfbind.training.fit import MaskedCrossEntropy
 from kipoi_tfbind.training.options import RegulariseConfig
 from kipoi_tfbind.training.regularise import (
@@ -119,7 +116,7 @@ def test_loss_is_the_sum_of_its_terms(model: keras.Model) -> None:
     clean = float(LOSS(labels, model(tensor)))
     other = float(LOSS(labels, model(regularised.adversarial(model, tensor, labels))))
     bound = labels == 1
-    gradient, _ = input_gradient(lambda x: (ops.sum(model(x) * bound), None), tensor)
+    gradient, _ = input_gradient(lambda x: (ops.sum(model(x) * bound), None), tensor, model)
     attributions = np.abs(ops.convert_to_numpy(gradient) * windows).sum(axis=-1)[bound.any(axis=1)]
     prior = prior_in_numpy(attributions, 0.15, 1.0).mean()
     penalty = float(sum(model.losses))
@@ -139,11 +136,21 @@ def test_prior_is_lowered_by_steps_along_its_gradient(model: keras.Model) -> Non
     assert float(prior(in_training, windows, labels)) < before - 0.05
 
 
-def test_another_framework_is_refused(monkeypatch: pytest.MonkeyPatch, model: keras.Model) -> None:
-    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-
-    def objective(*_: Any) -> float:
-        return 0.0
-
-    with pytest.raises(UnsupportedModelError, match="need TensorFlow: set KERAS_BACKEND=tensorflow"):
-        ObjectiveModel(model.input, model.output, objective)
+def test_moving_means_and_draws_go_on_in_training_with_a_prior() -> None:
+    x = keras.Input((32, 4))
+    normalised = keras.layers.BatchNormalization(momentum=0.75)
+    dropped = keras.layers.Dropout(0.5)
+    y = keras.layers.Dense(2)(keras.layers.Flatten()(dropped(normalised(x))))
+    loss = RegularisedLoss(LOSS, RegulariseConfig(prior_weight=1.0, adversarial_weight=0.5))
+    in_training = ObjectiveModel(x, y, loss)
+    in_training.compile(keras.optimizers.SGD(0.01))
+    windows = one_hot(16, 32)
+    draws = [ops.convert_to_numpy(dropped.seed_generator.state)]
+    for _ in range(2):
+        in_training.fit(windows, np.ones((16, 2), np.int8), verbose=0, shuffle=False)
+        draws.append(ops.convert_to_numpy(dropped.seed_generator.state))
+    # Of windows and of adversarial ones each step takes a mean, which is little else than that of windows.
+    expected = (1 - 0.75**4) * windows.mean(axis=(0, 1))
+    np.testing.assert_allclose(ops.convert_to_numpy(normalised.moving_mean), expected, atol=0.05)
+    if keras.backend.backend() != "torch":  # where dropout draws from PyTorch's own generator
+        assert len({tuple(state.tolist()) for state in draws}) == 3
