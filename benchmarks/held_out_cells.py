@@ -24,7 +24,7 @@ from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.results.files import whole_file
 from kipoi_tfbind.training.baselines import best_motif_score, jaspar_log_odds
 from kipoi_tfbind.training.config import TrainingConfig
-from kipoi_tfbind.training.fit import predict_codes, train
+from kipoi_tfbind.training.fit import bins_of_run, predict_codes, train
 from kipoi_tfbind.training.metrics import (
     BLOCK_LENGTH,
     block_weights,
@@ -66,16 +66,23 @@ def configuration(targets: Mapping[str, list[str]], seed: int) -> TrainingConfig
     return TrainingConfig.from_entries(entries)
 
 
-def scores_of(config: TrainingConfig, data: argparse.Namespace, codes: NDArray, folder: Path) -> NDArray:
-    """Log-odds (bin, target) of a model that is trained if it is not there."""
-    path = folder / "scores.npy"
-    if not path.exists():
-        model = train(config, data.fasta, data.peaks, folder, verbose=0)
-        on_logits = keras.Model(model.input, model.get_layer("logit").output)
-        with whole_file(path) as new, open(new, "wb") as file:
-            np.save(file, predict_codes(on_logits, codes))
-        keras.backend.clear_session()
-    return np.load(path)
+def scores_of(targets: Mapping[str, list[str]], data: argparse.Namespace, codes: NDArray, name: str) -> list:
+    """Log-odds (bin, target) of the model of each seed, which is trained if it is not there."""
+    bins, found = None, []
+    for seed in SEEDS:
+        folder = data.output / f"{name}.seed-{seed}"
+        path = folder / "scores.npy"
+        if not path.exists():
+            # The same for all seeds: they differ in the first weights, the order, the shifts and dropout.
+            bins = bins or bins_of_run(configuration(targets, SEEDS[0]), Genome(data.fasta), data.peaks)
+            config = configuration(targets, seed)
+            model = train(config, data.fasta, data.peaks, folder, verbose=0, bins=bins)
+            on_logits = keras.Model(model.input, model.get_layer("logit").output)
+            with whole_file(path) as new, open(new, "wb") as file:
+                np.save(file, predict_codes(on_logits, codes))
+            keras.backend.clear_session()
+        found.append(np.load(path))
+    return found
 
 
 def motif_scores(config: TrainingConfig, genome: Genome, data: argparse.Namespace) -> dict[str, NDArray]:
@@ -112,10 +119,7 @@ def rows(cell: str, data: argparse.Namespace) -> Iterator[list[str]]:
     bins = held_out_bins(config, genome, data.peaks, "test")
     codes = bins.codes(genome, config.length)
     scores = {
-        name: [
-            scores_of(configuration(targets, seed), data, codes, data.output / f"{cell}.{name}.seed-{seed}")
-            for seed in SEEDS
-        ]
+        name: scores_of(targets, data, codes, f"{cell}.{name}")
         for name, targets in (("itself", itself), ("others", others))
     }
     motifs = motif_scores(config, genome, data)
