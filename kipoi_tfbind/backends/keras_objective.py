@@ -108,7 +108,8 @@ class ObjectiveModel(keras.Model):
         loss = self.objective(self, inputs, labels)
         loss.backward()
         with torch.no_grad():
-            self.optimizer.apply([weight.value.grad for weight in self.trainable_weights])
+            gradients = [weight.value.grad for weight in self.trainable_weights]
+            self.optimizer.apply(gradients, self.trainable_weights)
         return self._followed(loss.detach(), len(inputs))
 
     def _jax_step(self, state: tuple[Any, ...], data: tuple[Any, Any]) -> tuple[dict[str, Any], Any]:

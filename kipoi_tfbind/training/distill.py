@@ -60,8 +60,9 @@ def distill(
     run_dir
         Folder for `model.keras` (of the epoch with the best mean AUPRC in validation), `history.csv`,
         `distillation.json`, `fidelity.json` (of 4,000 held-out bins:
-        :func:`kipoi_tfbind.training.fidelity.fidelity`), and the configurations of the ensemble. A run that
-        was interrupted goes on when it is started again with this folder.
+        :func:`kipoi_tfbind.training.fidelity.fidelity`), the configurations of the ensemble, and the bins and
+        log-odds that the student learns from. A run that was interrupted goes on when it is started again
+        with this folder.
     options
         See :class:`Distillation`.
     verbose

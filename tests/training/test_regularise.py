@@ -116,7 +116,8 @@ def test_loss_is_the_sum_of_its_terms(model: keras.Model) -> None:
     clean = float(LOSS(labels, model(tensor)))
     other = float(LOSS(labels, model(regularised.adversarial(model, tensor, labels))))
     bound = labels == 1
-    gradient, _ = input_gradient(lambda x: (ops.sum(model(x) * bound), None), tensor, model)
+    of_bound = ops.convert_to_tensor(bound.astype(np.float32))
+    gradient, _ = input_gradient(lambda x: (ops.sum(model(x) * of_bound), None), tensor, model)
     attributions = np.abs(ops.convert_to_numpy(gradient) * windows).sum(axis=-1)[bound.any(axis=1)]
     prior = prior_in_numpy(attributions, 0.15, 1.0).mean()
     penalty = float(sum(model.losses))
