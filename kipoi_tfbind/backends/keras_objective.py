@@ -83,7 +83,7 @@ class ObjectiveModel(keras.Model):
 
     def train_step(self, *arguments: Any) -> Any:
         """Take one step of the optimiser: of a batch, or on JAX of the state of all variables and a batch."""
-        of_framework = {
+        of_framework: dict[str, Callable[..., Any]] = {
             "tensorflow": self._tensorflow_step,
             "torch": self._torch_step,
             "jax": self._jax_step,

@@ -220,11 +220,12 @@ class TorchBackend:
 
     def weights(self) -> list[NDArray]:
         """See the protocol."""
-        if hasattr(self._module, "trainable_variables"):
+        module: Any = self._module
+        if hasattr(module, "trainable_variables"):
             # Of Keras: without the states of what it draws, which differ whenever the model is loaded.
-            values = [weight.value for weight in self._module.weights]
+            values = [weight.value for weight in module.weights]
         else:
-            values = [*torch.nn.Module.state_dict(self._module).values()]
+            values = [*torch.nn.Module.state_dict(module).values()]
         return [value.detach().cpu().numpy() for value in values]
 
     def bytes_per_row(self, inputs: Sequence[NDArray], *, backward: bool) -> int:
