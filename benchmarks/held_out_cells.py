@@ -25,8 +25,9 @@ from kipoi_tfbind.comparison.plan import merged, read_comparison
 from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.results.files import whole_file
 from kipoi_tfbind.training.baselines import best_motif_score, jaspar_log_odds
+from kipoi_tfbind.training.callbacks import predict_codes
 from kipoi_tfbind.training.config import TrainingConfig
-from kipoi_tfbind.training.fit import bins_of_run, predict_codes, train
+from kipoi_tfbind.training.fit import bins_of_run, train
 from kipoi_tfbind.training.metrics import (
     BLOCK_LENGTH,
     block_weights,

@@ -14,6 +14,7 @@ import keras
 from kipoi_tfbind.layers import (
     BothStrands,
     BoundedExponential,
+    Composition,
     RevCompBatchNormalization,
     RevCompConcatenate,
     RevCompConv1D,
@@ -133,6 +134,12 @@ class Network:
         return self.make(keras.layers.Dense, name, units, **options)(
             self.make(keras.layers.Flatten, f"{name}_flat")(x)
         )
+
+    def beside_composition(self, features: Any, sequence: Any) -> Any:
+        """Features with the window's GC and CpG content, normalised, beside them."""
+        content = self.make(Composition, "composition")(sequence)
+        content = self.make(keras.layers.BatchNormalization, "composition_norm")(content)
+        return self.make(keras.layers.Concatenate, "with_composition")([features, content])
 
     def over_strands(self, body: Callable[..., Any], sequence: Any, *tracks: Any) -> Any:
         """Features of the body; of a siamese network, their mean over both strands.

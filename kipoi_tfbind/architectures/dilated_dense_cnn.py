@@ -24,6 +24,7 @@ def dilated_dense_cnn(
     l2: float = 1e-6,
     activation: str = "exponential",
     exponential_bound: float | None = None,
+    composition: bool = False,
     strands: str = "tied",
 ) -> keras.Model:
     """Dilated CNN with dense connections: each dilated layer adds features to those that it has read.
@@ -58,6 +59,8 @@ def dilated_dense_cnn(
         Of the first layer: "exponential" (Koo and Ploenzke 2021, doi:10.1038/s42256-020-00291-x), "relu", ...
     exponential_bound
         Bound of an exponential activation (:class:`kipoi_tfbind.layers.BoundedExponential`), if any.
+    composition
+        Give the last layer the GC and CpG content of the window too, so that no filter need say it.
     strands
         What is done about the two strands: see :mod:`kipoi_tfbind.architectures`.
 
@@ -98,5 +101,6 @@ def dilated_dense_cnn(
 
     sequence = keras.Input((length, 4), name="sequence")
     x = net.dropout(net.over_strands(body, sequence), "head_dropout", head_dropout)
+    x = net.beside_composition(x, sequence) if composition else x
     logit = keras.layers.Dense(n_targets, kernel_regularizer=penalty, name="logit")(x)
     return net.model(sequence, net.probability(logit), "dilated_dense_cnn")

@@ -25,6 +25,7 @@ def dilated_residual_cnn(
     block_filters: int | None = None,
     activation: str = "exponential",
     exponential_bound: float | None = None,
+    composition: bool = False,
     strands: str = "tied",
 ) -> keras.Model:
     """Dilated residual CNN: binding at the centre, in the context of the whole window.
@@ -64,6 +65,8 @@ def dilated_residual_cnn(
     exponential_bound
         Bound of the activation after the first layer (:class:`kipoi_tfbind.layers.BoundedExponential`);
         without one it is the plain exponential.
+    composition
+        Give the last layer the GC and CpG content of the window too, so that no filter need say it.
     strands
         What is done about the two strands: see :mod:`kipoi_tfbind.architectures`.
 
@@ -109,6 +112,7 @@ def dilated_residual_cnn(
 
     sequence = keras.Input((length, 4), name="sequence")
     x = net.dropout(net.over_strands(body, sequence), "head_dropout", head_dropout)
+    x = net.beside_composition(x, sequence) if composition else x
     logit = keras.layers.Dense(
         n_targets, kernel_initializer="zeros", kernel_regularizer=penalty, name="logit"
     )(x)

@@ -23,6 +23,7 @@ def motif_cnn(
     l2: float = 1e-6,
     activation: str = "exponential",
     exponential_bound: float | None = None,
+    composition: bool = False,
     strands: str = "tied",
 ) -> keras.Model:
     """Shallow CNN whose first-layer filters can be read as motifs.
@@ -54,6 +55,8 @@ def motif_cnn(
         Of the first layer; another one, such as "relu", is for comparisons.
     exponential_bound
         Bound of an exponential activation (:class:`kipoi_tfbind.layers.BoundedExponential`), if any.
+    composition
+        Give the last layer the GC and CpG content of the window too, so that no filter need say it.
     strands
         What is done about the two strands: see :mod:`kipoi_tfbind.architectures`.
 
@@ -91,5 +94,6 @@ def motif_cnn(
 
     sequence = keras.Input((length, 4), name="sequence")
     x = net.dropout(net.over_strands(body, sequence), "hidden_dropout", dropout)
+    x = net.beside_composition(x, sequence) if composition else x
     logit = keras.layers.Dense(n_targets, kernel_regularizer=penalty, name="logit")(x)
     return net.model(sequence, net.probability(logit), "motif_cnn")

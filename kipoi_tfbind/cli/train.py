@@ -26,7 +26,8 @@ def command(config: str, fasta: str, peaks: str, output: str, tensorboard: bool)
 
     settings = TrainingConfig.from_yaml(config)
     start_tensorflow()
-    from kipoi_tfbind.training.fit import tensorboard_log, train
+    from kipoi_tfbind.training.callbacks import tensorboard_log
+    from kipoi_tfbind.training.fit import train
 
     callbacks = [tensorboard_log(output)] if tensorboard else []
     train(settings, fasta, peaks, output, verbose=2, callbacks=callbacks)

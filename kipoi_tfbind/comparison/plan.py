@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.training.config import TrainingConfig, read_yaml
+from kipoi_tfbind.training.config import TrainingConfig
+from kipoi_tfbind.training.entries import read_yaml
 
 _NAME = re.compile(r"[\w.+-]+", re.ASCII)
 _ENTRIES = ("title", "note", "base", "factors", "grid", "seeds")

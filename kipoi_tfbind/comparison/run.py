@@ -20,8 +20,10 @@ from kipoi_tfbind.interpret import in_silico_mutagenesis
 from kipoi_tfbind.models.load import as_sequence_model
 from kipoi_tfbind.results.files import save_result, whole_file
 from kipoi_tfbind.sequences.read import encode_sequences
+from kipoi_tfbind.training.callbacks import predict_codes
 from kipoi_tfbind.training.config import TrainingConfig
-from kipoi_tfbind.training.fit import bins_of_run, predict_codes, train
+from kipoi_tfbind.training.fit import bins_of_run, train
+from kipoi_tfbind.training.heads import HEADS
 from kipoi_tfbind.training.learned import motif_response
 from kipoi_tfbind.training.metrics import BLOCK_LENGTH
 from kipoi_tfbind.training.windows import LabelledBins, held_out_bins
@@ -77,9 +79,12 @@ def measure(config: TrainingConfig, genome: Genome, bins: LabelledBins, run_dir:
     save_result(_maps(model, codes, bins.labels, config.target_names), run_dir / MAPS)
     some = codes[np.linspace(0, len(codes) - 1, min(len(codes), _N_STRANDS)).astype(int)]
     history = pd.read_csv(run_dir / "history.csv")
+    seconds = history["cpu_seconds"].sum()
+    if config.fit.head_epochs:
+        seconds += pd.read_csv(run_dir / HEADS)["cpu_seconds"].sum()
     return {
         "parameters": int(sum(np.prod(weight.shape) for weight in model.trainable_weights)),
-        "cpu_seconds": float(history["cpu_seconds"].sum()),
+        "cpu_seconds": float(seconds),
         "epochs": len(history),
         "best_epoch": int(history["validation_auprc"].argmax()) + 1,
         "rc_difference": float(np.abs(predict(some) - predict(reverse_complement_codes(some))).max()),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -14,22 +13,20 @@ import yaml
 
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.text_files import MAX_DIGITS
-from kipoi_tfbind.training.options import OPTION_BOUNDS, AugmentConfig, RegulariseConfig
+from kipoi_tfbind.training.entries import (
+    check_known,
+    files_of_targets,
+    mapping,
+    read_yaml,
+    section,
+    texts,
+    weights,
+)
+from kipoi_tfbind.training.options import AugmentConfig, RegulariseConfig
 
 # Names of targets and of entries become column labels, file names and cells of Kipoi's tables.
 NAME = re.compile(r"[A-Za-z][\w.+-]*", re.ASCII)
 NAME_RULE = "a letter, then letters, digits and _ . + - only"
-
-
-_AT_LEAST_ONE = (1, math.inf)
-# Of settings that may not be just any number from 0 on.
-_BOUNDS = {
-    **dict.fromkeys(("bin_length", "stride", "epochs", "batch_size"), _AT_LEAST_ONE),
-    "min_overlap": (0.01, 1),
-    "max_n": (0, 1),
-    "seed": (0, 2**32 - 1),  # what Keras takes
-    **OPTION_BOUNDS,
-}
 
 
 @dataclass(frozen=True)
@@ -113,7 +110,11 @@ class FitConfig:
     jitter
         Largest shift in bp of a training window, drawn anew in every epoch.
     auxiliary_weight
-        Weight in the loss of each auxiliary target; a target has 1.
+        Weight in the loss of each auxiliary target; targets have 1 on average.
+    balance
+        Power, from 0 to 1, of inverse prevalence in the weight of a target: 0 weighs all alike.
+    head_epochs
+        Epochs after the others in which only the last layer is trained, to choose an epoch for each target.
     seed
         Of everything that is drawn.
     """
@@ -124,6 +125,8 @@ class FitConfig:
     weight_decay: float = 1e-3
     jitter: int = 50
     auxiliary_weight: float = 0.2
+    balance: float = 0.0
+    head_epochs: int = 0
     seed: int = 1
 
 
@@ -152,7 +155,10 @@ class TrainingConfig:
     motifs
         Target name -> JASPAR matrix id of the motif baseline.
     motif_filters
-        JASPAR matrix ids that the first filters of the first layer start from; they are trained further.
+        JASPAR matrix ids that the first filters of the first layer start from; they are trained further,
+        as far as `motif_anchor` of `regularise` lets them.
+    target_weights
+        Target name -> weight in the loss, 1 where none is given.
     auxiliary
         Further targets, as `targets`, that help to train the layers that all share (the same factors in
         other cells, say); the model that is kept does not predict them.
@@ -170,6 +176,7 @@ class TrainingConfig:
     fit: FitConfig = field(default_factory=FitConfig)
     motifs: Mapping[str, str] = field(default_factory=dict)
     motif_filters: tuple[str, ...] = ()
+    target_weights: Mapping[str, float] = field(default_factory=dict)
     auxiliary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     excluded: tuple[Region, ...] = ()
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -217,25 +224,26 @@ class TrainingConfig:
     @classmethod
     def from_entries(cls, entries: Mapping[str, Any]) -> TrainingConfig:
         """Check the entries of a configuration; raises `InputError` as `from_yaml`."""
-        _check_known(cls, entries)
+        check_known(cls, entries)
         for key in ("architecture", "hyperparameters", "targets", "validation", "test"):
             if not entries.get(key):
                 raise InputError(f"the entry {key!r} is missing")
         config = cls(
             architecture=str(entries["architecture"]),
-            hyperparameters=_mapping("hyperparameters", entries["hyperparameters"]),
-            targets=_files_of_targets("targets", entries["targets"]),
-            validation=tuple(map(Region.parse, _texts("validation", entries["validation"]))),
-            test=tuple(map(Region.parse, _texts("test", entries["test"]))),
-            contigs=_texts("contigs", entries.get("contigs")),
-            windows=_section("windows", WindowsConfig, entries.get("windows")),
-            fit=_section("fit", FitConfig, entries.get("fit")),
-            motifs=_mapping("motifs", entries.get("motifs") or {}),
-            motif_filters=_texts("motif_filters", entries.get("motif_filters")),
-            auxiliary=_files_of_targets("auxiliary", entries.get("auxiliary") or {}),
-            excluded=tuple(map(Region.parse, _texts("excluded", entries.get("excluded")))),
-            augment=_section("augment", AugmentConfig, entries.get("augment")),
-            regularise=_section("regularise", RegulariseConfig, entries.get("regularise")),
+            hyperparameters=mapping("hyperparameters", entries["hyperparameters"]),
+            targets=files_of_targets("targets", entries["targets"]),
+            validation=tuple(map(Region.parse, texts("validation", entries["validation"]))),
+            test=tuple(map(Region.parse, texts("test", entries["test"]))),
+            contigs=texts("contigs", entries.get("contigs")),
+            windows=section("windows", WindowsConfig, entries.get("windows")),
+            fit=section("fit", FitConfig, entries.get("fit")),
+            motifs=mapping("motifs", entries.get("motifs") or {}),
+            motif_filters=texts("motif_filters", entries.get("motif_filters")),
+            target_weights=weights("target_weights", entries.get("target_weights") or {}),
+            auxiliary=files_of_targets("auxiliary", entries.get("auxiliary") or {}),
+            excluded=tuple(map(Region.parse, texts("excluded", entries.get("excluded")))),
+            augment=section("augment", AugmentConfig, entries.get("augment")),
+            regularise=section("regularise", RegulariseConfig, entries.get("regularise")),
             title=str(entries.get("title") or ""),
             trained_on=str(entries.get("trained_on") or ""),
         )
@@ -249,8 +257,11 @@ class TrainingConfig:
                 raise InputError(f"targets: a name must be {NAME_RULE}, got {name!r}")
         if twice := sorted(set(self.targets) & set(self.auxiliary)):
             raise InputError(f"auxiliary: {twice} are targets already; give them other names")
-        if unknown := sorted(set(self.motifs) - set(self.targets)):
-            raise InputError(f"motifs: {unknown} are no targets; targets: {self.target_names}")
+        for key in ("motifs", "target_weights"):
+            if unknown := sorted(set(getattr(self, key)) - set(self.targets)):
+                raise InputError(f"{key}: {unknown} are no targets; targets: {self.target_names}")
+        if self.regularise.motif_anchor and not self.motif_filters:
+            raise InputError("regularise: motif_anchor: no filter starts as a motif; give motif_filters")
         length = self.hyperparameters.get("length")
         if not isinstance(length, int) or length < self.windows.bin_length:
             raise InputError(
@@ -271,74 +282,6 @@ class TrainingConfig:
         for key in ("contigs", "motif_filters"):
             entries[key] = list(getattr(self, key))
         entries["hyperparameters"] = dict(self.hyperparameters)
-        entries["motifs"] = dict(self.motifs)
+        for key in ("motifs", "target_weights"):
+            entries[key] = dict(getattr(self, key))
         return yaml.safe_dump(entries, sort_keys=False)
-
-
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Read the settings in a YAML file.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, is not YAML, or has no settings.
-    """
-    path = Path(path)
-    try:
-        entries = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise InputError(f"{path}: cannot read this file ({error.strerror}); check the path") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    try:
-        return _mapping("the file", entries)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-
-
-def _files_of_targets(name: str, value: Any) -> dict[str, tuple[str, ...]]:
-    return {target: _texts(f"{name}: {target}", files) for target, files in _mapping(name, value).items()}
-
-
-def _check_known(kind: type, entries: Mapping[str, Any]) -> None:
-    known = [entry.name for entry in fields(kind)]
-    if unknown := sorted(map(str, set(entries) - set(known))):
-        raise InputError(f"unknown settings {unknown}; known: {known}")
-
-
-def _mapping(name: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise InputError(f"{name}: expected a mapping of settings, got {value!r}")
-    return value
-
-
-def _texts(name: str, value: Any) -> tuple[str, ...]:
-    """One text or a list of them."""
-    texts = [value] if isinstance(value, str) else value or []
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise InputError(f"{name}: expected a text or a list of texts, got {value!r}")
-    return tuple(texts)
-
-
-def _section(name: str, kind: type, value: Any) -> Any:
-    """Settings that are numbers, each of the type of its default and within its bounds."""
-    entries = _mapping(name, value or {})
-    try:
-        _check_known(kind, entries)
-        for entry in fields(kind):
-            _check_number(entry.name, entries.get(entry.name, entry.default), type(entry.default))
-    except InputError as error:
-        raise InputError(f"{name}: {error}") from None
-    return kind(**entries)
-
-
-def _check_number(name: str, value: Any, kind: type) -> None:
-    expected = "a whole number" if kind is int else "a number"
-    if isinstance(value, bool) or not isinstance(value, int if kind is int else (int, float)):
-        # To YAML, 1e-3 is a text.
-        hint = "; write it with a point, as in 1.0e-3" if kind is float and isinstance(value, str) else ""
-        raise InputError(f"{name}: expected {expected}, got {value!r}{hint}")
-    low, high = _BOUNDS.get(name, (0, math.inf))
-    if not low <= value <= high:
-        bounds = f"of at least {low}" if high == math.inf else f"from {low} to {high}"
-        raise InputError(f"{name}: expected {expected} {bounds}, got {value!r}")

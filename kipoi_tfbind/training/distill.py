@@ -19,11 +19,13 @@ from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.kipoi_model import mixture_of
 from kipoi_tfbind.notices import progress
 from kipoi_tfbind.results.files import whole_file
+from kipoi_tfbind.training.callbacks import EpochStart, KeepBest, predict_codes
 from kipoi_tfbind.training.config import TrainingConfig
 from kipoi_tfbind.training.distillation_windows import PART, Distillation, distillation_windows, hard_bins
 from kipoi_tfbind.training.fidelity import fidelity
-from kipoi_tfbind.training.fit import EpochStart, KeepBest, cosine_optimizer, epochs_done, predict_codes
+from kipoi_tfbind.training.fit import epochs_done
 from kipoi_tfbind.training.metrics import mean_auprc
+from kipoi_tfbind.training.objective import cosine_optimizer
 from kipoi_tfbind.training.student import DistillationLoss, load_ensemble, on_members, student_of
 from kipoi_tfbind.training.windows import POSITIVE, LabelledBins, held_out_bins, training_bins
 

@@ -15,8 +15,8 @@ from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.notices import progress
 from kipoi_tfbind.training.batches import with_shuffles
+from kipoi_tfbind.training.callbacks import predict_codes
 from kipoi_tfbind.training.config import TrainingConfig
-from kipoi_tfbind.training.fit import predict_codes
 from kipoi_tfbind.training.windows import POSITIVE, LabelledBins, training_bins
 
 log = logging.getLogger(__name__)

@@ -16,8 +16,8 @@ from scipy.optimize import minimize
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.results.files import whole_file
+from kipoi_tfbind.training.callbacks import predict_codes
 from kipoi_tfbind.training.config import TrainingConfig
-from kipoi_tfbind.training.fit import predict_codes
 from kipoi_tfbind.training.windows import held_out_bins
 
 log = logging.getLogger(__name__)

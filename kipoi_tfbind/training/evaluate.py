@@ -31,9 +31,9 @@ from kipoi_tfbind.training.baselines import (
     kmer_model_scores,
 )
 from kipoi_tfbind.training.calibration import calibration_metrics, fit_calibration
+from kipoi_tfbind.training.callbacks import predict_codes
 from kipoi_tfbind.training.config import TrainingConfig
 from kipoi_tfbind.training.conformal import coverage, fit_label_sets
-from kipoi_tfbind.training.fit import predict_codes
 from kipoi_tfbind.training.learned import what_is_learned
 from kipoi_tfbind.training.metrics import BLOCK_LENGTH, block_weights, score_target
 from kipoi_tfbind.training.windows import LabelledBins, held_out_bins, training_bins

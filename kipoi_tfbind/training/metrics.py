@@ -26,12 +26,28 @@ def mean_auprc(labels: NDArray[np.int8], scores: NDArray) -> float:
     >>> mean_auprc(np.array([[1], [0], [-1]]), np.array([[0.9], [0.1], [0.5]]))
     1.0
     """
-    values = [
-        average_precision_score(label[label >= 0], score[label >= 0])
-        for label, score in zip(labels.T, scores.T, strict=True)
-        if (label == 1).any()
-    ]
-    return float(np.mean(values))
+    return float(np.nanmean(target_auprc(labels, scores)))
+
+
+def target_auprc(labels: NDArray[np.int8], scores: NDArray) -> NDArray[np.float64]:
+    """AUPRC of each target (target) among unambiguous bins, not a number without a positive.
+
+    Parameters
+    ----------
+    labels, scores
+        As in `mean_auprc`.
+
+    Examples
+    --------
+    >>> target_auprc(np.array([[1, 0], [0, 0]]), np.array([[0.9, 0.3], [0.1, 0.2]])).tolist()
+    [1.0, nan]
+    """
+    return np.array(
+        [
+            average_precision_score(label[label >= 0], score[label >= 0]) if (label == 1).any() else np.nan
+            for label, score in zip(labels.T, scores.T, strict=True)
+        ]
+    )
 
 
 def ranking_metrics(

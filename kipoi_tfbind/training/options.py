@@ -84,6 +84,9 @@ class RegulariseConfig:
         Frequency, in cycles per bp, above which the prior penalises.
     prior_smoothing
         Standard deviation, in bp, of the Gaussian that smooths attributions before their Fourier transform.
+    motif_anchor
+        Weight of the sum of squared differences, in nats^2, of the filters that start as `motif_filters` from
+        these motifs; `.inf` keeps the filters as they start.
     """
 
     label_smoothing: float = 0.0
@@ -93,6 +96,7 @@ class RegulariseConfig:
     prior_weight: float = 0.0
     prior_frequency: float = 0.15
     prior_smoothing: float = 3.0
+    motif_anchor: float = 0.0
 
     @property
     def needs_input_gradients(self) -> bool:

@@ -14,7 +14,13 @@ from kipoi_tfbind.architectures import ARCHITECTURES
 
 LENGTH = 48
 SETTINGS: dict[str, dict[str, Any]] = {
-    "motif_cnn": {"kernel_size": 7, "pool_size": 4, "second_filters": 3, "hidden_units": 5},
+    "motif_cnn": {
+        "kernel_size": 7,
+        "pool_size": 4,
+        "second_filters": 3,
+        "hidden_units": 5,
+        "composition": True,
+    },
     "dilated_residual_cnn": {
         "kernel_size": 7,
         "pool_size": 4,
@@ -23,7 +29,13 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "block_filters": 5,
         "exponential_bound": 50.0,
     },
-    "dilated_dense_cnn": {"kernel_size": 7, "pool_size": 4, "dilation_rates": (1, 2), "growth": 3},
+    "dilated_dense_cnn": {
+        "kernel_size": 7,
+        "pool_size": 4,
+        "dilation_rates": (1, 2),
+        "growth": 3,
+        "composition": True,
+    },
     "cnn_lstm": {"kernel_size": 9, "pool_size": 8, "units": 3, "hidden_units": 5},
     "cnn_lstm_accessibility": {"kernel_size": 9, "pool_size": 8, "units": 3, "hidden_units": 5},
     "cnn_attention": {"kernel_size": 7, "pool_size": 4, "heads": 2, "head_size": 3, "units": 5},

@@ -122,6 +122,28 @@ def test_settings_that_break_the_symmetry_or_mean_nothing_are_refused(make, mess
         make()
 
 
+@pytest.mark.parametrize("name", ["motif_cnn", "dilated_residual_cnn", "dilated_dense_cnn"])
+def test_composition_is_added_to_the_log_odds(name: str) -> None:
+    """What the last layer reads beside the features: GC and CpG per base, normalised."""
+    plain, informed = (small(name, composition=composition) for composition in (False, True))
+    x = inputs(name, n=4)
+    # The same features, whose weights are drawn anew in another order otherwise.
+    for layer in plain.layers:
+        if layer.name not in ("logit", "probability"):
+            informed.get_layer(layer.name).set_weights(layer.get_weights())
+    kernel, bias = informed.get_layer("logit").get_weights()
+    plain.get_layer("logit").set_weights([kernel[:-2], bias])
+    gamma, beta, mean, variance = informed.get_layer("composition_norm").get_weights()
+    letters = ["".join("ACGT"[i] for i in row) for row in x[0].argmax(axis=2)]
+    content = np.array([[(s.count("G") + s.count("C")) / LENGTH, s.count("CG") / LENGTH] for s in letters])
+    normalised = gamma * (content - mean) / np.sqrt(variance + 1e-3) + beta
+    without, found = (
+        ops.convert_to_numpy(keras.Model(model.input, model.get_layer("logit").output)(x[0]))
+        for model in (plain, informed)
+    )
+    np.testing.assert_allclose(found - without, normalised @ kernel[-2:], rtol=0, atol=1e-5)
+
+
 def test_lengths_that_only_tied_strands_refuse() -> None:
     x = np.eye(4, dtype="float32")[np.random.default_rng(0).integers(4, size=(2, 50))]
     model = small("motif_cnn", "siamese", length=50)

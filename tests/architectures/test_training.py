@@ -16,7 +16,8 @@ from kipoi_tfbind.dna.one_hot import one_hot_codes
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.training.config import Region, TrainingConfig, WindowsConfig
-from kipoi_tfbind.training.fit import MaskedCrossEntropy, build_model, start_at_prevalence
+from kipoi_tfbind.training.fit import build_model, start_at_prevalence
+from kipoi_tfbind.training.objective import MaskedCrossEntropy
 from kipoi_tfbind.training.profile_losses import MultinomialNLL, profile_losses
 from kipoi_tfbind.training.windows import training_bins
 from tests.architectures.small import LENGTH, RECURRENT, SETTINGS

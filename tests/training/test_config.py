@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,9 @@ def test_to_yaml_is_read_back_as_it_was(tmp_path: Path) -> None:
         "windows": {"stride": 50, "random": 2},
         "fit": {"learning_rate": 0.01, "seed": 7},
         "motifs": {"CTCF": "MA0139.1"},
+        "motif_filters": ["MA0139.1"],
+        "target_weights": {"MAX": 2.5},
+        "regularise": {"motif_anchor": math.inf},
     }
     config = TrainingConfig.from_yaml(write(tmp_path / "run.yaml", entries))
     again = tmp_path / "again.yaml"
@@ -147,6 +151,14 @@ def test_missing_entry_is_named(tmp_path: Path, key: str, how: str) -> None:
         ({"validation": [20]}, "validation: expected a text or a list of texts, got [20]"),
         ({"test": ["chr20:1999-2500"]}, "regions chr20:1000-2000 and chr20:1999-2500 overlap"),
         ({"motifs": {"CTFC": "MA0139.1"}}, "motifs: ['CTFC'] are no targets; targets: ['CTCF', 'MAX']"),
+        ({"target_weights": {"B": 1}}, "target_weights: ['B'] are no targets; targets: ['CTCF', 'MAX']"),
+        ({"target_weights": {"MAX": 0}}, "target_weights: MAX: expected a number above 0, got 0"),
+        ({"target_weights": {"MAX": "2"}}, "target_weights: MAX: expected a number, got '2'"),
+        ({"fit": {"balance": 2}}, "fit: balance: expected a number from 0 to 1, got 2"),
+        (
+            {"regularise": {"motif_anchor": 0.1}},
+            "motif_anchor: no filter starts as a motif; give motif_filters",
+        ),
         ({"fit": {"epochs": 0}}, "fit: epochs: expected a whole number of at least 1, got 0"),
         ({"fit": {"epochs": 1.5}}, "fit: epochs: expected a whole number, got 1.5"),
         ({"fit": {"seed": 2**64}}, "fit: seed: expected a whole number from 0 to 4294967295, got 1844"),

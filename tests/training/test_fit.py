@@ -18,7 +18,11 @@ from kipoi_tfbind.errors import InputError, MissingProgramError
 from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.training import fit
 from kipoi_tfbind.training.batches import TrainingBatches, with_shuffles
+from kipoi_tfbind.training.callbacks import KeepBest, predict_codes, tensorboard_log
 from kipoi_tfbind.training.config import FitConfig, Region, TrainingConfig, WindowsConfig
+from kipoi_tfbind.training.metrics import mean_auprc
+from kipoi_tfbind.training.motif_anchor import start_from_motifs
+from kipoi_tfbind.training.objective import MaskedCrossEntropy, target_weights
 from kipoi_tfbind.training.options import AugmentConfig, RegulariseConfig
 from kipoi_tfbind.training.windows import LabelledBins, held_out_bins
 from tests.planted_genome import CONTIG_LENGTH, write_planted_genome
@@ -69,14 +73,14 @@ def test_loss_is_the_mean_cross_entropy_of_the_unambiguous_labels() -> None:
     known = labels >= 0
     losses = -np.log(np.where(labels == 1, probability, 1 - probability))
     found = keras.ops.convert_to_numpy(
-        fit.MaskedCrossEntropy([1.0] * 3)(labels, keras.ops.convert_to_tensor(logits))
+        MaskedCrossEntropy([1.0] * 3)(labels, keras.ops.convert_to_tensor(logits))
     )
     assert found == pytest.approx(losses[known].mean(), rel=1e-6)
 
 
 def test_smoothed_labels_lie_between_the_classes() -> None:
     logits, labels = np.array([[1.5], [-0.5], [2.0]], np.float32), np.array([[1], [0], [-1]], np.int8)
-    found = float(fit.MaskedCrossEntropy([1.0], smoothing=0.2)(labels, keras.ops.convert_to_tensor(logits)))
+    found = float(MaskedCrossEntropy([1.0], smoothing=0.2)(labels, keras.ops.convert_to_tensor(logits)))
     p = 1 / (1 + np.exp(-logits[:2, 0].astype(np.float64)))
     y = np.array([0.9, 0.1])
     assert found == pytest.approx(-(y * np.log(p) + (1 - y) * np.log(1 - p)).mean(), rel=1e-6)
@@ -85,8 +89,22 @@ def test_smoothed_labels_lie_between_the_classes() -> None:
 def test_auxiliary_targets_count_by_their_weight() -> None:
     logits, labels = np.array([[1.0, -2.0]], np.float32), np.array([[1, 1]], np.int8)
     losses = np.logaddexp(0, -logits[0])
-    found = float(fit.MaskedCrossEntropy([1.0, 0.25])(labels, keras.ops.convert_to_tensor(logits)))
+    found = float(MaskedCrossEntropy([1.0, 0.25])(labels, keras.ops.convert_to_tensor(logits)))
     assert found == pytest.approx((losses[0] + losses[1] / 4) / 1.25, rel=1e-6)
+
+
+def test_targets_with_few_bound_windows_weigh_more() -> None:
+    labels = np.zeros((1000, 4), np.int8)
+    for column, n_bound in enumerate((400, 100, 1, 25)):
+        labels[:n_bound, column] = 1
+    labels[500:, :] = -1
+    config = replace(CONFIG, targets=dict.fromkeys("ABC", ("a.bed",)), auxiliary={"D": ("a.bed",)})
+    np.testing.assert_array_equal(target_weights(config, labels), [1, 1, 1, 0.2])
+    balanced = replace(config, fit=replace(CONFIG.fit, balance=0.5))
+    # The square roots of 1, 4 and 400, of which the last is cut off at 10.
+    np.testing.assert_allclose(target_weights(balanced, labels), [*np.array([1, 2, 10]) * 3 / 13, 0.2])
+    given = replace(balanced, target_weights={"B": 3.0})
+    np.testing.assert_allclose(target_weights(given, labels), [*np.array([1, 6, 10]) * 3 / 17, 0.2])
 
 
 def test_the_kept_model_is_the_trained_one_without_its_auxiliary_targets() -> None:
@@ -123,7 +141,7 @@ def test_shuffled_negatives_keep_the_dinucleotides_of_bound_windows_and_depend_o
 def test_loss_of_extreme_logits_is_finite_and_of_unknown_labels_zero() -> None:
     def loss(labels: list[list[int]], logits: list[list[float]]) -> float:
         return float(
-            fit.MaskedCrossEntropy([1.0])(np.array(labels, np.int8), keras.ops.convert_to_tensor(logits))
+            MaskedCrossEntropy([1.0])(np.array(labels, np.int8), keras.ops.convert_to_tensor(logits))
         )
 
     assert loss([[1], [0]], [[500.0], [-500.0]]) == 0
@@ -255,7 +273,7 @@ def test_predictions_do_not_depend_on_the_batches() -> None:
     codes = np.random.default_rng(0).integers(0, 5, size=(23, 200)).astype(np.uint8)
     model = fit.build_model(CONFIG)
     expected = keras.ops.convert_to_numpy(model(one_hot_codes(codes), training=False))
-    np.testing.assert_allclose(fit.predict_codes(model, codes, batch_size=7), expected, atol=1e-6)
+    np.testing.assert_allclose(predict_codes(model, codes, batch_size=7), expected, atol=1e-6)
 
 
 @pytest.mark.needs_bedtools
@@ -265,7 +283,7 @@ def test_training_finds_a_planted_motif(planted: Path, tmp_path: Path) -> None:
     genome = Genome(planted / "genome.fa")
     bins = held_out_bins(config, genome, planted, "test")
     known = bins.labels[:, 0] >= 0
-    scores = fit.predict_codes(model, bins.codes(genome, config.length))
+    scores = predict_codes(model, bins.codes(genome, config.length))
     prevalence = (bins.labels[known, 0] == 1).mean()
     assert prevalence < 0.3
     assert average_precision_score(bins.labels[known, 0], scores[known, 0]) > 0.85
@@ -274,7 +292,7 @@ def test_training_finds_a_planted_motif(planted: Path, tmp_path: Path) -> None:
     assert history["epoch"].tolist() == list(range(5))
     # The model that is kept and returned is that of the best epoch.
     validation = held_out_bins(config, genome, planted, "validation")
-    best = fit.mean_auprc(validation.labels, fit.predict_codes(model, validation.codes(genome, 200)))
+    best = mean_auprc(validation.labels, predict_codes(model, validation.codes(genome, 200)))
     assert best == pytest.approx(history["validation_auprc"].max(), abs=1e-6)
 
 
@@ -284,7 +302,7 @@ def test_a_prediction_that_is_the_same_everywhere_is_told_once(
     model = fit.build_model(CONFIG)
     codes = np.random.default_rng(0).integers(0, 4, size=(8, 200)).astype(np.uint8)
     labels = np.arange(8, dtype=np.int8)[:, np.newaxis] % 2
-    callback = fit.KeepBest(model, codes, labels, tmp_path / "model.keras", [])
+    callback = KeepBest(model, codes, labels, tmp_path / "model.keras", [])
     callback.on_epoch_end(0)
     assert capsys.readouterr().err == ""
     dead = model.get_layer("hidden")
@@ -339,7 +357,7 @@ def through(planted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("kind", "method"),
     [
-        (fit.KeepBest, "on_epoch_begin"),
+        (KeepBest, "on_epoch_begin"),
         # The moment between the line in the history and the checkpoint of the same epoch.
         (keras.callbacks.BackupAndRestore, "on_epoch_end"),
     ],
@@ -398,7 +416,7 @@ def test_run_that_cannot_begin_leaves_no_folder(planted: Path, tmp_path: Path) -
 def test_tensorboard_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     with pytest.raises(MissingProgramError, match=r"pip install 'kipoi_tfbind\[tensorboard\]'"):
-        fit.tensorboard_log(tmp_path)
+        tensorboard_log(tmp_path)
 
 
 def test_filters_of_an_untied_layer_start_as_motifs_on_both_strands() -> None:
@@ -407,18 +425,18 @@ def test_filters_of_an_untied_layer_start_as_motifs_on_both_strands() -> None:
     model = keras.Model(sequence, x)
     tied = fit.build_model(CONFIG)
     for each in (model, tied):
-        fit.start_from_motifs(each, ("MA0139.1",))
+        start_from_motifs(each, ("MA0139.1",))
     kernel, expected = (weights(each)[0] for each in (model, tied))
     np.testing.assert_array_equal(kernel[..., 0], expected[..., 0])
     np.testing.assert_array_equal(kernel[..., 1], expected[::-1, ::-1, 0])
     with pytest.raises(InputError, match="3 motifs in both orientations for 5 filters"):
-        fit.start_from_motifs(model, ("MA0139.1", "MA0138.2", "MA0062.2"))
+        start_from_motifs(model, ("MA0139.1", "MA0138.2", "MA0062.2"))
 
 
 @pytest.mark.needs_bedtools
 def test_training_with_motif_filters_auxiliary_targets_and_shuffles(planted: Path, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
-    log = fit.tensorboard_log(tmp_path / "run")
+    log = tensorboard_log(tmp_path / "run")
     model = fit.train(AIDED, planted / "genome.fa", planted, tmp_path / "run", verbose=0, callbacks=[log])
     events = [path.read_bytes() for path in (tmp_path / "run" / "tensorboard").rglob("events*")]
     assert any(b"epoch_validation_auprc" in each for each in events)
@@ -426,6 +444,6 @@ def test_training_with_motif_filters_auxiliary_targets_and_shuffles(planted: Pat
     assert TrainingConfig.from_yaml(tmp_path / "run" / "config.yaml") == AIDED
     validation = held_out_bins(AIDED, Genome(planted / "genome.fa"), planted, "validation")
     codes = validation.codes(Genome(planted / "genome.fa"), AIDED.length)
-    kept = fit.mean_auprc(validation.labels, fit.predict_codes(model, codes))
+    kept = mean_auprc(validation.labels, predict_codes(model, codes))
     logged = pd.read_csv(tmp_path / "run" / "history.csv")["validation_auprc"]
     assert kept == pytest.approx(logged.max(), abs=1e-6)

@@ -7,8 +7,8 @@ import pytest
 from kipoi_tfbind.architectures import dilated_residual_cnn
 from kipoi_tfbind.dna.one_hot import one_hot_codes
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.training import fit
 from kipoi_tfbind.training.baselines import jaspar_log_odds
+from kipoi_tfbind.training.motif_anchor import start_from_motifs
 from kipoi_tfbind.training.motif_filters import motif_filter, set_motif_filters
 
 CTCF, YY1 = "MA0139.1", "MA0095.2"
@@ -17,7 +17,7 @@ CTCF, YY1 = "MA0139.1", "MA0095.2"
 @pytest.mark.parametrize("matrix_id", [CTCF, YY1])
 def test_response_of_the_layer_is_the_log_likelihood_ratio_up_to_a_constant(matrix_id):
     model = dilated_residual_cnn(filters=6, kernel_size=21)
-    fit.start_from_motifs(model, [CTCF, YY1])
+    start_from_motifs(model, [CTCF, YY1])
     layer = model.get_layer("motifs")
     codes = np.random.default_rng(0).integers(4, size=(3, 600)).astype(np.uint8)
     response = keras.ops.convert_to_numpy(layer(one_hot_codes(codes)))

@@ -11,7 +11,7 @@ from scipy.ndimage import convolve1d
 from scipy.optimize import minimize
 
 from kipoi_tfbind.backends.keras_objective import ObjectiveModel, input_gradient
-from kipoi_tfbind.training.fit import MaskedCrossEntropy
+from kipoi_tfbind.training.objective import MaskedCrossEntropy
 from kipoi_tfbind.training.options import RegulariseConfig
 from kipoi_tfbind.training.regularise import (
     RegularisedLoss,
