@@ -35,7 +35,8 @@ ZOO = HERE.parent / "model_zoo" / "TFBind"
 EXAMPLES = ZOO / "example_data"
 FASTA = EXAMPLES / "chr20.hg19.1-1Mb.fa.gz"
 WIDTH = 60
-CORE = 24  # bp that integrated Hessians are of: what they take grows with the square
+# Positions that integrated Hessians are of: the middle of the CTCF site; of the pair, what other tables have.
+CORES = {"ctcf": slice(188, 212), "pair": slice(304, 316)}
 N_CHECKED = 4  # sequences of the sanity checks
 TRUST = """## Where they agree, where not
 
@@ -148,10 +149,9 @@ def second_order(
         ),
         "DFIM": timed("DFIM", tfb.deep_feature_interaction, model, one, start=start, end=end, n_references=3),
     }
-    if "--hessians" in sys.argv and site[0] == "ctcf":
-        # A reference that differs from the sequence in the middle: elsewhere nothing is to be explained.
-        reference = one["one_hot"].values.copy()
-        core = slice((start + end - CORE) // 2, (start + end + CORE) // 2)
+    if "--hessians" in sys.argv:
+        # A reference that differs from the sequence there: elsewhere nothing is to be explained.
+        reference, core = one["one_hot"].values.copy(), CORES[site[0]]
         reference[0, core] = dinucleotide_shuffle(reference[0, core], 1)[0]
         found["integrated Hessians"] = timed(
             "integrated Hessians", tfb.integrated_hessians, precise, one, references=reference, n_steps=4
