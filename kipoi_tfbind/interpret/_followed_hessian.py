@@ -10,13 +10,14 @@ a search for the jumps. Where kinks are is seen in the signs of the units themse
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kipoi_tfbind.graph.deeplift.along_line import AlongLine, Points, derivatives
 from kipoi_tfbind.graph.deeplift.prefix import Applied, Prefix
+from kipoi_tfbind.graph.graph import Ref
 
 # Points at which units are looked at; nodes between two kinks, and stretches of the line at least.
 _GRID = 1024
@@ -25,6 +26,9 @@ _STRETCHES = 96
 # Of a kink's place on the line, and evaluations that finding it may take.
 _PLACE = 1e-11
 _MOST = 60
+# How far from a kink ReLU is taken for open; a gap that is next to nothing, relative to the other side's.
+_OPEN = 2e-10
+_TIED = 1e-10
 # Kinks of a unit that are nearer to each other are one.
 _SAME = 1e-9
 # Of a slope, relative to its parts: two that are equal all along the line do not cross.
@@ -52,9 +56,7 @@ class _Brackets:
     @classmethod
     def joined(cls, parts: list[_Brackets]) -> _Brackets:
         """One after the other."""
-        return cls(
-            *(np.concatenate([getattr(p, name) for p in parts]) for name in cls.__dataclass_fields__)
-        )
+        return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in cls.__dataclass_fields__))
 
 
 def can_be_followed(prefix: Prefix) -> bool:
@@ -68,7 +70,8 @@ def followed_hessian(line: AlongLine) -> NDArray[np.float64]:
     n, length = len(line.sites), len(line.direction)
     kinks = [(step, is_max, _kinks(line, step, is_max)) for step, is_max in _kinds(line)]
     matrix = sum((_on_kinks(line, *each) for each in kinks), np.zeros((n, n, line.n_targets)))
-    matrix += _between(line, np.concatenate([brackets.end for *_, brackets in kinks] + [[0.0]]))
+    places = [brackets.end for *_, brackets in kinks]
+    matrix += _between(line, np.concatenate([*places, [0.0]]))
     found = np.zeros((length, length, line.n_targets))
     found[np.ix_(line.sites, line.sites)] = matrix
     return found
@@ -168,11 +171,13 @@ def _narrowed(line: AlongLine, step: Applied, is_max: bool, units: _Brackets) ->
 
 
 def _narrowed_at_once(line: AlongLine, step: Applied, is_max: bool, units: _Brackets) -> list[_Brackets]:
-    def gap(t: NDArray, some: _Brackets) -> NDArray:
-        return _gap(line.points(t, step), step, is_max, some)
-
     done: list[_Brackets] = []
-    at_start, at_end = gap(units.start, units), gap(units.end, units)
+    at_start, at_end = (_gap(line.points(t, step), step, is_max, units) for t in (units.start, units.end))
+    # Where a side is tied, as maxima of closed ReLUs are, the kink is that of what ends the tie.
+    apart = np.minimum(np.abs(at_start), np.abs(at_end)) > _TIED * np.maximum(
+        np.abs(at_start), np.abs(at_end)
+    )
+    units, at_start, at_end = units.at(apart), at_start[apart], at_end[apart]
     side = np.zeros(len(at_start))
     for _ in range(_MOST):
         if not len(units.window):
@@ -182,38 +187,33 @@ def _narrowed_at_once(line: AlongLine, step: Applied, is_max: bool, units: _Brac
             t = b - at_end * (b - a) / (at_end - at_start)
         t = np.where((t > a) & (t < b), t, (a + b) / 2)
         points = line.points(t, step)
-        here = _gap(points, step, is_max, units)
+        here, top = _gap(points, step, is_max, units), units.other
         if is_max:
             top = points.top[step.after.ref][np.arange(len(t)), units.window, units.channel]
-            third = (top != units.top) & (top != units.other)
-            if third.any():
-                # A third one is the largest between the two: there are two kinks.
-                some = units.at(third)
-                between = t[third]
-                more = _Brackets.joined(
-                    [
-                        _Brackets(some.window, some.channel, some.top, top[third], some.start, between),
-                        _Brackets(some.window, some.channel, top[third], some.other, between, some.end),
-                    ]
-                )
-                wide = more.end - more.start > _PLACE
-                done += _narrowed_at_once(line, step, is_max, more.at(wide)) + [more.at(~wide)]
-        else:
-            third = np.zeros(len(t), bool)
+        third = (top != units.top) & (top != units.other)
+        if third.any():
+            done += _by_third(line, step, units.at(third), top[third], t[third])
         behind = np.sign(here) == np.sign(at_start)
         # The end that stays twice counts half.
         at_end = np.where(behind, np.where(side == 1, at_end / 2, at_end), here)
         at_start = np.where(behind, here, np.where(side == -1, at_start / 2, at_start))
         side = np.where(behind, 1, -1)
-        moved = np.where(behind, t - a, b - t)
         start, end = np.where(behind, t, a), np.where(behind, b, t)
-        near = ((here == 0) | (moved < _PLACE) | (end - start < _PLACE)) & ~third
-        point = np.where(near, t, end)
-        units = _Brackets(units.window, units.channel, units.top, units.other, start, point)
-        done.append(units.at(near))
+        near = (here == 0) | (np.where(behind, t - a, b - t) < _PLACE) | (end - start < _PLACE)
+        units = replace(units, start=start, end=np.where(near, t, end))
+        done.append(units.at(near & ~third))
         go = ~near & ~third
         units, at_start, at_end, side = units.at(go), at_start[go], at_end[go], side[go]
     return [*done, units]
+
+
+def _by_third(
+    line: AlongLine, step: Applied, units: _Brackets, third: NDArray[np.intp], t: NDArray
+) -> list[_Brackets]:
+    """Kinks of maxima between two positions, where a third one has the largest between: there are two."""
+    both = _Brackets.joined([replace(units, other=third, end=t), replace(units, top=third, start=t)])
+    wide = both.end - both.start > _PLACE
+    return [*_narrowed_at_once(line, step, True, both.at(wide)), both.at(~wide)]
 
 
 def _on_kinks(line: AlongLine, step: Applied, is_max: bool, kinks: _Brackets) -> NDArray[np.float64]:
@@ -222,19 +222,15 @@ def _on_kinks(line: AlongLine, step: Applied, is_max: bool, kinks: _Brackets) ->
     matrix = np.zeros((n, n, line.n_targets))
     for first in range(0, len(kinks.window), line.n_at_once):
         own = kinks.at(np.arange(first, min(first + line.n_at_once, len(kinks.window))))
-        t, rows = own.end, np.arange(len(own.window))
-        points = line.points(t)
+        t, points = own.end, line.points(own.end, step)
+        slopes = _slopes_of_units(line, step, is_max, own, points)
+        # Of ReLU on the side where it is open: what is behind may be open only there, too.
+        points = line.points(t if is_max else (t + _OPEN * np.sign(slopes.sum(axis=1))).clip(0, 1))
+        rows = np.arange(len(t))
         gradient = line.backward(points)[ref][0, rows, :, own.window, own.channel]
         if is_max:
             largest = points.largest[ref][rows, own.window, own.channel]
             gradient = gradient * derivatives(step.function, largest)[0][:, None]
-            place = own.top
-        else:
-            place = points.top[ref][rows, own.window, own.channel]
-        seed = line.seed(step, (own.window, place, own.channel), np.ones(len(rows)))
-        if is_max:
-            seed = seed - line.seed(step, (own.window, own.other, own.channel), np.ones(len(rows)))
-        slopes = line.slopes(line.backward(points, {step.before.ref: seed}))[:, 0]
         total = np.abs(slopes.sum(axis=1))
         crossed = total > _CROSSED * np.abs(slopes).sum(axis=1)
         weight = -t * np.log(np.maximum(t, 1e-300)) / np.where(crossed, total, np.inf)
@@ -242,26 +238,43 @@ def _on_kinks(line: AlongLine, step: Applied, is_max: bool, kinks: _Brackets) ->
     return matrix
 
 
+def _slopes_of_units(
+    line: AlongLine, step: Applied, is_max: bool, units: _Brackets, points: Points
+) -> NDArray[np.float64]:
+    """Parts (unit, site) of the slope of what is 0 at a kink, at one point for each unit."""
+    one = np.ones(len(units.window))
+    top = units.top
+    if not is_max:
+        top = points.top[step.after.ref][np.arange(len(one)), units.window, units.channel]
+    seed = line.seed(step, (units.window, top, units.channel), one)
+    if is_max:
+        seed = seed - line.seed(step, (units.window, units.other, units.channel), one)
+    return line.slopes(line.backward(points, {step.before.ref: seed}))[:, 0]
+
+
+def _nodes(kinks: NDArray, *, curved: bool) -> tuple[NDArray, NDArray, NDArray]:
+    """Points between the kinks, and their weights in integrals of 1 and of -ln t."""
+    if not curved:
+        # Slopes are the same between two kinks.
+        ends = np.unique(np.concatenate([kinks, [0.0, 1.0]]))
+        weight = np.diff(ends - ends * np.log(np.maximum(ends, 1e-300)))
+        return (ends[1:] + ends[:-1]) / 2, np.diff(ends), weight
+    # t = s**3, which takes the logarithm's steepness at 0 away.
+    edges = np.unique(np.concatenate([np.linspace(0, 1, _STRETCHES + 1), np.cbrt(kinks)]))
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    width = np.diff(edges)[:, None]
+    s = (edges[:-1, None] + width * (nodes + 1) / 2).ravel()
+    t, dt = s**3, (width * weights / 2).ravel() * 3 * s**2
+    return t, dt, -np.log(t) * dt
+
+
 def _between(line: AlongLine, kinks: NDArray) -> NDArray[np.float64]:
     """Integral between the kinks (site, site, target), and what each position does alone."""
     curved = [step for step in line.applied if step.function in ("exp", "sigmoid", "tanh")]
-    # t = s**3, which takes the logarithm's steepness at 0 away.
-    even = np.linspace(0, 1, _STRETCHES + 1) if curved else np.array([0.0, 1.0])
-    edges = np.unique(np.concatenate([even, np.cbrt(kinks)]))
-    if curved:
-        nodes, weights = np.polynomial.legendre.leggauss(_NODES)
-        width = np.diff(edges)[:, None]
-        s = (edges[:-1, None] + width * (nodes + 1) / 2).ravel()
-        t, dt = s**3, (width * weights / 2).ravel() * 3 * s**2
-        alone = -np.log(t) * dt
-    else:
-        # Slopes are the same between two kinks.
-        ends = edges**3
-        t, dt = (ends[1:] + ends[:-1]) / 2, np.diff(ends)
-        alone = np.diff(ends - ends * np.log(np.maximum(ends, 1e-300)))
+    t, dt, alone = _nodes(kinks, curved=bool(curved))
     together = -t * np.log(t) * dt
     own = np.zeros((len(line.sites), line.n_targets))
-    totals = {step.after.ref: None for step in curved}
+    totals: dict[Ref, NDArray] = {}
     for first in range(0, len(t), line.n_at_once):
         some = slice(first, first + line.n_at_once)
         points = line.points(t[some])
@@ -269,8 +282,7 @@ def _between(line: AlongLine, kinks: NDArray) -> NDArray[np.float64]:
         own += np.einsum("n,nti->it", alone[some], line.slopes(back))
         for step in curved:
             found = _curvature(points, step, back[step.after.ref][0], together[some])
-            before = totals[step.after.ref]
-            totals[step.after.ref] = found if before is None else before + found
+            totals[step.after.ref] = totals.get(step.after.ref, 0) + found
     n = len(own)
     matrix = np.zeros((n, n, line.n_targets))
     matrix[np.arange(n), np.arange(n)] = own

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from kipoi_tfbind.arguments import whole_number
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._batches import Batch, in_batches
-from kipoi_tfbind.interpret._method import Variables, check_positive, run_method, wrapped_for
 from kipoi_tfbind.interpret._followed_hessian import can_be_followed, followed_hessian
+from kipoi_tfbind.interpret._method import Variables, check_positive, run_method, wrapped_for
 from kipoi_tfbind.interpret._path_hessian import Line, integrated_hessian, moved_start
 from kipoi_tfbind.interpret.interaction import incompleteness, pair_coordinates
 from kipoi_tfbind.models.mutants import MutantEngine, mutant_engine
@@ -44,6 +44,11 @@ def integrated_hessians(
     along the line, without a softplus in the ReLU's place (docs/methods.md has the proof). Whether a network
     is of this kind is seen in its gradients. Of one that has kinks and curves, both are counted. A model that
     makes steps, whose derivatives do not add up to what it does, is refused.
+
+    Of a model whose operations are known up to its output (convolutions, ReLU, max pooling, residual blocks;
+    exponential, sigmoid or tanh of the first layer) the kinks are those of its units, and nothing is searched
+    for in gradients: the result is the same, at a small share of the cost, and `n_steps` and `batch_size` are
+    not asked for.
 
     Parameters
     ----------

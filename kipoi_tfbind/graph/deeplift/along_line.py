@@ -1,4 +1,4 @@
-"""A model that can be followed to its output, along a line of inputs: values and gradients in affected regions.
+"""A model that can be followed to its output, on a line of inputs: values and gradients in affected regions.
 
 Every function of `FUNCTIONS` increases: one of maxima is the function of the largest.
 """
@@ -193,8 +193,8 @@ class AlongLine:
         if step.span > 1:
             _, n, n_rows, width, n_channels = own.shape
             windows = np.zeros((1, n, n_rows, width, step.span, n_channels))
-            top = points.top[ref][None, :, None, :, None]
-            np.put_along_axis(windows, np.broadcast_to(top, (1, n, n_rows, *top.shape[3:])), own[..., None, :], -2)
+            top = np.repeat(points.top[ref][None, :, None, :, None], n_rows, axis=2)
+            np.put_along_axis(windows, top, own[..., None, :], axis=-2)
             own = windows.reshape(1, n, n_rows, width * step.span, n_channels)
         return self._windows_at(step).moved(own, self._at[step.before.ref])
 
@@ -225,7 +225,7 @@ class AlongLine:
         return found[..., self.sites - low]
 
     def first_slopes(self, step: Applied) -> NDArray:
-        """Of an input that is linear in the sequence: parts (site, window, position, channel) of its slope."""
+        """Parts (site, window, position, channel) of slopes of an input that is linear in the sequence."""
         to, n = self._windows_at(step), len(self.sites)
         regions = self._prefix.region(self._prefix.source).at(self.sites)
         own = self.direction[self.sites][:, None, None]
