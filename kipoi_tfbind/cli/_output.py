@@ -85,7 +85,8 @@ def check_outputs(
             refuse_inputs(output, {(labels or {}).get(name, name): path})
         if os.path.isfile(output) and not overwrite and not is_ours(output):
             raise InputError(
-                f"{output}: exists and was not written by kipoi_tfbind; give another name, or --overwrite"
+                f"{output}: exists and does not say that kipoi_tfbind wrote it; give another name, "
+                "or --overwrite"
             )
 
 

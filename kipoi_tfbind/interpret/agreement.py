@@ -19,7 +19,7 @@ from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.interpret._method import versions
 from kipoi_tfbind.interpret.global_importance.statistics import paired_statistics
 from kipoi_tfbind.results.files import OPTION, add_variables
-from kipoi_tfbind.results.position_scores import base_scores, source_of
+from kipoi_tfbind.results.position_scores import base_scores, has_scores, source_of
 from kipoi_tfbind.results.shards import Shard, concatenated
 from kipoi_tfbind.results.stream import stream_blocks
 
@@ -281,6 +281,12 @@ def _common(results: Mapping[str, xr.Dataset]) -> tuple[list[str], NDArray[np.in
     """Targets and positions that all results have, after a check that they are of the same sequences."""
     (first_name, first), *others = results.items()
     for name, result in results.items():
+        if isinstance(result, xr.Dataset) and not has_scores(result):
+            raise InputError(
+                f"results: {name} ({result.attrs.get('method', 'unknown method')}) has no map of the bases; "
+                "give results of deep_shap, in_silico_mutagenesis, gradients, occlusion, surrogate or others "
+                "that have one"
+            )
         schema.require(result, source_of(result), "one_hot")
         if not result.sizes["sequence"]:
             raise InputError(f"results: {name} has no sequence")

@@ -104,6 +104,12 @@ def compare_interactions(results: Mapping[str, xr.Dataset], *, n: int = 20) -> p
     table = pd.DataFrame(columns=keys)
     for name, given in results.items():
         result = epistasis_interaction(given) if "epistasis" in given else given
+        if "interaction" not in result:
+            raise InputError(
+                f"results: {name} ({given.attrs.get('method', 'unknown method')}) has no interactions; give "
+                "those of second_order_mutagenesis, integrated_hessians, deep_feature_interaction, "
+                "shapley_interactions, or of surrogate with pairs"
+            )
         schema.require(result, "interaction")
         ids = [_ids(each) for each in (first, result)]
         if ids[0] != ids[1]:

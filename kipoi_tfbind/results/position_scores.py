@@ -17,7 +17,9 @@ from kipoi_tfbind.results.view import unit
 from kipoi_tfbind.schema import SPREAD
 
 # The first of these variables that a result has is the source of its scores.
-_SOURCES = ("contribution", "mutation_effect", "occlusion_effect", "grad_cam")
+_SOURCES = ("contribution", "surrogate_effect", "mutation_effect", "occlusion_effect", "grad_cam")
+# Of these, effects of substitutions.
+_EFFECTS = ("surrogate_effect", "mutation_effect")
 _KINDS = {
     "saliency": "gradient",
     "gradient_x_input": "gradient × input",
@@ -75,8 +77,9 @@ def has_scores(result: xr.Dataset) -> bool:
 def base_scores(result: xr.Dataset) -> NDArray:
     """Score of the observed base at each position; NaN at N and where nothing is known.
 
-    Its contribution, or what Grad-CAM has there; of mutagenesis, minus the mean effect of its three
-    substitutions; of occlusion, minus the mean effect of the windows that occlude the position.
+    Its contribution, or what Grad-CAM has there; of mutagenesis, and of a surrogate by its additive model,
+    minus the mean effect of its three substitutions; of occlusion, minus the mean effect of the windows that
+    occlude the position.
 
     Parameters
     ----------
@@ -106,7 +109,7 @@ def base_scores(result: xr.Dataset) -> NDArray:
         scores = result[source].transpose(..., "position", "base").values.sum(axis=-1)
     elif source == "grad_cam":
         scores = result[source].transpose(..., "position").values
-    elif source == "mutation_effect":
+    elif source in _EFFECTS:
         effect = result[source].transpose(..., "position", "base").values
         scores = -effect.sum(axis=-1) / (len(BASES) - 1)
     else:
@@ -117,7 +120,7 @@ def base_scores(result: xr.Dataset) -> NDArray:
 def hypothetical_scores(result: xr.Dataset, name: str) -> NDArray:
     """Score (sequence, position, base) that each base would have, not projected; 0 for N.
 
-    The hypothetical contribution; of mutagenesis, the effect minus its mean over the four bases.
+    The hypothetical contribution; of mutagenesis and surrogates, the effect minus its mean over the bases.
 
     Parameters
     ----------
@@ -133,8 +136,8 @@ def hypothetical_scores(result: xr.Dataset, name: str) -> NDArray:
     """
     if "hypothetical_contribution" in result:
         scores = result["hypothetical_contribution"].transpose(..., "position", "base").values
-    elif "mutation_effect" in result:
-        effect = result["mutation_effect"].transpose(..., "position", "base").values
+    elif source := next((name for name in _EFFECTS if name in result), None):
+        effect = result[source].transpose(..., "position", "base").values
         scores = effect - effect.mean(axis=-1, keepdims=True)
     else:
         raise InputError(
@@ -160,7 +163,11 @@ def scores_of(view: xr.Dataset) -> PositionScores:
     elif source == "grad_cam":
         label = f"Grad-CAM\n({unit(view)})"
     else:
-        what = "substitution" if source == "mutation_effect" else "occlusion"
+        what = {
+            "surrogate_effect": "substitution,\nadditive model",
+            "mutation_effect": "substitution",
+            "occlusion_effect": "occlusion",
+        }[source]
         label = f"− mean effect\nof {what}\n({unit(view)})"
     return PositionScores(base_scores(view), spread, label)
 

@@ -121,7 +121,12 @@ def test_a_file_that_is_not_ours_is_replaced_only_with_overwrite(
     Path(written).write_text("somebody else's")
     before = contents(folder)
     ran = run(*command, "-o", name)
-    refused(ran, folder, before, f"{written}: exists and was not written by kipoi_tfbind; give another name")
+    refused(
+        ran,
+        folder,
+        before,
+        f"{written}: exists and does not say that kipoi_tfbind wrote it; give another name",
+    )
     ran = run(*command, "-o", name, "--overwrite")
     assert ran.exit_code == 0, ran.output
     assert Path(written).read_bytes() != b"somebody else's"

@@ -19,9 +19,10 @@ from kipoi_tfbind import (
     occlusion,
     open_result,
     stream_agreement,
+    surrogate,
 )
 from kipoi_tfbind.errors import InputError
-from kipoi_tfbind.interpret.agreement import MEASURES
+from kipoi_tfbind.interpret.agreement import MEASURES, position_maps
 from kipoi_tfbind.testing import bilinear_model, linear_model, random_sequences
 from tests import same_weights
 
@@ -67,6 +68,18 @@ def test_members_of_an_ensemble_that_are_the_same_agree_fully() -> None:
     np.testing.assert_allclose(result["top_overlap"].values[:, 0, 0], 1)
 
 
+def test_a_surrogate_is_compared_by_its_additive_model_not_by_the_mutants_beside_it() -> None:
+    model = as_sequence_model(bilinear_model(10), targets=["product"])
+    sequences = random_sequences(3, 10, seed=4)
+    fitted = surrogate(model, sequences, n_mutants=400)
+    effect = fitted["surrogate_effect"].values[..., 0]
+    by_hand = np.where(sequences["one_hot"].values.any(axis=-1), -effect.sum(axis=-1) / 3, np.nan)
+    np.testing.assert_array_equal(position_maps(fitted)[..., 0], by_hand)
+    # Far from additive: the maps differ by more than rounding.
+    cosine = agreement({"ISM": in_silico_mutagenesis(model, sequences), "surrogate": fitted})["cosine"]
+    assert float(cosine.max()) < 0.999
+
+
 def test_a_map_of_nothing_agrees_with_none_and_one_sequence_has_no_interval() -> None:
     model = as_sequence_model(linear_model(8), targets=["y"])
     nothing = as_sequence_model(lambda x: 0 * x[:, 0, 0], targets=["y"])
@@ -88,6 +101,7 @@ def test_results_that_cannot_be_compared_are_refused() -> None:
             {"a": ism.isel(position=slice(0, 4)), "b": ism.isel(position=slice(3, 8))},
             "no three positions in common",
         ),
+        ({"a": ism, "b": agreement({"a": ism, "b": ism})}, r"b \(agreement\) has no map of the bases"),
     ):
         with pytest.raises(InputError, match=message):
             agreement(results)

@@ -58,5 +58,5 @@ def test_results_without_interactions_and_of_other_sequences_are_refused() -> No
     results = {"a": second_order_mutagenesis(model, first), "b": second_order_mutagenesis(model, second)}
     with pytest.raises(InputError, match="b is of other sequences than a"):
         compare_interactions(results)
-    with pytest.raises(InputError, match="expected the variable interaction"):
+    with pytest.raises(InputError, match=r"a \(in_silico_mutagenesis\) has no interactions; give"):
         compare_interactions({"a": in_silico_mutagenesis(model, first)})
