@@ -48,12 +48,14 @@ TRUST = """## Where they agree, where not
 - **The pair, single bases.** They do not agree. ISM and the surrogate (0.93 and 0.95) have C314, and T297, as
   bases that hold the prediction down; DeepSHAP (0.64 and 0.75) has little at C314. What 314 does depends on
   305-309: both tables of pairs have it.
-- **Pairs.** At the CTCF site all three find 193-204. Integrated Hessians have 199 and 202 first as
-  second-order ISM does, and nothing with 194, where the shuffle that they start from has the same base. At
-  the pair, DFIM and second-order ISM name 314 with 305-309 for FOXA1; for HNF4A they have the same pattern in
-  another order. Neither has a pair across the two sites among its strongest: the model takes them nearly
-  apart. Integrated Hessians are left out there: of 12 positions of the residual network they take more than
-  eight minutes.
+- **Pairs.** At the CTCF site all three find 193-204. The first three of second-order ISM, pairs of 194, 199
+  and 202, are those of integrated Hessians in another order; these have nothing with 200 and 203, where the
+  shuffle that they start from has the same base, and DFIM has its first two there. At the pair, DFIM and
+  second-order ISM name 314 with 305-309 for FOXA1; for HNF4A they have the same pattern in another order.
+  Neither has a pair across the two sites among its strongest: the model takes them nearly apart. Integrated
+  Hessians of 304-315 do not have that pattern: 305-314 is their 18th, and 313-314 their first for both, which
+  second-order ISM has 9th and 14th. On their way nine bases leave at once, for others that the model likes
+  about as much: -0.13 and 0.15 are small sums of terms of either sign.
 - **Segments.** Shapley interactions find the two halves of the CTCF site. At the pair they are small and name
   other places: they are means over neighbours that are shuffled, too.
 
