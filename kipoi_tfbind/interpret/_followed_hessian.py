@@ -29,6 +29,8 @@ _MOST = 60
 # How far from a kink ReLU is taken for open; a gap that is next to nothing, relative to the other side's.
 _OPEN = 2e-10
 _TIED = 1e-10
+# A bracket, tied at one end, that is not halved any more.
+_HALVED = 1e-6
 # Kinks of a unit that are nearer to each other are one.
 _SAME = 1e-9
 # Of a slope, relative to its parts: two that are equal all along the line do not cross.
@@ -174,9 +176,10 @@ def _narrowed_at_once(line: AlongLine, step: Applied, is_max: bool, units: _Brac
     done: list[_Brackets] = []
     at_start, at_end = (_gap(line.points(t, step), step, is_max, units) for t in (units.start, units.end))
     # Where a side is tied, as maxima of closed ReLUs are, the kink is that of what ends the tie.
-    apart = np.minimum(np.abs(at_start), np.abs(at_end)) > _TIED * np.maximum(
-        np.abs(at_start), np.abs(at_end)
-    )
+    small, large = np.sort(np.abs([at_start, at_end]), axis=0)
+    apart = small > _TIED * large
+    if is_max:
+        done += _by_halves(line, step, units.at(~apart))
     units, at_start, at_end = units.at(apart), at_start[apart], at_end[apart]
     side = np.zeros(len(at_start))
     for _ in range(_MOST):
@@ -205,6 +208,18 @@ def _narrowed_at_once(line: AlongLine, step: Applied, is_max: bool, units: _Brac
         go = ~near & ~third
         units, at_start, at_end, side = units.at(go), at_start[go], at_end[go], side[go]
     return [*done, units]
+
+
+def _by_halves(line: AlongLine, step: Applied, units: _Brackets) -> list[_Brackets]:
+    """Kinks of maxima that are tied at one end, if others take part in them beside the tie."""
+    units = units.at(units.end - units.start > _HALVED)
+    if not len(units.window):
+        return []
+    t, rows = (units.start + units.end) / 2, np.arange(len(units.window))
+    top = line.points(t, step).top[step.after.ref][rows, units.window, units.channel]
+    before = replace(units, other=top, end=t).at(top != units.top)
+    behind = replace(units, top=top, start=t).at(top != units.other)
+    return _narrowed_at_once(line, step, True, _Brackets.joined([before, behind]))
 
 
 def _by_third(

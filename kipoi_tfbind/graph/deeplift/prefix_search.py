@@ -79,14 +79,14 @@ class _Search:
 
     def _larger(self, ref: Ref, node: Node) -> None:
         """Take a value as the larger of two, such as those of both strands, that are linear in a third."""
-        origins = [self._origin.get(source) for source in node.inputs]
+        origin, other = (self._origin.get(source) for source in node.inputs)
         shapes = {self._program.shapes[r] for r in [ref, *node.inputs]}
         after = self._value(ref)
-        if len(shapes) > 1 or origins[0] is None or origins[1] != origins[0] or after.length > 1:
+        if len(shapes) > 1 or origin is None or other != origin or after.length > 1:
             return
         # Both of them, side by side.
         before = Value((ref[0], -1), 1, (2, after.channels), tuple(node.inputs))
-        if self._combine(before.ref, origins[:1], before):
+        if self._combine(before.ref, [origin], before):
             self.known[ref] = self._origin[ref] = after
             self.steps.append(Applied(before, after, "maximum", before, 2))
 
