@@ -53,9 +53,9 @@ def _of_relu(x: NDArray, r: NDArray) -> NDArray:
 
 
 def _secant(function: str, x: NDArray, r: NDArray, fx: NDArray, fr: NDArray) -> NDArray:
-    if function == "relu":
-        return _of_relu(x, r)
     with np.errstate(all="ignore"):
+        if function == "relu":
+            return _of_relu(x, r)
         found: NDArray = SECANTS[function](_OPS, x, r, fx, fr)
     return found
 
