@@ -220,7 +220,13 @@ class TorchBackend:
 
     def weights(self) -> list[NDArray]:
         """See the protocol."""
-        return [value.detach().cpu().numpy() for value in torch.nn.Module.state_dict(self._module).values()]
+        module: Any = self._module
+        if hasattr(module, "trainable_variables"):
+            # Of Keras: without the states of what it draws, which differ whenever the model is loaded.
+            values = [weight.value for weight in module.weights]
+        else:
+            values = [*torch.nn.Module.state_dict(module).values()]
+        return [value.detach().cpu().numpy() for value in values]
 
     def bytes_per_row(self, inputs: Sequence[NDArray], *, backward: bool) -> int:
         """See the protocol."""

@@ -141,16 +141,5 @@ def kept_bins(
             held_out_bins(config, genome, peaks_dir, "test"),
         ]
         for path, bins in zip(paths, made, strict=True):
-            with whole_file(path) as partial_path:
-                np.savez_compressed(
-                    partial_path,
-                    **{name: getattr(bins, name) for name in ("chrom", "start", "bin_length", "labels")},
-                    targets=np.array(bins.targets),
-                )
-    return [_read_bins(path) for path in paths]
-
-
-def _read_bins(path: Path) -> LabelledBins:
-    with np.load(path) as kept:
-        names = tuple(kept["targets"].tolist())
-        return LabelledBins(kept["chrom"], kept["start"], int(kept["bin_length"]), kept["labels"], names)
+            bins.save(path)
+    return [LabelledBins.load(path) for path in paths]

@@ -92,10 +92,17 @@ def integrated_hessian(line: Line, n_steps: int) -> NDArray[np.float64]:
     """
     if not line.direction.any():
         return np.zeros((len(line.direction),) * 2)
-    # Kinks at the very same point have no jump of their own: the start is moved by next to nothing.
-    moved = line.start + _MOVED * np.random.default_rng(0).uniform(-1, 1, line.start.shape) * line.direction
-    line = Line(moved, line.direction + (line.start - moved), line.values, line.gradients)
+    line = Line(*moved_start(line.start, line.direction), line.values, line.gradients)
     return _from_kinks(line) if _is_piecewise_linear(line) else _from_curves(line, n_steps)
+
+
+def moved_start(start: NDArray, direction: NDArray) -> tuple[NDArray, NDArray]:
+    """A start, and the way to the same end, that are moved by next to nothing.
+
+    Kinks at the very same point have no jump of their own.
+    """
+    moved = start + _MOVED * np.random.default_rng(0).uniform(-1, 1, start.shape) * direction
+    return moved, direction + (start - moved)
 
 
 def _is_piecewise_linear(line: Line) -> bool:

@@ -125,7 +125,8 @@ def keras_stateless(model: Any) -> tuple[Callable[..., Any], list[Any]]:
     def stateless(*inputs: Any) -> Any:
         return model.stateless_call(trainable, other, *inputs, training=False)[0]
 
-    return stateless, [*trainable, *other]
+    # Without the states of what it draws, which differ whenever the model is loaded.
+    return stateless, [weight.value.copy() for weight in model.weights]
 
 
 def own_names(structure: InputStructure, keras_model: Any) -> InputStructure:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kipoi_tfbind.backends.layer_head import LayerHead, head_of, values_between
 from kipoi_tfbind.dna.one_hot import codes_of
+from kipoi_tfbind.graph.deeplift.along_line import AlongLine
 from kipoi_tfbind.graph.deeplift.linear_maps import Value
 from kipoi_tfbind.graph.deeplift.mutants import MutantContributions
 from kipoi_tfbind.graph.deeplift.prefix import Prefix
@@ -75,8 +76,7 @@ class MutantEngine:
         """
         prefix, n = self.prefix, len(references)
         rows = np.concatenate([one_hot, references.astype(one_hot.dtype)])
-        refs = [value.ref for value in prefix.values()]
-        found = dict(zip(refs, self._values([], self._inputs(rows, auxiliary)), strict=True))
+        found = prefix.activations(self._values([], self._inputs(rows, auxiliary)))
         dtype = found[prefix.end.ref].dtype
         encoded = rows.astype(dtype) @ self._encodings[:4].astype(dtype)
         bytes_each = dtype.itemsize * len(positions) * sum(v.length * v.channels for v in prefix.tabled)
@@ -89,6 +89,12 @@ class MutantEngine:
             change = self._changes(of_part, codes_of(one_hot)[0], last, auxiliary, sites, positions)
             total += change * (len(part) / n)
         return total
+
+    def along_line(self, start: NDArray, direction: NDArray, auxiliary: Auxiliary) -> AlongLine:
+        """The model on the way from a point on (position, base); it is followed to its output."""
+        activations = self.prefix.activations(self._values([], self._inputs(start[np.newaxis], auxiliary)))
+        encoded = direction @ self._encodings[:4]
+        return AlongLine(self.prefix, activations, encoded, self._model.columns)
 
     def _changes(
         self,
@@ -124,9 +130,9 @@ class MutantEngine:
     def _values(self) -> Any:
         """The values of the prefix, compiled once for a model."""
         any_backend: Any = self._adapted.backend
-        key, refs = ("values", id(self.prefix)), [value.ref for value in self.prefix.values()]
+        key = "values", id(self.prefix)
         if key not in any_backend.heads:
-            any_backend.heads[key] = values_between(any_backend, self._graph, [], refs)
+            any_backend.heads[key] = values_between(any_backend, self._graph, [], self.prefix.wanted)
         return any_backend.heads[key]
 
     @cached_property

@@ -21,18 +21,16 @@ from kipoi_tfbind.notices import progress
 from kipoi_tfbind.results.files import whole_file
 from kipoi_tfbind.training.callbacks import EpochStart, KeepBest, predict_codes
 from kipoi_tfbind.training.config import TrainingConfig
-from kipoi_tfbind.training.distillation_windows import Distillation, distillation_windows, hard_windows
+from kipoi_tfbind.training.distillation_windows import PART, Distillation, distillation_windows, hard_bins
 from kipoi_tfbind.training.fidelity import fidelity
 from kipoi_tfbind.training.fit import epochs_done
 from kipoi_tfbind.training.metrics import mean_auprc
 from kipoi_tfbind.training.objective import cosine_optimizer
 from kipoi_tfbind.training.student import DistillationLoss, load_ensemble, on_members, student_of
-from kipoi_tfbind.training.windows import POSITIVE, held_out_bins, training_bins
+from kipoi_tfbind.training.windows import POSITIVE, LabelledBins, held_out_bins, training_bins
 
 log = logging.getLogger(__name__)
 
-# Windows of which the ensemble's log-odds are computed, and kept, at a time.
-_PART = 4096
 # Held-out bins of each kind on which the student is compared with the ensemble.
 _CHECKED = 4000
 
@@ -64,8 +62,9 @@ def distill(
     run_dir
         Folder for `model.keras` (of the epoch with the best mean AUPRC in validation), `history.csv`,
         `distillation.json`, `fidelity.json` (of 4,000 held-out bins:
-        :func:`kipoi_tfbind.training.fidelity.fidelity`), and the configurations of the ensemble. A run that
-        was interrupted goes on when it is started again with this folder.
+        :func:`kipoi_tfbind.training.fidelity.fidelity`), the configurations of the ensemble, and the bins and
+        log-odds that the student learns from. A run that was interrupted goes on when it is started again
+        with this folder.
     options
         See :class:`Distillation`.
     verbose
@@ -95,11 +94,16 @@ def distill(
     codes = distillation_windows(
         bins.codes(genome, config.length + 2 * config.fit.jitter), bins.labels, config, options
     )
-    if options.hard:
-        n_bound = int((bins.labels == POSITIVE).any(axis=1).sum())
-        codes = np.concatenate([codes, hard_windows(student, n_bound, config, genome, peaks_dir, options)])
     # Only now: a run that could not begin does not claim the folder.
     _claim(run_dir, ensemble_dir, run)
+    if options.hard:
+        # Ranking takes minutes: a run that goes on finds the bins in its folder.
+        data = repr((run, config, str(genome.path), str(peaks_dir)))
+        kept = run_dir / f"hard.{hashlib.md5(data.encode()).hexdigest()}.npz"
+        if not kept.exists():
+            n_bound = int((bins.labels == POSITIVE).any(axis=1).sum())
+            hard_bins(student, n_bound, config, genome, peaks_dir, options).save(kept)
+        codes = np.concatenate([codes, LabelledBins.load(kept).codes(genome, config.length)])
     done = epochs_done(run_dir)
     batches = _Batches(codes, _teach(teacher, codes, run_dir), options, first_epoch=len(done))
     weights, bias = mixture_of(teacher)
@@ -182,8 +186,8 @@ def _teach(teacher: keras.Model, codes: NDArray[np.uint8], run_dir: Path) -> NDA
     folder.mkdir(exist_ok=True)
     parts = []
     with progress("ensemble's log-odds", total=len(codes), unit="window") as bar:
-        for start in range(0, len(codes), _PART):
-            part = codes[start : start + _PART]
+        for start in range(0, len(codes), PART):
+            part = codes[start : start + PART]
             path = folder / f"{start}.npy"
             if not path.exists():
                 with whole_file(path) as new, open(new, "wb") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,11 +13,16 @@ from numpy.typing import NDArray
 from kipoi_tfbind.arguments import whole_number
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.reference import Genome
+from kipoi_tfbind.notices import progress
 from kipoi_tfbind.training.batches import with_shuffles
 from kipoi_tfbind.training.callbacks import predict_codes
 from kipoi_tfbind.training.config import TrainingConfig
-from kipoi_tfbind.training.windows import POSITIVE, training_bins
+from kipoi_tfbind.training.windows import POSITIVE, LabelledBins, training_bins
 
+log = logging.getLogger(__name__)
+
+# Windows that a model is asked about between two steps of the bar.
+PART = 4096
 # Unbound bins that are looked at for each that is taken.
 _LOOKED_AT = 8
 
@@ -119,15 +125,15 @@ def distillation_windows(
     return rng.permutation(np.concatenate([windows, drawn]))
 
 
-def hard_windows(
+def hard_bins(
     student: keras.Model,
     n_bound: int,
     config: TrainingConfig,
     genome: Genome,
     peaks_dir: str | Path,
     options: Distillation,
-) -> NDArray[np.uint8]:
-    """Base codes (window, position) of bins without a peak that a student ranks first for some target.
+) -> LabelledBins:
+    """Bins without a peak that a student ranks first for some target, in that order.
 
     Parameters
     ----------
@@ -145,7 +151,14 @@ def hard_windows(
     n = round(options.windows * options.hard)
     many = replace(config.windows, gc_matched=0.0, random=_LOOKED_AT * n / n_bound)
     bins = training_bins(replace(config, windows=many), genome, peaks_dir)
-    codes = bins.select(~(bins.labels == POSITIVE).any(axis=1)).codes(genome, config.length)
-    logits = predict_codes(keras.Model(student.input, student.get_layer("logit").output), codes)
-    best = logits.argsort(axis=0)[::-1].argsort(axis=0).min(axis=1)
-    return codes[np.argsort(best, kind="stable")[:n]]
+    bins = bins.select(~(bins.labels == POSITIVE).any(axis=1))
+    on_logits = keras.Model(student.input, student.get_layer("logit").output)
+    log.info("%d of %d bins without a peak, those that the student ranks first", n, len(bins))
+    parts = []
+    with progress("bins ranked", total=len(bins), unit="bin") as bar:
+        for start in range(0, len(bins), PART):
+            part = bins.select(slice(start, start + PART))
+            parts.append(predict_codes(on_logits, part.codes(genome, config.length)))
+            bar.update(len(part))
+    best = np.concatenate(parts).argsort(axis=0)[::-1].argsort(axis=0).min(axis=1)
+    return bins.select(np.argsort(best, kind="stable")[:n])

@@ -13,7 +13,6 @@ from keras import ops
 from numpy.typing import NDArray
 
 from kipoi_tfbind.architectures import ARCHITECTURES
-from kipoi_tfbind.backends.keras_objective import check_gradients_of_inputs
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.results.files import whole_file
@@ -65,13 +64,9 @@ def train(
     ------
     InputError
         A file is missing or unusable, or `run_dir` holds a run of another configuration.
-    UnsupportedModelError
-        The loss has terms that need gradients of the input, and Keras does not run on TensorFlow.
     """
     run_dir = Path(run_dir)
     _check_same_config(config, run_dir)
-    if config.regularise.needs_input_gradients:
-        check_gradients_of_inputs()
     keras.utils.set_random_seed(config.fit.seed)
     model = build_model(config, n_targets=len(config.trained_targets))
     start_from_motifs(model, config.motif_filters, config.regularise.motif_anchor)

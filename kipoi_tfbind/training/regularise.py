@@ -26,6 +26,7 @@ def on_simplex(values: Any) -> Any:
     >>> ops.convert_to_numpy(on_simplex(np.array([[0.5, 0.25, 2.0, 0.0]]))).tolist()
     [[0.0, 0.0, 1.0, 0.0]]
     """
+    values = ops.convert_to_tensor(values)
     size = values.shape[-1]
     ordered = ops.flip(ops.sort(values, axis=-1), axis=-1)
     surplus = (ops.cumsum(ordered, axis=-1) - 1) / ops.arange(1, size + 1, dtype=ordered.dtype)
@@ -62,6 +63,7 @@ def adversarial_windows(gradient_of: Callable[[Any], Any], windows: Any, share: 
     >>> ops.convert_to_numpy(adversarial_windows(lambda x: towards_t, window, 0.25, 2)).tolist()
     [[[0.75, 0.0, 0.0, 0.25]]]
     """
+    windows = ops.convert_to_tensor(windows)
     known = ops.cast(ops.max(ops.abs(windows), axis=-1, keepdims=True) > 0, windows.dtype)
     start = given = on_simplex(windows)
     moved = windows
@@ -104,7 +106,7 @@ def fourier_prior(attributions: Any, frequency: float, smoothing: float) -> Any:
     >>> bool(value[0] < value[1])
     True
     """
-    values = ops.abs(attributions)
+    values = ops.abs(ops.convert_to_tensor(attributions))
     length = values.shape[-1]
     if smoothing:
         values = ops.matmul(values, _gaussian(length, smoothing))
@@ -114,7 +116,7 @@ def fourier_prior(attributions: Any, frequency: float, smoothing: float) -> Any:
     beyond = np.maximum(np.arange(1, length // 2 + 1) - limit, 0)
     weights = np.where(beyond > 0, 1 / (1 + beyond**_SOFTNESS), 1.0).astype(np.float32)
     relative = magnitude[:, 1:] / ops.sum(magnitude, axis=-1, keepdims=True)
-    return 1 - ops.sum(relative * weights, axis=-1)
+    return 1 - ops.sum(relative * ops.convert_to_tensor(weights), axis=-1)
 
 
 def _gaussian(length: int, deviation: float) -> Any:
@@ -144,7 +146,7 @@ class RegularisedLoss:
         windows = ops.cast(windows, "float32")
         bound = ops.cast(labels, windows.dtype) > 0.5
         if self.settings.prior_weight:
-            gradient, logits = input_gradient(lambda x: _bound_logits(model, x, bound), windows)
+            gradient, logits = input_gradient(lambda x: _bound_logits(model, x, bound), windows, model)
         else:
             logits = model(windows, training=True)
         total = self.loss(labels, logits)
@@ -164,7 +166,9 @@ class RegularisedLoss:
         """Adversarial windows of a batch; no gradient flows back through their making."""
 
         def gradient_of(x: Any) -> Any:
-            return input_gradient(lambda given: (self.loss(labels, model(given, training=False)), None), x)[0]
+            return input_gradient(
+                lambda given: (self.loss(labels, model(given, training=False)), None), x, model
+            )[0]
 
         settings = self.settings
         return ops.stop_gradient(

@@ -18,6 +18,7 @@ from kipoi_tfbind.errors import InputError, MissingProgramError
 from kipoi_tfbind.genome.intervals import read_intervals
 from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.notices import notice
+from kipoi_tfbind.results.files import whole_file
 from kipoi_tfbind.training.config import Region, TrainingConfig, WindowsConfig
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,23 @@ class LabelledBins:
     def codes(self, genome: Genome, length: int) -> NDArray[np.uint8]:
         """Base codes (bin, position) of windows of `length` bp centred on the bins."""
         return genome.windows(self.chrom.tolist(), self.start - (length - self.bin_length) // 2, length)
+
+    def save(self, path: str | Path) -> None:
+        """Write the bins into a file that `load` reads."""
+        with whole_file(path) as partial_path:
+            np.savez_compressed(partial_path, allow_pickle=False, **vars(self))
+
+    @classmethod
+    def load(cls, path: str | Path) -> LabelledBins:
+        """Read what `save` wrote."""
+        with np.load(path) as kept:
+            return cls(
+                kept["chrom"],
+                kept["start"],
+                int(kept["bin_length"]),
+                kept["labels"],
+                tuple(kept["targets"].tolist()),
+            )
 
 
 def held_out_bins(config: TrainingConfig, genome: Genome, peaks_dir: str | Path, split: str) -> LabelledBins:

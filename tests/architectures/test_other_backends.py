@@ -1,4 +1,4 @@
-"""The layers, the architectures and a training on Keras' other backends; each needs its package."""
+"""Layers, architectures, a training and draws of dropout on Keras' other backends; each needs its package."""
 
 import importlib.util
 import os
@@ -10,13 +10,13 @@ import pytest
 
 TESTS = Path(__file__).parents[1]
 FILES = (
-    "layers/test_layers.py",
-    "architectures/test_architectures.py",
-    "training/test_fit.py",
-    "training/test_motif_anchor.py",
+    *("layers/test_layers.py", "architectures/test_architectures.py", "training/test_fit.py"),
+    *("training/test_motif_anchor.py", "training/test_regularise.py"),
+    *("backends/test_monte_carlo_dropout.py", "interpret/test_predict_sequences.py"),
 )
 # All layers, and each architecture with those layers: what JAX compiles for the rest takes minutes.
 CHOSEN = "test_layers or (float32 and tied) or filters_that_start_as_the_motif or anchor"
+CHOSEN += " or test_regularise or monte_carlo or ((bernoulli or draws_depend or command) and not torch)"
 # There dropout is drawn by PyTorch's own generator, which an interrupted run has to set anew.
 MORE = {"torch": " or (interrupted and KeepBest)"}
 

@@ -104,6 +104,15 @@ class Residual(torch.nn.Module):
         return x + self.branch(x)
 
 
+class Strands(torch.nn.Module):
+    """Maximum and mean over positions, and over twin channels."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        largest, mean = x.amax(dim=2), x.mean(dim=2)
+        pair = torch.maximum(largest[:, :3], largest[:, 3:].flip(1))
+        return torch.cat([pair, mean[:, :3] + mean[:, 3:].flip(1)], dim=1)
+
+
 class CentralMean(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Mean over the central positions, and over twin channels."""
@@ -128,6 +137,10 @@ CHAINS: dict[str, Callable[[], list[torch.nn.Module]]] = {
         *(torch.nn.Conv1d(4, 6, 5, padding=2), Exponential(), torch.nn.MaxPool1d(2)),
         *(Residual(6, 1), Residual(6, 2), torch.nn.BatchNorm1d(6), torch.nn.ReLU(), CentralMean()),
         *(torch.nn.Linear(6, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2)),
+    ],
+    "the larger of two strands": lambda: [
+        *(torch.nn.Conv1d(4, 6, 5, padding=2), Exponential(), torch.nn.MaxPool1d(2)),
+        *(Residual(6, 1), torch.nn.ReLU(), Strands(), torch.nn.Linear(6, 2)),
     ],
 }
 

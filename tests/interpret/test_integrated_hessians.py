@@ -1,5 +1,6 @@
 """Integrated Hessians against the double integral, sums over kinks by hand, and the limit of softplus."""
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ from torch import nn
 
 from kipoi_tfbind import as_sequence_model, integrated_hessians
 from kipoi_tfbind.errors import CompletenessWarning, InputError, UnsupportedModelError
+from kipoi_tfbind.interpret._batches import Batch
+from kipoi_tfbind.interpret.integrated_hessians import _engine
 from kipoi_tfbind.testing import random_sequences
 from tests import graph_models, same_weights
 
@@ -157,6 +160,60 @@ def test_architectures_with_kinks_and_curves_are_complete(name: str) -> None:
     result = integrated_hessians(model.select_targets(model.target_names[:1]), one, n_references=1)
     scale = np.abs(result["prediction"] - result["mean_reference_prediction"]).values.max()
     assert np.abs(result["completeness_error"]).max() < 1e-5 * scale
+
+
+class Exponential(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.exp(x)
+
+
+class Strands(nn.Module):
+    """A residual block, and maxima over positions and twin channels beside means."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(nn.ReLU(), nn.Conv1d(6, 6, 3, padding=2, dilation=2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(x + self.branch(x))
+        largest = x.amax(dim=2)
+        return torch.cat([torch.maximum(largest[:, :3], largest[:, 3:].flip(1)), x.mean(dim=2)], dim=1)
+
+
+FOLLOWED = {
+    "exponential": lambda: [
+        *(nn.Conv1d(4, 6, 5, padding=2), Exponential(), nn.MaxPool1d(2), nn.Conv1d(6, 6, 1)),
+        *(Strands(), nn.Linear(9, 2)),
+    ],
+    "tanh": lambda: [nn.Conv1d(4, 6, 5), nn.Tanh(), nn.Conv1d(6, 6, 3), Strands(), nn.Linear(9, 2)],
+    "relu": lambda: [nn.Conv1d(4, 6, 5), nn.ReLU(), nn.MaxPool1d(4), Strands(), nn.Linear(9, 2)],
+}
+
+
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_a_network_that_is_followed_has_what_its_gradients_say(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(1)
+    model = wrapped(nn.Sequential(*FOLLOWED[name]()).double().eval(), 24)
+    one = random_sequences(1, 24, n_fraction=0.05, seed=2)
+    reference = one["one_hot"].values.copy()
+    reference[:, 6:15] = random_sequences(1, 9, seed=4)["one_hot"].values
+    engine = _engine(model, Batch(one["one_hot"].values))
+    assert engine is not None
+    found = integrated_hessians(model, one, references=reference)
+    module = importlib.import_module("kipoi_tfbind.interpret.integrated_hessians")
+    monkeypatch.setattr(module, "_engine", lambda *_: None)
+    expected = integrated_hessians(model, one, references=reference)
+    scale = np.abs(as_matrix(expected)).max()
+    for target in range(2):
+        # The search in the gradients takes derivatives from differences, and kinks of 1e-8 for none.
+        np.testing.assert_allclose(
+            as_matrix(found, target), as_matrix(expected, target), rtol=0, atol=1e-6 * scale
+        )
+    assert np.abs(found["completeness_error"]).max() < 1e-6 * scale
+    # Off the diagonal there is something.
+    assert np.abs(expected["interaction"]).max() > 1e-3 * scale
 
 
 def test_a_network_that_makes_steps_is_refused() -> None:

@@ -21,6 +21,8 @@ from kipoi_tfbind.testing import assert_batch_invariant, assert_order_invariant,
 from tests import same_weights
 
 LENGTH, RATE = 20, 0.3
+# Of Keras models on JAX what is behind a sigmoid is not known: there the logits are the output.
+ON_JAX = keras.backend.backend() == "jax"
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +31,10 @@ def sequences() -> xr.Dataset:
 
 
 def linear_keras(layer: keras.layers.Layer) -> tuple[keras.Model, np.ndarray]:
-    """A linear model of all bases, which are dropped, with a sigmoid; its weights (position, base)."""
+    """A linear model of all bases, which are dropped; its weights (position, base)."""
     keras.utils.set_random_seed(0)
     x = keras.Input((LENGTH, 4))
-    dense = keras.layers.Dense(1, "sigmoid")
+    dense = keras.layers.Dense(1, None if ON_JAX else "sigmoid")
     model = keras.Model(x, dense(keras.layers.Flatten()(layer(x))))
     return model, keras.ops.convert_to_numpy(dense.kernel).reshape(LENGTH, 4).astype(np.float64)
 
@@ -78,7 +80,7 @@ def test_moments_of_a_linear_model_are_those_of_bernoulli_draws(
     result = tfb.predict_sequences(
         tfb.as_sequence_model(model, length=length), sequences, dropout_samples=n, seed=3
     )
-    assert result.attrs["output"] == "logit"
+    assert result.attrs["output"] == ("raw" if ON_JAX and isinstance(model, keras.Model) else "logit")
     terms = sequences["one_hot"].values * weights
     if over == "channels":
         terms = terms.sum(axis=1)

@@ -18,7 +18,7 @@ from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.kipoi_model import TFBindModel, mixture_of, spread
 from kipoi_tfbind.training import distill as module
 from kipoi_tfbind.training.distill import distill
-from kipoi_tfbind.training.distillation_windows import Distillation, distillation_windows, hard_windows
+from kipoi_tfbind.training.distillation_windows import Distillation, distillation_windows, hard_bins
 from kipoi_tfbind.training.ensemble import ensemble_runs, mix_models
 from kipoi_tfbind.training.fidelity import fidelity, fidelity_section
 from kipoi_tfbind.training.fit import build_model
@@ -182,8 +182,9 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_weights(
             return predict(model, codes)
 
         patch.setattr(module, "predict_codes", count)
+        patch.delattr(module, "hard_bins")
         again = run(folder, "again")
-    # The ensemble was not asked again about the windows.
+    # The ensemble was not asked again about the windows, nor bins ranked anew.
     assert OPTIONS.windows not in asked
     for one, other in zip(again.get_weights(), student.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -226,7 +227,8 @@ def test_hard_windows_are_the_unbound_ones_that_the_student_ranks_first(folder: 
     genome = Genome(folder / "genome.fa")
 
     def logits(options: Distillation) -> tuple[np.ndarray, np.ndarray]:
-        codes = hard_windows(student, 1, CONFIG, genome, folder, options)  # looks at all bins
+        bins = hard_bins(student, 1, CONFIG, genome, folder, options)  # looks at all bins
+        codes = bins.codes(genome, CONFIG.length)
         return codes, student.predict_on_batch(one_hot_codes(codes))[:, 0]
 
     few, of_few = logits(replace(OPTIONS, hard=0.2))

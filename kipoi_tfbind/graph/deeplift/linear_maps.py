@@ -34,11 +34,14 @@ class Value:
         Axis of its positions, with the batch as axis 0; 0 where it has none, and counts as one position.
     shape
         Without the batch.
+    operands
+        Values of one position each that are its positions; then the graph itself has no such value.
     """
 
     ref: Ref
     axis: int
     shape: tuple[int, ...]
+    operands: tuple[Ref, ...] = ()
 
     @property
     def length(self) -> int:

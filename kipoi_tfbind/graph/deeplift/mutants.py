@@ -102,8 +102,8 @@ class MutantContributions:
             target, parts = self._prefix.region(step.after).at(sites), []
             for source, linear in step.parts:
                 region = self._prefix.region(source).at(sites)
-                spread = _spread(linear, changes[source.ref], region)
-                parts.append(mapped(region, linear).moved(spread, target))
+                own = spread(linear, changes[source.ref], region)
+                parts.append(mapped(region, linear).moved(own, target))
             changes[step.after.ref] = sum(parts[1:], start=parts[0])
         return changes
 
@@ -172,7 +172,7 @@ class MutantContributions:
         """Cotangent of a summand's region, by that of the sum."""
         region = self._prefix.region(source).at(sites)
         own = self._prefix.region(step.after).at(sites).moved(own, mapped(region, linear))
-        return linear.gathered(own) if isinstance(linear, Taps) else _gathered(linear, own, region)
+        return linear.gathered(own) if isinstance(linear, Taps) else gathered(linear, own, region)
 
     def _given(
         self,
@@ -197,7 +197,7 @@ class MutantContributions:
         if isinstance(linear, Taps):
             pulled, region = linear.transposed.spread(injected), mapped(region, linear.transposed)
         else:
-            pulled, region = _gathered(linear, injected, whole), whole
+            pulled, region = gathered(linear, injected, whole), whole
         found = np.zeros((len(pulled), pulled.shape[2], length))
         for site, start in enumerate(region.starts.tolist()):
             low, high = max(start, 0), min(start + region.width, length)
@@ -231,7 +231,7 @@ class MutantContributions:
         return found
 
 
-def _spread(linear: LinearMap, change: NDArray, region: Stretch) -> NDArray:
+def spread(linear: LinearMap, change: NDArray, region: Stretch) -> NDArray:
     """What a linear map makes of a change (site, row, position, channel) of regions."""
     if isinstance(linear, Taps):
         return linear.spread(change)
@@ -242,7 +242,7 @@ def _spread(linear: LinearMap, change: NDArray, region: Stretch) -> NDArray:
     return found
 
 
-def _gathered(linear: Whole, cotangent: NDArray, region: Stretch) -> NDArray:
+def gathered(linear: Whole, cotangent: NDArray, region: Stretch) -> NDArray:
     """Cotangent of regions (site, ..., position, channel) of a map from all positions to one."""
     lead, n_channels = cotangent.shape[:-2], linear.matrix.shape[1]
     found = np.empty((*lead, region.width, n_channels), cotangent.dtype)

@@ -34,7 +34,8 @@ class Applied:
     before, after
         Its input and output.
     function
-        Name of the function; "" without one.
+        Name of the function; "" without one. "maximum" is that of two values, which are the two positions of
+        its windows: unlike other maxima, it has a rule of its own.
     inner
         The function's output.
     span
@@ -123,6 +124,21 @@ class Prefix:
     def mapped(self, source: Value, linear: LinearMap) -> Stretch:
         """The positions that a linear map spreads a value's affected regions to."""
         return mapped(self._regions[source.ref], linear)
+
+    @property
+    def wanted(self) -> list[Ref]:
+        """The values of the graph that those of `values` are made of."""
+        return [ref for value in self.values() for ref in value.operands or (value.ref,)]
+
+    def activations(self, found: Sequence[NDArray]) -> dict[Ref, NDArray]:
+        """Those of `values` (row, *shape), from those that are `wanted`."""
+        arrays = iter(found)
+        return {
+            value.ref: np.stack([next(arrays).reshape(-1, value.channels) for _ in value.operands], axis=1)
+            if value.operands
+            else next(arrays)
+            for value in self.values()
+        }
 
     def values(self) -> list[Value]:
         """Inputs and outputs of functions and maxima."""

@@ -59,8 +59,11 @@ class _Search:
         if followed and -1 not in self._program.shapes[refs[0]]:
             if is_linear(node, varying) and (node.kind != "normalise" or varying == [0]):
                 self._linear(refs, sources)
-            elif len(node.inputs) == 1:
+            elif varying == [0]:
+                # Others, which do not vary, are axes.
                 self._apply(refs[0], node, node.inputs[0])
+            elif isinstance(node.operation, Elementwise) and node.operation.function == "maximum":
+                self._larger(refs[0], node)
         self._lost.update(ref for ref in refs if ref not in self._origin)
 
     def _linear(self, refs: list[Ref], sources: set[Ref]) -> None:
@@ -74,10 +77,34 @@ class _Search:
         """Whether a value is one that is followed, after it has been made one if it can be."""
         return ref in self.known or (ref in self._origin and self._combine(ref, [self._origin[ref]]))
 
-    def _combine(self, ref: Ref, origins: Sequence[Value]) -> bool:
-        """Take a value as a sum of linear maps of those that it is linear in."""
+    def _larger(self, ref: Ref, node: Node) -> None:
+        """Take a value as the larger of two, such as those of both strands, that are linear in a third."""
+        origin, other = (self._origin.get(source) for source in node.inputs)
+        shapes = {self._program.shapes[r] for r in [ref, *node.inputs]}
         after = self._value(ref)
-        run = self._part(origins, after)
+        if len(shapes) > 1 or origin is None or other != origin or after.length > 1:
+            return
+        # Both of them, side by side.
+        before = Value((ref[0], -1), 1, (2, after.channels), tuple(node.inputs))
+        if self._combine(before.ref, [origin], before):
+            self.known[ref] = self._origin[ref] = after
+            self.steps.append(Applied(before, after, "maximum", before, 2))
+
+    def _run(self, origins: Sequence[Value], after: Value) -> Callable[[Sequence[NDArray]], NDArray]:
+        """What lies between values and another, or the two that are its positions."""
+        if not after.operands:
+            return self._part(origins, after)
+        runs = [self._part(origins, self._value(operand)) for operand in after.operands]
+
+        def both(rows: Sequence[NDArray]) -> NDArray:
+            return np.stack([run(rows).reshape(-1, after.channels) for run in runs], axis=1)
+
+        return both
+
+    def _combine(self, ref: Ref, origins: Sequence[Value], after: Value | None = None) -> bool:
+        """Take a value as a sum of linear maps of those that it is linear in."""
+        after = after or self._value(ref)
+        run = self._run(origins, after)
         parts = []
         for k, source in enumerate(origins):
 

@@ -42,9 +42,36 @@ class _NumpyOps:
 _OPS: Any = _NumpyOps()
 
 
+def _of_relu(x: NDArray, r: NDArray) -> NDArray:
+    """As that of `SECANTS`, with one array in the place of five: the largest are of this kind."""
+    found: NDArray = x - r
+    np.abs(found, out=found)
+    found += np.finfo(found.dtype).tiny
+    np.divide(np.maximum(x, r), found, out=found)
+    np.minimum(found, 1, out=found)
+    return np.maximum(found, 0, out=found)
+
+
 def _secant(function: str, x: NDArray, r: NDArray, fx: NDArray, fr: NDArray) -> NDArray:
     with np.errstate(all="ignore"):
+        if function == "relu":
+            return _of_relu(x, r)
         found: NDArray = SECANTS[function](_OPS, x, r, fx, fr)
+    return found
+
+
+def _of_pair(x: NDArray, r: NDArray) -> NDArray:
+    """Slopes of the larger of two (..., 2, channel), as `rules.elementwise_pair`."""
+    fx, fr = (np.maximum(a[..., 0, :], a[..., 1, :]) for a in (x, r))
+    # One of the two from x, the other from r.
+    first, second = np.maximum(x[..., 0, :], r[..., 1, :]), np.maximum(r[..., 0, :], x[..., 1, :])
+    share = np.stack([first - fr + fx - second, second - fr + fx - first], axis=-2) / 2
+    difference = x - r
+    near = np.abs(difference) < 8 * np.finfo(x.dtype).eps
+    middle = x + r
+    is_first = middle[..., :1, :] >= middle[..., 1:, :]
+    local = np.concatenate([is_first, ~is_first], axis=-2)
+    found: NDArray = np.where(near, local, share / np.where(near, 1, difference))
     return found
 
 
@@ -74,6 +101,8 @@ class StepSlopes:
 
     def _of_sequence(self) -> NDArray:
         (x, *_), r, (fx, *_), fr = self._before, self._before[1:], self._inner, self._inner[1:]
+        if self._step.function == "maximum":
+            return _of_pair(x, r)
         slope = _secant(self._step.function, x, r, fx, fr) if self._step.function else np.ones_like(r)
         if self._span == 1:
             return slope
@@ -106,6 +135,8 @@ class StepSlopes:
         aligned, to, function = self.aligned(sites), self._to.at(sites), self._step.function
         x = aligned.of(self._before[:1]) + self._at.at(sites).moved(change, aligned)
         r, fr = aligned.of(self._before[1:]), aligned.of(self._inner[1:])
+        if function == "maximum":
+            return x.max(axis=-2, keepdims=True) - to.of(self._after[:1]), _of_pair(x[:, :, None], r[:, None])
         fx = FUNCTIONS[function](x) if function else x
         if self._span == 1:
             slopes: Slopes = _secant(function, x[:, :, None], r[:, None], fx[:, :, None], fr[:, None])
@@ -129,5 +160,6 @@ class StepSlopes:
         """Cotangent (site, mutant, reference, target, position, channel), or its sum over the mutants."""
         if isinstance(slopes, Routed):
             return slopes.pulled(cotangent, self._to.width * self._span, total=total)
+        cotangent = np.repeat(cotangent, self._span, axis=-2) if self._span > 1 else cotangent
         found: NDArray = cotangent * slopes[:, :, :, None]
         return found.sum(axis=1) if total else found
