@@ -79,7 +79,7 @@ class AnchoredFilters(keras.regularizers.Regularizer):
 
     def __call__(self, kernel: Any) -> Any:
         """Penalty of a kernel (width, base, filter), a scalar."""
-        away = kernel[..., : self.motifs.shape[-1]] - self.motifs
+        away = ops.subtract(kernel[..., : self.motifs.shape[-1]], self.motifs)
         penalty = self.weight * ops.sum(ops.square(away))
         return penalty if self.other is None else penalty + self.other(kernel)
 

@@ -69,9 +69,9 @@ def test_without_an_anchor_filters_are_trained_as_they_were() -> None:
 @pytest.mark.parametrize("tied", [True, False])
 def test_an_anchor_holds_the_motifs_and_nothing_else(tied: bool) -> None:
     n = 2 if tied else 4  # both strands' of each motif
-    free, loose, tight = (distances(weight, tied) for weight in (0.0, 0.01, 100.0))
+    free, loose, tight = (distances(weight, tied) for weight in (0.0, 0.1, 100.0))
     assert free.min() > 0.05
-    assert free[:n].mean() > 1.2 * loose[:n].mean() > 4 * tight[:n].mean()
+    assert free[:n].mean() > 2 * loose[:n].mean() > 10 * tight[:n].mean()
     assert tight[n:].min() > 0.05
     fixed = distances(np.inf, tied)
     # Set back after every step: as they were, whatever the optimiser and its weight decay do.
