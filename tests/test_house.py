@@ -133,6 +133,18 @@ def test_a_lower_floor_imports_no_higher_one(graph: Graph) -> None:
     assert sorted(upwards) == []
 
 
+def test_what_loads_a_saved_model_imports_the_layers_that_it_is_made_of() -> None:
+    texts = {module_name(path): path.read_text() for path in ROOT.rglob("*.py")}
+    every = {name: set(imported(ast.parse(text), name)) & texts.keys() for name, text in texts.items()}
+    loading = [
+        name
+        for name, text in texts.items()
+        if part_of(f"{name}.") in ("training", "comparison") and "keras.models.load_model(" in text
+    ]
+    assert loading
+    assert [name for name in loading if "kipoi_tfbind.layers" not in reached(every, name)] == []
+
+
 def test_few_doors_at_the_root() -> None:
     doors = sorted(path.name for path in ROOT.glob("*.py") if path.name != "__init__.py")
     assert len(doors) <= MAX_ROOT_MODULES, doors

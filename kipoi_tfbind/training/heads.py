@@ -11,6 +11,7 @@ import pandas as pd
 from keras import ops
 from numpy.typing import NDArray
 
+import kipoi_tfbind.layers  # noqa: F401 (saved models are made of them)
 from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.results.files import whole_file
 from kipoi_tfbind.training.batches import TrainingBatches
