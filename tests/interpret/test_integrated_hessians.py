@@ -180,6 +180,17 @@ class Strands(nn.Module):
         return torch.cat([torch.maximum(largest[:, :3], largest[:, 3:].flip(1)), x.mean(dim=2)], dim=1)
 
 
+class Beside(nn.Module):
+    """What a layer makes of the sequence, beside the sequence itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv1d(4, 2, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([x, torch.relu(self.layer(x))], dim=1)
+
+
 FOLLOWED = {
     "exponential": lambda: [
         *(nn.Conv1d(4, 6, 5, padding=2), Exponential(), nn.MaxPool1d(2), nn.Conv1d(6, 6, 1)),
@@ -187,6 +198,7 @@ FOLLOWED = {
     ],
     "tanh": lambda: [nn.Conv1d(4, 6, 5), nn.Tanh(), nn.Conv1d(6, 6, 3), Strands(), nn.Linear(9, 2)],
     "relu": lambda: [nn.Conv1d(4, 6, 5), nn.ReLU(), nn.MaxPool1d(4), Strands(), nn.Linear(9, 2)],
+    "dense connections": lambda: [Beside(), nn.Conv1d(6, 6, 3), nn.ReLU(), Strands(), nn.Linear(9, 2)],
 }
 
 

@@ -87,10 +87,11 @@ class AlongLine:
         self._start = {v.ref: v.by_position(activations[v.ref]) for v in prefix.values()}
         values = [prefix.source, *(step.after for step in prefix.steps)]
         self._at = {value.ref: self._hull(value) for value in values}
-        first = direction[self._at[prefix.source.ref].starts[0] :][: self._at[prefix.source.ref].width]
-        # What is linear in the sequence grows as t does.
-        self._first = {
-            step.after.ref: self._combined(step, {prefix.source.ref: first[None, None]})
+        low = int(self._at[prefix.source.ref].starts[0])
+        whole = direction[None, None, low : low + self._at[prefix.source.ref].width]
+        # What is linear in the sequence, and itself, grow as t does.
+        self._first = {prefix.source.ref: whole} | {
+            step.after.ref: self._combined(step, {prefix.source.ref: whole})
             for step in prefix.steps
             if isinstance(step, Combined) and step.after.ref in self.of_source
         }
@@ -124,14 +125,12 @@ class AlongLine:
     def points(self, t: NDArray, last: Applied | None = None) -> Points:
         """Values at points of the line, up to a function or all."""
         found = Points({}, {}, {})
-        changes: dict[Ref, NDArray] = {}
+        changes = {ref: first * t[:, None, None] for ref, first in self._first.items()}
         for step in self._prefix.steps:
             ref = step.after.ref
             if isinstance(step, Combined):
-                is_first = ref in self._first
-                changes[ref] = (
-                    self._first[ref] * t[:, None, None] if is_first else self._combined(step, changes)
-                )
+                if ref not in changes:
+                    changes[ref] = self._combined(step, changes)
                 continue
             at, to = self._windows_at(step), self._at[ref]
             (start,) = at.of(self._start[step.before.ref])
