@@ -10,13 +10,14 @@ a search for the jumps. Where kinks are is seen in the signs of the units themse
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kipoi_tfbind.graph.deeplift.along_line import AlongLine, Points, derivatives
-from kipoi_tfbind.graph.deeplift.prefix import Applied, Prefix
+from kipoi_tfbind.graph.deeplift.prefix import Applied, Prefix, Step
 from kipoi_tfbind.graph.graph import Ref
 
 # Points at which units are looked at; nodes between two kinks, and stretches of the line at least.
@@ -63,8 +64,12 @@ class _Brackets:
 
 def can_be_followed(prefix: Prefix) -> bool:
     """Whether a model has no functions that curve but of what is linear in the sequence."""
-    curved = [s for s in prefix.steps if isinstance(s, Applied) and s.function in ("exp", "sigmoid", "tanh")]
-    return prefix.is_whole and all(step.before.ref in prefix.of_source for step in curved)
+    return prefix.is_whole and all(step.before.ref in prefix.of_source for step in _curved(prefix.steps))
+
+
+def _curved(steps: Sequence[Step]) -> list[Applied]:
+    """The functions that curve between kinks."""
+    return [s for s in steps if isinstance(s, Applied) and s.function in ("exp", "sigmoid", "tanh")]
 
 
 def followed_hessian(line: AlongLine) -> NDArray[np.float64]:
@@ -285,7 +290,7 @@ def _nodes(kinks: NDArray, *, curved: bool) -> tuple[NDArray, NDArray, NDArray]:
 
 def _between(line: AlongLine, kinks: NDArray) -> NDArray[np.float64]:
     """Integral between the kinks (site, site, target), and what each position does alone."""
-    curved = [step for step in line.applied if step.function in ("exp", "sigmoid", "tanh")]
+    curved = _curved(line.applied)
     t, dt, alone = _nodes(kinks, curved=bool(curved))
     together = -t * np.log(t) * dt
     own = np.zeros((len(line.sites), line.n_targets))
