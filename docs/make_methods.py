@@ -127,14 +127,13 @@ def first_order(
 ) -> tuple[dict[str, xr.Dataset], xr.Dataset]:
     """Maps of the middle, by method, and the surrogate."""
     fitted = timed("surrogate", tfb.surrogate, model, one, n_mutants=2000, start=start, end=end)
-    effect = fitted.drop_vars("mutation_effect").rename(surrogate_effect="mutation_effect")
     maps = {
         "ISM": timed("ISM", tfb.in_silico_mutagenesis, model, one, start=start, end=end),
         "DeepSHAP": timed("DeepSHAP", tfb.deep_shap, model, one),
         "gradient × input": timed("gradient", tfb.gradients, model, one, method="gradient_x_input"),
         "occlusion": timed("occlusion", tfb.occlusion, model, one, width=5, stride=1),
         "Grad-CAM": timed("Grad-CAM", tfb.grad_cam, model, one),
-        "surrogate": effect,
+        "surrogate": fitted,
     }
     return maps, fitted
 
