@@ -16,12 +16,14 @@ from kipoi_tfbind.cli._options import THREADS, output_option
 )
 @output_option("Folder of the new run; an interrupted run goes on.")
 @click.option(
-    "--keep",
+    "--members",
     type=int,
-    multiple=True,
-    default=(1,),
+    default=1,
     show_default=True,
-    help="Number of a member, from 1, whose layers the student begins with; may be repeated.",
+    help="Members whose layers the student begins with: those that together come closest to the ensemble.",
+)
+@click.option(
+    "--keep", type=int, multiple=True, help="Number of a member, from 1, to keep instead; may be repeated."
 )
 @click.option("--windows", type=int, default=90_000, show_default=True, help="Windows to learn from.")
 @click.option(
@@ -63,7 +65,7 @@ def command(
     \b
     Example:
       kipoi tfbind ensemble seed-1 seed-2 seed-3 --fasta hg19.fa.gz --peaks peaks -o ensemble
-      kipoi tfbind distill ensemble --keep 1 --fasta hg19.fa.gz --peaks peaks -o student
+      kipoi tfbind distill ensemble --members 1 --fasta hg19.fa.gz --peaks peaks -o student
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
     from kipoi_tfbind.backends.quiet_start import start_tensorflow
 

@@ -234,7 +234,7 @@ def _architecture(configs: Sequence[TrainingConfig], distillation: Mapping[str, 
     members = " and ".join(f"{n} × `{name}`" for name, n in counts.items())
     if distillation is None:
         return f"log-odds of {members}, weighed for each target"
-    kept = Counter(configs[number - 1].architecture for number in distillation["keep"])
+    kept = Counter(configs[number - 1].architecture for number in distillation["kept"])
     body = " and ".join(f"{n} × `{name}`" for name, n in kept.items())
     return f"features of {body}, and from them log-odds of {members}, distilled and weighed for each target"
 
@@ -267,7 +267,8 @@ def _commands(name: str, n_members: int, distillation: Mapping[str, Any] | None)
     ]
     if distillation is not None:
         lines[-1] = lines[-1].removesuffix("run") + "ensemble"
-        values = {key: value for key, value in distillation.items() if key not in ("keep", "ensemble")}
+        lists = ("keep", "kept", "ensemble")
+        values = {key: value for key, value in distillation.items() if key not in lists}
         options = [f"--keep {number}" for number in distillation["keep"]]
         options += [f"--{key.replace('_', '-')} {value:g}" for key, value in values.items()]
         lines.append(f"kipoi tfbind distill ensemble {data} -o run {' '.join(options)}")

@@ -5,28 +5,33 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from kipoi_tfbind.dna.one_hot import one_hot_codes
 from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.kipoi_model import mixture_of
 from kipoi_tfbind.notices import progress
 from kipoi_tfbind.results.files import whole_file
-from kipoi_tfbind.training.callbacks import EpochStart, KeepBest, predict_codes
+from kipoi_tfbind.training.callbacks import predict_codes
 from kipoi_tfbind.training.config import TrainingConfig
 from kipoi_tfbind.training.distillation_windows import PART, Distillation, distillation_windows, hard_bins
 from kipoi_tfbind.training.fidelity import fidelity
-from kipoi_tfbind.training.fit import epochs_done
-from kipoi_tfbind.training.metrics import mean_auprc
-from kipoi_tfbind.training.objective import cosine_optimizer
-from kipoi_tfbind.training.student import DistillationLoss, load_ensemble, on_members, student_of
+from kipoi_tfbind.training.fit_student import fit_student
+from kipoi_tfbind.training.kept_members import closest_members, shares_of_kept
+from kipoi_tfbind.training.student import (
+    check_keep,
+    importance,
+    load_ensemble,
+    on_members,
+    student_of,
+)
 from kipoi_tfbind.training.windows import POSITIVE, LabelledBins, held_out_bins, training_bins
 
 log = logging.getLogger(__name__)
@@ -48,10 +53,12 @@ def distill(
 
     The student has the layers of the kept members, and from all their features a head for each member of
     the ensemble, so that it gives the ensemble's mean and, as the spread of its heads, how far the members
-    are apart (Tran et al. 2020, arXiv:2001.04694). Its heads are mixed with the ensemble's weights. It
-    learns from log-odds, not from labels, so that windows need none: shuffled, mutated and random ones are
-    among them (Hinton et al. 2015, arXiv:1503.02531). Normalisations stay as the members have them, and
-    nothing is dropped.
+    are apart (Tran et al. 2020, arXiv:2001.04694). Its heads are mixed with the ensemble's weights. Which
+    members are kept, and how the heads of the others begin, is fitted to the ensemble's log-odds of the
+    validation bins, which it was not trained on: :mod:`kipoi_tfbind.training.kept_members`. It learns from
+    log-odds, not from labels, so that windows need none: shuffled, mutated and random ones are among them
+    (Hinton et al. 2015, arXiv:1503.02531). Normalisations stay as the members have them, and nothing is
+    dropped.
 
     Parameters
     ----------
@@ -60,7 +67,7 @@ def distill(
     fasta, peaks_dir
         As in training.
     run_dir
-        Folder for `model.keras` (of the epoch with the best mean AUPRC in validation), `history.csv`,
+        Folder for `model.keras` (of the epoch that is closest to the ensemble in validation), `history.csv`,
         `distillation.json`, `fidelity.json` (of 4,000 held-out bins:
         :func:`kipoi_tfbind.training.fidelity.fidelity`), the configurations of the ensemble, and the bins and
         log-odds that the student learns from. A run that was interrupted goes on when it is started again
@@ -83,8 +90,11 @@ def distill(
     """
     ensemble_dir, run_dir = Path(ensemble_dir), Path(run_dir)
     teacher = load_ensemble(ensemble_dir)
+    n_members = len(mixture_of(teacher)[0])
+    check_keep(options.keep, n_members)
+    if options.members > n_members:
+        raise InputError(f"members: the ensemble has {n_members}, got {options.members}")
     config = TrainingConfig.from_yaml(ensemble_dir / "config.yaml")
-    student = student_of(teacher, options.keep, _architectures(ensemble_dir))
     run = _check_same_run(run_dir, ensemble_dir, options)
     genome = Genome(fasta)
     validation = held_out_bins(config, genome, peaks_dir, "validation")
@@ -96,40 +106,20 @@ def distill(
     )
     # Only now: a run that could not begin does not claim the folder.
     _claim(run_dir, ensemble_dir, run)
+    held_out = validation.codes(genome, config.length)
+    known = _teach(teacher, held_out, run_dir / "validation")
+    student, kept = _begun(teacher, known, options)
+    _write_run(run_dir, {**run, "kept": kept})
     if options.hard:
         # Ranking takes minutes: a run that goes on finds the bins in its folder.
         data = repr((run, config, str(genome.path), str(peaks_dir)))
-        kept = run_dir / f"hard.{hashlib.md5(data.encode()).hexdigest()}.npz"
-        if not kept.exists():
+        hard = run_dir / f"hard.{hashlib.md5(data.encode()).hexdigest()}.npz"
+        if not hard.exists():
             n_bound = int((bins.labels == POSITIVE).any(axis=1).sum())
-            hard_bins(student, n_bound, config, genome, peaks_dir, options).save(kept)
-        codes = np.concatenate([codes, LabelledBins.load(kept).codes(genome, config.length)])
-    done = epochs_done(run_dir)
-    batches = _Batches(codes, _teach(teacher, codes, run_dir), options, first_epoch=len(done))
-    weights, bias = mixture_of(teacher)
-    in_training = on_members(student)
-    in_training.compile(
-        cosine_optimizer(options.learning_rate, len(batches) * options.epochs),
-        DistillationLoss(weights, bias),
-    )
-    held_out = validation.codes(genome, config.length)
-    if not done:
-        value = mean_auprc(validation.labels, predict_codes(student, held_out))
-        log.info("at the start: mean AUPRC in validation %.4f", value)
-    in_training.fit(
-        batches,
-        epochs=options.epochs,
-        shuffle=False,  # the batches are
-        verbose=verbose,
-        callbacks=[
-            EpochStart(options.seed),
-            KeepBest(student, held_out, validation.labels, run_dir / "model.keras", done),
-            keras.callbacks.CSVLogger(run_dir / "history.csv", append=True),
-            keras.callbacks.BackupAndRestore(
-                run_dir / "checkpoint", double_checkpoint=True, delete_checkpoint=False
-            ),
-        ],
-    )
+            hard_bins(student, n_bound, config, genome, peaks_dir, options).save(hard)
+        codes = np.concatenate([codes, LabelledBins.load(hard).codes(genome, config.length)])
+    taught = _teach(teacher, codes, run_dir / "teacher")
+    fit_student(student, (codes, taught), (held_out, known), run_dir, options, verbose)
     student = keras.models.load_model(run_dir / "model.keras")
     test = held_out_bins(config, genome, peaks_dir, "test")
     rng = np.random.default_rng(options.seed)
@@ -140,6 +130,16 @@ def distill(
     with whole_file(run_dir / "fidelity.json") as path:
         path.write_text(json.dumps(found, indent=1) + "\n")
     return student
+
+
+def _begun(teacher: keras.Model, known: NDArray, options: Distillation) -> tuple[keras.Model, list[int]]:
+    """The student before its training, and the members that it keeps, by log-odds of the validation bins."""
+    weights, bias = mixture_of(teacher)
+    members = known.reshape(-1, *weights.shape)
+    counts = np.asarray(importance(np.einsum("wmt,mt->wt", members, weights) + bias))
+    keep = options.keep or closest_members(members, counts, weights, options.members)
+    log.info("members that are kept: %s", ", ".join(map(str, keep)))
+    return student_of(teacher, keep, shares_of_kept(members, counts, keep)), list(keep)
 
 
 def _members_of(
@@ -154,35 +154,9 @@ def _members_of(
     return one, two
 
 
-class _Batches(keras.utils.PyDataset):
-    """Shuffled batches of windows and the ensemble's log-odds, from the seed and the epoch alone."""
-
-    def __init__(self, codes: NDArray, logits: NDArray, options: Distillation, first_epoch: int):
-        super().__init__(workers=1)
-        self.codes, self.logits, self.options, self.epoch = codes, logits, options, first_epoch
-        self._draw()
-
-    def _draw(self) -> None:
-        self.order = np.random.default_rng((self.options.seed, self.epoch)).permutation(len(self.codes))
-
-    def __len__(self) -> int:
-        return len(self.codes) // self.options.batch_size
-
-    def __getitem__(self, batch: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        size = self.options.batch_size
-        rows = self.order[batch * size : (batch + 1) * size]
-        return one_hot_codes(self.codes[rows]), self.logits[rows]
-
-    def on_epoch_end(self) -> None:
-        """Draw the order of the next epoch."""
-        self.epoch += 1
-        self._draw()
-
-
-def _teach(teacher: keras.Model, codes: NDArray[np.uint8], run_dir: Path) -> NDArray[np.float32]:
+def _teach(teacher: keras.Model, codes: NDArray[np.uint8], folder: Path) -> NDArray[np.float32]:
     """Log-odds (window, member times target) of an ensemble; parts that are there are not computed again."""
     heads = on_members(teacher)
-    folder = run_dir / "teacher"
     folder.mkdir(exist_ok=True)
     parts = []
     with progress("ensemble's log-odds", total=len(codes), unit="window") as bar:
@@ -197,23 +171,23 @@ def _teach(teacher: keras.Model, codes: NDArray[np.uint8], run_dir: Path) -> NDA
     return np.concatenate(parts)
 
 
-def _architectures(ensemble_dir: Path) -> list[str]:
-    return [member["architecture"] for member in json.loads((ensemble_dir / "members.json").read_text())]
-
-
-def _check_same_run(run_dir: Path, ensemble_dir: Path, options: Distillation) -> str:
-    """The text of `distillation.json`, unless the folder has that of another run."""
+def _check_same_run(run_dir: Path, ensemble_dir: Path, options: Distillation) -> dict[str, Any]:
+    """What the run is made with and of, unless the folder has that of another run."""
     md5 = hashlib.md5((ensemble_dir / "model.keras").read_bytes()).hexdigest()
-    run = json.dumps({**asdict(options), "ensemble": md5}, indent=1) + "\n"
+    run = json.loads(json.dumps({**asdict(options), "ensemble": md5}))
     path = run_dir / "distillation.json"
-    if path.exists() and path.read_text() != run:
-        raise InputError(
-            f"{path}: this folder holds a run with other options, or of another ensemble; give another folder"
-        )
+    if path.exists():
+        there = json.loads(path.read_text())
+        there.pop("kept", None)
+        if there != run:
+            raise InputError(
+                f"{path}: this folder holds a run with other options, or of another ensemble; give another "
+                "folder"
+            )
     return run
 
 
-def _claim(run_dir: Path, ensemble_dir: Path, run: str) -> None:
+def _claim(run_dir: Path, ensemble_dir: Path, run: Mapping[str, Any]) -> None:
     """Write what a run is made with, and of, into its folder."""
     run_dir.mkdir(parents=True, exist_ok=True)
     for source in (
@@ -223,5 +197,9 @@ def _claim(run_dir: Path, ensemble_dir: Path, run: str) -> None:
     ):
         with whole_file(run_dir / source.name) as copy:
             copy.write_text(source.read_text())
+    _write_run(run_dir, run)
+
+
+def _write_run(run_dir: Path, run: Mapping[str, Any]) -> None:
     with whole_file(run_dir / "distillation.json") as new:
-        new.write_text(run)
+        new.write_text(json.dumps(run, indent=1) + "\n")

@@ -33,8 +33,11 @@ class Distillation:
 
     Parameters
     ----------
+    members
+        Number of members whose layers the student begins with, those that together come closest to the
+        ensemble (:func:`kipoi_tfbind.training.kept_members.closest_members`).
     keep
-        Numbers of the members, from 1, whose layers the student begins with.
+        Numbers of the members, from 1, to keep instead.
     windows
         Number of windows: training bins of the ensemble and their shuffles, each at a random shift, and
         as many of the other kinds as their shares say.
@@ -56,7 +59,8 @@ class Distillation:
         Of the choice of windows and of their order.
     """
 
-    keep: tuple[int, ...] = (1,)
+    members: int = 1
+    keep: tuple[int, ...] = ()
     windows: int = 90_000
     mutated: float = 0.2
     mutation_rate: float = 0.2
@@ -69,7 +73,7 @@ class Distillation:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("windows", "epochs", "batch_size"):
+        for name in ("members", "windows", "epochs", "batch_size"):
             whole_number(name, getattr(self, name), least=1)
         whole_number("seed", self.seed)
         for name in ("mutated", "mutation_rate", "recombined", "hard", "random"):

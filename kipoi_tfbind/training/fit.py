@@ -156,8 +156,8 @@ def copy_without_auxiliary(trained: keras.Model, kept: keras.Model) -> None:
         target.assign(values[..., : target.shape[-1]] if target.shape != source.shape else values)
 
 
-def epochs_done(run_dir: Path) -> list[float]:
-    """Mean AUPRC in validation of the epochs before the checkpoint, from which an interrupted run goes on.
+def epochs_done(run_dir: Path, measure: str = "validation_auprc") -> list[float]:
+    """A measure in validation of the epochs before the checkpoint, from which an interrupted run goes on.
 
     The history is written before the checkpoint, so a run that was killed in between is an epoch ahead
     in it; that epoch will be run again, and its line goes.
@@ -169,7 +169,7 @@ def epochs_done(run_dir: Path) -> list[float]:
     header_and_epochs = history.read_text().splitlines(keepends=True)[: 1 + epochs]
     with whole_file(history) as path:
         path.write_text("".join(header_and_epochs))
-    return pd.read_csv(history)["validation_auprc"].tolist()
+    return pd.read_csv(history)[measure].tolist()
 
 
 def _check_same_config(config: TrainingConfig, run_dir: Path) -> None:

@@ -44,11 +44,24 @@ def on_members(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, model.get_layer("member_logits").output)
 
 
-def student_of(ensemble: keras.Model, keep: Sequence[int], architectures: Sequence[str]) -> keras.Model:
+def check_keep(keep: Sequence[int], n_members: int) -> None:
+    """Refuse members that an ensemble does not have, or that are given twice.
+
+    Raises
+    ------
+    InputError
+        There are such.
+    """
+    if len(set(keep)) < len(keep) or not set(keep) <= set(range(1, n_members + 1)):
+        raise InputError(
+            f"keep: expected different numbers of members, from 1 to {n_members}, got {list(keep)}"
+        )
+
+
+def student_of(ensemble: keras.Model, keep: Sequence[int], shares: NDArray) -> keras.Model:
     """Untrained student of an ensemble: the layers of some members, a head for each member.
 
-    It begins as the ensemble in which each other member is the mean of the kept ones, of those of its own
-    architecture where there are such.
+    It begins as the ensemble in which each other member is a combination of the kept ones.
 
     Parameters
     ----------
@@ -56,20 +69,11 @@ def student_of(ensemble: keras.Model, keep: Sequence[int], architectures: Sequen
         Of :func:`kipoi_tfbind.training.ensemble.mix_models`.
     keep
         Numbers of members, from 1.
-    architectures
-        Of each member, its name.
-
-    Raises
-    ------
-    InputError
-        There is no such member, or one is given twice.
+    shares
+        (member, kept + 1, target), as :func:`kipoi_tfbind.training.kept_members.shares_of_kept` has them.
     """
     weights, bias = mixture_of(ensemble)
     n_members, n_targets = weights.shape
-    if not keep or len(set(keep)) < len(keep) or not set(keep) <= set(range(1, n_members + 1)):
-        raise InputError(
-            f"keep: expected different numbers of members, from 1 to {n_members}, got {list(keep)}"
-        )
     sequence = keras.Input(ensemble.input_shape[1:], name="sequence")
     features, heads = [], []
     for number in keep:
@@ -84,29 +88,29 @@ def student_of(ensemble: keras.Model, keep: Sequence[int], architectures: Sequen
     member_logits = keras.layers.Dense(n_members * n_targets, name="member_logits")
     probability = mixed_probability(member_logits(joined), weights, bias)
     student = keras.Model(sequence, probability, name="distilled")
-    member_logits.set_weights(_first_heads(heads, keep, architectures))
+    member_logits.set_weights(_first_heads(heads, shares))
     return student
 
 
-def _first_heads(
-    heads: Sequence[Sequence[NDArray]], keep: Sequence[int], architectures: Sequence[str]
-) -> list[NDArray]:
-    """Kernel and bias of the heads of all members, from those of the kept ones."""
-    kernels, biases = [], []
-    for number, architecture in enumerate(architectures, start=1):
-        alike = [kept for kept in keep if architectures[kept - 1] == architecture]
-        used = [number] if number in keep else alike or list(keep)
-        shares = [(kept in used) / len(used) for kept in keep]
-        kernels.append(np.concatenate([share * head[0] for share, head in zip(shares, heads, strict=True)]))
-        biases.append(sum(share * head[1] for share, head in zip(shares, heads, strict=True)))
-    return [np.concatenate(kernels, axis=1), np.concatenate(biases)]
+def _first_heads(heads: Sequence[Sequence[NDArray]], shares: NDArray) -> list[NDArray]:
+    """Kernel (feature, member times target) and bias of all heads, from those of the kept members."""
+    kernel = np.concatenate(
+        [head[0][:, None] * shares[:, place] for place, head in enumerate(heads)]
+    )  # (feature, member, target)
+    bias = sum(head[1] * shares[:, place] for place, head in enumerate(heads)) + shares[:, -1]
+    return [kernel.reshape(len(kernel), -1), np.ravel(bias)]
+
+
+def importance(logits: Any) -> Any:
+    """How much a difference counts by the ensemble's log-odds z: 1 / (1 + exp(-(z + 5))), at least 0.02."""
+    return 0.02 + 0.98 * ops.sigmoid(logits - _HALF)
 
 
 class DistillationLoss(keras.losses.Loss):
     """Mean square of differences of log-odds, of the mixture and, with a share of 0.2, of the single heads.
 
-    A difference counts by the ensemble's log-odds z, as 1 / (1 + exp(-(z + 5))) and at least 0.02: what of
-    two unbound windows is the less bound is of little use to anyone.
+    A difference counts by the ensemble's log-odds (:func:`importance`): what of two unbound windows is the
+    less bound is of little use to anyone.
 
     Parameters
     ----------
@@ -123,7 +127,7 @@ class DistillationLoss(keras.losses.Loss):
         shape = (-1, *self.weights.shape)
         teacher, student = ops.reshape(ops.cast(teacher, student.dtype), shape), ops.reshape(student, shape)
         away = student - teacher
-        counts = 0.02 + 0.98 * ops.sigmoid(ops.sum(teacher * self.weights, axis=1) + self.bias - _HALF)
+        counts = importance(ops.sum(teacher * self.weights, axis=1) + self.bias)
         mixture = ops.square(ops.sum(away * self.weights, axis=1))
         return ops.mean(counts * (mixture + _MEMBERS * ops.mean(ops.square(away), axis=1)))
 

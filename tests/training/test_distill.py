@@ -17,18 +17,21 @@ from kipoi_tfbind.errors import InputError
 from kipoi_tfbind.genome.reference import Genome
 from kipoi_tfbind.kipoi_model import TFBindModel, mixture_of, spread
 from kipoi_tfbind.training import distill as module
+from kipoi_tfbind.training import fit_student
 from kipoi_tfbind.training.distill import distill
 from kipoi_tfbind.training.distillation_windows import Distillation, distillation_windows, hard_bins
 from kipoi_tfbind.training.ensemble import ensemble_runs, mix_models
 from kipoi_tfbind.training.fidelity import fidelity, fidelity_section
 from kipoi_tfbind.training.fit import build_model
-from kipoi_tfbind.training.student import DistillationLoss, load_ensemble, student_of
+from kipoi_tfbind.training.kept_members import shares_of_kept
+from kipoi_tfbind.training.student import DistillationLoss, importance, load_ensemble, student_of
+from kipoi_tfbind.training.windows import held_out_bins
 from tests.planted_genome import MOTIF, write_planted_genome
 from tests.training.test_fit import CONFIG
 
 OPTIONS = Distillation(
     keep=(2,),
-    windows=320,
+    windows=640,
     recombined=0.0,
     hard=0.1,
     random=0.05,
@@ -36,7 +39,8 @@ OPTIONS = Distillation(
     batch_size=32,
     learning_rate=1e-2,
 )
-ARCHITECTURES = ("motif_cnn", "motif_cnn")
+# (member, kept + 1, target): of two members, where the second or the first is kept and the other is the same.
+ALIKE = np.array([[[1.0], [0.0]], [[1.0], [0.0]]])
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +50,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_planted_genome(folder)
     for seed in (1, 2):
         config = replace(CONFIG, fit=replace(CONFIG.fit, seed=seed))
-        keras.utils.set_random_seed(seed)  # whatever ran before
+        keras.utils.set_random_seed(1)  # whatever ran before
         model = build_model(config)
-        rng = np.random.default_rng(seed)
+        # Members have much in common, as those that learned from the same peaks do.
+        common, own = np.random.default_rng(0), np.random.default_rng(seed)
         for weight in model.trainable_weights:
-            weight.assign(weight.numpy() + rng.normal(0, 0.1, weight.shape))
+            noise = common.normal(0, 0.1, weight.shape) + own.normal(0, 0.05, weight.shape)
+            weight.assign(weight.numpy() + noise)
         (folder / f"run-{seed}").mkdir()
         model.save(folder / f"run-{seed}" / "model.keras")
         (folder / f"run-{seed}" / "config.yaml").write_text(config.to_yaml())
@@ -81,23 +87,38 @@ def members_of(model: keras.Model, x: np.ndarray) -> np.ndarray:
     return keras.Model(model.input, model.get_layer("member_logits").output).predict_on_batch(x)
 
 
+def held_out(folder: Path) -> np.ndarray:
+    """Base codes of the validation bins."""
+    genome = Genome(folder / "genome.fa")
+    return held_out_bins(CONFIG, genome, folder, "validation").codes(genome, CONFIG.length)
+
+
+def importance_of(ensemble: keras.Model, members: np.ndarray) -> np.ndarray:
+    """How much differences count, (window, target), of log-odds (window, member)."""
+    weights, bias = mixture_of(ensemble)
+    return np.asarray(importance(members @ weights + bias))
+
+
 def test_a_student_with_all_members_begins_as_the_ensemble(folder: Path) -> None:
     ensemble, x = load_ensemble(folder / "ensemble"), one_hot(8)
-    found = student_of(ensemble, (2, 1), ARCHITECTURES)
+    shares = np.array([[0, 1, 0], [1, 0, 0]])[:, :, None]
+    found = student_of(ensemble, (2, 1), shares)
     # Products of float32 in another order.
     np.testing.assert_allclose(members_of(found, x), members_of(ensemble, x), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found.predict_on_batch(x), ensemble.predict_on_batch(x), atol=1e-5)
 
 
-def test_what_is_not_kept_begins_as_the_mean_of_the_kept_of_its_architecture(folder: Path) -> None:
+def test_what_is_not_kept_begins_as_a_combination_of_the_kept(folder: Path) -> None:
     ensemble, x = load_ensemble(folder / "ensemble"), one_hot(8)
     both = members_of(ensemble, x)
-    found = members_of(student_of(ensemble, (2,), ARCHITECTURES), x)
-    np.testing.assert_allclose(found, both[:, [1, 1]], rtol=1e-4, atol=1e-5)
+    shares = np.array([[0.3, -2.0], [1, 0]])[:, :, None]
+    found = members_of(student_of(ensemble, (2,), shares), x)
+    expected = np.stack([0.3 * both[:, 1] - 2, both[:, 1]], axis=1)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_training_drops_nothing_and_normalises_as_prediction_does(folder: Path) -> None:
-    found, x = student_of(load_ensemble(folder / "ensemble"), (1,), ARCHITECTURES), one_hot(8)
+    found, x = student_of(load_ensemble(folder / "ensemble"), (1,), ALIKE), one_hot(8)
     np.testing.assert_allclose(found(x, training=True), found(x, training=False), rtol=0, atol=1e-7)
 
 
@@ -117,12 +138,23 @@ def test_the_loss_is_that_of_the_formula() -> None:
 def test_a_student_comes_closer_to_all_members(folder: Path, student: keras.Model) -> None:
     ensemble, x = load_ensemble(folder / "ensemble"), one_hot(64, seed=5)
     truth = members_of(ensemble, x)
-    start = members_of(student_of(ensemble, OPTIONS.keep, ARCHITECTURES), x)
     loss = DistillationLoss(*mixture_of(ensemble))
-    assert float(loss(truth, members_of(student, x))) < 0.5 * float(loss(truth, start))
+    # Its heads begin as least squares have them, on bins of the validation regions.
+    known = np.concatenate([np.load(path) for path in (folder / "student" / "validation").glob("*.npy")])
+    fitted = shares_of_kept(known[:, :, None], importance_of(ensemble, known), OPTIONS.keep)
+    copied, start = (
+        float(loss(truth, members_of(student_of(ensemble, OPTIONS.keep, shares), x)))
+        for shares in (ALIKE, fitted)
+    )
+    found = float(loss(truth, members_of(student, x)))
+    assert found < start < copied
+    assert found < 0.5 * copied
     np.testing.assert_array_equal(mixture_of(student)[0], mixture_of(ensemble)[0])
     history = pd.read_csv(folder / "student" / "history.csv")
     assert history["loss"].iloc[-1] < 0.5 * history["loss"].iloc[0]
+    # What is saved is what was closest in validation.
+    best = float(loss(known, members_of(student, one_hot_codes(held_out(folder)))))
+    assert best == pytest.approx(history["validation_loss"].min(), rel=1e-4)
     # The spread of the student is that of its heads, by the class of the zoo's entries.
     found = TFBindModel(str(folder / "student" / "model.keras"), ["factor"], 200, spread=True)
     apart = found.predict_on_batch(x)["spread"]["factor"]
@@ -161,7 +193,7 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_weights(
 ) -> None:
     begun: list[Any] = []
 
-    class Interrupted(module._Batches):
+    class Interrupted(fit_student._Batches):
         def on_epoch_end(self) -> None:
             begun.append(self.epoch)
             if len(begun) == 2:
@@ -169,7 +201,7 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_weights(
             super().on_epoch_end()
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_Batches", Interrupted)
+        patch.setattr(fit_student, "_Batches", Interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(folder, "again")
     assert begun == [0, 1]
@@ -223,7 +255,7 @@ def test_recombined_windows_are_of_two_windows_joined_in_the_middle_half() -> No
 
 
 def test_hard_windows_are_the_unbound_ones_that_the_student_ranks_first(folder: Path) -> None:
-    student = student_of(load_ensemble(folder / "ensemble"), (1,), ARCHITECTURES)
+    student = student_of(load_ensemble(folder / "ensemble"), (1,), ALIKE)
     genome = Genome(folder / "genome.fa")
 
     def logits(options: Distillation) -> tuple[np.ndarray, np.ndarray]:
@@ -231,8 +263,8 @@ def test_hard_windows_are_the_unbound_ones_that_the_student_ranks_first(folder: 
         codes = bins.codes(genome, CONFIG.length)
         return codes, student.predict_on_batch(one_hot_codes(codes))[:, 0]
 
-    few, of_few = logits(replace(OPTIONS, hard=0.2))
-    many, of_many = logits(replace(OPTIONS, mutated=0.0, hard=1.0, random=0.0))
+    few, of_few = logits(replace(OPTIONS, windows=320, hard=0.2))
+    many, of_many = logits(replace(OPTIONS, windows=320, mutated=0.0, hard=1.0, random=0.0))
     assert few.shape == (64, 200)
     assert len(many) > 200
     np.testing.assert_array_equal(of_few, of_many[:64])
@@ -243,10 +275,12 @@ def test_hard_windows_are_the_unbound_ones_that_the_student_ranks_first(folder: 
         assert MOTIF[::-1].translate(str.maketrans("ACGT", "TGCA")) not in bases
 
 
-@pytest.mark.parametrize("keep", [(), (3,), (0,), (1, 1)])
+@pytest.mark.parametrize("keep", [(3,), (0,), (1, 1)])
 def test_members_that_are_not_there_are_refused(folder: Path, keep: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match="expected different numbers of members, from 1 to 2"):
         run(folder, "refused", replace(OPTIONS, keep=keep))
+    with pytest.raises(InputError, match="members: the ensemble has 2, got 3"):
+        run(folder, "refused", replace(OPTIONS, keep=(), members=3))
     assert not (folder / "refused").exists()
 
 
@@ -254,6 +288,7 @@ def test_members_that_are_not_there_are_refused(folder: Path, keep: tuple[int, .
     ("changes", "message"),
     [
         ({"windows": 0}, "windows"),
+        ({"members": 0}, "members"),
         ({"epochs": 0}, "epochs"),
         ({"mutated": 1.5}, "mutated: expected a share from 0 to 1, got 1.5"),
         ({"random": -0.1}, "random: expected a share"),
