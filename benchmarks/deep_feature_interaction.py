@@ -38,7 +38,7 @@ class Exponential(nn.Module):
 
 
 def motif_cnn() -> tfb.SequenceModel:
-    """The architecture of the zoo's CTCF model in PyTorch."""
+    """The architecture of the zoo's CTCF-single in PyTorch."""
     body = nn.Sequential(
         *(nn.Conv1d(4, 64, 19, padding=9), nn.BatchNorm1d(64), Exponential(), nn.MaxPool1d(20)),
         *(nn.Conv1d(64, 64, 5, padding=2), nn.BatchNorm1d(64), nn.ReLU(), nn.Flatten()),
@@ -67,7 +67,7 @@ def of_zoo(name: str) -> tfb.SequenceModel:
 MODELS = {
     "motif CNN": motif_cnn,
     "three blocks": three_blocks,
-    "CTCF (zoo)": lambda: of_zoo("CTCF"),
+    "CTCF-single (zoo)": lambda: of_zoo("CTCF-single"),
     "HepG2-single (zoo)": lambda: of_zoo("HepG2-single"),
     "HepG2 (zoo)": lambda: of_zoo("HepG2"),
 }

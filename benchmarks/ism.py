@@ -85,7 +85,7 @@ TWINS: dict[str, tuple[Callable[[Any, int], Any], tuple[int, ...]]] = {
     "RC-tied dilated": (rc_tied, (1000, 600)),
 }
 # Of the repository, with their trained weights.
-TRAINED = {"HepG2-single (zoo)": "HepG2-single", "CTCF (zoo)": "CTCF"}
+TRAINED = {"HepG2-single (zoo)": "HepG2-single", "CTCF-single (zoo)": "CTCF-single"}
 
 
 def models(name: str, length: int | None) -> tuple[dict[str, Any], Any, Any]:

@@ -91,21 +91,17 @@ def main() -> None:
     )
     parser.add_argument("--only", choices=["ism", "snvs", "deepshap"], action="append")
     only = parser.parse_args().only or ["ism", "snvs", "deepshap"]
-    ctcf = tfb.load_model(str(ZOO / "CTCF"), source="dir")
+    ctcf = tfb.load_model(str(ZOO / "CTCF-single"), source="dir")
     bpnet = bpnet_like()
     if "ism" in only:
-        measure(
-            "ISM, zoo's CTCF model, 400 bp", stream(tfb.in_silico_mutagenesis, ctcf, 64, 32), 64, "window"
-        )
+        measure("ISM, CTCF-single, 400 bp", stream(tfb.in_silico_mutagenesis, ctcf, 64, 32), 64, "window")
         measure("ISM, BPNet-like, 2,114 bp", stream(tfb.in_silico_mutagenesis, bpnet, 1, 1), 1, "window")
     if "snvs" in only:
         for suffix in (".vcf.gz", ".parquet"):
-            measure(
-                f"all SNVs, zoo's CTCF model, {suffix}", snvs(ctcf, 1024, suffix), 3 * 1024, "SNV", suffix
-            )
+            measure(f"all SNVs, CTCF-single, {suffix}", snvs(ctcf, 1024, suffix), 3 * 1024, "SNV", suffix)
         measure("all SNVs, BPNet-like, .parquet", snvs(bpnet, 32, ".parquet"), 3 * 32, "SNV", ".parquet")
     if "deepshap" in only:
-        measure("DeepSHAP, zoo's CTCF model, 400 bp", stream(tfb.deep_shap, ctcf, 48, 24), 48, "sequence")
+        measure("DeepSHAP, CTCF-single, 400 bp", stream(tfb.deep_shap, ctcf, 48, 24), 48, "sequence")
         measure("DeepSHAP, BPNet-like, 2,114 bp", stream(tfb.deep_shap, bpnet, 4, 4), 4, "sequence")
 
 

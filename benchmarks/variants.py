@@ -1,6 +1,6 @@
 """Variant scores measured, as Markdown: speed, memory, size of the test of null variants, false discovery.
 
-    python benchmarks/variants.py speed [--models CTCF HepG2] [--snvs 20000]    edits beside whole windows
+    python benchmarks/variants.py speed [--models CTCF-single] [--snvs 20000]   edits beside whole windows
     python benchmarks/variants.py end-to-end FASTA [--snvs 100000]             files in, files out; memory
     python benchmarks/variants.py memory FASTA --snvs 1000000                  a tenth of them, and all
     python benchmarks/variants.py atlas FASTA --region 20:1000000-2000000      every SNV of a region
@@ -321,7 +321,7 @@ def main() -> None:
         command.add_argument(
             "--models",
             nargs="+",
-            default=["CTCF"] if function in (size, discovery) else ["CTCF", "HepG2-single"],
+            default=["CTCF-single"] if function in (size, discovery) else ["CTCF-single", "HepG2-single"],
         )
         if function in (end_to_end, memory, atlas, size, discovery):
             command.add_argument("fasta")

@@ -49,12 +49,12 @@ python demo/show.py intervals "$output/intervals.tsv"
 
 headline "Which bases does the model rest on?"
 grep 'ctcf_site_[123][[:space:]]' "$examples"/ctcf_sites.bed >"$output/sites.bed"
-run kipoi tfbind ism $zoo/CTCF --source dir --fasta "$genome" --intervals "$output/sites.bed" -o "$output/ism.nc"
+run kipoi tfbind ism $zoo/CTCF-single --source dir --fasta "$genome" --intervals "$output/sites.bed" -o "$output/ism.nc"
 run kipoi tfbind plot "$output/ism.nc" --sequence ctcf_site_2 --start 170 --end 230 -o "$output/ctcf_site_2.png"
 
 headline "What does each base contribute, against shuffled sequences? Which bases act together?"
-run kipoi tfbind deepshap $zoo/CTCF --source dir --fasta "$genome" \
+run kipoi tfbind deepshap $zoo/CTCF-single --source dir --fasta "$genome" \
     --intervals "$output/sites.bed" -o "$output/deepshap.nc"
-run kipoi tfbind second-order-ism $zoo/CTCF --source dir --fasta "$genome" \
+run kipoi tfbind second-order-ism $zoo/CTCF-single --source dir --fasta "$genome" \
     --intervals "$output/sites.bed" --start 190 --end 215 -o "$output/epistasis.nc"
 run kipoi tfbind report "$output/ism.nc" "$output/deepshap.nc" "$output/epistasis.nc" -o "$output/report.html"

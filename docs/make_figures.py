@@ -19,7 +19,7 @@ FLANK = 25  # bases shown on either side of it
 
 def broken_site(path: Path) -> None:
     """Draw the site that a variant of NA12878 weakens, with either allele."""
-    model = tfb.load_model(str(GROUP / "CTCF"), source="dir")
+    model = tfb.load_model(str(GROUP / "CTCF-single"), source="dir")
     vcf = path.with_suffix(".vcf")
     vcf.write_text(
         "##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
@@ -56,7 +56,7 @@ def ctcf_site(path: Path) -> None:
         lines = [line for line in file if "ctcf_site_2\t" in line]
     bed = path.with_suffix(".bed")
     bed.write_text("".join(lines))
-    model = tfb.load_model(str(GROUP / "CTCF"), source="dir")
+    model = tfb.load_model(str(GROUP / "CTCF-single"), source="dir")
     effects = tfb.in_silico_mutagenesis(model, tfb.read_sequences(GENOME, bed, length=model.length))
     bed.unlink()
     tfb.save_plot(tfb.plot_mutation_map(effects, start=170, end=230), path)
@@ -64,7 +64,7 @@ def ctcf_site(path: Path) -> None:
 
 def epistasis(path: Path) -> None:
     """Draw what pairs of substitutions do together in a CTCF site."""
-    model = tfb.load_model(str(GROUP / "CTCF"), source="dir")
+    model = tfb.load_model(str(GROUP / "CTCF-single"), source="dir")
     sequences = tfb.read_sequences(GENOME, EXAMPLES / "ctcf_sites.bed", length=model.length)
     site = sequences.isel(sequence=sequences["id"].values == "ctcf_site_3")
     result = tfb.second_order_mutagenesis(model, site, start=186, end=218)

@@ -333,7 +333,7 @@ def main() -> None:
     lines = ["# The methods on two sequences", "", "Made by `python docs/make_methods.py --hessians`.", ""]
     some = slice(N_CHECKED)
     one, checked = sites.isel(sequence=[0]), sites.isel(sequence=some)
-    lines += describe("One CTCF site", "CTCF", one, ["CTCF"], checked)
+    lines += describe("One CTCF site", "CTCF-single", one, ["CTCF"], checked)
     hepg2 = tfb.load_model(str(ZOO / "HepG2-single"), source="dir")
     pair = pair_of_sites(hepg2)
     windows = tfb.read_sequences(FASTA, EXAMPLES / "ctcf_sites.bed", length=pair.sizes["position"])

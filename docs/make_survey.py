@@ -28,8 +28,8 @@ ZOO = [
     f"TFBind/{name}"
     for name in (
         "CTCF",
-        "CTCF/variants",
-        "CTCF-ensemble",
+        "CTCF-single",
+        "CTCF-single/variants",
         "GM12878",
         "HepG2",
         "HepG2-ensemble",

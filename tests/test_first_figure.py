@@ -78,7 +78,7 @@ def test_from_pip_install_to_the_first_figure(tmp_path: Path) -> None:
     assert "kipoi_tfbind" in run("kipoi", "list_plugins", folder=tmp_path)
     examples = source / "model_zoo" / "TFBind" / "example_data"
     run(
-        *("kipoi", "tfbind", "ism", source / "model_zoo" / "TFBind" / "CTCF", "--source", "dir"),
+        *("kipoi", "tfbind", "ism", source / "model_zoo" / "TFBind" / "CTCF-single", "--source", "dir"),
         *("--fasta", examples / "chr20.hg19.1-1Mb.fa.gz", "--intervals", examples / "ctcf_sites.bed"),
         *("-o", "ism.nc"),
         folder=tmp_path,

@@ -50,7 +50,7 @@ def prediction_columns(entry: str) -> set[str]:
 
 def test_the_group_has_the_promised_entries():
     assert [
-        *("CTCF", "CTCF-ensemble", "CTCF-ensemble/variants", "CTCF/variants"),
+        *("CTCF", "CTCF-single", "CTCF-single/variants", "CTCF/variants"),
         *("GM12878", "GM12878/variants"),
         *(
             "HepG2",
@@ -113,7 +113,10 @@ def test_a_target_that_is_not_learned_is_named_once_when_it_is_interpreted(capfd
     ("entry", "folder"),
     # Each kind of model and of entry; the others' predictions are compared below, in this process.
     [
-        *((entry, ROOT) for entry in ("CTCF", "CTCF/variants", "HepG2-ensemble/variants", "K562")),
+        *(
+            (entry, ROOT)
+            for entry in ("CTCF-single", "CTCF-single/variants", "HepG2-ensemble/variants", "K562")
+        ),
         ("HepG2", Path("/")),
     ],
 )
@@ -125,10 +128,10 @@ def test_kipoi_test_passes_with_the_expected_predictions(entry, folder, kipoi_cl
 @pytest.mark.slow
 def test_kipoi_test_fails_on_other_predictions(kipoi_cli, tmp_path):
     changed = tmp_path / "expected.h5"
-    shutil.copy(GROUP / "expected" / "CTCF.h5", changed)
+    shutil.copy(GROUP / "expected" / "CTCF-single.h5", changed)
     with h5py.File(changed, "r+") as file:
         file["preds/CTCF"][...] += 0.01
-    run = kipoi_cli("test", str(GROUP / "CTCF"), "--source=dir", "-e", str(changed), check=False)
+    run = kipoi_cli("test", str(GROUP / "CTCF-single"), "--source=dir", "-e", str(changed), check=False)
     assert run.returncode != 0
 
 
@@ -153,7 +156,7 @@ def test_kipoi_test_source_accepts_the_zoo(kipoi_cli, kipoi_home):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("entry", ["CTCF", "CTCF/variants"])
+@pytest.mark.parametrize("entry", ["CTCF-single", "CTCF-single/variants"])
 def test_kipoi_info_and_get_example(entry, kipoi_cli, tmp_path):
     info = kipoi_cli("info", str(GROUP / entry), "--source=dir").stdout
     assert "fasta_file" in info
@@ -165,7 +168,7 @@ def test_kipoi_info_and_get_example(entry, kipoi_cli, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("entry", ["HepG2", "HepG2/variants", "CTCF/variants"])
+@pytest.mark.parametrize("entry", ["HepG2", "HepG2/variants", "CTCF-single/variants"])
 def test_kipoi_predict_writes_the_same_to_every_format(entry, kipoi_cli, tmp_path):
     outputs = [tmp_path / f"predictions.{ending}" for ending in ("tsv", "h5", "parquet")]
     kipoi_cli(
@@ -191,7 +194,7 @@ def test_kipoi_predict_writes_the_same_to_every_format(entry, kipoi_cli, tmp_pat
 
 def test_two_models_of_different_length_in_one_process_keep_their_own_length():
     lengths = {}
-    for entry in ("HepG2", "CTCF", "HepG2"):
+    for entry in ("HepG2", "CTCF-single", "HepG2"):
         model = kipoi.get_model(str(GROUP / entry), source="dir")
         loader = model.default_dataloader(**loader_arguments(entry))
         lengths[entry] = loader.length
@@ -200,15 +203,15 @@ def test_two_models_of_different_length_in_one_process_keep_their_own_length():
 
 def test_predictions_do_not_depend_on_the_strand():
     rng = np.random.default_rng(0)
-    for entry in ("CTCF", "CTCF-ensemble", "GM12878", "HepG2", "HepG2-ensemble", "HepG2-single", "K562"):
+    for entry in ("CTCF", "CTCF-single", "GM12878", "HepG2", "HepG2-ensemble", "HepG2-single", "K562"):
         model = kipoi.get_model(str(GROUP / entry), source="dir", with_dataloader=False)
         x = one_hot(["".join(rng.choice(list("ACGT"), int(ROWS[entry]["length"]))) for _ in range(4)])
         _assert_close(model.predict_on_batch(x), model.predict_on_batch(x[:, ::-1, ::-1]))
 
 
 def test_breaking_a_ctcf_site_lowers_its_log_odds():
-    predictions = kipoi.get_model(str(GROUP / "CTCF/variants"), source="dir").pipeline
-    rows = predictions.predict(loader_arguments("CTCF/variants"), keep_metadata=True)
+    predictions = kipoi.get_model(str(GROUP / "CTCF-single/variants"), source="dir").pipeline
+    rows = predictions.predict(loader_arguments("CTCF-single/variants"), keep_metadata=True)
     variants, difference = rows["metadata"]["variant"], rows["preds"]["difference"]["CTCF"]
     named = {
         prefix: difference[np.char.startswith(variants["id"].astype(str), prefix)]
@@ -223,14 +226,14 @@ def test_breaking_a_ctcf_site_lowers_its_log_odds():
 def test_a_corrupted_weights_file_is_refused_in_one_line(kipoi_cli, tmp_path):
     zoo = tmp_path / "model_zoo"
     shutil.copytree(GROUP, zoo / "TFBind")
-    weights = zoo / "TFBind" / "weights" / "CTCF.keras"
+    weights = zoo / "TFBind" / "weights" / "CTCF-single.keras"
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(WeightsError, match="expected md5"):
-        kipoi.get_model(str(zoo / "TFBind" / "CTCF"), source="dir")
+        kipoi.get_model(str(zoo / "TFBind" / "CTCF-single"), source="dir")
     output = tmp_path / "predictions.tsv"
     run = kipoi_cli(
-        *("predict", str(zoo / "TFBind" / "CTCF"), "--source=dir", "-o", str(output)),
-        f"--dataloader_args={json.dumps(loader_arguments('CTCF'))}",
+        *("predict", str(zoo / "TFBind" / "CTCF-single"), "--source=dir", "-o", str(output)),
+        f"--dataloader_args={json.dumps(loader_arguments('CTCF-single'))}",
         check=False,
     )
     errors = [line for line in run.stderr.splitlines() if line.startswith("error:")]

@@ -25,7 +25,7 @@ def command(positions: str | None, **options: Any) -> None:
 
     \b
     Example:
-      kipoi tfbind deep-feature-interaction model_zoo/TFBind/CTCF --source dir --start 180 --end 220 \\
+      kipoi tfbind deep-feature-interaction model_zoo/TFBind/CTCF-single --source dir --start 180 --end 220 \\
           --fasta genome.fa --intervals peaks.narrowPeak -o dfim.nc
       kipoi tfbind plot dfim.nc -o dfim.png
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)

@@ -52,7 +52,7 @@ def command(
 
     \b
     Example:
-      kipoi tfbind filters model_zoo/TFBind/CTCF --source dir --fasta genome.fa \\
+      kipoi tfbind filters model_zoo/TFBind/CTCF-single --source dir --fasta genome.fa \\
           --intervals peaks.narrowPeak -o filters.nc
       kipoi tfbind plot filters.nc -o filters.png
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)

@@ -30,7 +30,7 @@ def command(**options: Any) -> None:
 
     \b
     Example:
-      kipoi tfbind integrated-hessians model_zoo/TFBind/CTCF --source dir --n-references 1 \\
+      kipoi tfbind integrated-hessians model_zoo/TFBind/CTCF-single --source dir --n-references 1 \\
           --sequences site.fa -o hessians.nc
       kipoi tfbind plot hessians.nc -o hessians.png
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)

@@ -50,7 +50,7 @@ def command(**options: Any) -> None:
 
     \b
     Example:
-      kipoi tfbind maximum-entropy-samples model_zoo/TFBind/CTCF --source dir \\
+      kipoi tfbind maximum-entropy-samples model_zoo/TFBind/CTCF-single --source dir \\
           --sequences sites.fa -o samples.nc
       kipoi tfbind plot samples.nc --start 170 --end 230 -o samples.png
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)

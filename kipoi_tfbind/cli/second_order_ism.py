@@ -30,7 +30,7 @@ def command(
 
     \b
     Example:
-      kipoi tfbind second-order-ism model_zoo/TFBind/CTCF --source dir \\
+      kipoi tfbind second-order-ism model_zoo/TFBind/CTCF-single --source dir \\
           --fasta genome.fa --intervals site.bed --start 185 --end 215 -o epistasis.nc
       kipoi tfbind plot epistasis.nc -o epistasis.png
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)

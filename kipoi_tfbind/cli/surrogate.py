@@ -35,7 +35,7 @@ def command(**options: Any) -> None:
 
     \b
     Example:
-      kipoi tfbind surrogate model_zoo/TFBind/CTCF --source dir --start 150 --end 250 \\
+      kipoi tfbind surrogate model_zoo/TFBind/CTCF-single --source dir --start 150 --end 250 \\
           --fasta genome.fa --intervals peaks.narrowPeak -o surrogate.nc
       kipoi tfbind plot surrogate.nc -o surrogate.png
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)

@@ -58,7 +58,7 @@ def load_model(
 
     Examples
     --------
-    >>> model = load_model("model_zoo/TFBind/CTCF")  # in the project's folder
+    >>> model = load_model("model_zoo/TFBind/CTCF-single")  # in the project's folder
     >>> model.length, model.target_names, model.output
     (400, ('CTCF',), 'logit')
     """

@@ -100,7 +100,7 @@ def test_a_real_start_in_python_and_on_the_command_line(tmp_path: Path) -> None:
     """The model is loaded, explained and traced several times, and nothing is said on the way."""
     code = """
 import kipoi_tfbind as tfb
-model = tfb.load_model("model_zoo/TFBind/CTCF")
+model = tfb.load_model("model_zoo/TFBind/CTCF-single")
 sequences = tfb.encode_sequences(["ACGT" * 100])
 tfb.in_silico_mutagenesis(model, sequences, end=3, path="incremental")
 tfb.deep_shap(model, sequences, n_references=2)
@@ -116,7 +116,7 @@ for length in range(20, 60, 5):
     fasta.write_text(">a\n" + "ACGT" * 100 + "\n")
     command = (
         "from kipoi_tfbind.cli import main; main(["
-        f"'ism', 'model_zoo/TFBind/CTCF', '--sequences', {str(fasta)!r}, '--start', '3', '--end', '5',"
+        f"'ism', 'model_zoo/TFBind/CTCF-single', '--sequences', {str(fasta)!r}, '--start', '3', '--end', '5',"
         f" '-o', {str(tmp_path / 'x.nc')!r}])"
     )
     process = run(command)

@@ -18,7 +18,7 @@ VCF = ZOO / "example_data" / "variants.vcf.gz"
 
 def test_the_examples(kipoi_cli, tmp_path: Path) -> None:
     done = kipoi_cli(
-        "tfbind", "variants", ZOO / "CTCF", "--source", "dir", "--vcf", VCF, "--fasta", FASTA,
+        "tfbind", "variants", ZOO / "CTCF-single", "--source", "dir", "--vcf", VCF, "--fasta", FASTA,
         "-o", "out.vcf.gz", "-o", "out.tsv", cwd=tmp_path,
     )  # fmt: skip
     assert "44 of 47 alleles are scored; not scored: 1 breakend, 1 spanning_deletion" in done.stderr
@@ -50,7 +50,7 @@ def test_bad_options_end_in_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     given = ["--source", "dir", "--vcf", str(VCF), "--fasta", str(FASTA), *arguments]
-    done = CliRunner().invoke(main, ["variants", str(ZOO / "CTCF"), *given])
+    done = CliRunner().invoke(main, ["variants", str(ZOO / "CTCF-single"), *given])
     assert (done.exit_code, done.stderr.count("\n")) == (1, 1), done.output
     assert message in done.stderr
     assert list(tmp_path.iterdir()) == []
@@ -62,7 +62,7 @@ def test_every_snv_of_a_region(tmp_path: Path) -> None:
     for places in (["--region", "20:189,782-189,784"], ["--intervals", str(tmp_path / "region.bed")]):
         output = tmp_path / f"{places[0]}.tsv"
         given = [*places, "--source", "dir", "--all-snvs", "--fasta", str(FASTA), "-o", str(output)]
-        done = CliRunner().invoke(main, ["variants", str(ZOO / "CTCF"), *given])
+        done = CliRunner().invoke(main, ["variants", str(ZOO / "CTCF-single"), *given])
         assert done.exit_code == 0, done.output
         assert "9 of 9 alleles are scored" in done.stderr
         tables.append(pd.read_table(output, comment="#"))

@@ -210,7 +210,7 @@ def test_kipoi_itself_loads_what_it_always_did(tmp_path: Path) -> None:
 
 
 def test_the_models_of_the_zoo_need_nothing() -> None:
-    prediction = load_model(str(ZOO / "CTCF")).predict(np.eye(4)[np.zeros((1, 400), int)])
+    prediction = load_model(str(ZOO / "CTCF-single")).predict(np.eye(4)[np.zeros((1, 400), int)])
     assert np.isfinite(prediction).all()
 
 

@@ -44,13 +44,13 @@ def test_a_model_of_a_group(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ZOO)
     assert find_source("CTCF/variants") == "dir"
     monkeypatch.chdir(ZOO.parent)
-    assert load_model("TFBind/CTCF").target_names == ("CTCF",)
+    assert load_model("TFBind/CTCF-single").target_names == ("CTCF",)
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        (str(ZOO), r"a group of models; give one of them, .*/TFBind/NAME: CTCF, CTCF-ensemble, CTCF"),
+        (str(ZOO), r"a group of models; give one of them, .*/TFBind/NAME: CTCF, CTCF-single, CTCF"),
         (str(ZOO / "CTFC"), r"the group in .*/TFBind has no CTFC; did you mean CTCF\? it has CTCF"),
         (str(ZOO / "cards" / "x"), r"has no cards/x; it has CTCF"),
         (

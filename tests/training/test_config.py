@@ -74,7 +74,7 @@ def test_to_yaml_is_read_back_as_it_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["HepG2-single", "HepG2-ensemble.member-1", "HepG2-ensemble.member-2", "CTCF"]
+    "name", ["HepG2-single", "HepG2-ensemble.member-1", "HepG2-ensemble.member-2", "CTCF-single"]
 )
 def test_configurations_of_the_zoo_are_read(name: str) -> None:
     config = TrainingConfig.from_yaml(REPOSITORY / "model_zoo" / "TFBind" / "training" / f"{name}.yaml")

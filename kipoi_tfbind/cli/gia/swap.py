@@ -18,7 +18,7 @@ def command(start: int, end: int, donors: int | None, **options: Any) -> None:
 
     \b
     Example:
-      kipoi tfbind gia swap model_zoo/TFBind/CTCF --source dir --start 180 --end 220 \\
+      kipoi tfbind gia swap model_zoo/TFBind/CTCF-single --source dir --start 180 --end 220 \\
           --fasta genome.fa --intervals peaks.bed -o swap.nc
     """  # noqa: D301 (click marks a paragraph to be left as it is with a backspace)
     from kipoi_tfbind.interpret import context_swap

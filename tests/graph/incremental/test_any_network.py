@@ -68,7 +68,7 @@ def test_long_sequences(name: str, length: int, framework: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["HepG2-single", "CTCF"])
+@pytest.mark.parametrize("name", ["HepG2-single", "CTCF-single"])
 def test_the_models_of_the_zoo(name: str) -> None:
     """With their trained weights, at their own length."""
     model = load_model(str(ZOO / name), source="dir", double_precision=True)

@@ -56,7 +56,7 @@ def write_fasta(path: Path, text: str = CONTIG) -> Path:
 
 @pytest.fixture(scope="module")
 def ctcf() -> Any:
-    return load_model(str(ZOO / "CTCF"), source="dir")
+    return load_model(str(ZOO / "CTCF-single"), source="dir")
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_no_bit_differs_between_spellings(tmp_path: Path, which: str, ctcf: Any)
 def test_the_reverse_complement_of_the_genome_has_the_same_scores(
     tmp_path: Path, double_precision: bool
 ) -> None:
-    model = load_model(str(ZOO / "CTCF"), source="dir", double_precision=double_precision)
+    model = load_model(str(ZOO / "CTCF-single"), source="dir", double_precision=double_precision)
     records = random_records(400, seed=12, margin=400)
     backward = [
         (len(CONTIG) - (pos - 1 + len(ref)) + 1, reverse_complement(ref), reverse_complement(alt))
