@@ -1,6 +1,6 @@
 """Variant scores beside a saturation mutagenesis MPRA, as Markdown tables.
 
-    python benchmarks/mpra.py kircher2019_saturation_mpra.tsv.gz [--models HepG2 HepG2-ensemble]
+    python benchmarks/mpra.py kircher2019_saturation_mpra.tsv.gz [--models HepG2 HepG2-single]
     python benchmarks/mpra.py kircher2019_saturation_mpra.tsv.gz --motifs
     python benchmarks/mpra.py kircher2019_saturation_mpra.tsv.gz --deletions
 
@@ -176,7 +176,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("table")
-    parser.add_argument("--models", nargs="+", default=["HepG2-single", "HepG2-ensemble"])
+    parser.add_argument("--models", nargs="+", default=["HepG2-single", "HepG2", "HepG2-ensemble"])
     parser.add_argument("--motifs", action="store_true")
     parser.add_argument("--deletions", action="store_true")
     args = parser.parse_args()
