@@ -23,7 +23,7 @@ from kipoi_tfbind.training.distillation_windows import Distillation, distillatio
 from kipoi_tfbind.training.ensemble import ensemble_runs, mix_models
 from kipoi_tfbind.training.fidelity import fidelity, fidelity_section
 from kipoi_tfbind.training.fit import build_model
-from kipoi_tfbind.training.kept_members import shares_of_kept
+from kipoi_tfbind.training.kept_members import closest_members, shares_of_kept
 from kipoi_tfbind.training.student import DistillationLoss, importance, load_ensemble, student_of
 from kipoi_tfbind.training.windows import held_out_bins
 from tests.planted_genome import MOTIF, write_planted_genome
@@ -163,6 +163,20 @@ def test_a_student_comes_closer_to_all_members(folder: Path, student: keras.Mode
     heads = members_of(student, x)
     expected = weights.sum() * np.sqrt(share @ ((heads - (heads @ share)[:, None]) ** 2).T)
     np.testing.assert_allclose(apart, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_members_are_chosen_and_a_training_that_leads_away_is_not_kept(folder: Path) -> None:
+    options = replace(OPTIONS, keep=(), members=1, windows=64, epochs=1, learning_rate=10.0)
+    found = run(folder, "away", options)
+    ensemble, x = load_ensemble(folder / "ensemble"), one_hot(8)
+    known = np.concatenate([np.load(path) for path in (folder / "away" / "validation").glob("*.npy")])
+    logits, counts = known[:, :, None], importance_of(ensemble, known)
+    keep = closest_members(logits, counts, mixture_of(ensemble)[0], 1)
+    assert json.loads((folder / "away" / "distillation.json").read_text())["kept"] == list(keep)
+    history = pd.read_csv(folder / "away" / "history.csv")
+    assert history["validation_loss"].iloc[0] > 1
+    start = student_of(ensemble, keep, shares_of_kept(logits, counts, keep))
+    np.testing.assert_allclose(members_of(found, x), members_of(start, x), rtol=1e-6)
 
 
 def test_what_it_keeps_of_the_ensemble_is_measured(folder: Path, student: keras.Model) -> None:
