@@ -127,11 +127,15 @@ the probability.
 
 
 def write_cards() -> None:
-    """Write a page for the card of each model, and the list of them."""
-    for card in sorted(CARDS.glob("*.md")):
+    """Write a page for the card of each model, and the list of them; pages of models that are gone go."""
+    cards = sorted(CARDS.glob("*.md"))
+    for page in (HERE / "models").glob("*.md"):
+        if page.name not in {"index.md", *(card.name for card in cards)}:
+            page.unlink()
+    for card in cards:
         link = f"../../model_zoo/TFBind/cards/{card.name}"
         write(HERE / "models" / card.name, f"```{{include}} {link}\n:relative-images:\n```\n")
-    names = "\n".join(sorted(card.stem for card in CARDS.glob("*.md")))
+    names = "\n".join(card.stem for card in cards)
     text = "# Model cards\n\nThose of the group `TFBind`; [how to predict](../predict.md) with them."
     write(HERE / "models" / "index.md", f"{text}\n\n```{{toctree}}\n{names}\n```\n")
 

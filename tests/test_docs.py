@@ -19,14 +19,19 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(SOURCES)]
 MAX_README = 155
 
 
-@pytest.fixture(scope="module")
-def check_site() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("check_site", DOCS / "check_site.py")
+def script(name: str) -> ModuleType:
+    """A module of the documentation's folder."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def check_site() -> ModuleType:
+    return script("check_site")
 
 
 def local_links(page: Path) -> list[str]:
@@ -46,6 +51,16 @@ def test_links_in_the_sources_lead_to_files(page: Path) -> None:
         target = (page.parent / link).resolve()
         below = target.relative_to(DOCS).as_posix() if target.is_relative_to(DOCS) else ""
         assert target.exists() or below.startswith(WRITTEN), f"{page}: {link}"
+
+
+def test_pages_of_models_are_those_of_the_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_reference = script("write_reference")
+    monkeypatch.setattr(write_reference, "HERE", tmp_path)
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "renamed.md").write_text("an entry that has another name now")
+    write_reference.write_cards()
+    cards = {card.stem for card in (ROOT / "model_zoo" / "TFBind" / "cards").glob("*.md")}
+    assert {page.stem for page in (tmp_path / "models").iterdir()} == {"index", *cards}
 
 
 def test_the_readme_is_short() -> None:
