@@ -267,8 +267,8 @@ def _commands(name: str, n_members: int, distillation: Mapping[str, Any] | None)
     ]
     if distillation is not None:
         lines[-1] = lines[-1].removesuffix("run") + "ensemble"
-        lists = ("keep", "kept", "ensemble")
-        values = {key: value for key, value in distillation.items() if key not in lists}
+        not_said = {"keep", "kept", "ensemble"} | ({"members"} if distillation["keep"] else set())
+        values = {key: value for key, value in distillation.items() if key not in not_said}
         options = [f"--keep {number}" for number in distillation["keep"]]
         options += [f"--{key.replace('_', '-')} {value:g}" for key, value in values.items()]
         lines.append(f"kipoi tfbind distill ensemble {data} -o run {' '.join(options)}")

@@ -28,7 +28,8 @@ def test_equivariant_only_if_every_member_is(members: list[dict[str, Any]], is_e
 
 def test_the_card_of_a_student_says_what_it_is_and_how_it_was_made() -> None:
     configs: Any = [SimpleNamespace(architecture=name) for name in ("a", "a", "b")]
-    made = {"keep": [2, 3], "windows": 60000, "mutation_rate": 0.2, "ensemble": "seeds"}
+    made = {"members": 1, "keep": [2, 3], "windows": 60000, "mutation_rate": 0.2, "ensemble": "seeds"}
+    made["kept"] = [2, 3]
     assert _architecture(configs, made) == (
         "features of 1 × `a` and 1 × `b`, and from them log-odds of 2 × `a` and 1 × `b`, distilled and "
         "weighed for each target"
@@ -39,6 +40,8 @@ def test_the_card_of_a_student_says_what_it_is_and_how_it_was_made() -> None:
         "kipoi tfbind distill ensemble --fasta genome.fa --peaks peaks/ -o run --keep 2 --keep 3 "
         "--windows 60000 --mutation-rate 0.2"
     )
+    chosen = _commands("X", 3, made | {"members": 2, "keep": []}).splitlines()[-1]
+    assert chosen.endswith("-o run --members 2 --windows 60000 --mutation-rate 0.2")
     options = {option for parameter in distill.command.params for option in parameter.opts}
     assert {word for word in lines[-1].split() if word.startswith("--")} <= options
     assert "distill" not in _commands("X", 3, None)
