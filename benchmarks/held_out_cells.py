@@ -29,8 +29,8 @@ from kipoi_tfbind.training.callbacks import predict_codes
 from kipoi_tfbind.training.config import TrainingConfig
 from kipoi_tfbind.training.fit import bins_of_run, train
 from kipoi_tfbind.training.metrics import (
-    BLOCK_LENGTH,
     block_weights,
+    blocks_of,
     mean_auprc,
     ranking_metrics,
     with_both_classes,
@@ -130,7 +130,7 @@ def auprc(bins: LabelledBins, column: int, scores: list[NDArray]) -> tuple[float
     """AUPRC, the mean over seeds, and the same in resamples of 100-kb blocks (resample)."""
     labels = bins.labels[:, column]
     known = labels >= 0
-    blocks = np.char.add(np.char.add(bins.chrom, ":"), (bins.start // BLOCK_LENGTH).astype(str))
+    blocks = blocks_of(bins.chrom, bins.start)
     weights = with_both_classes(labels[known] == 1, block_weights(blocks, N_RESAMPLES, 0)[:, known])
     weights = np.vstack([np.ones_like(weights[:1]), weights])
     values = [ranking_metrics(labels[known] == 1, score[known], weights)["auprc"] for score in scores]

@@ -25,7 +25,7 @@ from kipoi_tfbind.training.config import TrainingConfig
 from kipoi_tfbind.training.fit import bins_of_run, train
 from kipoi_tfbind.training.heads import HEADS
 from kipoi_tfbind.training.learned import motif_response
-from kipoi_tfbind.training.metrics import BLOCK_LENGTH
+from kipoi_tfbind.training.metrics import blocks_of
 from kipoi_tfbind.training.windows import LabelledBins, held_out_bins
 
 N_BACKGROUNDS = 100
@@ -73,7 +73,7 @@ def measure(config: TrainingConfig, genome: Genome, bins: LabelledBins, run_dir:
     model = keras.models.load_model(run_dir / "model.keras")
     predict = partial(predict_codes, keras.Model(model.input, model.get_layer("logit").output))
     codes = bins.codes(genome, config.length)
-    blocks = np.char.add(np.char.add(bins.chrom, ":"), (bins.start // BLOCK_LENGTH).astype(str))
+    blocks = blocks_of(bins.chrom, bins.start)
     with whole_file(run_dir / SCORES) as path:
         np.savez_compressed(path, scores=predict(codes), labels=bins.labels, blocks=blocks)
     save_result(_maps(model, codes, bins.labels, config.target_names), run_dir / MAPS)

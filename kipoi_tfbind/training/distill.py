@@ -22,16 +22,10 @@ from kipoi_tfbind.results.files import whole_file
 from kipoi_tfbind.training.callbacks import predict_codes
 from kipoi_tfbind.training.config import TrainingConfig
 from kipoi_tfbind.training.distillation_windows import PART, Distillation, distillation_windows, hard_bins
-from kipoi_tfbind.training.fidelity import fidelity
+from kipoi_tfbind.training.fidelity import fidelity, mixed
 from kipoi_tfbind.training.fit_student import fit_student
 from kipoi_tfbind.training.kept_members import closest_members, shares_of_kept
-from kipoi_tfbind.training.student import (
-    check_keep,
-    importance,
-    load_ensemble,
-    on_members,
-    student_of,
-)
+from kipoi_tfbind.training.student import importance, load_ensemble, on_members, student_of
 from kipoi_tfbind.training.windows import POSITIVE, LabelledBins, held_out_bins, training_bins
 
 log = logging.getLogger(__name__)
@@ -90,10 +84,7 @@ def distill(
     """
     ensemble_dir, run_dir = Path(ensemble_dir), Path(run_dir)
     teacher = load_ensemble(ensemble_dir)
-    n_members = len(mixture_of(teacher)[0])
-    check_keep(options.keep, n_members)
-    if options.members > n_members:
-        raise InputError(f"members: the ensemble has {n_members}, got {options.members}")
+    options.check_members(len(mixture_of(teacher)[0]))
     config = TrainingConfig.from_yaml(ensemble_dir / "config.yaml")
     run = _check_same_run(run_dir, ensemble_dir, options)
     genome = Genome(fasta)
@@ -136,7 +127,7 @@ def _begun(teacher: keras.Model, known: NDArray, options: Distillation) -> tuple
     """The student before its training, and the members that it keeps, by log-odds of the validation bins."""
     weights, bias = mixture_of(teacher)
     members = known.reshape(-1, *weights.shape)
-    counts = np.asarray(importance(np.einsum("wmt,mt->wt", members, weights) + bias))
+    counts = np.asarray(importance(mixed(members.swapaxes(0, 1), weights, bias)))
     keep = options.keep or closest_members(members, counts, weights, options.members)
     log.info("members that are kept: %s", ", ".join(map(str, keep)))
     return student_of(teacher, keep, shares_of_kept(members, counts, keep)), list(keep)

@@ -89,6 +89,21 @@ class Distillation:
         if self.batch_size > self.windows:
             raise InputError(f"batch_size: {self.batch_size} is more than there are windows, {self.windows}")
 
+    def check_members(self, n_members: int) -> None:
+        """Refuse members that an ensemble does not have, or that are given twice.
+
+        Raises
+        ------
+        InputError
+            There are such.
+        """
+        if self.members > n_members:
+            raise InputError(f"members: the ensemble has {n_members}, got {self.members}; keep fewer")
+        if len(set(self.keep)) < len(self.keep) or not set(self.keep) <= set(range(1, n_members + 1)):
+            raise InputError(
+                f"keep: expected different numbers of members, from 1 to {n_members}, got {list(self.keep)}"
+            )
+
 
 def distillation_windows(
     codes: NDArray[np.uint8], labels: NDArray[np.int8], config: TrainingConfig, options: Distillation

@@ -36,7 +36,7 @@ from kipoi_tfbind.training.callbacks import predict_codes
 from kipoi_tfbind.training.config import TrainingConfig
 from kipoi_tfbind.training.conformal import coverage, fit_label_sets
 from kipoi_tfbind.training.learned import what_is_learned
-from kipoi_tfbind.training.metrics import BLOCK_LENGTH, block_weights, score_target
+from kipoi_tfbind.training.metrics import block_weights, blocks_of, score_target
 from kipoi_tfbind.training.windows import LabelledBins, held_out_bins, training_bins
 
 log = logging.getLogger(__name__)
@@ -117,7 +117,7 @@ def evaluate(
         (training.labels == 1).sum(axis=0),
         seed=config.fit.seed,
     )
-    blocks = np.char.add(np.char.add(bins.chrom, ":"), (bins.start // BLOCK_LENGTH).astype(str))
+    blocks = blocks_of(bins.chrom, bins.start)
     weights = block_weights(blocks, n_resamples, config.fit.seed)
     targets: dict[str, Any] = {}
     for column, target in enumerate(followed(config.target_names, "targets", unit="target")):

@@ -114,6 +114,17 @@ def weights_at_prevalence(
     return weights * np.where(bound, prevalence / share, (1 - prevalence) / (1 - share))
 
 
+def blocks_of(chrom: NDArray[np.str_], start: NDArray[np.int64]) -> NDArray[np.str_]:
+    """Label (bin) of the block of 100 kb that each bin is in, from its contig and 0-based start.
+
+    Examples
+    --------
+    >>> blocks_of(np.array(["chr1", "chr1", "chr2"]), np.array([200, 150_000, 200])).tolist()
+    ['chr1:0', 'chr1:1', 'chr2:0']
+    """
+    return np.char.add(np.char.add(chrom, ":"), (start // BLOCK_LENGTH).astype(str))
+
+
 def block_weights(blocks: NDArray, n_resamples: int, seed: int) -> NDArray[np.uint16]:
     """How often each bin enters each bootstrap sample, (resample, bin).
 

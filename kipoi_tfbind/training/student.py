@@ -44,20 +44,6 @@ def on_members(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, model.get_layer("member_logits").output)
 
 
-def check_keep(keep: Sequence[int], n_members: int) -> None:
-    """Refuse members that an ensemble does not have, or that are given twice.
-
-    Raises
-    ------
-    InputError
-        There are such.
-    """
-    if len(set(keep)) < len(keep) or not set(keep) <= set(range(1, n_members + 1)):
-        raise InputError(
-            f"keep: expected different numbers of members, from 1 to {n_members}, got {list(keep)}"
-        )
-
-
 def student_of(ensemble: keras.Model, keep: Sequence[int], shares: NDArray) -> keras.Model:
     """Untrained student of an ensemble: the layers of some members, a head for each member.
 
